@@ -1,0 +1,337 @@
+/**
+ * Bytes: comparing, joining, checksums, and a reader and a writer of the
+ * integers and strings that all formats are made of.
+ *
+ * Formats are little-endian. A varint is LEB128: seven bits a byte, lowest
+ * first, the high bit set on all but the last; at most 53 bits, the integers
+ * that a JavaScript number holds exactly.
+ *
+ * @module
+ */
+
+import { crc32 as zlibCrc32 } from "node:zlib";
+import { DecodeError } from "./errors.ts";
+
+/** Bytes that own an ordinary, unshared buffer. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** No bytes. */
+export const EMPTY_BYTES: Bytes = new Uint8Array(0);
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: false });
+const HEX: string[] = Array.from(
+  { length: 256 },
+  (_, byte) => byte.toString(16).padStart(2, "0"),
+);
+
+/** Compares bytes as unsigned numbers; a prefix comes before what it begins. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = a.length < b.length ? a.length : b.length;
+  for (let i = 0; i < length; i++) {
+    const difference = a[i]! - b[i]!;
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
+
+/** Whether two byte strings are the same. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && compareBytes(a, b) === 0;
+}
+
+/** Whether `bytes` begins with `prefix`. */
+export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  if (bytes.length < prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) {
+    if (bytes[i] !== prefix[i]) return false;
+  }
+  return true;
+}
+
+/** Joins byte strings into a new one. */
+export function concatBytes(...parts: readonly Uint8Array[]): Bytes {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const joined = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+/**
+ * The first byte string after all that begin with `prefix`.
+ *
+ * @returns The bytes, or `undefined` if there is none: the prefix is empty or
+ * all 0xFF.
+ */
+export function prefixEnd(prefix: Uint8Array): Bytes | undefined {
+  for (let i = prefix.length - 1; i >= 0; i--) {
+    if (prefix[i] !== 0xff) {
+      const end = prefix.slice(0, i + 1);
+      end[i]!++;
+      return end as Bytes;
+    }
+  }
+  return undefined;
+}
+
+/** The bytes of a text in UTF-8; bytes are passed through. */
+export function toBytes(data: string | Uint8Array): Uint8Array {
+  return typeof data === "string" ? encoder.encode(data) : data;
+}
+
+/** The text of UTF-8 bytes. */
+export function toText(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+/** Bytes as lower-case hexadecimal digits. */
+export function toHex(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += HEX[byte];
+  return text;
+}
+
+/** CRC-32 (IEEE 802.3), continued from `seed`: that of what came before. */
+export function crc32(data: Uint8Array, seed = 0): number {
+  return zlibCrc32(data, seed);
+}
+
+/** Writes a format into a growing buffer. */
+export class Writer {
+  #bytes: Bytes;
+  #view: DataView<ArrayBuffer>;
+  #length = 0;
+
+  /** Makes a writer with room for `capacity` bytes; it grows as needed. */
+  constructor(capacity = 256) {
+    this.#bytes = new Uint8Array(capacity);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /** The bytes written so far. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What was written, as a view that the next write may overwrite. */
+  view(): Bytes {
+    return this.#bytes.subarray(0, this.#length);
+  }
+
+  /** What was written, as a copy of its own. */
+  finish(): Bytes {
+    return this.#bytes.slice(0, this.#length);
+  }
+
+  /** Forgets what was written, keeping the buffer. */
+  clear(): void {
+    this.#length = 0;
+  }
+
+  /** Writes one byte. */
+  u8(value: number): this {
+    this.#reserve(1);
+    this.#bytes[this.#length++] = value;
+    return this;
+  }
+
+  /** Writes 16 bits. */
+  u16(value: number): this {
+    this.#reserve(2);
+    this.#view.setUint16(this.#length, value, true);
+    this.#length += 2;
+    return this;
+  }
+
+  /** Writes 32 bits. */
+  u32(value: number): this {
+    this.#reserve(4);
+    this.#view.setUint32(this.#length, value, true);
+    this.#length += 4;
+    return this;
+  }
+
+  /** Writes 48 bits. */
+  u48(value: number): this {
+    this.#reserve(6);
+    this.#view.setUint32(this.#length, value >>> 0, true);
+    this.#view.setUint16(this.#length + 4, Math.floor(value / 2 ** 32), true);
+    this.#length += 6;
+    return this;
+  }
+
+  /** Writes a varint: an integer from 0 to 2^53 - 1. */
+  varint(value: number): this {
+    this.#reserve(8);
+    while (value >= 0x80) {
+      this.#bytes[this.#length++] = (value % 0x80) | 0x80;
+      value = Math.floor(value / 0x80);
+    }
+    this.#bytes[this.#length++] = value;
+    return this;
+  }
+
+  /** Writes bytes as they are. */
+  raw(bytes: Uint8Array): this {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+    return this;
+  }
+
+  /** Writes the length as a varint, then the bytes. */
+  bytes(bytes: Uint8Array): this {
+    return this.varint(bytes.length).raw(bytes);
+  }
+
+  /** Writes a text as {@linkcode Writer.bytes} of its UTF-8. */
+  text(text: string): this {
+    return this.bytes(encoder.encode(text));
+  }
+
+  /** Overwrites 32 bits at an offset already written. */
+  patchU32(offset: number, value: number): this {
+    this.#view.setUint32(offset, value, true);
+    return this;
+  }
+
+  #reserve(more: number): void {
+    const needed = this.#length + more;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.view());
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+}
+
+/**
+ * Reads a format from bytes, checking every bound.
+ *
+ * All methods throw {@linkcode DecodeError} when the bytes end too early or an
+ * integer is too large; nothing is allocated for a length before it is known to
+ * fit into what is there.
+ */
+export class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #what: string;
+  #at: number;
+  #end: number;
+
+  /** Reads `bytes`; `what` names the format in errors. */
+  constructor(bytes: Uint8Array, what: string) {
+    this.#bytes = bytes;
+    this.#view = new DataView(
+      bytes.buffer,
+      bytes.byteOffset,
+      bytes.byteLength,
+    );
+    this.#what = what;
+    this.#at = 0;
+    this.#end = bytes.length;
+  }
+
+  /** The offset of the next byte. */
+  get offset(): number {
+    return this.#at;
+  }
+
+  /** The bytes not yet read. */
+  get remaining(): number {
+    return this.#end - this.#at;
+  }
+
+  /** Reads one byte. */
+  u8(): number {
+    return this.#bytes[this.#advance(1)]!;
+  }
+
+  /** Reads 16 bits. */
+  u16(): number {
+    return this.#view.getUint16(this.#advance(2), true);
+  }
+
+  /** Reads 32 bits. */
+  u32(): number {
+    return this.#view.getUint32(this.#advance(4), true);
+  }
+
+  /** Reads 48 bits. */
+  u48(): number {
+    const at = this.#advance(6);
+    return this.#view.getUint32(at, true) +
+      this.#view.getUint16(at + 4, true) * 2 ** 32;
+  }
+
+  /** Reads a varint. */
+  varint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 8; i++) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) break;
+        return value;
+      }
+      scale *= 0x80;
+    }
+    throw new DecodeError(this.#what, "an integer has more than 53 bits");
+  }
+
+  /** Reads a varint that must not exceed `max`. */
+  count(max: number): number {
+    const value = this.varint();
+    if (value > max) {
+      throw new DecodeError(
+        this.#what,
+        `a count or length is ${value}, at most ${max} is allowed`,
+      );
+    }
+    return value;
+  }
+
+  /** Reads `length` bytes as a view into the input. */
+  raw(length: number): Uint8Array {
+    const at = this.#advance(length);
+    return this.#bytes.subarray(at, at + length);
+  }
+
+  /** Reads a length and that many bytes, as a view into the input. */
+  bytes(max: number = this.remaining): Uint8Array {
+    return this.raw(this.count(max));
+  }
+
+  /** Reads a text: a length and that many bytes of UTF-8. */
+  text(max: number = this.remaining): string {
+    return decoder.decode(this.bytes(max));
+  }
+
+  /** Reads all that is left, as a view into the input. */
+  rest(): Uint8Array {
+    return this.raw(this.remaining);
+  }
+
+  /** Fails with a {@linkcode DecodeError} about this format. */
+  fail(detail: string): never {
+    throw new DecodeError(this.#what, detail);
+  }
+
+  #advance(length: number): number {
+    const at = this.#at;
+    if (length > this.#end - at) {
+      throw new DecodeError(
+        this.#what,
+        `it ends after ${this.#end} bytes, ${length} more were expected at ${at}`,
+      );
+    }
+    this.#at = at + length;
+    return at;
+  }
+}

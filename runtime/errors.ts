@@ -1,0 +1,343 @@
+/**
+ * Every error that a user of the module can meet, as a class with the facts in
+ * fields. Messages read `Cannot <action>: <state>`.
+ *
+ * @module
+ */
+
+/** The base of all errors that this module throws on its own account. */
+export class AspenError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** The store, stream or connection was used after it was closed. */
+export class ClosedError extends AspenError {
+  constructor(action: string, what = "the database", options?: ErrorOptions) {
+    super(`Cannot ${action}: ${what} is closed`, options);
+  }
+}
+
+/** Another handle, in this process or another, has the directory open. */
+export class LockedError extends AspenError {
+  /** The locked directory. */
+  readonly path: string;
+  constructor(path: string, options?: ErrorOptions) {
+    super(
+      `Cannot open "${path}": another process or handle has it open`,
+      options,
+    );
+    this.path = path;
+  }
+}
+
+/** Stored bytes are not what was written. Never answered with wrong data. */
+export class CorruptionError extends AspenError {
+  /** The damaged file. */
+  readonly path: string;
+  /** Where in the file, in bytes. */
+  readonly offset: number;
+  constructor(
+    path: string,
+    offset: number,
+    detail: string,
+    options?: ErrorOptions,
+  ) {
+    super(`Cannot read "${path}" at byte ${offset}: ${detail}`, options);
+    this.path = path;
+    this.offset = offset;
+  }
+}
+
+/** The files were written by a newer version than this one can read. */
+export class FormatVersionError extends AspenError {
+  /** What carries the version. */
+  readonly path: string;
+  /** The version found. */
+  readonly found: number;
+  /** The newest version that is understood here. */
+  readonly supported: number;
+  constructor(path: string, found: number, supported: number) {
+    super(
+      `Cannot open "${path}": its format version is ${found}, this release reads up to ${supported}`,
+    );
+    this.path = path;
+    this.found = found;
+    this.supported = supported;
+  }
+}
+
+/** The operating system refused a file operation. */
+export class StorageError extends AspenError {
+  /** The file or directory. */
+  readonly path: string;
+  constructor(
+    action: string,
+    path: string,
+    detail: string,
+    options?: ErrorOptions,
+  ) {
+    super(`Cannot ${action} "${path}": ${detail}`, options);
+    this.path = path;
+  }
+}
+
+/** A file that had to be there is not. */
+export class FileNotFoundError extends StorageError {
+  constructor(action: string, path: string, options?: ErrorOptions) {
+    super(action, path, "it does not exist", options);
+  }
+}
+
+/**
+ * A write or sync failed earlier, so the store takes no more writes until it is
+ * opened anew: after a failed sync nobody knows what reached the device.
+ */
+export class PoisonedError extends AspenError {
+  constructor(options: ErrorOptions) {
+    super(
+      "Cannot write: an earlier write failed, reopen the store",
+      options,
+    );
+  }
+}
+
+/** The feature is not part of this version, or not possible on this engine. */
+export class NotSupportedError extends AspenError {
+  /** What was asked for. */
+  readonly feature: string;
+  constructor(feature: string, detail: string) {
+    super(`Cannot use ${feature}: ${detail}`);
+    this.feature = feature;
+  }
+}
+
+/** Bytes that do not follow their format. */
+export class DecodeError extends AspenError {
+  constructor(what: string, detail: string, options?: ErrorOptions) {
+    super(`Cannot decode ${what}: ${detail}`, options);
+  }
+}
+
+/** A key, value, batch or argument beyond its limit. */
+export class LimitError extends RangeError {
+  /** What is limited. */
+  readonly what: string;
+  /** The size given. */
+  readonly actual: number;
+  /** The smallest size allowed. */
+  readonly min: number;
+  /** The largest size allowed. */
+  readonly max: number;
+  constructor(
+    action: string,
+    what: string,
+    actual: number,
+    min: number,
+    max: number,
+  ) {
+    super(
+      `Cannot ${action}: ${what} must be ${min} to ${max} bytes, received ${actual}`,
+    );
+    this.name = "LimitError";
+    this.what = what;
+    this.actual = actual;
+    this.min = min;
+    this.max = max;
+  }
+}
+
+/** The deadline of a call passed before anything was decided. */
+export class DeadlineExceededError extends AspenError {
+  /** The deadline, in milliseconds. */
+  readonly timeoutMs: number;
+  constructor(action: string, timeoutMs: number, options?: ErrorOptions) {
+    super(`Cannot ${action}: no answer within ${timeoutMs} ms`, options);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** Nobody could be reached at the addresses tried; nothing was sent. */
+export class UnreachableError extends AspenError {
+  /** The addresses tried. */
+  readonly addresses: readonly string[];
+  constructor(
+    action: string,
+    addresses: readonly string[],
+    options?: ErrorOptions,
+  ) {
+    super(
+      `Cannot ${action}: nobody answers at ${
+        addresses.map((a) => `"${a}"`).join(", ")
+      }`,
+      options,
+    );
+    this.addresses = addresses;
+  }
+}
+
+/** Something else listens on the address already. */
+export class AddressInUseError extends AspenError {
+  /** The address. */
+  readonly address: string;
+  constructor(
+    address: string,
+    detail = "it is in use",
+    options?: ErrorOptions,
+  ) {
+    super(`Cannot listen on "${address}": ${detail}`, options);
+    this.address = address;
+  }
+}
+
+/** The peer belongs to another cluster. */
+export class ClusterMismatchError extends AspenError {
+  /** The cluster of this node. */
+  readonly expected: string;
+  /** The cluster of the peer. */
+  readonly actual: string;
+  constructor(expected: string, actual: string, options?: ErrorOptions) {
+    super(
+      `Cannot connect: the peer belongs to cluster ${actual}, this node to ${expected}`,
+      options,
+    );
+    this.expected = expected;
+    this.actual = actual;
+  }
+}
+
+/** A peer does not follow the protocol, or speaks no common version of it. */
+export class ProtocolError extends AspenError {
+  constructor(detail: string, options?: ErrorOptions) {
+    super(`Cannot talk to the peer: ${detail}`, options);
+  }
+}
+
+/** A directory without a cluster was opened with an address and no way to get one. */
+export class ClusterRequiredError extends AspenError {
+  /** The directory. */
+  readonly path: string;
+  constructor(path: string) {
+    super(
+      `Cannot open "${path}" with an address: it holds no cluster, pass "peers" to join one or "bootstrap: true" to found one`,
+    );
+    this.path = path;
+  }
+}
+
+/** No node with that key is known. */
+export class NodeNotFoundError extends AspenError {
+  /** The node key. */
+  readonly node: number;
+  constructor(node: number) {
+    super(`Cannot find node ${node}: it is no member of the cluster`);
+    this.node = node;
+  }
+}
+
+/** The key is led by another node than the one asked for. */
+export class LeaseNotTransferableError extends AspenError {
+  /** The node that leads the key. */
+  readonly leaseholder: number;
+  /** The node that was asked for. */
+  readonly requested: number;
+  constructor(leaseholder: number, requested: number) {
+    super(
+      `Cannot lease the key to node ${requested}: node ${leaseholder} holds its lease`,
+    );
+    this.leaseholder = leaseholder;
+    this.requested = requested;
+  }
+}
+
+/** The node that leads the key cannot be reached; nothing was written. */
+export class LeaseholderUnavailableError extends AspenError {
+  /** The node that leads the key. */
+  readonly leaseholder: number;
+  constructor(leaseholder: number, options?: ErrorOptions) {
+    super(
+      `Cannot write the key: its leaseholder, node ${leaseholder}, does not answer`,
+      options,
+    );
+    this.leaseholder = leaseholder;
+  }
+}
+
+/** A request was sent and its reply never came: it may or may not have happened. */
+export class OutcomeUnknownError extends AspenError {
+  constructor(action: string, options?: ErrorOptions) {
+    super(
+      `Cannot tell whether the ${action} happened: the reply never came`,
+      options,
+    );
+  }
+}
+
+/** A condition of a commit did not hold; nothing was written. */
+export class CheckFailedError extends AspenError {
+  /** The key whose version was not the expected one. */
+  readonly key: Uint8Array;
+  constructor(key: Uint8Array) {
+    super("Cannot commit: a checked key has another version");
+    this.key = key;
+  }
+}
+
+/** What became of the part of a commit that one leaseholder decided. */
+export interface CommitPart {
+  /** The leaseholder. */
+  leaseholder: number;
+  /** The keys of the part. */
+  keys: Uint8Array[];
+  /** Why it failed; absent if it was committed. */
+  error?: unknown;
+}
+
+/** A commit over several leaseholders succeeded on some and failed on others. */
+export class PartialCommitError extends AspenError {
+  /** The parts that were committed. */
+  readonly committed: readonly CommitPart[];
+  /** The parts that failed. */
+  readonly failed: readonly CommitPart[];
+  constructor(
+    committed: readonly CommitPart[],
+    failed: readonly CommitPart[],
+  ) {
+    super(
+      `Cannot commit on all leaseholders: ${committed.length} committed, ${failed.length} failed`,
+      { cause: failed[0]?.error },
+    );
+    this.committed = committed;
+    this.failed = failed;
+  }
+}
+
+/** No majority of the voters answered. */
+export class QuorumUnavailableError extends AspenError {
+  /** The voters that did not answer. */
+  readonly missing: readonly number[];
+  constructor(
+    action: string,
+    missing: readonly number[],
+    options?: ErrorOptions,
+  ) {
+    super(
+      `Cannot ${action}: no majority of the voters answers, missing ${
+        missing.join(", ")
+      }`,
+      options,
+    );
+    this.missing = missing;
+  }
+}
+
+/** The node has not yet taken its first copy of the data. */
+export class NotCaughtUpError extends AspenError {
+  constructor(action: string) {
+    super(
+      `Cannot ${action}: this node has not received the cluster's data yet`,
+    );
+  }
+}

@@ -1,0 +1,13 @@
+/**
+ * What the world gives to a node, and the plain tools that every room uses:
+ * typed errors, bytes, limits, waiting.
+ *
+ * @module
+ */
+
+export * from "./awaitable.ts";
+export * from "./bytes.ts";
+export * from "./errors.ts";
+export * from "./limits.ts";
+export * from "./runtime.ts";
+export * from "./time.ts";

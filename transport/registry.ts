@@ -1,0 +1,76 @@
+/**
+ * Every type of message that travels between nodes, as one registry: APPEND
+ * ONLY. A number is never given to another meaning; what is no longer sent
+ * stays listed.
+ *
+ * The transport itself knows the meaning of those below 16. The payloads of the
+ * others belong to `gossip`.
+ *
+ * @module
+ */
+
+/** The message types, by name. */
+export const MessageType = {
+  // Connection.
+  HELLO: 1,
+  WELCOME: 2,
+  REJECT: 3,
+  GOODBYE: 4,
+  IDENTITY: 5,
+  KEEPALIVE: 6,
+  CREDIT: 7, // reserved
+
+  // Failure detection: reserved.
+  PING: 16,
+  ACK: 17,
+  PING_REQ: 18,
+  NACK: 19,
+
+  // Cluster gossip (SI).
+  CLUSTER_SYNC: 32, // digests -> CLUSTER_ACK
+  CLUSTER_ACK: 33, // newer nodes, digests of older ones
+  CLUSTER_ACK2: 34, // newer nodes, one-way
+
+  // Registers.
+  REGISTER_PREPARE: 48,
+  REGISTER_ACCEPT: 49,
+  REGISTER_LIST: 50, // reserved
+
+  // Joining.
+  PLEDGE: 64,
+
+  // Replication.
+  RECORDS: 80, // one-way push of whole records
+  PULL: 81, // vector -> records, or the offer of a session
+  SESSION_CHUNK: 82, // next chunk of a session
+  FEEDBACK: 83, // reserved
+  AUDIT_ROOT: 86, // reserved
+  AUDIT_BUCKETS: 87, // reserved
+  AUDIT_LIST: 88, // reserved
+
+  // Writes.
+  COMMIT: 112, // forwarded commit -> records, or NotLeaseholder
+  GRANT: 115, // reserved
+  APPEND: 116, // reserved
+
+  // Transactions: reserved.
+  TXN_PREPARE: 128,
+  TXN_PREPARED: 129,
+  TXN_REFUSED: 130,
+  TXN_RESOLVE: 131,
+
+  // Reads at the leaseholder: reserved.
+  CONFIRM: 144,
+  READ: 145,
+} as const;
+
+/** A message type. */
+export type MessageType = typeof MessageType[keyof typeof MessageType];
+
+/** The name of a message type, for people; `type-N` if it is unknown. */
+export function messageName(type: number): string {
+  for (const [name, value] of Object.entries(MessageType)) {
+    if (value === type) return name;
+  }
+  return `type-${type}`;
+}
