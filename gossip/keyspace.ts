@@ -1,0 +1,183 @@
+/**
+ * The rows that a node keeps in its engine, one namespace a kind, told apart by
+ * the first byte of the key. Users' keys have namespaces of their own, so that
+ * any bytes may be a key and no user row can meet an internal one.
+ *
+ * ```
+ * 01 name                         meta       node, members, … (meta.ts)
+ * 02 …                            acceptor   registers of this node as acceptor (register/)
+ * 03 node u16                     incarnation  generation and nonce last accepted of a member
+ * 10 origin seq key               dot index  ->  nothing; which entries a record wrote
+ * 11 origin                       vector     ->  what is covered of the origin
+ * 12 position u48 origin seq      log        ->  a whole record, in the order applied here
+ * 13 number u48                   conflicts  ->  a report
+ * 14 origin seq origin seq        open intents  txn dot, intent dot -> the intent
+ * 20 key                          living entries  ->  entry (replication/entry.ts)
+ * 21 key                          tombstones  ->  entry
+ * ```
+ * Living and dead entries stand apart so that listing keys, and counting them,
+ * reads no values. A key is in at most one of the two.
+ *
+ * @module
+ */
+
+import { type Bytes, prefixEnd } from "../runtime/mod.ts";
+import {
+  type Dot,
+  type Origin,
+  ORIGIN_BYTES,
+  putOrigin,
+  putSeq,
+  SEQ_BYTES,
+  takeOrigin,
+  takeSeq,
+} from "./replication/dot.ts";
+
+/** The version of the whole keyspace and of every row in it. */
+export const KEYSPACE_VERSION = 1;
+
+/** The namespaces: first bytes of rows. Append only. */
+export const Space = {
+  META: 0x01,
+  ACCEPTOR: 0x02,
+  INCARNATION: 0x03,
+  DOT_INDEX: 0x10,
+  VECTOR: 0x11,
+  LOG: 0x12,
+  CONFLICT: 0x13,
+  OPEN_INTENT: 0x14,
+  LIVE: 0x20,
+  DEAD: 0x21,
+} as const;
+
+const DOT_BYTES = ORIGIN_BYTES + SEQ_BYTES;
+
+/** The prefix of a namespace. */
+export function spacePrefix(space: number): Bytes {
+  return Uint8Array.of(space);
+}
+
+/** A row named by bytes within a namespace. */
+export function rowKey(space: number, name: Uint8Array): Bytes {
+  const key = new Uint8Array(1 + name.length);
+  key[0] = space;
+  key.set(name, 1);
+  return key;
+}
+
+/** A row named by a text within a namespace. */
+export function metaKey(name: string): Bytes {
+  return rowKey(Space.META, new TextEncoder().encode(name));
+}
+
+/** A row named by a number. */
+export function numberKey(space: number, number: number): Bytes {
+  const key = new Uint8Array(1 + SEQ_BYTES);
+  key[0] = space;
+  putSeq(key, 1, number);
+  return key;
+}
+
+/** The number of a {@linkcode numberKey}. */
+export function numberOfKey(key: Uint8Array): number {
+  return takeSeq(key, 1);
+}
+
+/** The row that accepts an incarnation of a member. */
+export function incarnationKey(node: number): Bytes {
+  return Uint8Array.of(Space.INCARNATION, node >>> 8, node & 0xff);
+}
+
+/** The index row by which a record's entry is found. */
+export function indexKey(
+  origin: Origin,
+  seq: number,
+  key: Uint8Array,
+): Bytes {
+  const row = new Uint8Array(1 + DOT_BYTES + key.length);
+  row[0] = Space.DOT_INDEX;
+  putSeq(row, putOrigin(row, 1, origin), seq);
+  row.set(key, 1 + DOT_BYTES);
+  return row;
+}
+
+/** The user's key and the seq that an index row speaks of. */
+export function indexOfKey(row: Uint8Array): { seq: number; key: Uint8Array } {
+  return {
+    seq: takeSeq(row, 1 + ORIGIN_BYTES),
+    key: row.subarray(1 + DOT_BYTES),
+  };
+}
+
+/** The index rows of one origin, from a seq on, as a range. */
+export function indexRange(
+  origin: Origin,
+  fromSeq: number,
+): { start: Bytes; end: Bytes | undefined } {
+  const start = indexKey(origin, fromSeq, new Uint8Array(0));
+  const prefix = start.subarray(0, 1 + ORIGIN_BYTES);
+  return { start, end: prefixEnd(prefix) };
+}
+
+/** The row of an origin's part of the vector. */
+export function vectorKey(origin: Origin): Bytes {
+  const row = new Uint8Array(1 + ORIGIN_BYTES);
+  row[0] = Space.VECTOR;
+  putOrigin(row, 1, origin);
+  return row;
+}
+
+/** The origin of a {@linkcode vectorKey}. */
+export function originOfVectorKey(row: Uint8Array): Origin {
+  return takeOrigin(row, 1);
+}
+
+/** The row of a record in the log. */
+export function logKey(position: number, dot: Dot): Bytes {
+  const row = new Uint8Array(1 + SEQ_BYTES + DOT_BYTES);
+  row[0] = Space.LOG;
+  putSeq(row, putOrigin(row, putSeq(row, 1, position), dot.origin), dot.seq);
+  return row;
+}
+
+/** What a {@linkcode logKey} says. */
+export function logOfKey(
+  row: Uint8Array,
+): { position: number; dot: Dot } {
+  return {
+    position: takeSeq(row, 1),
+    dot: {
+      origin: takeOrigin(row, 1 + SEQ_BYTES),
+      seq: takeSeq(row, 1 + SEQ_BYTES + ORIGIN_BYTES),
+    },
+  };
+}
+
+/** The row of an intent that waits for its transaction. */
+export function openIntentKey(txn: Dot, intent: Dot): Bytes {
+  const row = new Uint8Array(1 + 2 * DOT_BYTES);
+  row[0] = Space.OPEN_INTENT;
+  const at = putSeq(row, putOrigin(row, 1, txn.origin), txn.seq);
+  putSeq(row, putOrigin(row, at, intent.origin), intent.seq);
+  return row;
+}
+
+/** The prefix of all intents of a transaction. */
+export function openIntentPrefix(txn: Dot): Bytes {
+  return openIntentKey(txn, { origin: 0, seq: 0 }).slice(0, 1 + DOT_BYTES);
+}
+
+/** The dots that an {@linkcode openIntentKey} names. */
+export function openIntentOfKey(row: Uint8Array): { txn: Dot; intent: Dot } {
+  const second = 1 + DOT_BYTES;
+  return {
+    txn: {
+      origin: takeOrigin(row, 1),
+      seq: takeSeq(row, 1 + ORIGIN_BYTES),
+    },
+    intent: {
+      origin: takeOrigin(row, second),
+      seq: takeSeq(row, second + ORIGIN_BYTES),
+    },
+  };
+}

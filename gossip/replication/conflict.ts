@@ -1,0 +1,101 @@
+/**
+ * Conflicts: writes that lost without the winner having been built upon them.
+ * They are reported with both values, on every node where the two meet, and
+ * kept in a bounded log.
+ *
+ * ```
+ * report := u8 version (1) | varint keyLength, key
+ *           varint n, kept entry row | varint n, lost entry row
+ *           varint others, (varint keyLength, key)*
+ * ```
+ *
+ * @module
+ */
+
+import {
+  type Bytes,
+  KEY_BYTES_MAX,
+  Reader,
+  Writer,
+} from "../../runtime/mod.ts";
+import {
+  decodeEntry,
+  encodeEntry,
+  type Entry,
+  type Version,
+  versionOf,
+} from "./entry.ts";
+
+/** Reports that are kept; the oldest make room for new ones. */
+export const CONFLICTS_MAX = 10_000;
+
+/** One of the two sides of a conflict. */
+export interface ConflictSide {
+  /** The value; `undefined` if the write was a delete. */
+  readonly value: Uint8Array | undefined;
+  /** The version. */
+  readonly version: Version;
+  /** The node that led the key for this write. */
+  readonly leaseholder: number;
+}
+
+/** A write that lost although nobody had built upon it. */
+export interface Conflict {
+  /** The key. */
+  readonly key: Uint8Array;
+  /** What the key has now, on every node. */
+  readonly kept: ConflictSide;
+  /** What was acked and lost. */
+  readonly lost: ConflictSide;
+  /** The other keys of the batch that lost. */
+  readonly batchKeys: readonly Uint8Array[];
+}
+
+/** The two entries of a conflict, as the apply step meets them. */
+export interface Clash {
+  readonly kept: Entry;
+  readonly lost: Entry;
+  readonly batchKeys: readonly Uint8Array[];
+}
+
+/** The report of a clash, for users. */
+export function conflictOf({ kept, lost, batchKeys }: Clash): Conflict {
+  return {
+    key: kept.key.slice(),
+    kept: sideOf(kept),
+    lost: sideOf(lost),
+    batchKeys: batchKeys.map((key) => key.slice()),
+  };
+}
+
+function sideOf(entry: Entry): ConflictSide {
+  return {
+    value: entry.value?.slice(),
+    version: versionOf(entry),
+    leaseholder: entry.holder,
+  };
+}
+
+/** The row of a report. */
+export function encodeClash({ kept, lost, batchKeys }: Clash): Bytes {
+  const writer = new Writer().u8(1).bytes(kept.key)
+    .bytes(encodeEntry(kept)).bytes(encodeEntry(lost))
+    .varint(batchKeys.length);
+  for (const key of batchKeys) writer.bytes(key);
+  return writer.finish();
+}
+
+/** Reads the row of a report. */
+export function decodeClash(row: Uint8Array): Clash {
+  const reader = new Reader(row, "a conflict");
+  const version = reader.u8();
+  if (version !== 1) reader.fail(`its version is ${version}`);
+  const key = reader.bytes(KEY_BYTES_MAX);
+  const kept = decodeEntry(key, reader.bytes());
+  const lost = decodeEntry(key, reader.bytes());
+  const batchKeys: Uint8Array[] = [];
+  for (let n = reader.count(reader.remaining); n > 0; n--) {
+    batchKeys.push(reader.bytes(KEY_BYTES_MAX));
+  }
+  return { kept, lost, batchKeys };
+}

@@ -1,0 +1,526 @@
+/**
+ * A draft: the changes of one group, from the commits, records and sessions that
+ * make it up to the one engine batch that carries them all.
+ *
+ * Guarantees (`shared/protocol/replication.md` names the rules):
+ * - Commit, push, pull and session end in the same {@linkcode Draft.#merge}: per
+ *   key the larger entry wins, whatever the order of arrival.
+ * - A record whose dot is covered changes nothing; one that comes before its
+ *   predecessor or its deps is not applied.
+ * - Values, entries, index, vector, log, conflicts, intents and the clock go into
+ *   one batch; nothing of a draft is seen by anybody before it is published,
+ *   after the batch is durable.
+ * - A commit re-reads what it compares here, in the one place where entries
+ *   change, so that no earlier look at the lease or at a checked version counts.
+ *
+ * Assumes: one draft at a time (apply_loop.ts).
+ *
+ * @module
+ */
+
+import {
+  CheckFailedError,
+  EMPTY_BYTES,
+  equalBytes,
+  isPromise,
+  LeaseNotTransferableError,
+} from "../../runtime/mod.ts";
+import type { BatchOp, KV } from "../../engine/kv.ts";
+import {
+  indexKey,
+  indexOfKey,
+  metaKey,
+  numberKey,
+  openIntentKey,
+  openIntentPrefix,
+  rowKey,
+  Space,
+  vectorKey,
+} from "../keyspace.ts";
+import type { Clash } from "./conflict.ts";
+import { CONFLICTS_MAX, encodeClash } from "./conflict.ts";
+import { type Dot, makeOrigin, type Origin, originLane } from "./dot.ts";
+import {
+  compareEntries,
+  decodeEntry,
+  encodeEntry,
+  type Entry,
+  EntryFlag,
+  hasVersion,
+  type Version,
+} from "./entry.ts";
+import { hlcAt, isTooFarAhead } from "./hlc.ts";
+import {
+  dotOf,
+  type LogRecord,
+  makeRecord,
+  OP_OVERHEAD_BYTES,
+  RecordKind,
+} from "./record.ts";
+import {
+  type Counters,
+  countersOf,
+  encodeCounters,
+  type ReplicaState,
+} from "./state.ts";
+import type { OpenIntent, SessionData } from "./session.ts";
+import type { Vector } from "./vector.ts";
+
+/** One change that a commit asks for. */
+export interface CommitOp {
+  /** The key. */
+  readonly key: Uint8Array;
+  /** The new value; `undefined` deletes. */
+  readonly value: Uint8Array | undefined;
+  /** The node that must lead the key; `undefined` for whoever does. */
+  readonly lease?: number | undefined;
+}
+
+/** A version that a key must have for a commit to happen. */
+export interface CommitCheck {
+  /** The key. */
+  readonly key: Uint8Array;
+  /** The version; `null`: the key must not exist. */
+  readonly version: Version | null;
+}
+
+/** A batch that one node decides. */
+export interface CommitRequest {
+  readonly checks: readonly CommitCheck[];
+  readonly ops: readonly CommitOp[];
+}
+
+/** What a commit did. */
+export interface CommitOutcome {
+  /** The record; `undefined` if nothing had to change. */
+  readonly record: LogRecord | undefined;
+  /** Who covers these dots sees the state that the commit left. */
+  readonly after: readonly Dot[];
+}
+
+/** The key of a commit is led by another node: nothing was logged. */
+export class NotLeaseholderError extends Error {
+  /** The node that leads it. */
+  readonly holder: number;
+  constructor(holder: number) {
+    super(`Cannot commit here: node ${holder} leads the key`);
+    this.name = "NotLeaseholderError";
+    this.holder = holder;
+  }
+}
+
+/** What became of a record that arrived. */
+export type Arrival = "applied" | "covered" | "early";
+
+/** A record, or a session, that a draft applied, and what it changed. */
+export interface Applied {
+  /** The record; `undefined` for a session. */
+  readonly record: LogRecord | undefined;
+  /** The entries that now stand, in order. */
+  readonly changes: readonly Entry[];
+}
+
+/** A key that the draft has read: what is stored, and what would stand. */
+interface Slot {
+  readonly key: Uint8Array;
+  readonly before: Entry | undefined;
+  now: Entry | undefined;
+}
+
+/** A clash whose batch keys are looked up when the draft is sealed. */
+interface Loss {
+  readonly kept: Entry;
+  readonly lost: Entry;
+  /** The record that lost; `undefined` if a stored entry did. */
+  readonly record: LogRecord | undefined;
+}
+
+/** The changes of one group. */
+export class Draft {
+  readonly #kv: KV;
+  readonly #state: ReplicaState;
+  readonly #nowMs: number;
+  readonly #slots = new Map<string, Slot>();
+  readonly #losses: Loss[] = [];
+  readonly #decided: Dot[] = [];
+  readonly #ops: BatchOp[] = [];
+  readonly #moved = new Set<Origin>();
+  readonly #counters: Counters;
+  #bytes = 0;
+
+  /** What is covered once the draft is published. */
+  readonly vector: Vector;
+  /** What was applied, in order. */
+  readonly applied: Applied[] = [];
+  /** The conflicts met. */
+  readonly clashes: Clash[] = [];
+  /** How far the clock of a writer was ahead, in hlc, if too far; else 0. */
+  skewedHlc = 0;
+
+  constructor(kv: KV, state: ReplicaState, nowMs: number) {
+    this.#kv = kv;
+    this.#state = state;
+    this.#nowMs = nowMs;
+    this.#counters = countersOf(state);
+    this.vector = state.vector.clone();
+  }
+
+  /** Whether it changes nothing. */
+  get isEmpty(): boolean {
+    return this.applied.length === 0;
+  }
+
+  /** Bytes that its batch will take, about. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * Decides a batch, all of whose keys this node must lead or may claim.
+   *
+   * @throws {NotLeaseholderError} If another node leads one of its keys.
+   * @throws {LeaseNotTransferableError} If another node than asked for does.
+   * @throws {CheckFailedError} If a checked key has another version.
+   */
+  async commit(request: CommitRequest): Promise<CommitOutcome> {
+    const { nodeKey } = this.#state;
+    for (const { key, version } of request.checks) {
+      const current = await this.entry(key);
+      if (current !== undefined && current.holder !== nodeKey) {
+        throw new NotLeaseholderError(current.holder);
+      }
+      const living = current?.value === undefined ? undefined : current;
+      if (
+        version === null ? living !== undefined : living === undefined ||
+          !hasVersion(living, version)
+      ) {
+        throw new CheckFailedError(key.slice());
+      }
+    }
+    const ops = new Map<string, CommitOp>();
+    for (const op of request.ops) ops.set(keyText(op.key), op);
+    const replaced: { op: CommitOp; current: Entry | undefined }[] = [];
+    const after: Dot[] = [];
+    for (const op of ops.values()) {
+      const current = await this.entry(op.key);
+      const holder = current?.holder ?? nodeKey;
+      if (op.lease !== undefined && op.lease !== holder) {
+        throw new LeaseNotTransferableError(holder, op.lease);
+      }
+      if (holder !== nodeKey) throw new NotLeaseholderError(holder);
+      if (op.value === undefined && current?.value === undefined) {
+        if (current !== undefined) after.push(dotOf(current));
+      } else {
+        replaced.push({ op, current });
+      }
+    }
+    if (replaced.length === 0) return { record: undefined, after };
+    const record = this.#writeRecord(replaced);
+    // Its keys are read, its seq is the next, its deps are stored: it applies.
+    await this.apply(record);
+    return { record, after: [...after, dotOf(record)] };
+  }
+
+  #writeRecord(
+    replaced: readonly { op: CommitOp; current: Entry | undefined }[],
+  ): LogRecord {
+    const state = this.#state;
+    const origin = state.origin ?? state.openOrigin(makeOrigin);
+    let hlc = Math.max(hlcAt(this.#nowMs), this.#counters.clock + 1);
+    for (const { current } of replaced) {
+      if (current !== undefined) hlc = Math.max(hlc, current.hlc + 1);
+    }
+    const seq = this.vector.seq(origin) + 1;
+    const deps = new Map<string, Dot>();
+    const entries = replaced.map(({ op, current }): Entry => {
+      if (current !== undefined && current.origin !== origin) {
+        deps.set(`${current.origin}/${current.seq}`, dotOf(current));
+      }
+      return {
+        key: op.key,
+        value: op.value,
+        flags: op.value === undefined ? EntryFlag.TOMBSTONE : 0,
+        life: current?.life ?? this.#counters.lifeGone + 1,
+        term: current?.term ?? 0,
+        sub: current?.sub ?? 0,
+        claimHlc: current?.claimHlc ?? hlc,
+        claimNode: current?.claimNode ?? state.nodeKey,
+        hlc,
+        origin,
+        seq,
+        tenure: state.tenure,
+        holder: state.nodeKey,
+        holderTenure: state.tenure,
+        ttlMs: 0,
+      };
+    });
+    return makeRecord({
+      origin,
+      seq,
+      kind: RecordKind.BATCH,
+      tenure: state.tenure,
+      generation: state.generation,
+      nonce: state.nonce,
+      hlc,
+      deps: [...deps.values()],
+      intent: undefined,
+      entries,
+    });
+  }
+
+  /**
+   * Applies a record, from here or from anywhere. If it throws, the engine could
+   * not be read and the record has changed nothing.
+   */
+  async apply(record: LogRecord): Promise<Arrival> {
+    const { origin, seq } = record;
+    if (this.vector.covers(origin, seq)) return "covered";
+    if (originLane(origin) === 0 && seq !== this.vector.seq(origin) + 1) {
+      return "early";
+    }
+    if (!record.deps.every((dot) => this.vector.covers(dot.origin, dot.seq))) {
+      return "early";
+    }
+    const slots: Slot[] = [];
+    for (const entry of record.entries) slots.push(await this.#slot(entry.key));
+    // From here on nothing waits and nothing fails: all of it or none.
+    const changes: Entry[] = [];
+    for (let i = 0; i < slots.length; i++) {
+      const entry = record.entries[i]!;
+      const slot = slots[i]!;
+      const current = slot.now;
+      const lost = this.#merge(entry, slot, changes);
+      if (lost === entry) {
+        this.#losses.push({ kept: current!, lost, record });
+      } else if (lost !== undefined && !isBuiltUpon(lost, record)) {
+        this.#losses.push({ kept: entry, lost, record: undefined });
+      }
+    }
+    if (record.intent !== undefined) {
+      this.#openIntent({ ...record.intent, intent: dotOf(record) });
+    }
+    if (originLane(origin) === 1) this.#decided.push(dotOf(record));
+    this.vector.add(origin, seq);
+    this.#moved.add(origin);
+    this.#ops.push(this.#state.log.append(record));
+    this.#bytes += record.bytes.length * 2 + OP_OVERHEAD_BYTES;
+    this.applied.push({ record, changes });
+    return "applied";
+  }
+
+  /**
+   * Applies a session, whole.
+   *
+   * @returns `false` if this state no longer has what the donor left out.
+   */
+  async ingest(session: SessionData): Promise<boolean> {
+    if (!this.vector.includes(session.base)) return false;
+    const slots: Slot[] = [];
+    for (const { key } of session.entries) slots.push(await this.#slot(key));
+    const changes: Entry[] = [];
+    for (let i = 0; i < slots.length; i++) {
+      const entry = session.entries[i]!;
+      if (this.vector.covers(entry.origin, entry.seq)) continue;
+      const slot = slots[i]!;
+      const current = slot.now;
+      const lost = this.#merge(entry, slot, changes);
+      if (lost === entry) {
+        this.#losses.push({ kept: current!, lost, record: undefined });
+      } else if (
+        lost !== undefined && !session.vector.covers(lost.origin, lost.seq)
+      ) {
+        this.#losses.push({ kept: entry, lost, record: undefined });
+      }
+    }
+    for (const intent of session.intents) this.#openIntent(intent);
+    for (const origin of session.vector.origins()) {
+      if (!this.vector.covers(origin, session.vector.seq(origin))) {
+        this.#moved.add(origin);
+      }
+    }
+    this.vector.join(session.vector);
+    const counters = this.#counters;
+    counters.lifeGone = Math.max(counters.lifeGone, session.lifeGone);
+    counters.lifeFloor = Math.max(counters.lifeFloor, session.lifeFloor);
+    counters.caughtUp = true;
+    this.applied.push({ record: undefined, changes });
+    return true;
+  }
+
+  /** The entry of a key as this draft would leave it; tombstones included. */
+  async entry(key: Uint8Array): Promise<Entry | undefined> {
+    return (await this.#slot(key)).now;
+  }
+
+  async #slot(key: Uint8Array): Promise<Slot> {
+    const text = keyText(key);
+    let slot = this.#slots.get(text);
+    if (slot === undefined) {
+      const before = await this.#stored(key);
+      slot = { key, before, now: before };
+      this.#slots.set(text, slot);
+    }
+    return slot;
+  }
+
+  async #stored(key: Uint8Array): Promise<Entry | undefined> {
+    for (const space of [Space.LIVE, Space.DEAD]) {
+      const found = this.#kv.get(rowKey(space, key));
+      const row = isPromise(found) ? await found : found;
+      if (row !== undefined) return decodeEntry(key, row);
+    }
+    return undefined;
+  }
+
+  /** The batch that carries all of it. */
+  async seal(): Promise<BatchOp[]> {
+    for (const loss of this.#losses) await this.#report(loss);
+    for (const txn of this.#decided) await this.#closeIntents(txn);
+    const ops = this.#ops;
+    for (const { key, before, now } of this.#slots.values()) {
+      if (now === before || now === undefined) continue;
+      if (before !== undefined) {
+        ops.push({
+          key: indexKey(before.origin, before.seq, key),
+          value: undefined,
+        });
+        if (spaceOf(before) !== spaceOf(now)) {
+          ops.push({ key: rowKey(spaceOf(before), key), value: undefined });
+        }
+      }
+      ops.push({
+        key: indexKey(now.origin, now.seq, key),
+        value: EMPTY_BYTES,
+      });
+      ops.push({ key: rowKey(spaceOf(now), key), value: encodeEntry(now) });
+    }
+    for (const origin of this.#moved) {
+      const value = this.vector.encodeOrigin(origin);
+      ops.push({ key: vectorKey(origin), value });
+    }
+    ops.push(...this.#state.log.trim());
+    ops.push({
+      key: metaKey("counters"),
+      value: encodeCounters(this.#counters),
+    });
+    return ops;
+  }
+
+  /** Makes it the state, once its batch is durable. */
+  publish(): void {
+    this.#state.vector = this.vector;
+    Object.assign(this.#state, this.#counters);
+  }
+
+  /**
+   * The larger of two entries of a key stays.
+   *
+   * @returns The one that lost, if there were two; `entry` itself if it did.
+   */
+  #merge(entry: Entry, slot: Slot, changes: Entry[]): Entry | undefined {
+    if (isTooFarAhead(entry.hlc, this.#nowMs)) {
+      this.skewedHlc = Math.max(this.skewedHlc, entry.hlc);
+    } else {
+      this.#counters.clock = Math.max(this.#counters.clock, entry.hlc);
+    }
+    const current = slot.now;
+    if (current !== undefined) {
+      const order = compareEntries(entry, current);
+      if (order === 0) return undefined;
+      if (order < 0) return entry;
+    }
+    slot.now = entry.flags & EntryFlag.VALUE_UNCHANGED
+      ? inheritValue(entry, current)
+      : entry;
+    this.#bytes += entry.key.length * 4 + (slot.now.value?.length ?? 0) +
+      OP_OVERHEAD_BYTES;
+    changes.push(slot.now);
+    return current;
+  }
+
+  /** An intent waits from now on, unless its transaction is decided. */
+  #openIntent({ txn, intent, body }: OpenIntent): void {
+    if (this.vector.covers(txn.origin, txn.seq)) return;
+    this.#ops.push({ key: openIntentKey(txn, intent), value: body });
+  }
+
+  /** Reports a write that lost without having been built upon. */
+  async #report({ kept, lost, record }: Loss): Promise<void> {
+    const keys = record === undefined
+      ? await this.#keysOf(dotOf(lost))
+      : record.entries.map(({ key }) => key);
+    const batchKeys = keys.filter((key) => !equalBytes(key, kept.key));
+    const clash = { kept, lost, batchKeys };
+    const number = ++this.#counters.conflictNumber;
+    this.clashes.push(clash);
+    this.#ops.push({
+      key: numberKey(Space.CONFLICT, number),
+      value: encodeClash(clash),
+    });
+    if (number > CONFLICTS_MAX) {
+      const oldest = numberKey(Space.CONFLICT, number - CONFLICTS_MAX);
+      this.#ops.push({ key: oldest, value: undefined });
+    }
+  }
+
+  /** The keys whose stored entry is of a record. */
+  async #keysOf(dot: Dot): Promise<Uint8Array[]> {
+    const prefix = indexKey(dot.origin, dot.seq, EMPTY_BYTES);
+    const rows = this.#kv.iterate({ prefix, keysOnly: true });
+    const keys: Uint8Array[] = [];
+    try {
+      for (;;) {
+        const more = rows.next();
+        if (!(isPromise(more) ? await more : more)) return keys;
+        keys.push(indexOfKey(rows.key).key);
+      }
+    } finally {
+      await rows.close();
+    }
+  }
+
+  /** A transaction was decided: its intents no longer wait. */
+  async #closeIntents(txn: Dot): Promise<void> {
+    const prefix = openIntentPrefix(txn);
+    const rows = this.#kv.iterate({ prefix, keysOnly: true });
+    try {
+      for (;;) {
+        const more = rows.next();
+        if (!(isPromise(more) ? await more : more)) return;
+        this.#ops.push({ key: rows.key, value: undefined });
+      }
+    } finally {
+      await rows.close();
+    }
+  }
+}
+
+/** Whether the writer of a record knew an entry that the record replaced. */
+function isBuiltUpon(lost: Entry, record: LogRecord): boolean {
+  return lost.origin === record.origin ||
+    record.deps.some(({ origin, seq }) =>
+      origin === lost.origin && seq === lost.seq
+    );
+}
+
+/** An entry that changes the lease only: it takes the value that is there. */
+function inheritValue(entry: Entry, current: Entry | undefined): Entry {
+  const gone = current?.value === undefined;
+  return {
+    ...entry,
+    value: current?.value,
+    flags: (entry.flags & ~EntryFlag.VALUE_UNCHANGED) |
+      (gone ? EntryFlag.TOMBSTONE : 0),
+  };
+}
+
+function spaceOf(entry: Entry): number {
+  return entry.value === undefined ? Space.DEAD : Space.LIVE;
+}
+
+/** A key as a text of one character a byte, to be the key of a `Map`. */
+export function keyText(key: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < key.length; i++) text += String.fromCharCode(key[i]!);
+  return text;
+}

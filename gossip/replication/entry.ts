@@ -1,0 +1,250 @@
+/**
+ * Entries: what a node knows of one key, and the one order by which all nodes
+ * choose between two entries of it.
+ *
+ * Guarantees: {@linkcode compareEntries} is a total order, independent of the
+ * order of arrival; equal means the same write.
+ *
+ * Stored, in the row of its key (`keyspace.ts`):
+ * ```
+ * entry  := u8 headerLength | header | value         header ends where the value begins
+ * header := u8 flags
+ *           varint life | varint term | varint sub
+ *           varint claim.hlc | varint claim.node
+ *           varint hlc
+ *           varint origin | varint seq | varint tenure
+ *           [varint holder | varint holderTenure]    if HOLDER_GIVEN
+ *           [varint ttlMs]                           if TTL
+ *           later fields, which older readers skip
+ * ```
+ * `headerLength` counts the bytes after itself, so that a get takes the value
+ * without reading the header.
+ *
+ * @module
+ */
+
+import {
+  type Bytes,
+  EMPTY_BYTES,
+  NODE_KEY_MAX,
+  Reader,
+  Writer,
+} from "../../runtime/mod.ts";
+import {
+  type Dot,
+  type Origin,
+  originNode,
+  readOrigin,
+  SEQ_MAX,
+} from "./dot.ts";
+import { hlcToMs } from "./hlc.ts";
+
+/** Bits of an entry's and an op's flags. Append only. */
+export const EntryFlag = {
+  /** The key is deleted; there is no value. */
+  TOMBSTONE: 1,
+  /** The entry ends by itself `ttlMs` after its hlc. */
+  TTL: 2,
+  /** A change of holder. Reserved. */
+  TRANSFER: 4,
+  /** The value is that of the entry below. Only in a record's ops. */
+  VALUE_UNCHANGED: 8,
+  /** The lease moves by quorum when its holder is lost. Reserved. */
+  FAILOVER: 16,
+  /** The holder is another than the origin's node. */
+  HOLDER_GIVEN: 32,
+  /** The op has an hlc of its own. Only in a record's ops. */
+  HLC_GIVEN: 64,
+} as const;
+
+/** The flags that a stored entry keeps. */
+const KEPT_FLAGS = EntryFlag.TOMBSTONE | EntryFlag.TTL | EntryFlag.FAILOVER;
+
+/**
+ * The version of a key: which of two values of a key is the later one, the same
+ * on every node. Compare with {@linkcode compareVersions}.
+ */
+export interface Version {
+  /** How often the key was made anew after its tombstone was collected, from 1. */
+  readonly life: number;
+  /** How often its lease was taken over; 0 until leases fail over. */
+  readonly term: number;
+  /** How often its lease was handed over; 0 until leases are transferred. */
+  readonly sub: number;
+  /** The first write under this lease: its time and its node. */
+  readonly claim: { readonly hlc: number; readonly node: number };
+  /** The time of the write on the hybrid logical clock. */
+  readonly hlc: number;
+  /** The record that wrote it. */
+  readonly dot: Dot;
+}
+
+/** What a node knows of one key. */
+export interface Entry {
+  /** The key. */
+  readonly key: Uint8Array;
+  /** The value; `undefined` for a tombstone. */
+  readonly value: Uint8Array | undefined;
+  /** {@linkcode EntryFlag}s. */
+  readonly flags: number;
+  readonly life: number;
+  readonly term: number;
+  readonly sub: number;
+  readonly claimHlc: number;
+  readonly claimNode: number;
+  readonly hlc: number;
+  /** The origin of the record that wrote it. */
+  readonly origin: Origin;
+  /** The seq of that record. */
+  readonly seq: number;
+  /** The tenure of the origin's node at that time. */
+  readonly tenure: number;
+  /** The node that leads the key. */
+  readonly holder: number;
+  /** The tenure in which it does. */
+  readonly holderTenure: number;
+  /** Time to live in milliseconds after the hlc; 0 for none. */
+  readonly ttlMs: number;
+}
+
+/**
+ * Orders two entries of one key: life ↑, term ↑, sub ↑, claim ↓ (hlc, node),
+ * hlc ↑, dot ↑. The earlier of two concurrent first claims wins; within a claim
+ * the later write wins; the dot decides between two lives of one restored node.
+ */
+export function compareEntries(a: Entry, b: Entry): number {
+  return a.life - b.life || a.term - b.term || a.sub - b.sub ||
+    b.claimHlc - a.claimHlc || b.claimNode - a.claimNode ||
+    a.hlc - b.hlc || a.origin - b.origin || a.seq - b.seq;
+}
+
+/** Orders two versions of one key as all nodes do; 0 if they are the same. */
+export function compareVersions(a: Version, b: Version): number {
+  return a.life - b.life || a.term - b.term || a.sub - b.sub ||
+    b.claim.hlc - a.claim.hlc || b.claim.node - a.claim.node ||
+    a.hlc - b.hlc || a.dot.origin - b.dot.origin || a.dot.seq - b.dot.seq;
+}
+
+/** The version of an entry, for users. */
+export function versionOf(entry: Entry): Version {
+  return {
+    life: entry.life,
+    term: entry.term,
+    sub: entry.sub,
+    claim: { hlc: entry.claimHlc, node: entry.claimNode },
+    hlc: entry.hlc,
+    dot: { origin: entry.origin, seq: entry.seq },
+  };
+}
+
+/** Whether an entry is exactly of this version. */
+export function hasVersion(entry: Entry, version: Version): boolean {
+  return compareVersions(versionOf(entry), version) === 0;
+}
+
+/** Writes a version into a message. */
+export function writeVersion(writer: Writer, version: Version): void {
+  writer.varint(version.life).varint(version.term).varint(version.sub)
+    .varint(version.claim.hlc).varint(version.claim.node)
+    .varint(version.hlc).varint(version.dot.origin).varint(version.dot.seq);
+}
+
+/** Reads a version from a message. */
+export function readVersion(reader: Reader): Version {
+  return {
+    life: reader.varint(),
+    term: reader.varint(),
+    sub: reader.varint(),
+    claim: { hlc: reader.varint(), node: reader.count(NODE_KEY_MAX) },
+    hlc: reader.varint(),
+    dot: { origin: readOrigin(reader), seq: reader.count(SEQ_MAX) },
+  };
+}
+
+const scratch = new Writer(128);
+
+/** The row of an entry. */
+export function encodeEntry(entry: Entry): Bytes {
+  const given = entry.holder !== originNode(entry.origin) ||
+    entry.holderTenure !== entry.tenure;
+  const flags = (entry.flags & KEPT_FLAGS) |
+    (given ? EntryFlag.HOLDER_GIVEN : 0);
+  scratch.clear();
+  scratch.u8(0).u8(flags).varint(entry.life).varint(entry.term)
+    .varint(entry.sub).varint(entry.claimHlc).varint(entry.claimNode)
+    .varint(entry.hlc).varint(entry.origin).varint(entry.seq)
+    .varint(entry.tenure);
+  if (given) scratch.varint(entry.holder).varint(entry.holderTenure);
+  if (flags & EntryFlag.TTL) scratch.varint(entry.ttlMs);
+  const header = scratch.view();
+  header[0] = header.length - 1;
+  const value = entry.value ?? EMPTY_BYTES;
+  const row = new Uint8Array(header.length + value.length);
+  row.set(header);
+  row.set(value, header.length);
+  return row;
+}
+
+/**
+ * Reads the row of an entry; key and value become views.
+ *
+ * @throws {DecodeError} If the row is malformed.
+ */
+export function decodeEntry(key: Uint8Array, row: Uint8Array): Entry {
+  const reader = new Reader(row, "an entry");
+  const headerEnd = reader.u8() + 1;
+  const flags = reader.u8();
+  const life = reader.varint();
+  const term = reader.varint();
+  const sub = reader.varint();
+  const claimHlc = reader.varint();
+  const claimNode = reader.count(NODE_KEY_MAX);
+  const hlc = reader.varint();
+  const origin = readOrigin(reader);
+  const seq = reader.count(SEQ_MAX);
+  const tenure = reader.varint();
+  let holder = originNode(origin);
+  let holderTenure = tenure;
+  if (flags & EntryFlag.HOLDER_GIVEN) {
+    holder = reader.count(NODE_KEY_MAX);
+    holderTenure = reader.varint();
+  }
+  const ttlMs = flags & EntryFlag.TTL ? reader.varint() : 0;
+  if (reader.offset > headerEnd || headerEnd > row.length) {
+    reader.fail(`its header is ${headerEnd} bytes`);
+  }
+  return {
+    key,
+    value: flags & EntryFlag.TOMBSTONE ? undefined : row.subarray(headerEnd),
+    flags: flags & KEPT_FLAGS,
+    life,
+    term,
+    sub,
+    claimHlc,
+    claimNode,
+    hlc,
+    origin,
+    seq,
+    tenure,
+    holder,
+    holderTenure,
+    ttlMs,
+  };
+}
+
+/**
+ * The value in the row of a living entry, as a view.
+ *
+ * @returns The value, or `undefined` if its time to live has passed.
+ */
+export function valueOfRow(row: Bytes, nowMs: () => number): Bytes | undefined {
+  if (row[1]! & EntryFlag.TTL && hasExpired(decodeEntry(row, row), nowMs())) {
+    return undefined;
+  }
+  return row.subarray(row[0]! + 1);
+}
+
+/** Whether the time to live of an entry has passed. */
+export function hasExpired(entry: Entry, nowMs: number): boolean {
+  return entry.ttlMs > 0 && nowMs >= hlcToMs(entry.hlc) + entry.ttlMs;
+}

@@ -1,0 +1,84 @@
+/**
+ * Records that came early: before one of their origin that precedes them, or
+ * before one that they build on. They are kept in memory until they fit.
+ *
+ * Guarantees: bounded in records and bytes; what does not fit is dropped, which
+ * is harmless, since whatever the vector does not cover is pulled again.
+ *
+ * @module
+ */
+
+import type { Origin } from "./dot.ts";
+import type { LogRecord } from "./record.ts";
+import type { Vector } from "./vector.ts";
+
+/** Records that may be held. */
+const RECORDS_MAX = 16_384;
+
+/** Bytes of records that may be held. */
+const BYTES_MAX = 64 * 1024 * 1024;
+
+/** The early records of one node. */
+export class HeldRecords {
+  readonly #byOrigin = new Map<Origin, Map<number, LogRecord>>();
+  #count = 0;
+  #bytes = 0;
+
+  /** How many records it holds. */
+  get size(): number {
+    return this.#count;
+  }
+
+  /** Keeps a record, if there is room. */
+  add(record: LogRecord): void {
+    const size = record.bytes.length;
+    if (this.#count >= RECORDS_MAX || this.#bytes + size > BYTES_MAX) return;
+    let records = this.#byOrigin.get(record.origin);
+    if (records === undefined) {
+      records = new Map();
+      this.#byOrigin.set(record.origin, records);
+    }
+    if (records.has(record.seq)) return;
+    // What came in a message is a view of it: keep the record alone.
+    records.set(record.seq, record);
+    this.#count++;
+    this.#bytes += size;
+  }
+
+  /** Takes out a record that now fits, if there is one. */
+  take(vector: Vector): LogRecord | undefined {
+    for (const [origin, records] of this.#byOrigin) {
+      const record = records.get(vector.seq(origin) + 1);
+      if (
+        record !== undefined &&
+        record.deps.every((dep) => vector.covers(dep.origin, dep.seq))
+      ) {
+        this.#remove(origin, records, record);
+        return record;
+      }
+    }
+    return undefined;
+  }
+
+  /** Drops what the vector covers by now. */
+  forget(vector: Vector): void {
+    for (const [origin, records] of this.#byOrigin) {
+      for (const record of records.values()) {
+        if (vector.covers(origin, record.seq)) {
+          this.#remove(origin, records, record);
+        }
+      }
+    }
+  }
+
+  #remove(
+    origin: Origin,
+    records: Map<number, LogRecord>,
+    record: LogRecord,
+  ): void {
+    records.delete(record.seq);
+    if (records.size === 0) this.#byOrigin.delete(origin);
+    this.#count--;
+    this.#bytes -= record.bytes.length;
+  }
+}

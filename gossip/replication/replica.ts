@@ -1,0 +1,376 @@
+/**
+ * The replica: one node's copy of the data, and the one loop that changes it.
+ *
+ * Guarantees:
+ * - The loop takes the next group (local commits, peers' records, sessions),
+ *   makes one draft of it, writes one engine batch, waits until that is durable,
+ *   and only then publishes: moves the vector, tells the listeners, settles the
+ *   callers. So nothing leaves this node before it is durable, and `vector`
+ *   speaks of durable records only.
+ * - While a batch is on its way to the device the next group gathers: the slower
+ *   the device, the larger the groups.
+ * - After a failed write nothing is written any more until the store is opened
+ *   anew; every waiting caller is told.
+ *
+ * @module
+ */
+
+import {
+  abortable,
+  type Clock,
+  ClosedError,
+  isPromise,
+  NotCaughtUpError,
+  PoisonedError,
+  type Random,
+} from "../../runtime/mod.ts";
+import type { KV, KVSnapshot } from "../../engine/kv.ts";
+import { rowKey, Space } from "../keyspace.ts";
+import type { Clash } from "./conflict.ts";
+import type { Dot, Origin } from "./dot.ts";
+import {
+  type Applied,
+  type Arrival,
+  type CommitOutcome,
+  type CommitRequest,
+  Draft,
+} from "./draft.ts";
+import { decodeEntry, type Entry } from "./entry.ts";
+import { HeldRecords } from "./held.ts";
+import type { LogRecord } from "./record.ts";
+import type { SessionData } from "./session.ts";
+import { ReplicaState, type Writership } from "./state.ts";
+import type { Vector } from "./vector.ts";
+
+/** What others do once a group is durable. Must not throw. */
+export interface ReplicaListener {
+  /** Records and sessions were applied, in this order. */
+  applied(applied: readonly Applied[]): void;
+  /** Writes lost without having been built upon. */
+  clashed(clashes: readonly Clash[]): void;
+  /** A writer's clock is too far ahead to be adopted. */
+  skewed(hlc: number): void;
+  /** The engine failed: nothing is written any more. */
+  failed(error: unknown): void;
+}
+
+/** What a replica is made of. */
+export interface ReplicaOptions extends Writership {
+  readonly kv: KV;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Whether a group must survive a power failure before anybody hears of it. */
+  readonly sync: boolean;
+  /** Bytes of records that the recent log keeps. */
+  readonly logBytesMax: number;
+  readonly listener: ReplicaListener;
+}
+
+/** Bytes of a group after which the next one begins. */
+const GROUP_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Bytes of peers' records that may wait; beyond, they are pulled again later. */
+const WAITING_BYTES_MAX = 64 * 1024 * 1024;
+
+type Item =
+  | {
+    kind: "commit";
+    request: CommitRequest;
+    resolve: (outcome: CommitOutcome) => void;
+    reject: (error: unknown) => void;
+  }
+  | {
+    kind: "record";
+    record: LogRecord;
+    resolve: (arrival: Arrival) => void;
+    reject: (error: unknown) => void;
+  }
+  | {
+    kind: "session";
+    session: SessionData;
+    resolve: (taken: boolean) => void;
+    reject: (error: unknown) => void;
+  }
+  | {
+    kind: "turn";
+    run: () => Promise<void>;
+    reject: (error: unknown) => void;
+  };
+
+/** One node's copy of the data. */
+export class Replica {
+  readonly #options: ReplicaOptions;
+  readonly #kv: KV;
+  readonly #state: ReplicaState;
+  readonly #held = new HeldRecords();
+  readonly #waiters = new Set<{ dots: readonly Dot[]; resolve: () => void }>();
+  #queue: Item[] = [];
+  #waitingBytes = 0;
+  #running: Promise<void> | undefined;
+  #failure: unknown;
+  #closed = false;
+
+  private constructor(options: ReplicaOptions, state: ReplicaState) {
+    this.#options = options;
+    this.#kv = options.kv;
+    this.#state = state;
+  }
+
+  /** Opens the replica that the engine holds. */
+  static async open(options: ReplicaOptions): Promise<Replica> {
+    const state = new ReplicaState(
+      options,
+      options.random,
+      options.logBytesMax,
+    );
+    await state.load(options.kv);
+    return new Replica(options, state);
+  }
+
+  /** What is durable here. Never changes: a later state has another vector. */
+  get vector(): Vector {
+    return this.#state.vector;
+  }
+
+  /** Whether this is a whole copy; if not, it is void. */
+  get caughtUp(): boolean {
+    return this.#state.caughtUp;
+  }
+
+  /** The origin of this start, once it has committed something. */
+  get origin(): Origin | undefined {
+    return this.#state.origin;
+  }
+
+  /** Numbers for metrics. */
+  get figures(): {
+    origins: number;
+    logRecords: number;
+    logBytes: number;
+    held: number;
+    waiting: number;
+  } {
+    const { vector, log } = this.#state;
+    return {
+      origins: vector.size,
+      logRecords: log.length,
+      logBytes: log.bytes,
+      held: this.#held.size,
+      waiting: this.#queue.length,
+    };
+  }
+
+  /**
+   * Commits a batch of which this node leads, or may claim, every key. Resolves
+   * once it is durable. Errors: see {@linkcode Draft.commit}.
+   */
+  commit(request: CommitRequest): Promise<CommitOutcome> {
+    return new Promise((resolve, reject) => {
+      this.#push({ kind: "commit", request, resolve, reject });
+    });
+  }
+
+  /** Takes a peer's record. Resolves once what it changed is durable. */
+  receive(record: LogRecord): Promise<Arrival> {
+    if (this.#state.vector.covers(record.origin, record.seq)) {
+      return Promise.resolve("covered");
+    }
+    const size = record.bytes.length;
+    if (this.#waitingBytes > WAITING_BYTES_MAX) return Promise.resolve("early");
+    this.#waitingBytes += size;
+    return new Promise<Arrival>((resolve, reject) => {
+      this.#push({ kind: "record", record, resolve, reject });
+    }).finally(() => this.#waitingBytes -= size);
+  }
+
+  /** Takes a session, whole. Resolves once it is durable: `false` if it is void. */
+  ingest(session: SessionData): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#push({ kind: "session", session, resolve, reject });
+    });
+  }
+
+  /** The durable state between two groups, and what it covers. */
+  freeze(): Promise<{
+    snapshot: KVSnapshot;
+    vector: Vector;
+    lifeGone: number;
+    lifeFloor: number;
+  }> {
+    return new Promise((resolve, reject) => {
+      const run = async () => {
+        const { vector, lifeGone, lifeFloor } = this.#state;
+        const snapshot = await this.#kv.snapshot();
+        resolve({ snapshot, vector, lifeGone, lifeFloor });
+      };
+      this.#push({ kind: "turn", run, reject });
+    });
+  }
+
+  /** Records for a peer that covers `from`, from the recent log if it reaches. */
+  async recent(
+    from: Vector,
+    bytesMax: number,
+  ): Promise<{ records: Uint8Array[]; more: boolean; vector: Vector } | null> {
+    const { log, vector } = this.#state;
+    if (!log.reaches(from, vector)) return null;
+    return { ...await log.read(this.#kv, from, vector, bytesMax), vector };
+  }
+
+  /** The entry of a key, tombstones included. */
+  async entry(key: Uint8Array): Promise<Entry | undefined> {
+    return await this.livingEntry(key) ?? await this.#read(Space.DEAD, key);
+  }
+
+  /** The entry of a key that has a value. */
+  livingEntry(key: Uint8Array): Promise<Entry | undefined> {
+    return this.#read(Space.LIVE, key);
+  }
+
+  /** Resolves once all these records are durable here. */
+  async covers(dots: readonly Dot[], signal: AbortSignal): Promise<void> {
+    if (this.#coversAll(dots)) return;
+    let waiter: { dots: readonly Dot[]; resolve: () => void } | undefined;
+    const covered = new Promise<void>((resolve) => {
+      waiter = { dots, resolve };
+      this.#waiters.add(waiter);
+    });
+    try {
+      await abortable(covered, signal);
+    } finally {
+      this.#waiters.delete(waiter!);
+    }
+  }
+
+  /** Settles everything handed in, then takes no more. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#running;
+  }
+
+  async #read(space: number, key: Uint8Array): Promise<Entry | undefined> {
+    const found = this.#kv.get(rowKey(space, key));
+    const row = isPromise(found) ? await found : found;
+    return row === undefined ? undefined : decodeEntry(key, row);
+  }
+
+  #push(item: Item): void {
+    if (this.#closed) return item.reject(new ClosedError("write"));
+    if (this.#failure !== undefined) {
+      return item.reject(new PoisonedError({ cause: this.#failure }));
+    }
+    this.#queue.push(item);
+    this.#running ??= this.#run();
+  }
+
+  /** The apply loop: runs while there is something to do. */
+  async #run(): Promise<void> {
+    // Callers of this turn form the first group together.
+    await undefined;
+    while (this.#queue.length > 0) {
+      const group = this.#queue;
+      this.#queue = [];
+      await this.#runGroup(group);
+    }
+    this.#running = undefined;
+  }
+
+  async #runGroup(group: Item[]): Promise<void> {
+    const draft = new Draft(this.#kv, this.#state, this.#options.clock.now());
+    const settled: (() => void)[] = [];
+    let taken = 0;
+    try {
+      for (; taken < group.length && draft.bytes < GROUP_BYTES_MAX; taken++) {
+        const item = group[taken]!;
+        if (item.kind === "turn") {
+          // A turn sees durable states only: what is drafted goes first.
+          if (!draft.isEmpty) break;
+          await item.run().catch(item.reject);
+        } else {
+          settled.push(await this.#take(draft, item));
+        }
+      }
+      this.#queue = [...group.slice(taken), ...this.#queue];
+      if (!draft.isEmpty) {
+        const batch = await draft.seal();
+        await this.#kv.write(batch, { sync: this.#options.sync });
+      }
+    } catch (error) {
+      this.#fail(error, group);
+      return;
+    }
+    this.#publish(draft);
+    for (const settle of settled) settle();
+  }
+
+  /** Takes one item into a draft; gives what settles its caller afterwards. */
+  async #take(
+    draft: Draft,
+    item: Exclude<Item, { kind: "turn" }>,
+  ): Promise<() => void> {
+    switch (item.kind) {
+      case "commit":
+        if (!this.#state.caughtUp) {
+          return () => item.reject(new NotCaughtUpError("write"));
+        }
+        return await draft.commit(item.request).then(
+          (outcome) => () => item.resolve(outcome),
+          (error) => () => item.reject(error),
+        );
+      case "record": {
+        // A void state takes its first session before any record.
+        const arrived = this.#state.caughtUp
+          ? draft.apply(item.record)
+          : Promise.resolve<Arrival>("early");
+        return await arrived.then(async (arrival) => {
+          if (arrival === "early") this.#held.add(item.record);
+          if (arrival === "applied") await this.#takeHeld(draft);
+          return () => item.resolve(arrival);
+        }, (error) => () => item.reject(error));
+      }
+      case "session":
+        return await draft.ingest(item.session).then(async (taken) => {
+          if (taken) await this.#takeHeld(draft);
+          return () => item.resolve(taken);
+        }, (error) => () => item.reject(error));
+    }
+  }
+
+  async #takeHeld(draft: Draft): Promise<void> {
+    for (;;) {
+      const record = this.#held.take(draft.vector);
+      if (record === undefined) return;
+      await draft.apply(record);
+    }
+  }
+
+  #publish(draft: Draft): void {
+    if (draft.isEmpty) return;
+    const { listener } = this.#options;
+    draft.publish();
+    this.#held.forget(this.#state.vector);
+    listener.applied(draft.applied);
+    if (draft.clashes.length > 0) listener.clashed(draft.clashes);
+    if (draft.skewedHlc > 0) listener.skewed(draft.skewedHlc);
+    for (const waiter of this.#waiters) {
+      if (this.#coversAll(waiter.dots)) waiter.resolve();
+    }
+  }
+
+  #fail(error: unknown, group: readonly Item[]): void {
+    this.#failure = error;
+    for (const item of group) item.reject(error);
+    for (const item of this.#queue) {
+      if (!group.includes(item)) {
+        item.reject(new PoisonedError({ cause: error }));
+      }
+    }
+    this.#queue = [];
+    this.#options.listener.failed(error);
+  }
+
+  #coversAll(dots: readonly Dot[]): boolean {
+    const { vector } = this.#state;
+    return dots.every(({ origin, seq }) => vector.covers(origin, seq));
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * What a replica knows of itself, in memory: the mirror of its durable rows,
+ * moved on only after they are durable.
+ *
+ * ```
+ * counters := u8 version (1) | varint clock | varint lifeGone | varint lifeFloor
+ *             u8 caughtUp | varint conflictNumber | later fields, ignored
+ * ```
+ *
+ * @module
+ */
+
+import {
+  type Bytes,
+  FormatVersionError,
+  isPromise,
+  type Random,
+  Reader,
+  Writer,
+} from "../../runtime/mod.ts";
+import type { KV } from "../../engine/kv.ts";
+import { metaKey, originOfVectorKey, Space, spacePrefix } from "../keyspace.ts";
+import type { makeOrigin, Origin } from "./dot.ts";
+import { RecentLog } from "./log.ts";
+import { Vector } from "./vector.ts";
+
+/** Durable numbers of a replica. */
+export interface Counters {
+  /** The highest hlc issued or adopted. */
+  clock: number;
+  /** The highest life of a tombstone collected here, or by a session's donor. */
+  lifeGone: number;
+  /** The highest life of a tombstone that every member has. */
+  lifeFloor: number;
+  /** Whether this state is a whole copy; if not, it is void. */
+  caughtUp: boolean;
+  /** The number of the newest conflict report. */
+  conflictNumber: number;
+}
+
+/** Who writes: this node, in this start. */
+export interface Writership {
+  /** The node key. */
+  readonly nodeKey: number;
+  /** Which start of the node this is. */
+  readonly generation: number;
+  /** Random bytes of this start. */
+  readonly nonce: Uint8Array;
+  /** The tenure in which it leads: 1 until tenures are in use. */
+  readonly tenure: number;
+}
+
+/** The state of one replica. */
+export class ReplicaState implements Counters {
+  readonly nodeKey: number;
+  readonly generation: number;
+  readonly nonce: Uint8Array;
+  readonly tenure: number;
+  readonly log: RecentLog;
+  readonly #random: Random;
+  vector: Vector = new Vector();
+  clock = 0;
+  lifeGone = 0;
+  lifeFloor = 0;
+  caughtUp = false;
+  conflictNumber = 0;
+  /** The origin of this start, once it has committed something. */
+  origin: Origin | undefined;
+
+  constructor(writer: Writership, random: Random, logBytesMax: number) {
+    this.nodeKey = writer.nodeKey;
+    this.generation = writer.generation;
+    this.nonce = writer.nonce;
+    this.tenure = writer.tenure;
+    this.#random = random;
+    this.log = new RecentLog(logBytesMax);
+  }
+
+  /** Reads the durable rows. */
+  async load(kv: KV): Promise<void> {
+    const row = await kv.get(metaKey("counters"));
+    if (row !== undefined) Object.assign(this, decodeCounters(row));
+    const rows = kv.iterate({ prefix: spacePrefix(Space.VECTOR) });
+    try {
+      for (;;) {
+        const more = rows.next();
+        if (!(isPromise(more) ? await more : more)) break;
+        this.vector.decodeOrigin(originOfVectorKey(rows.key), rows.value);
+      }
+    } finally {
+      await rows.close();
+    }
+    await this.log.load(kv);
+  }
+
+  /**
+   * Draws the origin of this start. An origin of an earlier start is never
+   * continued: its last records may be gone from this disk, and known elsewhere.
+   */
+  openOrigin(make: typeof makeOrigin): Origin {
+    do {
+      this.origin = make(this.nodeKey, this.#random.u32(), 0);
+    } while (this.vector.seq(this.origin) > 0);
+    return this.origin;
+  }
+}
+
+/** The counters of a state, as a copy. */
+export function countersOf(state: Counters): Counters {
+  const { clock, lifeGone, lifeFloor, caughtUp, conflictNumber } = state;
+  return { clock, lifeGone, lifeFloor, caughtUp, conflictNumber };
+}
+
+/** The row of the counters. */
+export function encodeCounters(counters: Counters): Bytes {
+  return new Writer(48).u8(1).varint(counters.clock)
+    .varint(counters.lifeGone).varint(counters.lifeFloor)
+    .u8(counters.caughtUp ? 1 : 0).varint(counters.conflictNumber).finish();
+}
+
+/** Reads the row of the counters. */
+export function decodeCounters(row: Uint8Array): Counters {
+  const reader = new Reader(row, "the counters");
+  const version = reader.u8();
+  if (version !== 1) throw new FormatVersionError("counters", version, 1);
+  return {
+    clock: reader.varint(),
+    lifeGone: reader.varint(),
+    lifeFloor: reader.varint(),
+    caughtUp: reader.u8() === 1,
+    conflictNumber: reader.varint(),
+  };
+}
