@@ -1,0 +1,241 @@
+/**
+ * Pull: the requester's side of anti-entropy, which guarantees what push only
+ * makes fast.
+ *
+ * Guarantees: if the graph of working links is eventually connected, every record
+ * that a live node holds reaches this one: every interval it compares its vector
+ * with that of a random peer, and at once with one that has just connected, or
+ * whose push showed a gap. One pull a peer runs at a time; nothing waits for a
+ * peer that does not answer, but its own pull.
+ *
+ * @module
+ */
+
+import {
+  ProtocolError,
+  type Random,
+  type Timer,
+  type Timers,
+} from "../../runtime/mod.ts";
+import { MessageType, type RequestOptions } from "../../transport/mod.ts";
+import type { Entry } from "./entry.ts";
+import { decodePullReply, encodeChunkRequest, encodePull } from "./messages.ts";
+import type { Replica } from "./replica.ts";
+import { decodeChunk, decodeOffer, type SessionOffer } from "./session.ts";
+import type { Vector } from "./vector.ts";
+
+/** Deadline of one request of a pull, in milliseconds. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** Rounds in which a pull may get nothing new before it gives up for now. */
+const IDLE_ROUNDS_MAX = 3;
+
+/** Largest session that is staged in memory, in bytes of its chunks. */
+const SESSION_BYTES_MAX = 1024 * 1024 * 1024;
+
+/** What pulls are made of. */
+export interface PullOptions {
+  readonly replica: Replica;
+  readonly timers: Timers;
+  readonly random: Random;
+  /** Time between two comparisons with a random peer, in ms; ± 50 %. */
+  readonly intervalMs: number;
+  /** The peers that are connected now. */
+  readonly connected: () => readonly number[];
+  /** Sends a request to a peer. */
+  readonly request: (
+    node: number,
+    type: number,
+    payload: Uint8Array,
+    options: RequestOptions,
+  ) => Promise<Uint8Array>;
+  /** The epoch of the config known here. */
+  readonly configEpoch: () => number;
+  /** A session told what config its donor knows. */
+  readonly adopt: (config: Uint8Array) => Promise<void>;
+  /** A background pull failed in a way that no lost connection explains. */
+  readonly failed: (node: number, error: unknown) => void;
+}
+
+interface Work {
+  running: Promise<void>;
+  /** Begins when the running pull ends. */
+  next: Promise<void> | undefined;
+}
+
+/** Numbers for metrics. */
+export interface PullFigures {
+  /** Requests sent. */
+  pulls: number;
+  /** Sessions taken. */
+  sessions: number;
+}
+
+/** Pulls what is missing. */
+export class Pull {
+  readonly #options: PullOptions;
+  readonly #work = new Map<number, Work>();
+  readonly #abort = new AbortController();
+  #timer: Timer | undefined;
+  /** The session under way: one at a time. */
+  #session: Promise<void> = Promise.resolve();
+
+  /** Numbers for metrics. */
+  readonly figures: PullFigures = { pulls: 0, sessions: 0 };
+
+  constructor(options: PullOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to compare with random peers. */
+  start(): void {
+    const { intervalMs, random } = this.#options;
+    const delayMs = intervalMs * (0.5 + random.float());
+    this.#timer = this.#options.timers.set(() => {
+      const nodes = this.#options.connected();
+      if (nodes.length > 0) {
+        this.nudge(nodes[Math.floor(random.float() * nodes.length)]!);
+      }
+      this.start();
+    }, delayMs);
+  }
+
+  /** Pulls from a node in the background. */
+  nudge(node: number): void {
+    this.from(node).catch((error) => {
+      if (!this.#abort.signal.aborted) this.#options.failed(node, error);
+    });
+  }
+
+  /**
+   * Pulls from a node until everything is here that it had, durable, when it was
+   * last asked; it is asked at least once after this call.
+   *
+   * @throws {UnreachableError} If the node cannot be reached.
+   * @throws {OutcomeUnknownError} If its answer never came.
+   */
+  from(node: number): Promise<void> {
+    const work = this.#work.get(node);
+    if (work === undefined) return this.#begin(node);
+    work.next ??= work.running.then(() => {}, () => {}).then(() =>
+      this.#begin(node)
+    );
+    return work.next;
+  }
+
+  /** Gives up what is under way. */
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    this.#abort.abort();
+    const running = [...this.#work.values()].map(({ running }) => running);
+    await Promise.allSettled(running);
+  }
+
+  #begin(node: number): Promise<void> {
+    const running = this.#pullAll(node);
+    const work: Work = { running, next: undefined };
+    this.#work.set(node, work);
+    const ended = () => {
+      if (this.#work.get(node) === work && work.next === undefined) {
+        this.#work.delete(node);
+      }
+    };
+    running.then(ended, ended);
+    return running;
+  }
+
+  async #pullAll(node: number): Promise<void> {
+    const { replica } = this.#options;
+    let idleRounds = 0;
+    for (;;) {
+      this.#abort.signal.throwIfAborted();
+      const before = replica.vector;
+      const wanted = await this.#round(node, before);
+      if (replica.vector.includes(wanted)) return;
+      if (replica.vector !== before && !before.includes(replica.vector)) {
+        idleRounds = 0;
+      } else if (++idleRounds === IDLE_ROUNDS_MAX) {
+        throw new ProtocolError(`node ${node} has records that it cannot give`);
+      }
+    }
+  }
+
+  /** Asks once. Resolves with what the donor had. */
+  async #round(node: number, base: Vector): Promise<Vector> {
+    const { replica } = this.#options;
+    this.figures.pulls++;
+    const configEpoch = this.#options.configEpoch();
+    const reply = decodePullReply(
+      await this.#request(
+        node,
+        MessageType.PULL,
+        encodePull({ configEpoch, vector: base }),
+      ),
+    );
+    switch (reply.kind) {
+      case "records": {
+        const taken = reply.records.map((record) => replica.receive(record));
+        await Promise.all(taken);
+        return reply.vector;
+      }
+      case "session":
+        return await this.#takeSession(node, base, decodeOffer(reply.offer));
+      case "busy":
+        if (replica.vector.includes(reply.vector)) return reply.vector;
+        throw new ProtocolError(`node ${node} has no session to spare now`);
+    }
+  }
+
+  async #takeSession(
+    node: number,
+    base: Vector,
+    offer: SessionOffer,
+  ): Promise<Vector> {
+    const before = this.#session;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#session = promise;
+    try {
+      await before;
+      await this.#options.adopt(offer.config);
+      const entries = await this.#stage(node, offer.id);
+      this.figures.sessions++;
+      await this.#options.replica.ingest({ ...offer, base, entries });
+      return offer.vector;
+    } finally {
+      resolve();
+    }
+  }
+
+  async #stage(node: number, id: number): Promise<Entry[]> {
+    const staged: Entry[] = [];
+    let bytes = 0;
+    for (;;) {
+      const chunk = await this.#request(
+        node,
+        MessageType.SESSION_CHUNK,
+        encodeChunkRequest(id),
+      );
+      bytes += chunk.length;
+      if (bytes > SESSION_BYTES_MAX) {
+        throw new ProtocolError(
+          `the session of node ${node} has more than ${SESSION_BYTES_MAX} bytes`,
+        );
+      }
+      const { entries, last } = decodeChunk(chunk);
+      for (const entry of entries) staged.push(entry);
+      if (last) return staged;
+    }
+  }
+
+  #request(
+    node: number,
+    type: number,
+    payload: Uint8Array,
+  ): Promise<Uint8Array> {
+    return this.#options.request(node, type, payload, {
+      lane: "bulk",
+      timeoutMs: REQUEST_TIMEOUT_MS,
+      signal: this.#abort.signal,
+    });
+  }
+}
