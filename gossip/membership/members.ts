@@ -12,62 +12,45 @@
  * raises the generation, durably, before each start.
  *
  * ```text
- * CLUSTER_SYNC := 8 bytes hash | varint count | count x digest
- * digest       := u16 key | varint generation | varint version
- * CLUSTER_ACK  := nothing, if the hashes are equal
- *               | records | varint count | count x u16 key wanted
- * CLUSTER_ACK2 := records
- * records      := varint count | count x record (node_record.ts)
- * state file   := u8 version 1 | u16 own key | records
+ * state file := u8 version 1 | u16 own key | records (messages.ts)
  * ```
  *
- * The hash is the sum, modulo 2^32 and in two ways, of a mix of each node's key,
- * generation and version: two equal hashes of different states cost a round, as
- * the next heartbeat parts them.
+ * The hash of the state is the sum, modulo 2^32 and in two ways, of a mix of each
+ * node's key, generation and version, so that it is kept up in O(1). Equal hashes
+ * of different states cost a round: the next heartbeat parts them.
  *
  * @module
  */
 
 import {
-  DecodeError,
   EMPTY_BYTES,
   equalBytes,
   FormatVersionError,
-  FRAME_BYTES_MAX,
-  NODE_KEY_MAX,
   Reader,
   Writer,
 } from "../../runtime/mod.ts";
 import type { Bytes } from "../../runtime/mod.ts";
 import {
+  decodeAck,
+  decodeAck2,
+  decodeSync,
+  encodeAck,
+  encodeAck2,
+  encodeSync,
+  readRecords,
+} from "./messages.ts";
+import type { Digest } from "./messages.ts";
+import {
   compareHeartbeats,
   nodeRecord,
-  readNodeRecord,
   sameStanding,
   toNode,
   writeNodeRecord,
 } from "./node_record.ts";
-import type { Heartbeat, Node, NodeRecord } from "./node_record.ts";
+import type { Node, NodeRecord } from "./node_record.ts";
 
 /** The format of the persisted state. */
 const VERSION = 1;
-
-/** Largest CLUSTER_SYNC, in bytes: 65,535 digests of at most 18 bytes. */
-export const SYNC_BYTES_MAX = 8 + 3 + NODE_KEY_MAX * 18;
-
-/** Records of one message, in bytes, after which the rest waits for a later one. */
-export const RECORDS_BYTES_MAX = FRAME_BYTES_MAX / 2;
-
-/** Largest CLUSTER_ACK or CLUSTER_ACK2 that is read, in bytes. */
-export const ACK_BYTES_MAX = 2 * FRAME_BYTES_MAX;
-
-const HASH_BYTES = 8;
-
-/** How new the record of a node is. */
-export interface Digest extends Heartbeat {
-  /** The node key. */
-  readonly key: number;
-}
 
 /** What became of a node; a heartbeat alone is no change. */
 export type MemberChange =
@@ -226,13 +209,7 @@ export class Members {
 
   /** The payload of a CLUSTER_SYNC, which begins an exchange. */
   sync(): Bytes {
-    const writer = new Writer(16 + this.size * 12);
-    this.#writeHash(writer);
-    writer.varint(this.size);
-    for (const { key, generation, version } of this.#records.values()) {
-      writer.u16(key).varint(generation).varint(version);
-    }
-    return writer.finish();
+    return encodeSync(this.#hash(), this.#records.values(), this.size);
   }
 
   /**
@@ -243,9 +220,7 @@ export class Members {
    */
   ack(sync: Uint8Array): Bytes {
     const { hash, digests } = decodeSync(sync);
-    const writer = new Writer();
-    this.#writeHash(writer);
-    if (equalBytes(hash, writer.view())) return EMPTY_BYTES;
+    if (equalBytes(hash, this.#hash())) return EMPTY_BYTES;
     const newer: NodeRecord[] = [];
     const wanted: number[] = [];
     for (const record of this.#records.values()) {
@@ -260,11 +235,7 @@ export class Members {
     for (const key of digests.keys()) {
       if (!this.#records.has(key) && !this.#removed.has(key)) wanted.push(key);
     }
-    writer.clear();
-    writeRecords(writer, newer);
-    writer.varint(wanted.length);
-    for (const key of wanted) writer.u16(key);
-    return writer.finish();
+    return encodeAck(newer, wanted);
   }
 
   /**
@@ -285,9 +256,7 @@ export class Members {
       if (record !== undefined) records.push(record);
     }
     if (records.length === 0) return { ...outcome, reply: undefined };
-    const writer = new Writer();
-    writeRecords(writer, records);
-    return { ...outcome, reply: writer.finish() };
+    return { ...outcome, reply: encodeAck2(records) };
   }
 
   /**
@@ -330,8 +299,8 @@ export class Members {
     this.#hashHigh = (this.#hashHigh + sign * high) >>> 0;
   }
 
-  #writeHash(writer: Writer): void {
-    writer.u32(this.#hashLow).u32(this.#hashHigh);
+  #hash(): Bytes {
+    return new Writer(8).u32(this.#hashLow).u32(this.#hashHigh).finish();
   }
 }
 
@@ -356,71 +325,6 @@ export function decodeMembers(
   const self = records.find((record) => record.key === key) ??
     reader.fail("this node is not in it");
   return { self, others: records.filter((record) => record.key !== key) };
-}
-
-function decodeSync(
-  payload: Uint8Array,
-): { hash: Uint8Array; digests: Map<number, Heartbeat> } {
-  if (payload.length > SYNC_BYTES_MAX) {
-    throw new DecodeError("a cluster sync", "it is too long");
-  }
-  const reader = new Reader(payload, "a cluster sync");
-  const hash = reader.raw(HASH_BYTES);
-  const digests = new Map<number, Heartbeat>();
-  for (let left = reader.count(NODE_KEY_MAX); left > 0; left--) {
-    const key = readKey(reader);
-    const generation = reader.varint();
-    digests.set(key, { generation, version: reader.varint() });
-  }
-  return { hash, digests };
-}
-
-function decodeAck(
-  payload: Uint8Array,
-): { newer: NodeRecord[]; wanted: number[] } {
-  const reader = readAck(payload, "a cluster ack");
-  const newer = readRecords(reader);
-  const wanted: number[] = [];
-  const count = reader.count(Math.min(NODE_KEY_MAX, reader.remaining >> 1));
-  for (let left = count; left > 0; left--) wanted.push(readKey(reader));
-  return { newer, wanted };
-}
-
-function decodeAck2(payload: Uint8Array): NodeRecord[] {
-  return readRecords(readAck(payload, "a cluster ack2"));
-}
-
-function readAck(payload: Uint8Array, what: string): Reader {
-  if (payload.length > ACK_BYTES_MAX) {
-    throw new DecodeError(what, "it is too long");
-  }
-  return new Reader(payload, what);
-}
-
-/** Writes as many of the records as a message may carry. */
-function writeRecords(writer: Writer, records: readonly NodeRecord[]): void {
-  const body = new Writer();
-  let count = 0;
-  for (const record of records) {
-    if (body.length >= RECORDS_BYTES_MAX) break;
-    writeNodeRecord(body, record);
-    count++;
-  }
-  writer.varint(count).raw(body.view());
-}
-
-function readRecords(reader: Reader): NodeRecord[] {
-  const records: NodeRecord[] = [];
-  for (let left = reader.count(NODE_KEY_MAX); left > 0; left--) {
-    records.push(readNodeRecord(reader));
-  }
-  return records;
-}
-
-function readKey(reader: Reader): number {
-  const key = reader.u16();
-  if (key === 0) reader.fail("a node key is 0");
-  return key;
 }
 
 /** Mixes an integer of up to 53 bits into a hash of 32 bits (murmur3's rounds). */

@@ -5,4 +5,5 @@
  */
 
 export * from "./members.ts";
+export * from "./messages.ts";
 export * from "./node_record.ts";

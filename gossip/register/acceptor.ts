@@ -106,9 +106,37 @@ export interface AcceptorOptions {
   onKnown?: ((config: Config) => void) | undefined;
 }
 
+/** What an acceptor begins with; see {@linkcode beginningOps}. */
+export interface Beginning {
+  /** The chosen config that the node was told, or founds. */
+  config: Config;
+  /** Its seat: random, 8 bytes; without one it never votes. */
+  seat?: Uint8Array | undefined;
+  /** Values chosen already, by register. */
+  registers?: Readonly<Record<string, Bytes>>;
+}
+
 /**
- * What the founder of a cluster writes, in one synced batch with whatever else
- * makes it one: the first config with its one voter, and the first node key.
+ * What makes an acceptor: to be written in one synced batch with whatever else
+ * makes the node what it is, such as its node key.
+ */
+export function beginningOps(
+  prefix: Uint8Array,
+  { config, seat, registers = {} }: Beginning,
+): BatchOp[] {
+  const ops = [stateOp(prefix, seat, config)];
+  const node = config.voters[0]?.node ?? 0;
+  const ballot = { epoch: config.epoch, n: 1, node, generation: 0 };
+  for (const [name, value] of Object.entries(registers)) {
+    const state = { promised: ballot, accepted: ballot, value };
+    ops.push(registerOp(prefix, name, state));
+  }
+  return ops;
+}
+
+/**
+ * What the founder of a cluster writes: {@linkcode beginningOps} with the first
+ * config, whose one voter it is, and the first node key.
  *
  * @param seat Random, 8 bytes.
  * @param ticket The founder's own ticket: random, 16 bytes.
@@ -119,25 +147,11 @@ export function founderOps(
   ticket: Uint8Array,
 ): BatchOp[] {
   const config = foundConfig(FOUNDER, seat);
-  const ballot = { epoch: config.epoch, n: 1, node: FOUNDER, generation: 0 };
-  const chosen = (value: Bytes): RegisterState => ({
-    promised: ballot,
-    accepted: ballot,
-    value,
-  });
-  return [
-    stateOp(prefix, seat, config),
-    registerOp(prefix, CONFIG_REGISTER, chosen(encodeConfig(config))),
-    registerOp(prefix, IDS_REGISTER, chosen(encodeIds(foundIds(ticket)))),
-  ];
-}
-
-/**
- * What a node that joins writes, in one synced batch with its node key: the
- * chosen config that it was told, and no seat.
- */
-export function learnerOps(prefix: Uint8Array, config: Config): BatchOp[] {
-  return [stateOp(prefix, undefined, config)];
+  const registers = {
+    [CONFIG_REGISTER]: encodeConfig(config),
+    [IDS_REGISTER]: encodeIds(foundIds(ticket)),
+  };
+  return beginningOps(prefix, { config, seat, registers });
 }
 
 /** A node's memory of what it promised and accepted. */
@@ -164,7 +178,7 @@ export class Acceptor {
   }
 
   /**
-   * Loads the state that {@linkcode founderOps} or {@linkcode learnerOps} began.
+   * Loads the state that {@linkcode beginningOps} began.
    *
    * @throws {CorruptionError} If there is none.
    * @throws {DecodeError} If it does not follow its format.
