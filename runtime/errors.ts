@@ -333,6 +333,33 @@ export class QuorumUnavailableError extends AspenError {
   }
 }
 
+/** The acceptor asked is no voter of the config it was asked under, so it stays silent. */
+export class NotVoterError extends AspenError {
+  /** The node asked. */
+  readonly node: number;
+  constructor(node: number) {
+    super(`Cannot vote: node ${node} holds no seat of the config named`);
+    this.node = node;
+  }
+}
+
+/** Voters or members cannot change before the last change of voters is settled. */
+export class ConfigUnsettledError extends AspenError {
+  /** The config epoch that is not settled. */
+  readonly epoch: number;
+  constructor(action: string, epoch: number) {
+    super(`Cannot ${action}: config epoch ${epoch} is not settled yet`);
+    this.epoch = epoch;
+  }
+}
+
+/** Every node key was given away; keys are never given twice. */
+export class NodeKeysExhaustedError extends AspenError {
+  constructor() {
+    super("Cannot give a node key: all 65,535 were given");
+  }
+}
+
 /** The node has not yet taken its first copy of the data. */
 export class NotCaughtUpError extends AspenError {
   constructor(action: string) {

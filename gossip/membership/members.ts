@@ -1,0 +1,342 @@
+/**
+ * Who is there: the records of all nodes, spread by susceptible/infected gossip
+ * and never forgotten.
+ *
+ * Guarantees: of each node the newest record wins, in whatever order they come;
+ * a message is merged in one synchronous step and told of afterwards; a node's
+ * own record is written by itself only. One exchange (sync, ack, ack2) makes
+ * both sides equal, as far as the messages' size allows; what did not fit goes
+ * with a later one.
+ *
+ * Assumes: the caller persists {@linkcode Members.encode} when it changes, and
+ * raises the generation, durably, before each start.
+ *
+ * ```text
+ * state file := u8 version 1 | u16 own key | records (messages.ts)
+ * ```
+ *
+ * The hash of the state is the sum, modulo 2^32 and in two ways, of a mix of each
+ * node's key, generation and version, so that it is kept up in O(1). Equal hashes
+ * of different states cost a round: the next heartbeat parts them.
+ *
+ * @module
+ */
+
+import {
+  EMPTY_BYTES,
+  equalBytes,
+  FormatVersionError,
+  Reader,
+  Writer,
+} from "../../runtime/mod.ts";
+import type { Bytes } from "../../runtime/mod.ts";
+import {
+  decodeAck,
+  decodeAck2,
+  decodeSync,
+  encodeAck,
+  encodeAck2,
+  encodeSync,
+  readRecords,
+} from "./messages.ts";
+import type { Digest } from "./messages.ts";
+import {
+  compareHeartbeats,
+  nodeRecord,
+  sameStanding,
+  toNode,
+  writeNodeRecord,
+} from "./node_record.ts";
+import type { Node, NodeRecord } from "./node_record.ts";
+
+/** The format of the persisted state. */
+const VERSION = 1;
+
+/** What became of a node; a heartbeat alone is no change. */
+export type MemberChange =
+  | { readonly type: "added"; readonly node: Node }
+  | { readonly type: "updated"; readonly old: Node; readonly node: Node }
+  | { readonly type: "removed"; readonly node: Node };
+
+/** What merging records did. */
+export interface MergeOutcome {
+  /** What became of nodes, in the order of the records. */
+  readonly changes: readonly MemberChange[];
+  /**
+   * A record about this very node that it did not write, of this generation or
+   * a later one: another process runs with a copy of its directory, or its disk
+   * was put back to an older image. It was not taken.
+   */
+  readonly cloned: NodeRecord | undefined;
+}
+
+/** What the state file holds. */
+export interface StoredMembers {
+  /** What this node last said of itself. */
+  readonly self: NodeRecord;
+  /** The other nodes. */
+  readonly others: readonly NodeRecord[];
+}
+
+/** Options for {@linkcode Members}. */
+export interface MembersOptions {
+  /** The other nodes known, from {@linkcode decodeMembers}. */
+  others?: Iterable<NodeRecord>;
+  /** Called after each step that changed something. Must not throw. */
+  onChange?: (changes: readonly MemberChange[]) => void;
+}
+
+/** The records of all nodes. */
+export class Members {
+  readonly #records = new Map<number, NodeRecord>();
+  readonly #onChange: ((changes: readonly MemberChange[]) => void) | undefined;
+  #removed: ReadonlySet<number> = new Set();
+  #self: NodeRecord;
+  #hashLow = 0;
+  #hashHigh = 0;
+
+  /** Makes the records of a node that says `self` of itself. */
+  constructor(self: NodeRecord, options: MembersOptions = {}) {
+    this.#self = self;
+    this.#put(self);
+    for (const record of options.others ?? []) {
+      if (record.key !== self.key) this.#put(record);
+    }
+    this.#onChange = options.onChange;
+  }
+
+  /** What this node says of itself. */
+  get self(): NodeRecord {
+    return this.#self;
+  }
+
+  /** How many nodes are known, this one included. */
+  get size(): number {
+    return this.#records.size;
+  }
+
+  /** What a node last said of itself, as far as known. */
+  get(key: number): NodeRecord | undefined {
+    return this.#records.get(key);
+  }
+
+  /** What every node last said of itself. */
+  records(): IterableIterator<NodeRecord> {
+    return this.#records.values();
+  }
+
+  /** The nodes of this moment, by node key. */
+  nodes(): Map<number, Node> {
+    const nodes = new Map<number, Node>();
+    for (const record of this.#records.values()) {
+      nodes.set(record.key, toNode(record));
+    }
+    return nodes;
+  }
+
+  /**
+   * Says something new of this node; with nothing new, a heartbeat.
+   *
+   * @throws {LimitError} If the address is too long.
+   */
+  update(news: Partial<Pick<NodeRecord, "address" | "state">> = {}): void {
+    const old = this.#self;
+    const record = nodeRecord({ ...old, ...news, version: old.version + 1 });
+    this.#self = record;
+    this.#put(record);
+    if (!sameStanding(old, record)) {
+      this.#onChange?.([
+        { type: "updated", old: toNode(old), node: toNode(record) },
+      ]);
+    }
+  }
+
+  /** Takes the records that are newer than those known. */
+  merge(records: Iterable<NodeRecord>): MergeOutcome {
+    const changes: MemberChange[] = [];
+    let cloned: NodeRecord | undefined;
+    for (const record of records) {
+      if (record.key === this.#self.key) {
+        if (this.#isForeign(record)) cloned = record;
+        continue;
+      }
+      if (this.#removed.has(record.key)) continue;
+      const old = this.#records.get(record.key);
+      if (old !== undefined && compareHeartbeats(record, old) <= 0) continue;
+      this.#put(record);
+      if (old === undefined) {
+        changes.push({ type: "added", node: toNode(record) });
+      } else if (!sameStanding(old, record)) {
+        changes.push({
+          type: "updated",
+          old: toNode(old),
+          node: toNode(record),
+        });
+      }
+    }
+    if (changes.length > 0) this.#onChange?.(changes);
+    return { changes, cloned };
+  }
+
+  /**
+   * Drops the nodes that the cluster has removed, and lets gossip not bring
+   * them back. This node itself stays.
+   *
+   * @param keys All node keys that the config retired.
+   */
+  exclude(keys: Iterable<number>): readonly MemberChange[] {
+    this.#removed = new Set(keys);
+    const changes: MemberChange[] = [];
+    for (const key of this.#removed) {
+      const record = this.#records.get(key);
+      if (record === undefined || key === this.#self.key) continue;
+      this.#count(record, -1);
+      this.#records.delete(key);
+      changes.push({ type: "removed", node: toNode(record) });
+    }
+    if (changes.length > 0) this.#onChange?.(changes);
+    return changes;
+  }
+
+  /** How new each record is. */
+  digests(): Digest[] {
+    const digests: Digest[] = [];
+    for (const { key, generation, version } of this.#records.values()) {
+      digests.push({ key, generation, version });
+    }
+    return digests;
+  }
+
+  /** The payload of a CLUSTER_SYNC, which begins an exchange. */
+  sync(): Bytes {
+    return encodeSync(this.#hash(), this.#records.values(), this.size);
+  }
+
+  /**
+   * Answers a CLUSTER_SYNC with a CLUSTER_ACK: the records that are newer here
+   * or unknown there, and which ones are wanted. Empty if both know the same.
+   *
+   * @throws {DecodeError} If the payload is no CLUSTER_SYNC.
+   */
+  ack(sync: Uint8Array): Bytes {
+    const { hash, digests } = decodeSync(sync);
+    if (equalBytes(hash, this.#hash())) return EMPTY_BYTES;
+    const newer: NodeRecord[] = [];
+    const wanted: number[] = [];
+    for (const record of this.#records.values()) {
+      const theirs = digests.get(record.key);
+      if (theirs === undefined) newer.push(record);
+      else {
+        const order = compareHeartbeats(record, theirs);
+        if (order > 0) newer.push(record);
+        else if (order < 0) wanted.push(record.key);
+      }
+    }
+    for (const key of digests.keys()) {
+      if (!this.#records.has(key) && !this.#removed.has(key)) wanted.push(key);
+    }
+    return encodeAck(newer, wanted);
+  }
+
+  /**
+   * Merges a CLUSTER_ACK.
+   *
+   * @returns What it did, and the payload of the CLUSTER_ACK2 to send, if any.
+   * @throws {DecodeError} If the payload is no CLUSTER_ACK.
+   */
+  ack2(ack: Uint8Array): MergeOutcome & { readonly reply: Bytes | undefined } {
+    if (ack.length === 0) {
+      return { changes: [], cloned: undefined, reply: undefined };
+    }
+    const { newer, wanted } = decodeAck(ack);
+    const outcome = this.merge(newer);
+    const records: NodeRecord[] = [];
+    for (const key of wanted) {
+      const record = this.#records.get(key);
+      if (record !== undefined) records.push(record);
+    }
+    if (records.length === 0) return { ...outcome, reply: undefined };
+    return { ...outcome, reply: encodeAck2(records) };
+  }
+
+  /**
+   * Merges a CLUSTER_ACK2, which ends an exchange.
+   *
+   * @throws {DecodeError} If the payload is no CLUSTER_ACK2.
+   */
+  take(ack2: Uint8Array): MergeOutcome {
+    return this.merge(decodeAck2(ack2));
+  }
+
+  /** The state to persist. */
+  encode(): Bytes {
+    const writer = new Writer(64 + this.size * 64);
+    writer.u8(VERSION).u16(this.#self.key).varint(this.size);
+    for (const record of this.#records.values()) {
+      writeNodeRecord(writer, record);
+    }
+    return writer.finish();
+  }
+
+  /** Whether a record about this node was written by somebody else. */
+  #isForeign(record: NodeRecord): boolean {
+    return record.generation >= this.#self.generation &&
+      !equalBytes(record.nonce, this.#self.nonce);
+  }
+
+  #put(record: NodeRecord): void {
+    const old = this.#records.get(record.key);
+    if (old !== undefined) this.#count(old, -1);
+    this.#records.set(record.key, record);
+    this.#count(record, 1);
+  }
+
+  /** Adds a record to the hash, or takes it out. */
+  #count({ key, generation, version }: NodeRecord, sign: 1 | -1): void {
+    const low = mix(mix(mix(0x9e3779b9, key), generation), version);
+    const high = mix(mix(mix(0x7f4a7c15, version), generation), key);
+    this.#hashLow = (this.#hashLow + sign * low) >>> 0;
+    this.#hashHigh = (this.#hashHigh + sign * high) >>> 0;
+  }
+
+  #hash(): Bytes {
+    return new Writer(8).u32(this.#hashLow).u32(this.#hashHigh).finish();
+  }
+}
+
+/**
+ * Decodes what {@linkcode Members.encode} gave.
+ *
+ * @param what Names the state in errors.
+ * @throws {FormatVersionError} If a newer release wrote it.
+ * @throws {DecodeError} If it does not follow its format.
+ */
+export function decodeMembers(
+  bytes: Uint8Array,
+  what = "the cluster's state",
+): StoredMembers {
+  const reader = new Reader(bytes, what);
+  const version = reader.u8();
+  if (version > VERSION) throw new FormatVersionError(what, version, VERSION);
+  if (version < 1) reader.fail("it has no version");
+  const key = reader.u16();
+  const records = readRecords(reader);
+  if (reader.remaining > 0) reader.fail("bytes follow its end");
+  const self = records.find((record) => record.key === key) ??
+    reader.fail("this node is not in it");
+  return { self, others: records.filter((record) => record.key !== key) };
+}
+
+/** Mixes an integer of up to 53 bits into a hash of 32 bits (murmur3's rounds). */
+function mix(hash: number, value: number): number {
+  return mix32(mix32(hash, value >>> 0), Math.floor(value / 2 ** 32));
+}
+
+function mix32(hash: number, value: number): number {
+  let k = Math.imul(value, 0xcc9e2d51);
+  k = Math.imul((k << 15) | (k >>> 17), 0x1b873593);
+  hash ^= k;
+  hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0;
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return (hash ^ (hash >>> 13)) >>> 0;
+}

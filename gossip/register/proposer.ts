@@ -1,0 +1,280 @@
+/**
+ * The proposer: changes a register by a function, by majority of the voters.
+ *
+ * Guarantees: what `change` returns is chosen, and was built on everything that
+ * was chosen before the call; chosen values of one register form one chain. A
+ * voter is counted once. A config found in the `config` register that is newer
+ * than the one known is finished as it is and adopted, never built upon
+ * (agreement A4).
+ *
+ * Assumes: one proposer a start, whose generation was made durable before.
+ * `ask` settles: it bounds each request by a deadline of its own. The function
+ * may run several times for one call, so it is idempotent by its argument (A3)
+ * and pure. A read is a change by identity.
+ *
+ * @module
+ */
+
+import { abortable, QuorumUnavailableError } from "../../runtime/mod.ts";
+import type { Bytes, Random } from "../../runtime/mod.ts";
+import { MessageType } from "../../transport/registry.ts";
+import { compareBallots, NO_BALLOT } from "./ballot.ts";
+import type { Ballot } from "./ballot.ts";
+import {
+  compareConfigs,
+  CONFIG_REGISTER,
+  decodeConfig,
+  supersedes,
+} from "./config.ts";
+import type { Config, Voter } from "./config.ts";
+import { decodeReply, encodeAccept, encodePrepare } from "./messages.ts";
+import type { Reply } from "./messages.ts";
+
+/** Attempts of one change, unless the caller says otherwise. */
+export const ATTEMPTS_MAX_DEFAULT = 16;
+
+/**
+ * The pause after the k-th failed attempt is drawn evenly from 0 to
+ * min(PAUSE_MS_MAX, PAUSE_MS * 2^k), so that rivals get out of step.
+ */
+const PAUSE_MS = 10;
+const PAUSE_MS_MAX = 1000;
+
+/** The value after a change; `undefined` leaves an empty register empty. */
+export type Change = (value: Uint8Array | undefined) => Uint8Array | undefined;
+
+/** Sends a request to a voter, this node's own acceptor included. */
+export type Ask = (
+  node: number,
+  type: number,
+  payload: Uint8Array,
+  signal: AbortSignal | undefined,
+) => Promise<Uint8Array>;
+
+/** Where a proposer learns configs, and tells of them: the node's acceptor. */
+export interface Knowledge {
+  /** The newest chosen config known. */
+  readonly known: Config;
+  /** Learns a chosen config, durably. */
+  adopt(config: Config): Promise<unknown>;
+}
+
+/** What a proposer is made of. */
+export interface ProposerOptions {
+  /** The node it belongs to. */
+  node: number;
+  /** Which start of the node this is. */
+  generation: number;
+  /** The node's acceptor. */
+  knowledge: Knowledge;
+  /** Asks a voter. */
+  ask: Ask;
+  /** Draws jitter. */
+  random: Random;
+  /** Waits; rejects when the signal aborts. */
+  sleep: (delayMs: number, signal: AbortSignal | undefined) => Promise<void>;
+}
+
+/** Options for {@linkcode Proposer.change}. */
+export interface ChangeOptions {
+  /** Gives up when aborted. Whether it happened is then not known. */
+  signal?: AbortSignal | undefined;
+  /** Attempts before giving up. @default {16} */
+  attemptsMax?: number;
+}
+
+/** How an attempt ended: chosen, to be repeated, or short of a majority. */
+type Attempt =
+  | { readonly outcome: "chosen"; readonly value: Bytes | undefined }
+  | { readonly outcome: "again" }
+  | { readonly outcome: "refused"; readonly missing: readonly number[] };
+
+/** What the voters answered in one phase. */
+type Answers =
+  | { readonly outcome: "majority"; readonly replies: readonly Reply[] }
+  | Exclude<Attempt, { outcome: "chosen" }>;
+
+/** Changes registers by majority of the voters. */
+export class Proposer {
+  readonly #options: ProposerOptions;
+  readonly #turns = new Map<string, Promise<void>>();
+  #n = 0;
+
+  /** Makes a proposer. */
+  constructor(options: ProposerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Changes a register and returns its value afterwards. Changes of one register
+   * take their turn here; those of other nodes are rivals.
+   *
+   * @param change Pure, and idempotent by what it closes over. What it throws
+   * ends the call.
+   * @throws {QuorumUnavailableError} If no majority agreed before the signal
+   * aborted or the attempts were used up. The change may still happen.
+   */
+  async change(
+    register: string,
+    change: Change,
+    options: ChangeOptions = {},
+  ): Promise<Bytes | undefined> {
+    const { signal, attemptsMax = ATTEMPTS_MAX_DEFAULT } = options;
+    const before = this.#turns.get(register);
+    const turn = Promise.withResolvers<void>();
+    // Whoever leaves the queue early lets the next wait for those before both.
+    const after = before === undefined
+      ? turn.promise
+      : turn.promise.then(() => before);
+    this.#turns.set(register, after);
+    let missing = this.#voters();
+    try {
+      if (before !== undefined) {
+        await (signal === undefined ? before : abortable(before, signal));
+      }
+      for (let attempt = 0; attempt < attemptsMax; attempt++) {
+        signal?.throwIfAborted();
+        const result = await this.#attempt(register, change, signal);
+        if (result.outcome === "chosen") return result.value;
+        if (result.outcome === "again") continue;
+        missing = result.missing;
+        if (attempt + 1 < attemptsMax) await this.#pause(attempt, signal);
+      }
+    } catch (error) {
+      if (!signal?.aborted) throw error;
+      throw this.#unavailable(register, missing, signal.reason);
+    } finally {
+      turn.resolve();
+      if (this.#turns.get(register) === after) this.#turns.delete(register);
+    }
+    throw this.#unavailable(register, missing, signal?.reason);
+  }
+
+  async #attempt(
+    register: string,
+    change: Change,
+    signal: AbortSignal | undefined,
+  ): Promise<Attempt> {
+    const { node, generation, knowledge } = this.#options;
+    const config = knowledge.known;
+    const ballot = { epoch: config.epoch, n: ++this.#n, node, generation };
+
+    const promises = await this.#askAll(
+      config,
+      "promise",
+      MessageType.REGISTER_PREPARE,
+      ({ seat }) => encodePrepare({ config, seat, register, ballot }),
+      signal,
+    );
+    if (promises.outcome !== "majority") return promises;
+    const found = newest(promises.replies);
+
+    const newer = register === CONFIG_REGISTER && found !== undefined &&
+      compareConfigs(decodeConfig(found), config) > 0;
+    const value = newer ? found : change(found);
+    if (value === undefined) return { outcome: "chosen", value };
+
+    const oks = await this.#askAll(
+      config,
+      "ok",
+      MessageType.REGISTER_ACCEPT,
+      ({ seat }) => encodeAccept({ config, seat, register, ballot, value }),
+      signal,
+    );
+    if (oks.outcome !== "majority") return oks;
+    if (register === CONFIG_REGISTER) {
+      await knowledge.adopt(decodeConfig(value));
+    }
+    if (newer) return { outcome: "again" };
+    return { outcome: "chosen", value: value as Bytes };
+  }
+
+  /**
+   * Asks all voters, and returns as soon as a majority answered as wished, that
+   * cannot happen any more, or one of them knows a newer config. Requests still
+   * under way then go on by themselves: an accept is worth having everywhere.
+   */
+  #askAll(
+    config: Config,
+    wished: Reply["kind"],
+    type: number,
+    payload: (voter: Voter) => Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<Answers> {
+    const { ask, knowledge } = this.#options;
+    const { voters } = config;
+    const majority = Math.floor(voters.length / 2) + 1;
+    const missing = new Set(voters.map((voter) => voter.node));
+    const replies: Reply[] = [];
+    let failed = 0;
+    const { promise, resolve, reject } = Promise.withResolvers<Answers>();
+    const refuse = () => resolve({ outcome: "refused", missing: [...missing] });
+    const take = async (voter: Voter): Promise<void> => {
+      let reply: Reply | undefined;
+      try {
+        reply = decodeReply(
+          await ask(voter.node, type, payload(voter), signal),
+        );
+      } catch {
+        reply = undefined; // unreachable, silent or not to be understood
+      }
+      if (reply?.kind === wished) {
+        missing.delete(voter.node);
+        replies.push(reply);
+        if (replies.length === majority) {
+          resolve({ outcome: "majority", replies });
+        }
+        return;
+      }
+      if (reply?.kind === "promised") {
+        this.#n = Math.max(this.#n, reply.ballot.n);
+      }
+      if (
+        reply?.kind === "known" && supersedes(reply.config, knowledge.known)
+      ) {
+        await knowledge.adopt(reply.config);
+        resolve({ outcome: "again" });
+      }
+      if (voters.length - ++failed < majority) refuse();
+    };
+    for (const voter of voters) take(voter).catch(reject);
+    if (voters.length === 0) refuse();
+    signal?.addEventListener("abort", refuse, { once: true });
+    return promise.finally(() => signal?.removeEventListener("abort", refuse));
+  }
+
+  #pause(attempt: number, signal: AbortSignal | undefined): Promise<void> {
+    const { random, sleep } = this.#options;
+    const longest = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** attempt);
+    return sleep(random.float() * longest, signal);
+  }
+
+  #voters(): readonly number[] {
+    return this.#options.knowledge.known.voters.map((voter) => voter.node);
+  }
+
+  #unavailable(
+    register: string,
+    missing: readonly number[],
+    cause?: unknown,
+  ): QuorumUnavailableError {
+    return new QuorumUnavailableError(
+      `change the register "${register}"`,
+      missing,
+      cause === undefined ? undefined : { cause },
+    );
+  }
+}
+
+/** The value of the highest ballot accepted. */
+function newest(replies: readonly Reply[]): Uint8Array | undefined {
+  let ballot: Ballot = NO_BALLOT;
+  let value: Uint8Array | undefined;
+  for (const reply of replies) {
+    if (reply.kind !== "promise") continue;
+    if (compareBallots(reply.accepted, ballot) <= 0) continue;
+    ballot = reply.accepted;
+    value = reply.value;
+  }
+  return value;
+}
