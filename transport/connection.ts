@@ -46,6 +46,7 @@ import {
   type FrameDecoder,
   FrameFlag,
   laneNumber,
+  readFrame,
 } from "./frame.ts";
 import type { Greeting } from "./greeting.ts";
 import type { Purpose } from "./handshake.ts";
@@ -178,7 +179,13 @@ export class EstablishedConnection implements Connection {
   /** Serves the connection; resolves when its stream is closed. Never rejects. */
   async run(): Promise<void> {
     this.#watchSilence();
-    await Promise.all([this.#readLoop(), this.#writeLoop()]);
+    const writing = this.#writeLoop();
+    await this.#readLoop();
+    await this.#awaitFarewell();
+    this.#wake?.();
+    await writing;
+    this.#watch?.cancel();
+    this.#stream.close();
   }
 
   request(
@@ -278,21 +285,18 @@ export class EstablishedConnection implements Connection {
         error instanceof ProtocolError ? failureOf(error) : undefined,
       );
     }
-    await this.#awaitFarewell();
   }
 
-  /** Reads until the peer has closed, so that it gets the GOODBYE. */
+  /** Reads until the peer has closed or says GOODBYE too: it has read ours. */
   async #awaitFarewell(): Promise<void> {
-    const scrap = new Uint8Array(4096);
     try {
-      while (!this.#broken && await this.#stream.read(scrap) !== null);
+      while (!this.#broken) {
+        const frame = await readFrame(this.#stream, this.#decoder);
+        if (frame === null || frame.type === MessageType.GOODBYE) break;
+      }
     } catch {
-      // Broken or closed: it is over either way.
+      // Broken, closed or no frames: it is over either way.
     }
-    this.#watch?.cancel();
-    this.#broken = true;
-    this.#stream.close();
-    this.#wake?.();
   }
 
   async #writeLoop(): Promise<void> {
