@@ -12,10 +12,11 @@
 import {
   type Bytes,
   CHUNK_BYTES,
+  RemoteError,
   type Timer,
   type Timers,
 } from "../../runtime/mod.ts";
-import { RemoteError } from "../../transport/mod.ts";
+
 import {
   decodeChunkRequest,
   encodeBusyReply,

@@ -100,11 +100,14 @@ export interface CommitOutcome {
 
 /** The key of a commit is led by another node: nothing was logged. */
 export class NotLeaseholderError extends Error {
+  /** The key. */
+  readonly key: Uint8Array;
   /** The node that leads it. */
   readonly holder: number;
-  constructor(holder: number) {
+  constructor(key: Uint8Array, holder: number) {
     super(`Cannot commit here: node ${holder} leads the key`);
     this.name = "NotLeaseholderError";
+    this.key = key;
     this.holder = holder;
   }
 }
@@ -187,7 +190,7 @@ export class Draft {
     for (const { key, version } of request.checks) {
       const current = await this.entry(key);
       if (current !== undefined && current.holder !== nodeKey) {
-        throw new NotLeaseholderError(current.holder);
+        throw new NotLeaseholderError(key, current.holder);
       }
       const living = current?.value === undefined ? undefined : current;
       if (
@@ -207,7 +210,7 @@ export class Draft {
       if (op.lease !== undefined && op.lease !== holder) {
         throw new LeaseNotTransferableError(holder, op.lease);
       }
-      if (holder !== nodeKey) throw new NotLeaseholderError(holder);
+      if (holder !== nodeKey) throw new NotLeaseholderError(op.key, holder);
       if (op.value === undefined && current?.value === undefined) {
         if (current !== undefined) after.push(dotOf(current));
       } else {

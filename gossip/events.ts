@@ -1,0 +1,75 @@
+/**
+ * Events: what a database has to say beside its data.
+ *
+ * @module
+ */
+
+import { Feed } from "./feed.ts";
+import type { Conflict } from "./replication/conflict.ts";
+
+/** Something happened that no caller was told of. */
+export type DatabaseEvent =
+  /** An acked write lost to a concurrent one; both are told. */
+  | { readonly type: "conflict"; readonly conflict: Conflict }
+  /** A writer's clock is ahead by more than is adopted. */
+  | { readonly type: "clockSkew"; readonly aheadMs: number }
+  /** A connection to a node stands. */
+  | { readonly type: "connected"; readonly node: number }
+  /** It stands no more. */
+  | {
+    readonly type: "disconnected";
+    readonly node: number;
+    readonly reason: unknown;
+  }
+  /** A node was not let in, because of who it is. */
+  | {
+    readonly type: "refused";
+    readonly node: number;
+    readonly address: string;
+    readonly error: unknown;
+  }
+  /** A peer does not do what the protocol says. */
+  | {
+    readonly type: "peerFailed";
+    readonly node: number;
+    readonly error: unknown;
+  }
+  /** Another process runs under this node's key, or an old disk was put back. */
+  | { readonly type: "cloned"; readonly node: number; readonly address: string }
+  /** The engine failed; nothing is written until the database is reopened. */
+  | { readonly type: "failed"; readonly error: unknown }
+  /** A handler of `onChange` threw. */
+  | { readonly type: "handlerFailed"; readonly error: unknown }
+  /** The engine has something to say. */
+  | { readonly type: "engine"; readonly event: { readonly type: string } }
+  /** Events were dropped, because the reader did not keep up. */
+  | { readonly type: "lagged"; readonly missed: number };
+
+/** Events that may wait for a reader. */
+const QUEUE_MAX = 1024;
+
+/** All readers of a database's events. */
+export class Events {
+  readonly #feeds = new Set<Feed<DatabaseEvent>>();
+
+  /** Tells all readers. */
+  emit(event: DatabaseEvent): void {
+    for (const feed of this.#feeds) feed.push(event);
+  }
+
+  /** Reads from now on, until the stream is cancelled. */
+  read(): ReadableStream<DatabaseEvent> {
+    const feed: Feed<DatabaseEvent> = new Feed<DatabaseEvent>({
+      weightMax: QUEUE_MAX,
+      lagged: (missed) => ({ type: "lagged", missed }),
+      onEnd: () => this.#feeds.delete(feed),
+    });
+    this.#feeds.add(feed);
+    return feed.stream;
+  }
+
+  /** Ends all streams, after what waits. */
+  close(): void {
+    for (const feed of [...this.#feeds]) feed.close();
+  }
+}

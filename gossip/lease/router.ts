@@ -1,0 +1,338 @@
+/**
+ * The router: brings a commit to the node that leads its keys, here or elsewhere.
+ *
+ * Guarantees:
+ * - What one node leads is decided by it in one step, whole or not at all; a
+ *   commit over several nodes is split, and half a success is reported as such.
+ * - A commit that reached another node is readable here when it resolves.
+ * - Nothing is sent twice: a reply that never came is
+ *   {@linkcode OutcomeUnknownError}, an unreachable node is
+ *   {@linkcode LeaseholderUnavailableError}, and every call ends by its deadline.
+ *
+ * Which node leads a key is looked up here, but decided in the commit step of
+ * that node; if it has moved, the commit follows.
+ *
+ * @module
+ */
+
+import {
+  CheckFailedError,
+  type CommitPart,
+  LeaseholderUnavailableError,
+  LeaseNotTransferableError,
+  NodeNotFoundError,
+  NotSupportedError,
+  PartialCommitError,
+  Reader,
+  RemoteError,
+  startDeadline,
+  type Timers,
+  UnreachableError,
+  Writer,
+} from "../../runtime/mod.ts";
+import { MessageType, type RequestOptions } from "../../transport/mod.ts";
+import type { Dot } from "../replication/dot.ts";
+import {
+  type CommitCheck,
+  type CommitOp,
+  type CommitOutcome,
+  type CommitRequest,
+  keyText,
+  NotLeaseholderError,
+} from "../replication/draft.ts";
+import type { LogRecord } from "../replication/record.ts";
+import type { Replica } from "../replication/replica.ts";
+import {
+  decodeCommit,
+  decodeOutcome,
+  encodeCommit,
+  encodeOutcome,
+} from "./messages.ts";
+
+/** How often a commit follows keys that are led elsewhere than was thought. */
+const MOVES_MAX = 4;
+
+/** What a router is made of. */
+export interface RouterOptions {
+  readonly nodeKey: number;
+  readonly nonce: Uint8Array;
+  readonly replica: Replica;
+  readonly timers: Timers;
+  /** Whether a node is a member of the cluster. */
+  readonly isMember: (node: number) => boolean;
+  /** The epoch of the config known here. */
+  readonly configEpoch: () => number;
+  /** Sends a request to a node; absent without a network. */
+  readonly request:
+    | ((
+      node: number,
+      type: number,
+      payload: Uint8Array,
+      options: RequestOptions,
+    ) => Promise<Uint8Array>)
+    | undefined;
+  /** Pulls from a node in the background. */
+  readonly nudge: (node: number) => void;
+}
+
+/** Deadline and end of a call. */
+export interface CallOptions {
+  /** Gives up when aborted. */
+  signal?: AbortSignal | undefined;
+  /**
+   * Deadline of what goes over the network, in milliseconds.
+   *
+   * @default {10_000}
+   */
+  timeoutMs?: number;
+}
+
+/** What a commit did, on all the nodes that it went to. */
+export interface RoutedOutcome {
+  /** The records written. */
+  readonly records: readonly LogRecord[];
+  /** Who covers these sees what the commit left. */
+  readonly after: readonly Dot[];
+}
+
+/** Brings commits to their leaseholders. */
+export class Router {
+  readonly #options: RouterOptions;
+  #calls = 0;
+
+  constructor(options: RouterOptions) {
+    this.#options = options;
+  }
+
+  /** Commits, wherever the keys are led. */
+  async commit(
+    request: CommitRequest,
+    { signal, timeoutMs = 10_000 }: CallOptions,
+  ): Promise<RoutedOutcome> {
+    signal?.throwIfAborted();
+    const { nodeKey, replica, timers } = this.#options;
+    const mayBeLocal = request.ops.every(({ lease }) =>
+      lease === undefined || lease === nodeKey
+    );
+    if (mayBeLocal) {
+      try {
+        return routed(await replica.commit(request));
+      } catch (error) {
+        // Nothing was logged; some other node leads one of the keys.
+        if (!(error instanceof NotLeaseholderError)) throw error;
+      }
+    }
+    using deadline = startDeadline(timers, timeoutMs, "commit", signal);
+    const context = { signal: deadline.signal, timeoutMs, moved: new Map() };
+    return await this.#route(request, context, MOVES_MAX);
+  }
+
+  /** Answers COMMIT. */
+  async serve(payload: Uint8Array): Promise<Uint8Array> {
+    const { request } = decodeCommit(payload);
+    try {
+      return encodeOutcome(await this.#options.replica.commit(request));
+    } catch (error) {
+      throw remoteErrorOf(error);
+    }
+  }
+
+  async #route(
+    request: CommitRequest,
+    context: Context,
+    movesLeft: number,
+  ): Promise<RoutedOutcome> {
+    const parts = await this.#split(request, context.moved);
+    if (parts.size > 1) return await this.#commitParts(parts, context);
+    const [holder, part] = [...parts][0]!;
+    try {
+      return await this.#commitAt(holder, part, context);
+    } catch (error) {
+      if (!(error instanceof NotLeaseholderError)) throw error;
+      if (movesLeft === 0) {
+        throw new LeaseholderUnavailableError(error.holder, { cause: error });
+      }
+      context.moved.set(keyText(error.key), error.holder);
+      return await this.#route(part, context, movesLeft - 1);
+    }
+  }
+
+  async #commitParts(
+    parts: ReadonlyMap<number, CommitRequest>,
+    context: Context,
+  ): Promise<RoutedOutcome> {
+    const checked = [...parts.values()].some(({ checks }) => checks.length > 0);
+    if (checked) {
+      throw new NotSupportedError(
+        "checks",
+        "the keys of this commit are led by several nodes",
+      );
+    }
+    const holders = [...parts.keys()];
+    const settled = await Promise.allSettled(
+      [...parts.values()].map((part) => this.#route(part, context, MOVES_MAX)),
+    );
+    const outcomes: RoutedOutcome[] = [];
+    const committed: CommitPart[] = [];
+    const failed: CommitPart[] = [];
+    settled.forEach((result, i) => {
+      const leaseholder = holders[i]!;
+      const keys = parts.get(leaseholder)!.ops.map(({ key }) => key.slice());
+      if (result.status === "fulfilled") {
+        outcomes.push(result.value);
+        committed.push({ leaseholder, keys });
+      } else failed.push({ leaseholder, keys, error: result.reason });
+    });
+    if (committed.length === 0) throw failed[0]!.error;
+    if (failed.length > 0) throw new PartialCommitError(committed, failed);
+    return {
+      records: outcomes.flatMap(({ records }) => records),
+      after: outcomes.flatMap(({ after }) => after),
+    };
+  }
+
+  /** Splits a commit by the nodes that lead its keys, as far as known here. */
+  async #split(
+    request: CommitRequest,
+    moved: ReadonlyMap<string, number>,
+  ): Promise<Map<number, CommitRequest>> {
+    const parts = new Map<
+      number,
+      { checks: CommitCheck[]; ops: CommitOp[] }
+    >();
+    const partOf = (holder: number) => {
+      let part = parts.get(holder);
+      if (part === undefined) {
+        part = { checks: [], ops: [] };
+        parts.set(holder, part);
+      }
+      return part;
+    };
+    const { nodeKey, replica } = this.#options;
+    const holderOf = async (key: Uint8Array) =>
+      moved.get(keyText(key)) ?? (await replica.entry(key))?.holder;
+    for (const op of request.ops) {
+      const holder = await holderOf(op.key);
+      if (
+        op.lease !== undefined && holder !== undefined && op.lease !== holder
+      ) {
+        throw new LeaseNotTransferableError(holder, op.lease);
+      }
+      partOf(holder ?? op.lease ?? nodeKey).ops.push(op);
+    }
+    const first = [...parts.keys()][0] ?? nodeKey;
+    for (const check of request.checks) {
+      // A key that nobody leads, as far as known, goes with the rest.
+      partOf(await holderOf(check.key) ?? first).checks.push(check);
+    }
+    if (parts.size === 0) partOf(nodeKey);
+    return parts;
+  }
+
+  async #commitAt(
+    holder: number,
+    part: CommitRequest,
+    context: Context,
+  ): Promise<RoutedOutcome> {
+    const { nodeKey, replica } = this.#options;
+    if (holder === nodeKey) {
+      context.signal.throwIfAborted();
+      return routed(await replica.commit(part));
+    }
+    const outcome = await this.#forward(holder, part, context);
+    await this.#readHere(holder, outcome, context.signal);
+    return routed(outcome);
+  }
+
+  async #forward(
+    holder: number,
+    part: CommitRequest,
+    { signal, timeoutMs }: Context,
+  ): Promise<CommitOutcome> {
+    const { isMember, request, nonce, configEpoch } = this.#options;
+    if (!isMember(holder)) throw new NodeNotFoundError(holder);
+    if (request === undefined) throw new LeaseholderUnavailableError(holder);
+    const head = { configEpoch: configEpoch(), nonce, number: ++this.#calls };
+    const payload = encodeCommit(head, part);
+    try {
+      const reply = await request(holder, MessageType.COMMIT, payload, {
+        signal,
+        timeoutMs,
+      });
+      return decodeOutcome(reply);
+    } catch (error) {
+      if (error instanceof UnreachableError) {
+        throw new LeaseholderUnavailableError(holder, { cause: error });
+      }
+      if (error instanceof RemoteError) throw localErrorOf(error, holder);
+      throw error;
+    }
+  }
+
+  /** Makes a commit that another node acked readable here. */
+  async #readHere(
+    holder: number,
+    { record, after }: CommitOutcome,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { replica, nudge } = this.#options;
+    if (record !== undefined) await replica.receive(record);
+    const missing = after.some(({ origin, seq }) =>
+      !replica.vector.covers(origin, seq)
+    );
+    if (!missing) return;
+    nudge(holder);
+    try {
+      await replica.covers(after, signal);
+    } catch {
+      // The commit is acked: a deadline that passes while it is on its way here
+      // does not make it a failure.
+    }
+  }
+}
+
+interface Context {
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  /** Keys that another node than was thought said it leads. */
+  readonly moved: Map<string, number>;
+}
+
+function routed({ record, after }: CommitOutcome): RoutedOutcome {
+  return { records: record === undefined ? [] : [record], after };
+}
+
+/** How a refusal of the commit step travels. */
+function remoteErrorOf(error: unknown): unknown {
+  const writer = new Writer(16);
+  if (error instanceof NotLeaseholderError) {
+    writer.varint(error.holder).bytes(error.key);
+  } else if (error instanceof LeaseNotTransferableError) {
+    writer.varint(error.leaseholder).varint(error.requested);
+  } else if (error instanceof CheckFailedError) {
+    writer.bytes(error.key);
+  } else return error;
+  const { name, message } = error;
+  return new RemoteError(name, message, { data: writer.finish() });
+}
+
+/** The refusal that {@linkcode remoteErrorOf} sent. */
+function localErrorOf(error: RemoteError, holder: number): unknown {
+  const reader = new Reader(error.data, "a refused commit");
+  switch (error.code) {
+    case "NotLeaseholderError": {
+      const leader = reader.varint();
+      return new NotLeaseholderError(reader.bytes(), leader);
+    }
+    case "LeaseNotTransferableError":
+      return new LeaseNotTransferableError(reader.varint(), reader.varint());
+    case "CheckFailedError":
+      return new CheckFailedError(reader.bytes().slice());
+    case "ClosedError":
+    case "NotCaughtUpError":
+    case "PoisonedError":
+      return new LeaseholderUnavailableError(holder, { cause: error });
+    default:
+      return error;
+  }
+}
