@@ -276,17 +276,16 @@ export class Router {
     signal: AbortSignal,
   ): Promise<void> {
     const { replica, nudge } = this.#options;
-    if (record !== undefined) await replica.receive(record);
-    const missing = after.some(({ origin, seq }) =>
-      !replica.vector.covers(origin, seq)
-    );
-    if (!missing) return;
-    nudge(holder);
     try {
+      if (record !== undefined) await replica.receive(record);
+      const missing = after.some(({ origin, seq }) =>
+        !replica.vector.covers(origin, seq)
+      );
+      if (missing) nudge(holder);
       await replica.covers(after, signal);
     } catch {
-      // The commit is acked: a deadline that passes while it is on its way here
-      // does not make it a failure.
+      // The commit is acked: that it does not arrive here in time, or that this
+      // node's own engine has failed, does not make it a failure.
     }
   }
 }

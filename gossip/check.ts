@@ -1,0 +1,103 @@
+/**
+ * Checks of what users hand in, before anything is done with it.
+ *
+ * Guarantees: bytes are copied, so that the caller may change its own at once.
+ *
+ * @module
+ */
+
+import {
+  BATCH_BYTES_MAX,
+  KEY_BYTES_MAX,
+  LimitError,
+  NODE_KEY_MAX,
+  toBytes,
+  VALUE_BYTES_MAX,
+} from "../runtime/mod.ts";
+import { batchBytes } from "./replication/record.ts";
+
+/** A key: bytes, or a text that stands for its UTF-8. */
+export type KeyLike = string | Uint8Array;
+
+/** A value: bytes, or a text that stands for its UTF-8. */
+export type ValueLike = string | Uint8Array;
+
+/**
+ * The bytes of a key.
+ *
+ * @throws {TypeError} If it is neither text nor bytes.
+ * @throws {LimitError} If it is empty or too long.
+ */
+export function checkKey(action: string, key: KeyLike): Uint8Array {
+  const bytes = ownBytes(action, "the key", key);
+  if (bytes.length === 0 || bytes.length > KEY_BYTES_MAX) {
+    throw new LimitError(action, "the key", bytes.length, 1, KEY_BYTES_MAX);
+  }
+  return bytes;
+}
+
+/**
+ * The bytes of a value.
+ *
+ * @throws {TypeError} If it is neither text nor bytes.
+ * @throws {LimitError} If it is too long.
+ */
+export function checkValue(action: string, value: ValueLike): Uint8Array {
+  const bytes = ownBytes(action, "the value", value);
+  if (bytes.length > VALUE_BYTES_MAX) {
+    throw new LimitError(
+      action,
+      "the value",
+      bytes.length,
+      0,
+      VALUE_BYTES_MAX,
+    );
+  }
+  return bytes;
+}
+
+/**
+ * A node key that was asked for as leaseholder.
+ *
+ * @throws {TypeError} If it is no node key.
+ */
+export function checkLease(lease: number | undefined): number | undefined {
+  if (lease === undefined) return undefined;
+  if (!Number.isInteger(lease) || lease < 1 || lease > NODE_KEY_MAX) {
+    throw new TypeError(
+      `Cannot lease a key: "lease" must be a node key, received ${
+        String(lease)
+      }`,
+    );
+  }
+  return lease;
+}
+
+/**
+ * Checks the size of a batch.
+ *
+ * @throws {LimitError} If it is too large.
+ */
+export function checkBatch(
+  ops: readonly { key: Uint8Array; value?: Uint8Array | undefined }[],
+): void {
+  const bytes = batchBytes(ops);
+  if (bytes > BATCH_BYTES_MAX + VALUE_SLACK) {
+    throw new LimitError("commit", "the batch", bytes, 0, BATCH_BYTES_MAX);
+  }
+}
+
+/** A value of the largest size fits into a batch, with its key and overhead. */
+const VALUE_SLACK = 2 * KEY_BYTES_MAX;
+
+function ownBytes(
+  action: string,
+  what: string,
+  data: string | Uint8Array,
+): Uint8Array {
+  if (typeof data === "string") return toBytes(data);
+  if (data instanceof Uint8Array) return data.slice();
+  throw new TypeError(
+    `Cannot ${action}: ${what} must be a string or a Uint8Array, received ${typeof data}`,
+  );
+}

@@ -1,0 +1,163 @@
+/**
+ * Dispatch: brings what arrives from peers to the room that answers it.
+ *
+ * Guarantees: before this node is one (while it pledges) nothing is answered;
+ * a peer without a node key may pledge and nothing else; an unknown type is
+ * refused, and costs nothing.
+ *
+ * @module
+ */
+
+import { EMPTY_BYTES, RemoteError } from "../runtime/mod.ts";
+import {
+  type Connection,
+  type EndpointHandler,
+  type Identity,
+  messageName,
+  MessageType,
+} from "../transport/mod.ts";
+import type { Events } from "./events.ts";
+import type { Router } from "./lease/router.ts";
+import type { Cluster } from "./membership/cluster.ts";
+import type { Donor } from "./replication/donor.ts";
+import { decodePull, decodeRecords } from "./replication/messages.ts";
+import type { Pull } from "./replication/pull.ts";
+import type { Replica } from "./replication/replica.ts";
+
+/** The rooms of a node. */
+export interface Rooms {
+  readonly cluster: Cluster;
+  readonly replica: Replica;
+  readonly donor: Donor;
+  readonly pull: Pull;
+  readonly router: Router;
+}
+
+/** Takes what arrives. */
+export class Dispatch implements EndpointHandler {
+  readonly #stranger: Identity;
+  readonly #events: Events;
+  #rooms: Rooms | undefined;
+
+  /** @param stranger What this node says of itself while it has no key. */
+  constructor(stranger: Identity, events: Events) {
+    this.#stranger = stranger;
+    this.#events = events;
+  }
+
+  /** From now on this node is one. */
+  attach(rooms: Rooms): void {
+    this.#rooms = rooms;
+  }
+
+  identity(): Identity {
+    return this.#rooms?.cluster.identity() ?? this.#stranger;
+  }
+
+  async admit(remote: Identity): Promise<void> {
+    await this.#rooms?.cluster.admit(remote);
+  }
+
+  async request(
+    from: Connection,
+    type: number,
+    payload: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const rooms = this.#rooms;
+    if (rooms === undefined) {
+      throw new RemoteError("NotMember", "This node is joining itself");
+    }
+    const { node } = from.remote;
+    if (node === 0 && type !== MessageType.PLEDGE) {
+      throw new RemoteError(
+        "NotMember",
+        "A node without a key may pledge only",
+      );
+    }
+    const { cluster, donor, replica, pull, router } = rooms;
+    switch (type) {
+      case MessageType.PLEDGE:
+        return await cluster.answerPledge(payload, signal);
+      case MessageType.CLUSTER_SYNC:
+        return cluster.answerSync(payload);
+      case MessageType.REGISTER_PREPARE:
+      case MessageType.REGISTER_ACCEPT:
+      case MessageType.REGISTER_LIST:
+        return await cluster.answerRegister(type, payload);
+      case MessageType.PULL: {
+        const { vector } = decodePull(payload);
+        // Who asks may have what this node misses.
+        if (!replica.vector.includes(vector)) pull.nudge(node);
+        return await donor.pull(node, vector);
+      }
+      case MessageType.SESSION_CHUNK:
+        return await donor.chunk(node, payload);
+      case MessageType.COMMIT:
+        return await router.serve(payload);
+      default:
+        throw new RemoteError(
+          "UnknownMessage",
+          `There is no request ${messageName(type)} here`,
+        );
+    }
+  }
+
+  message(from: Connection, type: number, payload: Uint8Array): void {
+    const { node } = from.remote;
+    if (this.#rooms === undefined || node === 0) return;
+    try {
+      if (type === MessageType.RECORDS) this.#takeRecords(node, payload);
+      else if (type === MessageType.CLUSTER_ACK2) {
+        this.#rooms.cluster.takeAck2(payload);
+      }
+    } catch (error) {
+      this.#events.emit({ type: "peerFailed", node, error });
+    }
+  }
+
+  connected({ remote: { node }, lane }: Connection): void {
+    if (this.#rooms === undefined || node === 0) return;
+    if (lane === "bulk") this.#rooms.pull.nudge(node);
+    else {
+      this.#events.emit({ type: "connected", node });
+      void this.#rooms.cluster.gossipWith(node);
+    }
+  }
+
+  disconnected({ remote: { node }, lane }: Connection, reason: unknown): void {
+    if (this.#rooms === undefined || node === 0 || lane === "bulk") return;
+    this.#events.emit({ type: "disconnected", node, reason });
+  }
+
+  #takeRecords(node: number, payload: Uint8Array): void {
+    const { replica, pull } = this.#rooms!;
+    const { heads, records } = decodeRecords(payload);
+    const taken = records.map((record) => replica.receive(record));
+    // Once what came is applied, whatever the heads show beyond it is missing.
+    Promise.all(taken).then(() => {
+      const missing = heads.some(({ origin, seq }) =>
+        !replica.vector.covers(origin, seq)
+      );
+      if (missing) pull.nudge(node);
+    }, (error) => this.#events.emit({ type: "peerFailed", node, error }));
+  }
+}
+
+/** What a node without a key says of itself. */
+export function strangerIdentity(
+  nonce: Uint8Array,
+  address: string,
+): Identity {
+  return {
+    clusterId: new Uint8Array(16),
+    node: 0,
+    generation: 0,
+    nonce,
+    role: "member",
+    replica: "full",
+    features: 0,
+    address,
+    hello: EMPTY_BYTES,
+  };
+}

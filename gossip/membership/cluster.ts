@@ -1,0 +1,484 @@
+/**
+ * The cluster as one node sees it: who is there, where, and what was agreed.
+ *
+ * Guarantees:
+ * - Nodes spread by SI gossip: every interval this node exchanges what it does
+ *   not know with a random connected one; nobody is ever forgotten, and every
+ *   member is dialled for ever, so that parts that were apart find each other.
+ * - What is known is on disk, and read at the next start.
+ * - Node keys come from the `ids` register, members from the `config` register;
+ *   the higher config is adopted, durably, before anything else is exchanged.
+ *
+ * @module
+ */
+
+import {
+  equalBytes,
+  NodeNotFoundError,
+  type Random,
+  Reader,
+  RejectedError,
+  RemoteError,
+  sleep,
+  type Timer,
+  type Timers,
+  toHex,
+  Writer,
+} from "../../runtime/mod.ts";
+import type { KV } from "../../engine/kv.ts";
+import {
+  type Endpoint,
+  type Identity,
+  MessageType,
+  type Peer,
+} from "../../transport/mod.ts";
+import type { Events } from "../events.ts";
+import { Feed } from "../feed.ts";
+import { incarnationKey, metaKey, Space, spacePrefix } from "../keyspace.ts";
+import {
+  Acceptor,
+  addingMember,
+  assigning,
+  type Config,
+  CONFIG_REGISTER,
+  decodeConfig,
+  decodeIds,
+  encodeConfig,
+  IDS_REGISTER,
+  keyOf,
+  Proposer,
+} from "../register/mod.ts";
+import type { Incarnation } from "../replication/session.ts";
+import { Vector } from "../replication/vector.ts";
+import { ACCEPTOR_PREFIX, type HostState } from "./host.ts";
+import {
+  decodeMembers,
+  type MemberChange,
+  Members,
+  type MergeOutcome,
+} from "./members.ts";
+import { type Node, type NodeRecord, nodeRecord } from "./node_record.ts";
+import { decodePledge, encodePledgeReply } from "./pledge.ts";
+
+/** The protocol versions that this release speaks. */
+const PROTOCOL = 1;
+
+/** Deadline of one exchange of cluster gossip, in milliseconds. */
+const GOSSIP_TIMEOUT_MS = 2000;
+
+/** Batches of changes that may wait for a watcher. */
+const WATCH_QUEUE_MAX = 4096;
+
+/** The version of what a hello carries: a config and a birth vector. */
+const HELLO_VERSION = 1;
+
+/** What a cluster is made of. */
+export interface ClusterOptions {
+  readonly kv: KV;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly host: HostState;
+  /** Random bytes of this start. */
+  readonly nonce: Uint8Array;
+  /** Where this node is reached now; `undefined` keeps what is stored. */
+  readonly address: string | undefined;
+  /** The release, for people. */
+  readonly software: string;
+  /** Nodes told of by the member that let this one in. */
+  readonly records: readonly NodeRecord[];
+  readonly endpoint: Endpoint | undefined;
+  readonly gossipIntervalMs: number;
+  readonly events: Events;
+  /** The vector with which this start began. */
+  readonly birth: Uint8Array;
+}
+
+/** The cluster as one node sees it. */
+export class Cluster {
+  readonly #options: ClusterOptions;
+  readonly #acceptor: Acceptor;
+  readonly #proposer: Proposer;
+  readonly #members: Members;
+  readonly #incarnations: Map<number, Incarnation>;
+  readonly #feeds = new Set<Feed<MemberChange[]>>();
+  readonly #abort = new AbortController();
+  readonly #gossiping = new Set<number>();
+  #timer: Timer | undefined;
+  #saving: Promise<void> | undefined;
+  #unsaved = false;
+
+  private constructor(
+    options: ClusterOptions,
+    acceptor: Acceptor,
+    stored: readonly NodeRecord[],
+    self: NodeRecord,
+    incarnations: Map<number, Incarnation>,
+  ) {
+    this.#options = options;
+    this.#acceptor = acceptor;
+    this.#incarnations = incarnations;
+    this.#members = new Members(self, {
+      others: [...stored, ...options.records].filter(({ key }) =>
+        key !== self.key
+      ),
+      onChange: (changes) => this.#changed(changes),
+    });
+    this.#proposer = new Proposer({
+      node: options.host.node,
+      generation: options.host.generation,
+      knowledge: acceptor,
+      random: options.random,
+      sleep: (delayMs, signal) => sleep(options.timers, delayMs, { signal }),
+      ask: (node, type, payload, signal) =>
+        node === options.host.node
+          ? acceptor.handle(type, payload)
+          : this.peer(node).request(type, payload, { signal }),
+    });
+  }
+
+  /** Opens the cluster that the engine knows. */
+  static async open(options: ClusterOptions): Promise<Cluster> {
+    const { kv, host, nonce } = options;
+    const acceptor = await Acceptor.open({
+      kv,
+      prefix: ACCEPTOR_PREFIX,
+      node: host.node,
+    });
+    const row = await kv.get(metaKey("members"));
+    const stored = row === undefined ? undefined : decodeMembers(row);
+    const self = nodeRecord({
+      key: host.node,
+      address: options.address ?? stored?.self.address ?? "",
+      generation: host.generation,
+      version: 1,
+      state: "healthy",
+      nonce,
+      role: "member",
+      replica: "full",
+      features: 0,
+      protocolMin: PROTOCOL,
+      protocolMax: PROTOCOL,
+      software: options.software,
+    });
+    const cluster = new Cluster(
+      options,
+      acceptor,
+      stored?.others ?? [],
+      self,
+      await loadIncarnations(kv),
+    );
+    await cluster.#save();
+    cluster.#keepPeers();
+    return cluster;
+  }
+
+  /** The cluster's id, as a UUID. */
+  get key(): string {
+    return clusterText(this.#options.host.clusterId);
+  }
+
+  /** This node. */
+  get host(): Node {
+    return this.node(this.#options.host.node);
+  }
+
+  /** The newest chosen config known here. */
+  get config(): Config {
+    return this.#acceptor.known;
+  }
+
+  /** The starts of members accepted here, this node's own with them. */
+  get incarnations(): readonly Incarnation[] {
+    const { host: { node, generation }, nonce } = this.#options;
+    return [...this.#incarnations.values(), { node, generation, nonce }];
+  }
+
+  /** The nodes of this moment, by node key. */
+  nodes(): Map<number, Node> {
+    return this.#members.nodes();
+  }
+
+  /**
+   * A node.
+   *
+   * @throws {NodeNotFoundError} If no such node is known.
+   */
+  node(key: number): Node {
+    const node = this.nodes().get(key);
+    if (node === undefined) throw new NodeNotFoundError(key);
+    return node;
+  }
+
+  /** Whether a node is a member, as far as known here. */
+  isMember(key: number): boolean {
+    return this.#members.get(key) !== undefined ||
+      this.config.members.includes(key);
+  }
+
+  /** The other members that have not left. */
+  others(): number[] {
+    const others: number[] = [];
+    for (const { key, state } of this.#members.records()) {
+      if (key !== this.#options.host.node && state !== "left") others.push(key);
+    }
+    return others;
+  }
+
+  /** The other members that are connected now. */
+  connected(): number[] {
+    const { endpoint } = this.#options;
+    return this.others().filter((key) => endpoint?.peer(key)?.connected);
+  }
+
+  /**
+   * The peer with a node key.
+   *
+   * @throws {NodeNotFoundError} If there is none.
+   */
+  peer(key: number): Peer {
+    const peer = this.#options.endpoint?.peer(key);
+    if (peer === undefined) throw new NodeNotFoundError(key);
+    return peer;
+  }
+
+  /** Watches nodes come, go and change, until the stream is cancelled. */
+  watch(): ReadableStream<MemberChange[]> {
+    const feed: Feed<MemberChange[]> = new Feed<MemberChange[]>({
+      weightMax: WATCH_QUEUE_MAX,
+      // What was missed shows in `nodes()`: an empty batch says "look again".
+      lagged: () => [],
+      onEnd: () => this.#feeds.delete(feed),
+    });
+    this.#feeds.add(feed);
+    return feed.stream;
+  }
+
+  /** What this node tells in each handshake. */
+  identity(): Identity {
+    const { host, nonce, birth } = this.#options;
+    const hello = new Writer(256).u8(HELLO_VERSION)
+      .bytes(encodeConfig(this.config)).bytes(birth).finish();
+    return {
+      clusterId: host.clusterId,
+      node: host.node,
+      generation: host.generation,
+      nonce,
+      role: "member",
+      replica: "full",
+      features: 0,
+      address: this.#members.self.address,
+      hello,
+    };
+  }
+
+  /**
+   * Judges a peer by its hello: adopts the higher config first, then lets in
+   * members only, and remembers their start before anything is exchanged.
+   *
+   * @throws {RejectedError} If it is no member.
+   */
+  async admit(remote: Identity): Promise<void> {
+    // A node without a key may ask for one, and nothing else.
+    if (remote.node === 0 || remote.node === this.#options.host.node) return;
+    const reader = new Reader(remote.hello, "a hello");
+    if (reader.u8() < 1) reader.fail("it has no version");
+    await this.adopt(decodeConfig(reader.bytes()));
+    Vector.decode(reader.bytes());
+    if (!this.config.members.includes(remote.node)) {
+      const error = new RejectedError(
+        "NotMember",
+        `node ${remote.node} is no member of the cluster`,
+      );
+      const { node, address } = remote;
+      this.#options.events.emit({ type: "refused", node, address, error });
+      throw error;
+    }
+    await this.#accept(remote);
+  }
+
+  /** Learns a chosen config. */
+  async adopt(config: Config): Promise<void> {
+    if (await this.#acceptor.adopt(config)) {
+      this.#members.exclude(this.config.removed);
+    }
+  }
+
+  /** Answers REGISTER_PREPARE, REGISTER_ACCEPT and REGISTER_LIST. */
+  answerRegister(type: number, payload: Uint8Array): Promise<Uint8Array> {
+    return this.#acceptor.handle(type, payload);
+  }
+
+  /** Answers PLEDGE: gives a joiner its key, and makes it a member. */
+  async answerPledge(
+    payload: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const { ticket } = decodePledge(payload);
+    const ids = await this.#proposer.change(IDS_REGISTER, assigning(ticket), {
+      signal,
+    });
+    const node = keyOf(decodeIds(ids!), ticket)!;
+    const chosen = await this.#proposer.change(
+      CONFIG_REGISTER,
+      addingMember(node),
+      { signal },
+    );
+    const config = decodeConfig(chosen!);
+    await this.adopt(config);
+    const { host } = this.#options;
+    return encodePledgeReply({
+      clusterId: host.clusterId,
+      node,
+      config,
+      responder: host.node,
+      records: [...this.#members.records()],
+    });
+  }
+
+  /** Answers CLUSTER_SYNC. */
+  answerSync(payload: Uint8Array): Uint8Array {
+    return this.#members.ack(payload);
+  }
+
+  /** Takes CLUSTER_ACK2. */
+  takeAck2(payload: Uint8Array): void {
+    this.#merged(this.#members.take(payload));
+  }
+
+  /** Begins to gossip. */
+  start(): void {
+    const { timers, random, gossipIntervalMs } = this.#options;
+    this.#timer = timers.set(() => {
+      const nodes = this.connected();
+      if (nodes.length > 0) {
+        this.#members.update();
+        const node = nodes[Math.floor(random.float() * nodes.length)]!;
+        void this.gossipWith(node);
+      }
+      this.start();
+    }, gossipIntervalMs * (0.9 + random.float() * 0.2));
+  }
+
+  /** Exchanges with a node what either does not know. Never rejects. */
+  async gossipWith(node: number): Promise<void> {
+    if (this.#gossiping.has(node)) return;
+    this.#gossiping.add(node);
+    try {
+      const peer = this.peer(node);
+      const ack = await peer.request(
+        MessageType.CLUSTER_SYNC,
+        this.#members.sync(),
+        { timeoutMs: GOSSIP_TIMEOUT_MS, signal: this.#abort.signal },
+      );
+      const outcome = this.#members.ack2(ack);
+      this.#merged(outcome);
+      if (outcome.reply !== undefined) {
+        peer.send(MessageType.CLUSTER_ACK2, outcome.reply);
+      }
+    } catch (error) {
+      // Lost connections are routine; the next round asks another node.
+      if (error instanceof RemoteError) {
+        this.#options.events.emit({ type: "peerFailed", node, error });
+      }
+    } finally {
+      this.#gossiping.delete(node);
+    }
+  }
+
+  /** Stops gossiping, ends the watches, and saves what is known. */
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    this.#abort.abort();
+    for (const feed of [...this.#feeds]) feed.close();
+    await this.#saving;
+  }
+
+  #merged({ cloned }: MergeOutcome): void {
+    if (cloned === undefined) return;
+    const { key: node, address } = cloned;
+    this.#options.events.emit({ type: "cloned", node, address });
+  }
+
+  #changed(changes: readonly MemberChange[]): void {
+    this.#keepPeers();
+    for (const feed of this.#feeds) feed.push([...changes]);
+    void this.#save().catch(() => {
+      // The engine has failed, and said so by its own event.
+    });
+  }
+
+  /** Keeps connections to everybody who has not left. */
+  #keepPeers(): void {
+    const { endpoint, host } = this.#options;
+    if (endpoint === undefined) return;
+    for (const { key, address, state } of this.#members.records()) {
+      if (key === host.node) continue;
+      if (state === "left") endpoint.forget(key);
+      else endpoint.keep(key, address);
+    }
+  }
+
+  /** Writes the members: one write at a time, of the newest. */
+  #save(): Promise<void> {
+    this.#unsaved = true;
+    this.#saving ??= (async () => {
+      try {
+        while (this.#unsaved) {
+          this.#unsaved = false;
+          const value = this.#members.encode();
+          await this.#options.kv.write([{ key: metaKey("members"), value }], {
+            sync: true,
+          });
+        }
+      } finally {
+        this.#saving = undefined;
+      }
+    })();
+    return this.#saving;
+  }
+
+  /** Remembers the start of a member, durably, before it may say anything. */
+  async #accept({ node, generation, nonce }: Identity): Promise<void> {
+    const known = this.#incarnations.get(node);
+    if (
+      known?.generation === generation && equalBytes(known.nonce, nonce)
+    ) return;
+    const value = new Writer(16).varint(generation).raw(nonce).finish();
+    await this.#options.kv.write([{ key: incarnationKey(node), value }], {
+      sync: true,
+    });
+    this.#incarnations.set(node, { node, generation, nonce: nonce.slice() });
+    this.#options.endpoint?.dropOthers(node, nonce);
+  }
+}
+
+/** A cluster id as a UUID. */
+export function clusterText(id: Uint8Array): string {
+  const hex = toHex(id);
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(12, 16),
+    hex.slice(16, 20),
+    hex.slice(20),
+  ].join("-");
+}
+
+async function loadIncarnations(
+  kv: KV,
+): Promise<Map<number, Incarnation>> {
+  const incarnations = new Map<number, Incarnation>();
+  const rows = kv.iterate({ prefix: spacePrefix(Space.INCARNATION) });
+  try {
+    while (await rows.next()) {
+      const node = rows.key[1]! * 256 + rows.key[2]!;
+      const reader = new Reader(rows.value, "an incarnation");
+      const generation = reader.varint();
+      const nonce = reader.raw(8).slice();
+      incarnations.set(node, { node, generation, nonce });
+    }
+  } finally {
+    await rows.close();
+  }
+  return incarnations;
+}

@@ -1,0 +1,124 @@
+/**
+ * The intervals by which things spread, each with its default, in one place.
+ *
+ * @module
+ */
+
+/** Intervals, in milliseconds, and bounds of what spreads. */
+export interface Propagation {
+  /**
+   * How long a commit waits for others before it is pushed.
+   *
+   * @default {2}
+   */
+  pushDelayMs: number;
+  /**
+   * Time between two comparisons of data with a random peer, ± 50 %.
+   *
+   * @default {2000}
+   */
+  antiEntropyIntervalMs: number;
+  /**
+   * Time between two rounds of cluster gossip, ± 10 %.
+   *
+   * @default {1000}
+   */
+  clusterGossipIntervalMs: number;
+  /**
+   * Shortest pause between two pledges of a node that joins; the pause grows by a
+   * quarter each time, up to thirty times this.
+   *
+   * @default {1000}
+   */
+  pledgeRetryIntervalMs: number;
+  /**
+   * Deadline of one pledge.
+   *
+   * @default {5000}
+   */
+  pledgeTimeoutMs: number;
+  /**
+   * Deadline of a dial.
+   *
+   * @default {2000}
+   */
+  dialTimeoutMs: number;
+  /**
+   * Shortest pause between two dials of a peer, with full jitter.
+   *
+   * @default {100}
+   */
+  redialMinMs: number;
+  /**
+   * Longest pause between two dials of a peer.
+   *
+   * @default {30000}
+   */
+  redialMaxMs: number;
+  /**
+   * A connection that is silent so long is asked for a sign of life.
+   *
+   * @default {5000}
+   */
+  keepaliveMs: number;
+  /**
+   * A connection from which nothing came so long is given up.
+   *
+   * @default {15000}
+   */
+  idleTimeoutMs: number;
+}
+
+/** The defaults. */
+export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
+  pushDelayMs: 2,
+  antiEntropyIntervalMs: 2000,
+  clusterGossipIntervalMs: 1000,
+  pledgeRetryIntervalMs: 1000,
+  pledgeTimeoutMs: 5000,
+  dialTimeoutMs: 2000,
+  redialMinMs: 100,
+  redialMaxMs: 30_000,
+  keepaliveMs: 5000,
+  idleTimeoutMs: 15_000,
+};
+
+/** For tests and small clusters on one machine: `propagation: "fast"`. */
+export const PROPAGATION_FAST: Readonly<Propagation> = {
+  pushDelayMs: 1,
+  antiEntropyIntervalMs: 50,
+  clusterGossipIntervalMs: 10,
+  pledgeRetryIntervalMs: 10,
+  pledgeTimeoutMs: 1000,
+  dialTimeoutMs: 500,
+  redialMinMs: 10,
+  redialMaxMs: 500,
+  keepaliveMs: 500,
+  idleTimeoutMs: 2000,
+};
+
+/**
+ * What a user's choice comes to.
+ *
+ * @throws {RangeError} If an interval is not a positive number.
+ * @throws {TypeError} If there is no such interval.
+ */
+export function propagationOf(
+  choice: "fast" | Partial<Propagation> | undefined,
+): Propagation {
+  if (choice === "fast") return { ...PROPAGATION_FAST };
+  const chosen = { ...PROPAGATION_DEFAULT, ...choice };
+  for (const [name, value] of Object.entries(chosen)) {
+    if (!(name in PROPAGATION_DEFAULT)) {
+      throw new TypeError(
+        `Cannot open: there is no propagation interval "${name}"`,
+      );
+    }
+    if (!(value > 0 && value < Infinity)) {
+      throw new RangeError(
+        `Cannot open: propagation.${name} must be positive, received ${value}`,
+      );
+    }
+  }
+  return chosen;
+}
