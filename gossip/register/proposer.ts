@@ -204,11 +204,12 @@ export class Proposer {
     const { ask, knowledge } = this.#options;
     const { voters } = config;
     const majority = Math.floor(voters.length / 2) + 1;
-    const missing = new Set(voters.map((voter) => voter.node));
+    const waiting = new Set(voters.map((voter) => voter.node));
+    const refused: number[] = [];
     const replies: Reply[] = [];
-    let failed = 0;
     const { promise, resolve, reject } = Promise.withResolvers<Answers>();
-    const refuse = () => resolve({ outcome: "refused", missing: [...missing] });
+    const giveUp = () =>
+      resolve({ outcome: "refused", missing: [...refused, ...waiting] });
     const take = async (voter: Voter): Promise<void> => {
       let reply: Reply | undefined;
       try {
@@ -218,8 +219,8 @@ export class Proposer {
       } catch {
         reply = undefined; // unreachable, silent or not to be understood
       }
+      waiting.delete(voter.node);
       if (reply?.kind === wished) {
-        missing.delete(voter.node);
         replies.push(reply);
         if (replies.length === majority) {
           resolve({ outcome: "majority", replies });
@@ -235,12 +236,15 @@ export class Proposer {
         await knowledge.adopt(reply.config);
         resolve({ outcome: "again" });
       }
-      if (voters.length - ++failed < majority) refuse();
+      refused.push(voter.node);
+      if (voters.length - refused.length < majority) {
+        resolve({ outcome: "refused", missing: [...refused] });
+      }
     };
     for (const voter of voters) take(voter).catch(reject);
-    if (voters.length === 0) refuse();
-    signal?.addEventListener("abort", refuse, { once: true });
-    return promise.finally(() => signal?.removeEventListener("abort", refuse));
+    if (voters.length === 0) giveUp();
+    signal?.addEventListener("abort", giveUp, { once: true });
+    return promise.finally(() => signal?.removeEventListener("abort", giveUp));
   }
 
   #pause(attempt: number, signal: AbortSignal | undefined): Promise<void> {
