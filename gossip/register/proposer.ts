@@ -113,6 +113,7 @@ export class Proposer {
    * ends the call.
    * @throws {QuorumUnavailableError} If no majority agreed before the signal
    * aborted or the attempts were used up. The change may still happen.
+   * @throws The signal's reason, if it was aborted before the call.
    */
   async change(
     register: string,
@@ -120,6 +121,7 @@ export class Proposer {
     options: ChangeOptions = {},
   ): Promise<Bytes | undefined> {
     const { signal, attemptsMax = ATTEMPTS_MAX_DEFAULT } = options;
+    signal?.throwIfAborted();
     const before = this.#turns.get(register);
     const turn = Promise.withResolvers<void>();
     // Whoever leaves the queue early lets the next wait for those before both.

@@ -19,7 +19,14 @@ import {
   withMember,
 } from "./config.ts";
 import type { Config } from "./config.ts";
-import { assigning, decodeIds, IDS_REGISTER, keyOf } from "./ids.ts";
+import {
+  assigning,
+  decodeIds,
+  encodeIds,
+  foundIds,
+  IDS_REGISTER,
+  keyOf,
+} from "./ids.ts";
 import { encodeAccept } from "./messages.ts";
 import { Proposer } from "./proposer.ts";
 import {
@@ -103,7 +110,7 @@ Deno.test("a read of an empty register writes nothing", async () => {
   assertEquals(accepts, []);
 });
 
-Deno.test("without a majority a change ends after its attempts and names who is missing", async () => {
+Deno.test("P5: without a majority a change ends after its attempts and names who is missing", async () => {
   const cluster = await Cluster.of(3, votersConfig(3));
   cluster.reachable = [2];
   const error = await assertRejects(
@@ -131,6 +138,30 @@ Deno.test("an abort ends a change that waits for mute voters, naming them and th
   await assertRejects(() => behind, QuorumUnavailableError);
   cluster.mute = [];
   assertEquals(await proposer.change("r", identity), undefined);
+});
+
+Deno.test("P6: a change that was aborted before the call asks nobody", async () => {
+  const cluster = await Cluster.of(3, votersConfig(3));
+  const signal = AbortSignal.abort(new Error("enough"));
+  const error = await assertRejects(() =>
+    cluster.proposer(1).change("r", () => X, { signal })
+  );
+  assertStrictEquals(error, signal.reason);
+  assertEquals(cluster.asked, []);
+});
+
+Deno.test("P2, P3, P4: a new key is above all given, whatever the responsible or half of the voters know", async () => {
+  const cluster = await Cluster.of(4, votersConfig(3));
+  cluster.reachable = [1, 2];
+  const founded = () => encodeIds(foundIds(ticket(0)));
+  await cluster.proposer(1).change(IDS_REGISTER, founded);
+  for (let n = 1; n <= 9; n++) {
+    await cluster.proposer(1).change(IDS_REGISTER, assigning(ticket(n)));
+  }
+  cluster.reachable = [2, 3]; // node 3 knows of none, node 4 is no voter
+  const ids = await cluster.proposer(4)
+    .change(IDS_REGISTER, assigning(ticket(10)), { attemptsMax: 100 });
+  assertEquals(keyOf(decodeIds(ids!), ticket(10)), 11);
 });
 
 Deno.test("a mute minority holds nobody up", async () => {
