@@ -215,6 +215,38 @@ export class ProtocolError extends AspenError {
   }
 }
 
+/** The peer refused this node's connection, or ended it with a reason. */
+export class RejectedError extends AspenError {
+  /** The peer's word for its reason: mostly the name of an error. */
+  readonly code: string;
+  constructor(code: string, detail: string, options?: ErrorOptions) {
+    super(`Cannot connect: the peer refused: ${detail}`, options);
+    this.code = code;
+  }
+}
+
+/** Options for {@linkcode RemoteError}. */
+export interface RemoteErrorOptions extends ErrorOptions {
+  /** Bytes that tell more, in a format that the code implies. */
+  data?: Uint8Array;
+}
+
+/**
+ * A peer answered a request with an error. One who answers requests throws it
+ * to choose the code and the data.
+ */
+export class RemoteError extends AspenError {
+  /** What kind of error: the name of its class, or a word agreed on. */
+  readonly code: string;
+  /** Bytes that tell more; empty mostly. */
+  readonly data: Uint8Array;
+  constructor(code: string, message: string, options?: RemoteErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.data = options?.data ?? new Uint8Array(0);
+  }
+}
+
 /** A directory without a cluster was opened with an address and no way to get one. */
 export class ClusterRequiredError extends AspenError {
   /** The directory. */

@@ -1,0 +1,631 @@
+/**
+ * An established connection: requests, their replies and one-way messages over
+ * one stream, after the handshake.
+ *
+ * Guarantees: every request ends, by its reply, its deadline, its signal or the
+ * end of the connection, and the error says whether it may have been done. What
+ * waits to be written is bounded, what is half received too. A stream on which
+ * nothing comes, or into which nothing can be written, is given up after the
+ * idle timeout. Frames that are queued in the same turn go out in one write.
+ *
+ * Assumes: payloads are not changed after they were handed over.
+ *
+ * @module
+ */
+
+import {
+  type Awaitable,
+  type ByteStream,
+  type Clock,
+  ClosedError,
+  DeadlineExceededError,
+  EMPTY_BYTES,
+  isPromise,
+  LimitError,
+  MESSAGE_BYTES_MAX,
+  OutcomeUnknownError,
+  ProtocolError,
+  type Random,
+  RejectedError,
+  RemoteError,
+  TIMEOUT_MS_DEFAULT,
+  type Timer,
+  type Timers,
+  UnreachableError,
+  Writer,
+} from "../runtime/mod.ts";
+import {
+  decodeFailure,
+  encodeFailure,
+  type Failure,
+  FailureCode,
+  failureOf,
+} from "./failure.ts";
+import {
+  type Frame,
+  type FrameDecoder,
+  FrameFlag,
+  laneNumber,
+  readFrame,
+} from "./frame.ts";
+import type { Greeting } from "./greeting.ts";
+import type { Purpose } from "./handshake.ts";
+import { Reassembly } from "./reassembly.ts";
+import { messageName, MessageType } from "./registry.ts";
+import { type Outgoing, SendQueue } from "./send_queue.ts";
+import type {
+  Connection,
+  EndpointHandler,
+  EndpointTuning,
+  Identity,
+  Lane,
+  RequestOptions,
+} from "./types.ts";
+
+/** How long the peer is given to read a GOODBYE, in milliseconds. */
+const FAREWELL_MS = 500;
+
+/** Memory kept for writing between writes, in bytes. */
+const WRITER_BYTES_KEPT = 64 * 1024;
+
+/** Types below this are the transport's own. */
+const TYPE_FIRST_OF_OTHERS = 16;
+
+/** What connections, peers and the endpoint have in common. */
+export interface Context {
+  /** Tells the time. */
+  readonly clock: Clock;
+  /** Sets timers. */
+  readonly timers: Timers;
+  /** Draws correlation starts and jitter. */
+  readonly random: Random;
+  /** Takes what arrives. */
+  readonly handler: EndpointHandler;
+  /** Intervals and bounds, all of them. */
+  readonly tuning: Required<EndpointTuning>;
+}
+
+/** Who is told what becomes of a connection. */
+export interface Owner {
+  /** Another connection is to be used from now on, as this end or the peer says. */
+  retired(connection: EstablishedConnection): void;
+  /** It takes no more; called once. */
+  ended(connection: EstablishedConnection, reason: unknown): void;
+}
+
+interface Pending {
+  readonly message: Outgoing;
+  readonly resolve: (payload: Uint8Array) => void;
+  readonly reject: (error: unknown) => void;
+  /** Frees the timer, the signal and the place among those that wait for room. */
+  release: () => void;
+}
+
+/** A connection after its handshake. */
+export class EstablishedConnection implements Connection {
+  readonly remote: Identity;
+  readonly dialled: boolean;
+  readonly lane: Lane;
+  readonly protocol: number;
+  /** The node key that this node told of itself. */
+  readonly local: number;
+  /** What the dialler wants of it. */
+  readonly purpose: Purpose;
+  /** When it was established, in monotonic milliseconds. */
+  readonly since: number;
+
+  readonly #context: Context;
+  readonly #owner: Owner;
+  readonly #stream: ByteStream;
+  readonly #decoder: FrameDecoder;
+  readonly #queue: SendQueue;
+  readonly #reassembly = new Reassembly();
+  readonly #pending = new Map<number, Pending>();
+  readonly #working = new AbortController();
+  #correlation: number;
+  /** Requests of the peer whose replies are not yet written. */
+  #inWork = 0;
+  #receivedAt: number;
+  #sentAt: number;
+  #writing = false;
+  #watch: Timer | undefined;
+  #watchDue = 0;
+  #wake: (() => void) | undefined;
+  #ended = false;
+  #broken = false;
+  /** Whether {@linkcode close} ended it, not the peer nor an accident. */
+  #closedHere = false;
+  #retired = false;
+  /** Whether this end, and the peer, said that they ask nothing more. */
+  #askedAll = false;
+  #peerAskedAll = false;
+  #retirement: Timer | undefined;
+
+  constructor(greeting: Greeting, context: Context, owner: Owner) {
+    this.remote = greeting.remote;
+    this.local = greeting.local;
+    this.dialled = greeting.dialled;
+    this.lane = greeting.lane;
+    this.protocol = greeting.protocol;
+    this.purpose = greeting.purpose;
+    this.#stream = greeting.stream;
+    this.#decoder = greeting.decoder;
+    this.#context = context;
+    this.#owner = owner;
+    this.#queue = new SendQueue(
+      laneNumber(greeting.lane),
+      context.tuning.queueBytesMax,
+    );
+    this.#correlation = context.random.u32() & ~1 | (greeting.dialled ? 1 : 0);
+    this.since = context.clock.monotonic();
+    this.#receivedAt = this.#sentAt = this.#watchDue = this.since;
+  }
+
+  /** Whether it can be used for new messages. */
+  get usable(): boolean {
+    return !this.#ended && !this.#retired;
+  }
+
+  /** Whether it was, or is to be, ended in favour of another. */
+  get retired(): boolean {
+    return this.#retired;
+  }
+
+  /** Bytes that wait to be written. */
+  get queuedBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  /** Serves the connection; resolves when its stream is closed. Never rejects. */
+  async run(): Promise<void> {
+    this.#watchSilence();
+    const writing = this.#writeLoop();
+    await this.#readLoop();
+    await this.#awaitFarewell();
+    this.#wake?.();
+    await writing;
+    this.#watch?.cancel();
+    this.#stream.close();
+  }
+
+  request(
+    type: number,
+    payload: Uint8Array,
+    options: RequestOptions = {},
+  ): Promise<Uint8Array> {
+    const { timeoutMs = TIMEOUT_MS_DEFAULT, signal } = options;
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      checkSize(type, payload);
+      if (!this.usable) throw this.#unsentError(type, undefined);
+      const message = this.#outgoing(0, type, this.#nextCorrelation(), payload);
+      const pending: Pending = { message, resolve, reject, release: () => {} };
+      this.#pending.set(message.correlation, pending);
+      const onAbort = () => this.#giveUp(pending, signal!.reason);
+      const timer = this.#context.timers.set(
+        () =>
+          this.#giveUp(
+            pending,
+            new DeadlineExceededError(actionOf(type), timeoutMs),
+          ),
+        timeoutMs,
+        { persistent: true },
+      );
+      signal?.addEventListener("abort", onAbort, { once: true });
+      let leave: (() => void) | undefined;
+      pending.release = () => {
+        timer.cancel();
+        signal?.removeEventListener("abort", onAbort);
+        leave?.();
+      };
+      if (!this.#queue.offer(message)) leave = this.#queue.wait(message);
+      this.#wake?.();
+    });
+  }
+
+  send(type: number, payload: Uint8Array): boolean {
+    checkSize(type, payload);
+    if (!this.usable) return false;
+    const flags = FrameFlag.ONE_WAY;
+    const correlation = this.#nextCorrelation();
+    const taken = this.#queue.offer(
+      this.#outgoing(flags, type, correlation, payload),
+    );
+    if (taken) this.#wake?.();
+    return taken;
+  }
+
+  close(reason = "the connection was closed"): void {
+    this.#closedHere ||= !this.#ended;
+    this.#end(new ClosedError("use the connection", "the connection"), {
+      code: FailureCode.CLOSED,
+      message: reason,
+      data: EMPTY_BYTES,
+    });
+  }
+
+  /**
+   * Lets the connection end when what was begun on it is done: another serves
+   * its lane. It takes nothing new. Each end says GOODBYE when it has nothing
+   * more to ask, and closes when both have said it.
+   */
+  retire(): void {
+    if (this.#retired || this.#ended) return;
+    this.#retired = true;
+    this.#retirement = this.#context.timers.set(
+      () => this.close("its lane is served by another connection"),
+      TIMEOUT_MS_DEFAULT,
+    );
+    this.#drain();
+  }
+
+  async #readLoop(): Promise<void> {
+    const decoder = this.#decoder;
+    try {
+      while (!this.#ended) {
+        for (
+          let frame = decoder.next();
+          frame !== undefined && !this.#ended;
+          frame = decoder.next()
+        ) {
+          this.#take(frame);
+        }
+        if (this.#ended) break;
+        const count = await this.#stream.read(decoder.space());
+        if (count === null) {
+          this.#end(new ClosedError("read", "the other end of the stream"));
+          break;
+        }
+        decoder.advance(count);
+        this.#receivedAt = this.#context.clock.monotonic();
+      }
+    } catch (error) {
+      this.#end(
+        error,
+        error instanceof ProtocolError ? failureOf(error) : undefined,
+      );
+    }
+  }
+
+  /** Reads until the peer has closed or says GOODBYE too: it has read ours. */
+  async #awaitFarewell(): Promise<void> {
+    try {
+      while (!this.#broken) {
+        const frame = await readFrame(this.#stream, this.#decoder);
+        if (frame === null || frame.type === MessageType.GOODBYE) break;
+      }
+    } catch {
+      // Broken, closed or no frames: it is over either way.
+    }
+  }
+
+  async #writeLoop(): Promise<void> {
+    let writer = new Writer(1024);
+    try {
+      while (!this.#broken) {
+        if (this.#queue.empty) {
+          if (this.#ended) return;
+          await new Promise<void>((resolve) => this.#wake = resolve);
+          this.#wake = undefined;
+          // The turn's other messages join this write.
+          await Promise.resolve();
+          continue;
+        }
+        this.#queue.take(writer);
+        if (writer.length === 0) continue;
+        this.#writing = true;
+        this.#sentAt = this.#context.clock.monotonic();
+        await this.#stream.write(writer.view());
+        this.#writing = false;
+        if (writer.length > WRITER_BYTES_KEPT) writer = new Writer(1024);
+        else writer.clear();
+        this.#drain();
+      }
+    } catch (error) {
+      this.#end(error);
+      this.#stream.close();
+    }
+  }
+
+  #take(frame: Frame): void {
+    const { flags, type, correlation } = frame;
+    if (frame.lane !== laneNumber(this.lane)) {
+      throw new ProtocolError("it sent a frame of another lane");
+    }
+    const own = (correlation & 1) === (this.dialled ? 1 : 0);
+    const response = (flags & FrameFlag.RESPONSE) !== 0;
+    const oneWay = (flags & FrameFlag.ONE_WAY) !== 0;
+    const failed = (flags & FrameFlag.ERROR) !== 0;
+    if (own !== response || (response && oneWay) || (failed && !response)) {
+      throw new ProtocolError("the header of a frame contradicts itself");
+    }
+    if (response && !this.#pending.has(correlation)) {
+      // Given up here meanwhile.
+      this.#reassembly.drop(correlation);
+      return;
+    }
+    const payload = this.#reassembly.take(frame);
+    if (payload === undefined) return;
+    if (response) this.#takeResponse(correlation, failed, payload);
+    else if (type < TYPE_FIRST_OF_OTHERS) this.#takeOwn(type, payload);
+    else if (oneWay) this.#context.handler.message(this, type, payload);
+    else this.#takeRequest(type, correlation, payload);
+  }
+
+  #takeResponse(
+    correlation: number,
+    failed: boolean,
+    payload: Uint8Array,
+  ): void {
+    const pending = this.#pending.get(correlation)!;
+    if (!pending.message.started) {
+      throw new ProtocolError("it answered what was not asked yet");
+    }
+    if (!failed) {
+      this.#settle(pending);
+      pending.resolve(payload);
+    } else {
+      const { code, message, data } = readFailure(payload);
+      this.#settle(pending);
+      pending.reject(new RemoteError(code, message, { data }));
+    }
+    this.#drain();
+  }
+
+  #takeRequest(type: number, correlation: number, payload: Uint8Array): void {
+    const { handler, tuning } = this.#context;
+    if (this.#inWork >= 2 * tuning.requestsMax) {
+      throw new ProtocolError("it asks more without reading the replies");
+    }
+    this.#inWork++;
+    if (this.#inWork > tuning.requestsMax) {
+      const message = "Cannot take the request: too many are in work";
+      this.#fail(type, correlation, new RemoteError("overloaded", message));
+      return;
+    }
+    let reply: Awaitable<Uint8Array>;
+    try {
+      reply = handler.request(this, type, payload, this.#working.signal);
+    } catch (error) {
+      this.#fail(type, correlation, error);
+      return;
+    }
+    if (!isPromise(reply)) this.#reply(type, correlation, reply);
+    else {
+      reply.then(
+        (bytes) => this.#reply(type, correlation, bytes),
+        (error) => this.#fail(type, correlation, error),
+      );
+    }
+  }
+
+  #reply(type: number, correlation: number, payload: Uint8Array): void {
+    if (payload.length > MESSAGE_BYTES_MAX) {
+      this.#fail(type, correlation, sizeError(type, payload));
+    } else {
+      this.#answer(FrameFlag.RESPONSE, type, correlation, payload);
+    }
+  }
+
+  #fail(type: number, correlation: number, error: unknown): void {
+    const flags = FrameFlag.RESPONSE | FrameFlag.ERROR;
+    this.#answer(flags, type, correlation, encodeFailure(failureOf(error)));
+  }
+
+  #answer(
+    flags: number,
+    type: number,
+    correlation: number,
+    payload: Uint8Array,
+  ): void {
+    if (this.#ended) return;
+    const message: Outgoing = {
+      ...this.#outgoing(flags, type, correlation, payload),
+      onTaken: () => {
+        this.#inWork--;
+      },
+    };
+    if (!this.#queue.offer(message)) this.#queue.wait(message);
+    this.#wake?.();
+  }
+
+  #takeOwn(type: number, payload: Uint8Array): void {
+    switch (type) {
+      case MessageType.GOODBYE: {
+        const { code, message } = readFailure(payload);
+        if (code !== FailureCode.DUPLICATE) {
+          this.#end(new RejectedError(code, message));
+          break;
+        }
+        this.#peerAskedAll = true;
+        this.retire();
+        this.#owner.retired(this);
+        this.#drain();
+        break;
+      }
+      case MessageType.HELLO:
+      case MessageType.WELCOME:
+      case MessageType.IDENTITY:
+      case MessageType.REJECT:
+        throw new ProtocolError(
+          `it sent ${messageName(type)} after the handshake`,
+        );
+      default:
+        // KEEPALIVE, whose coming is its meaning, and what later versions add.
+    }
+  }
+
+  /** Takes a retired connection a step nearer to its end. */
+  #drain(): void {
+    if (
+      !this.#retired || this.#ended || this.#writing ||
+      this.#pending.size > 0 || !this.#queue.empty
+    ) return;
+    if (!this.#askedAll) {
+      this.#askedAll = true;
+      this.#pushOwn(
+        MessageType.GOODBYE,
+        encodeFailure({
+          code: FailureCode.DUPLICATE,
+          message: "another connection serves the lane",
+          data: EMPTY_BYTES,
+        }),
+      );
+    } else if (this.#peerAskedAll && this.#inWork === 0) {
+      this.close("its lane is served by another connection");
+    }
+  }
+
+  #giveUp(pending: Pending, cause: unknown): void {
+    const { message } = pending;
+    message.cancelled = true;
+    this.#settle(pending);
+    const expired = cause instanceof DeadlineExceededError;
+    if (message.started) {
+      pending.reject(
+        new OutcomeUnknownError(requestName(message.type), { cause }),
+      );
+    } else {
+      pending.reject(expired ? this.#unsentError(message.type, cause) : cause);
+    }
+    this.#drain();
+  }
+
+  #settle(pending: Pending): void {
+    this.#pending.delete(pending.message.correlation);
+    this.#reassembly.drop(pending.message.correlation);
+    pending.release();
+  }
+
+  #end(reason: unknown, farewell?: Failure): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#watch?.cancel();
+    this.#retirement?.cancel();
+    this.#queue.clear();
+    this.#reassembly.clear();
+    for (const pending of [...this.#pending.values()]) {
+      const { message } = pending;
+      this.#settle(pending);
+      pending.reject(
+        message.started
+          ? new OutcomeUnknownError(requestName(message.type), {
+            cause: reason,
+          })
+          : this.#unsentError(message.type, reason),
+      );
+    }
+    this.#working.abort(reason);
+    if (farewell === undefined) {
+      this.#broken = true;
+      this.#stream.close();
+    } else {
+      this.#pushOwn(MessageType.GOODBYE, encodeFailure(farewell));
+      this.#watch = this.#context.timers.set(() => {
+        this.#broken = true;
+        this.#stream.close();
+      }, FAREWELL_MS);
+    }
+    this.#wake?.();
+    this.#owner.ended(this, reason);
+  }
+
+  /** Sends KEEPALIVE after silence here, and ends after silence there. */
+  #watchSilence(): void {
+    const { clock, timers, tuning } = this.#context;
+    if (this.#ended) return;
+    const now = clock.monotonic();
+    if (now > this.#watchDue + tuning.keepaliveMs) {
+      // This process stood still: what came meanwhile is not read yet.
+      this.#receivedAt = now;
+      if (this.#writing) this.#sentAt = now;
+    }
+    const heard = this.#receivedAt + tuning.idleTimeoutMs;
+    const stuck = this.#writing ? this.#sentAt + tuning.idleTimeoutMs : heard;
+    if (now >= Math.min(heard, stuck)) {
+      this.#end(
+        new DeadlineExceededError("hear from the peer", tuning.idleTimeoutMs),
+      );
+      return;
+    }
+    if (now >= this.#sentAt + tuning.keepaliveMs && !this.#writing) {
+      this.#pushOwn(MessageType.KEEPALIVE, EMPTY_BYTES);
+      this.#sentAt = now;
+    }
+    const spoken = this.#writing ? stuck : this.#sentAt + tuning.keepaliveMs;
+    this.#watchDue = Math.max(now + 1, Math.min(heard, stuck, spoken));
+    this.#watch = timers.set(
+      () => this.#watchSilence(),
+      this.#watchDue - now,
+    );
+  }
+
+  #pushOwn(type: number, payload: Uint8Array): void {
+    const flags = FrameFlag.ONE_WAY;
+    const correlation = this.#nextCorrelation();
+    this.#queue.push(this.#outgoing(flags, type, correlation, payload));
+    this.#wake?.();
+  }
+
+  #outgoing(
+    flags: number,
+    type: number,
+    correlation: number,
+    payload: Uint8Array,
+  ): Outgoing {
+    return {
+      flags,
+      type,
+      correlation,
+      payload,
+      taken: 0,
+      started: false,
+      cancelled: false,
+    };
+  }
+
+  #nextCorrelation(): number {
+    do this.#correlation = (this.#correlation + 2) >>> 0; while (
+      this.#pending.has(this.#correlation)
+    );
+    return this.#correlation;
+  }
+
+  #unsentError(type: number, cause: unknown): Error {
+    const action = actionOf(type);
+    return this.#closedHere
+      ? new ClosedError(action, "the connection", { cause })
+      : new UnreachableError(action, [this.#stream.remote], { cause });
+  }
+}
+
+function readFailure(payload: Uint8Array): Failure {
+  try {
+    return decodeFailure(payload);
+  } catch (cause) {
+    throw new ProtocolError("its account of a failure is malformed", { cause });
+  }
+}
+
+function checkSize(type: number, payload: Uint8Array): void {
+  if (payload.length > MESSAGE_BYTES_MAX) throw sizeError(type, payload);
+}
+
+function sizeError(type: number, payload: Uint8Array): LimitError {
+  const { length } = payload;
+  return new LimitError(
+    actionOf(type),
+    "a message",
+    length,
+    0,
+    MESSAGE_BYTES_MAX,
+  );
+}
+
+function requestName(type: number): string {
+  return `${messageName(type)} request`;
+}
+
+function actionOf(type: number): string {
+  return `send ${messageName(type)}`;
+}

@@ -1,0 +1,361 @@
+/**
+ * A node's end of all its connections: listens, dials, and owns the peers.
+ *
+ * Guarantees: whatever a stranger does on the port ends with that stranger's
+ * connection; the number of handshakes, of visits and of what each holds is
+ * bounded. After {@linkcode Endpoint.close} nothing of it is left running.
+ *
+ * @module
+ */
+
+import {
+  abortable,
+  type Awaitable,
+  type ByteStream,
+  ClosedError,
+  equalBytes,
+  type Listener,
+  ProtocolError,
+  sleep,
+  startDeadline,
+  UnreachableError,
+} from "../runtime/mod.ts";
+import { EstablishedConnection, type Owner } from "./connection.ts";
+import {
+  greetAsAcceptor,
+  greetAsDialler,
+  type Greeting,
+  type GreetingOptions,
+  type Wish,
+} from "./greeting.ts";
+import { KnownPeer, type PeerContext } from "./peer.ts";
+import type {
+  Connection,
+  Endpoint,
+  EndpointOptions,
+  EndpointTuning,
+  Lane,
+  Peer,
+} from "./types.ts";
+
+/** Visits that may come in at once: connections that are no lane of a peer. */
+const VISITS_MAX = 256;
+
+/** The defaults, as `EndpointTuning` documents them. */
+const TUNING: Required<EndpointTuning> = {
+  dialTimeoutMs: 2000,
+  handshakeTimeoutMs: 3000,
+  backoffMinMs: 100,
+  backoffMaxMs: 30_000,
+  keepaliveMs: 5000,
+  idleTimeoutMs: 15_000,
+  queueBytesMax: 16 * 1024 * 1024,
+  handshakesMax: 64,
+  requestsMax: 1024,
+};
+
+/** Makes an endpoint. It listens nowhere and keeps nobody yet. */
+export function createEndpoint(options: EndpointOptions): Endpoint {
+  return new NodeEndpoint(options);
+}
+
+class NodeEndpoint implements Endpoint, Owner {
+  readonly #options: EndpointOptions;
+  readonly #context: PeerContext;
+  readonly #peers = new Map<number, KnownPeer>();
+  readonly #connections = new Set<EstablishedConnection>();
+  readonly #listeners = new Set<Listener>();
+  /** All that runs and must have ended when the endpoint is closed. */
+  readonly #tasks = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
+  #handshakes = 0;
+  #visits = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(options: EndpointOptions) {
+    this.#options = options;
+    const { clock, timers, random, handler } = options;
+    this.#context = {
+      clock,
+      timers,
+      random,
+      handler,
+      tuning: { ...TUNING, ...options.tuning },
+      dialLane: (peer, lane, signal) =>
+        this.#track(this.#dialLane(peer, lane, signal)),
+    };
+  }
+
+  async listen(address: string): Promise<string> {
+    this.#checkOpen("listen");
+    const listener = await this.#options.network.listen(address);
+    if (this.#closed !== undefined) {
+      listener.close();
+      this.#checkOpen("listen");
+    }
+    this.#listeners.add(listener);
+    void this.#track(this.#acceptFrom(listener));
+    return listener.address;
+  }
+
+  keep(node: number, address: string): Peer {
+    this.#checkOpen("keep a peer");
+    const peer = this.#known(node);
+    peer.keep(address);
+    return peer;
+  }
+
+  peer(node: number): Peer | undefined {
+    const peer = this.#peers.get(node);
+    return peer?.kept ? peer : undefined;
+  }
+
+  forget(node: number): void {
+    this.#peers.get(node)?.stop(new ClosedError("reach the node", "the peer"));
+    for (const connection of [...this.#connections]) {
+      if (connection.remote.node === node) {
+        connection.close("the node is forgotten");
+      }
+    }
+    this.#peers.delete(node);
+  }
+
+  dropOthers(node: number, nonce: Uint8Array): void {
+    for (const connection of [...this.#connections]) {
+      const { remote } = connection;
+      if (remote.node === node && !equalBytes(remote.nonce, nonce)) {
+        connection.close("another start of the node is the valid one");
+      }
+    }
+  }
+
+  async dial(
+    address: string,
+    options: { signal?: AbortSignal | undefined; lane?: Lane } = {},
+  ): Promise<Connection> {
+    this.#checkOpen("dial");
+    const wish: Wish = { lane: options.lane ?? "control", purpose: "visit" };
+    const greeting = await this.#track(
+      this.#greet(address, wish, options.signal),
+    );
+    return this.#establish(greeting);
+  }
+
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  retired(connection: EstablishedConnection): void {
+    this.#drop(
+      connection,
+      new ClosedError("use the connection", "a replaced one"),
+    );
+  }
+
+  ended(connection: EstablishedConnection, reason: unknown): void {
+    this.#connections.delete(connection);
+    if (isVisit(connection) && !connection.dialled) this.#visits--;
+    this.#drop(connection, reason);
+  }
+
+  #drop(connection: EstablishedConnection, reason: unknown): void {
+    const peer = this.#peers.get(connection.remote.node);
+    if (peer === undefined) return;
+    peer.lost(connection, reason);
+    if (peer.idle) this.#peers.delete(peer.node);
+  }
+
+  async #close(): Promise<void> {
+    // Not before the promise is in `#closed`: what is told may ask.
+    await Promise.resolve();
+    const reason = new ClosedError("use the endpoint", "the endpoint");
+    this.#closing.abort(reason);
+    for (const listener of this.#listeners) listener.close();
+    for (const peer of this.#peers.values()) peer.stop(reason);
+    for (const connection of [...this.#connections]) {
+      connection.close("the node closes");
+    }
+    while (this.#tasks.size > 0) await Promise.allSettled(this.#tasks);
+  }
+
+  async #acceptFrom(listener: Listener): Promise<void> {
+    const { timers, tuning } = this.#context;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      let stream: ByteStream | null;
+      try {
+        stream = await listener.accept();
+      } catch {
+        // One stream failed, or the process is out of files: the port lives.
+        await sleep(timers, tuning.backoffMinMs, { signal }).catch(() => {});
+        continue;
+      }
+      if (stream === null) return;
+      if (signal.aborted || this.#handshakes >= tuning.handshakesMax) {
+        stream.close();
+      } else {
+        void this.#track(this.#welcome(stream));
+      }
+    }
+  }
+
+  /** Makes the handshake with who has dialled; failing it ends that stream only. */
+  async #welcome(stream: ByteStream): Promise<void> {
+    this.#handshakes++;
+    let greeting: Greeting;
+    try {
+      greeting = await greetAsAcceptor(
+        stream,
+        this.#greetingOptions(false, this.#closing.signal),
+      );
+    } catch {
+      stream.close();
+      return;
+    } finally {
+      this.#handshakes--;
+    }
+    if (this.#closing.signal.aborted) stream.close();
+    else this.#establish(greeting);
+  }
+
+  async #dialLane(
+    peer: KnownPeer,
+    lane: Lane,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const greeting = await this.#greet(
+      peer.address,
+      { lane, purpose: "lane" },
+      signal,
+      peer.node,
+    );
+    if (signal.aborted) {
+      greeting.stream.close();
+      throw signal.reason;
+    }
+    this.#establish(greeting);
+  }
+
+  async #greet(
+    address: string,
+    wish: Wish,
+    signal: AbortSignal | undefined,
+    expected?: number,
+  ): Promise<Greeting> {
+    const either = signal
+      ? AbortSignal.any([signal, this.#closing.signal])
+      : this.#closing.signal;
+    const stream = await this.#dialStream(address, either);
+    const options = this.#greetingOptions(true, either, expected);
+    const greeting = await greetAsDialler(stream, wish, options);
+    if (either.aborted) {
+      stream.close();
+      throw either.reason;
+    }
+    return greeting;
+  }
+
+  async #dialStream(
+    address: string,
+    signal: AbortSignal,
+  ): Promise<ByteStream> {
+    const { timers, tuning } = this.#context;
+    const action = `dial "${address}"`;
+    using deadline = startDeadline(
+      timers,
+      tuning.dialTimeoutMs,
+      action,
+      signal,
+    );
+    try {
+      deadline.signal.throwIfAborted();
+      const dialling = this.#options.network.dial(address, {
+        signal: deadline.signal,
+      });
+      // A transport may be late to notice that it was given up.
+      dialling.then((stream) => {
+        if (deadline.signal.aborted) stream.close();
+      }, () => {});
+      return await abortable(dialling, deadline.signal);
+    } catch (cause) {
+      if (signal.aborted) throw signal.reason;
+      if (cause instanceof UnreachableError) throw cause;
+      throw new UnreachableError("dial", [address], { cause });
+    }
+  }
+
+  #greetingOptions(
+    dialled: boolean,
+    signal: AbortSignal,
+    expected?: number,
+  ): GreetingOptions {
+    const { timers, random, handler, tuning } = this.#context;
+    return {
+      timers,
+      random,
+      timeoutMs: tuning.handshakeTimeoutMs,
+      identity: handler.identity(),
+      admit: (remote): Awaitable<void> => {
+        if (expected !== undefined && remote.node !== expected) {
+          throw new ProtocolError(
+            `node ${remote.node} answers where node ${expected} was`,
+          );
+        }
+        return handler.admit(remote, dialled);
+      },
+      signal,
+    };
+  }
+
+  #establish(greeting: Greeting): EstablishedConnection {
+    const connection = new EstablishedConnection(
+      this.#toGreeting(greeting),
+      this.#context,
+      this,
+    );
+    this.#connections.add(connection);
+    if (!isVisit(connection)) {
+      this.#known(connection.remote.node).adopt(connection);
+    } else if (!connection.dialled && ++this.#visits > VISITS_MAX) {
+      connection.close("too many visit at once");
+    }
+    void this.#track(connection.run());
+    return connection;
+  }
+
+  /** What comes from nobody, or from this node itself, is no lane of a peer. */
+  #toGreeting(greeting: Greeting): Greeting {
+    const { node } = greeting.remote;
+    return node === 0 || node === greeting.local
+      ? { ...greeting, purpose: "visit" }
+      : greeting;
+  }
+
+  #known(node: number): KnownPeer {
+    let peer = this.#peers.get(node);
+    if (peer === undefined) {
+      peer = new KnownPeer(node, this.#context);
+      this.#peers.set(node, peer);
+    }
+    return peer;
+  }
+
+  #track<T>(task: Promise<T>): Promise<T> {
+    this.#tasks.add(task);
+    const end = () => {
+      this.#tasks.delete(task);
+    };
+    task.then(end, end);
+    return task;
+  }
+
+  #checkOpen(action: string): void {
+    if (this.#closed !== undefined) {
+      throw new ClosedError(action, "the endpoint");
+    }
+  }
+}
+
+function isVisit(connection: EstablishedConnection): boolean {
+  return connection.purpose === "visit";
+}

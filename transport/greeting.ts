@@ -1,0 +1,312 @@
+/**
+ * Carries the handshake of `handshake.ts` over a stream.
+ *
+ * Guarantees: ends within its deadline, with a connection both ends want or
+ * with the stream closed; the end that refuses tells the other why before it
+ * closes; both ends have judged each other before anything else is read.
+ *
+ * @module
+ */
+
+import {
+  abortable,
+  AspenError,
+  type Awaitable,
+  type ByteStream,
+  DeadlineExceededError,
+  EMPTY_BYTES,
+  ProtocolError,
+  type Random,
+  startDeadline,
+  type Timers,
+  UnreachableError,
+  Writer,
+} from "../runtime/mod.ts";
+import { encodeFailure } from "./failure.ts";
+import {
+  type Frame,
+  FrameDecoder,
+  FrameFlag,
+  laneNumber,
+  readFrame,
+  writeFrame,
+} from "./frame.ts";
+import {
+  CHALLENGE_BYTES,
+  chooseProtocol,
+  decodeHello,
+  decodeIdentity,
+  decodeWelcome,
+  encodeHello,
+  encodeIdentity,
+  encodeWelcome,
+  GREETING_FRAME_BYTES_MAX,
+  IDENTITY_FRAME_BYTES_MAX,
+  judgeCluster,
+  type ProtocolRange,
+  PROTOCOLS,
+  type Purpose,
+  refusalOf,
+  refusedBy,
+} from "./handshake.ts";
+import { messageName, MessageType } from "./registry.ts";
+import type { Identity, Lane } from "./types.ts";
+
+/** What a handshake needs to know. */
+export interface GreetingOptions {
+  /** Sets the deadline. */
+  timers: Timers;
+  /** Draws the challenge. */
+  random: Random;
+  /** Milliseconds that the whole of it may take. */
+  timeoutMs: number;
+  /** Who this node is. */
+  identity: Identity;
+  /** Judges the other node; throws to refuse it. */
+  admit: (remote: Identity) => Awaitable<void>;
+  /** Gives up when aborted. */
+  signal?: AbortSignal | undefined;
+  /** The versions spoken. @default {PROTOCOLS} */
+  protocols?: ProtocolRange;
+}
+
+/** What the dialler decides. */
+export interface Wish {
+  /** Which lane the connection is to serve. */
+  lane: Lane;
+  /** What the connection is for. */
+  purpose: Purpose;
+}
+
+/** What came of a handshake. */
+export interface Greeting extends Wish {
+  /** The stream, on which both now speak `protocol`. */
+  stream: ByteStream;
+  /** Has what was read beyond the handshake. */
+  decoder: FrameDecoder;
+  /** The node key that this node told of itself. */
+  local: number;
+  /** Who the other node is. */
+  remote: Identity;
+  /** Whether this node dialled. */
+  dialled: boolean;
+  /** The version agreed on. */
+  protocol: number;
+}
+
+/**
+ * Makes the handshake on a stream that this node has dialled.
+ *
+ * @throws {UnreachableError} If the stream broke or the deadline passed.
+ * @throws {ClusterMismatchError} If the clusters differ.
+ * @throws {ProtocolError} If the other end speaks no common version, or no Aspen.
+ * @throws {RejectedError} If the other end refused this node.
+ */
+export function greetAsDialler(
+  stream: ByteStream,
+  wish: Wish,
+  options: GreetingOptions,
+): Promise<Greeting> {
+  const talk = new Talk(stream, options, wish.lane);
+  return talk.run(() => talk.dial(wish));
+}
+
+/** Makes the handshake on a stream that came in; throws as the dialler's does. */
+export function greetAsAcceptor(
+  stream: ByteStream,
+  options: GreetingOptions,
+): Promise<Greeting> {
+  const talk = new Talk(stream, options);
+  return talk.run(() => talk.accept());
+}
+
+/** One handshake while it lasts. */
+class Talk {
+  readonly #stream: ByteStream;
+  readonly #options: GreetingOptions;
+  readonly #protocols: ProtocolRange;
+  readonly #decoder = new FrameDecoder();
+  #lane: number | undefined;
+  /** Why this end refuses the other; outlives a deadline that passes then. */
+  #verdict: { error: unknown } | undefined;
+
+  constructor(stream: ByteStream, options: GreetingOptions, lane?: Lane) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#protocols = options.protocols ?? PROTOCOLS;
+    this.#lane = lane && laneNumber(lane);
+  }
+
+  async run(converse: () => Promise<Greeting>): Promise<Greeting> {
+    const { timers, timeoutMs, signal } = this.#options;
+    using deadline = startDeadline(timers, timeoutMs, "shake hands", signal);
+    try {
+      deadline.signal.throwIfAborted();
+      return await abortable(converse(), deadline.signal);
+    } catch (error) {
+      this.#stream.close();
+      const cause = this.#verdict ? this.#verdict.error : error;
+      if (signal?.aborted && cause === signal.reason) throw cause;
+      if (cause instanceof AspenError && !isDeadline(cause)) throw cause;
+      if (this.#verdict) throw cause;
+      throw new UnreachableError("shake hands", [this.#stream.remote], {
+        cause,
+      });
+    }
+  }
+
+  async dial(wish: Wish): Promise<Greeting> {
+    const { identity } = this.#options;
+    await this.#write(
+      MessageType.HELLO,
+      encodeHello({
+        protocols: this.#protocols,
+        challenge: this.#challenge(),
+      }),
+    );
+    const { protocol } = decodeWelcome(
+      await this.#read(MessageType.WELCOME, GREETING_FRAME_BYTES_MAX),
+    );
+    const { min, max } = this.#protocols;
+    if (protocol < min || protocol > max) {
+      throw new ProtocolError(
+        `it chose protocol ${protocol}, this node speaks ${min} to ${max}`,
+      );
+    }
+    await this.#write(
+      MessageType.IDENTITY,
+      encodeIdentity({ identity, purpose: wish.purpose }),
+    );
+    const { identity: remote } = decodeIdentity(
+      await this.#read(MessageType.IDENTITY, IDENTITY_FRAME_BYTES_MAX),
+    );
+    await this.#judge(remote);
+    await this.#write(MessageType.KEEPALIVE, EMPTY_BYTES);
+    return {
+      ...wish,
+      stream: this.#stream,
+      decoder: this.#decoder,
+      local: identity.node,
+      remote,
+      dialled: true,
+      protocol,
+    };
+  }
+
+  async accept(): Promise<Greeting> {
+    const { identity } = this.#options;
+    const hello = decodeHello(
+      await this.#read(MessageType.HELLO, GREETING_FRAME_BYTES_MAX),
+    );
+    const protocol = chooseProtocol(this.#protocols, hello.protocols);
+    if (protocol === undefined) {
+      const { min, max } = this.#protocols;
+      await this.#refuse(
+        new ProtocolError(
+          `no common version: the dialler speaks ${hello.protocols.min} to ` +
+            `${hello.protocols.max}, the node dialled ${min} to ${max}`,
+        ),
+      );
+      throw this.#verdict!.error;
+    }
+    await this.#write(
+      MessageType.WELCOME,
+      encodeWelcome({ protocol, challenge: this.#challenge() }),
+    );
+    const { identity: remote, purpose } = decodeIdentity(
+      await this.#read(MessageType.IDENTITY, IDENTITY_FRAME_BYTES_MAX),
+    );
+    await this.#judge(remote);
+    await this.#write(
+      MessageType.IDENTITY,
+      encodeIdentity({ identity, purpose }),
+    );
+    await this.#read(MessageType.KEEPALIVE, GREETING_FRAME_BYTES_MAX);
+    return {
+      stream: this.#stream,
+      decoder: this.#decoder,
+      local: identity.node,
+      remote,
+      dialled: false,
+      protocol,
+      lane: this.#lane === 0 ? "control" : "bulk",
+      purpose,
+    };
+  }
+
+  async #judge(remote: Identity): Promise<void> {
+    try {
+      judgeCluster(this.#options.identity, remote);
+      await this.#options.admit(remote);
+    } catch (error) {
+      await this.#refuse(error);
+      throw error;
+    }
+  }
+
+  /** Tells the other end why, and waits until it has closed: so it has read it. */
+  async #refuse(error: unknown): Promise<void> {
+    this.#verdict = { error };
+    try {
+      await this.#write(
+        MessageType.REJECT,
+        encodeFailure(refusalOf(error, this.#options.identity)),
+      );
+      const scrap = new Uint8Array(1024);
+      while (await this.#stream.read(scrap) !== null);
+    } catch {
+      // The other end is gone: there is nobody left to be told.
+    }
+  }
+
+  async #read(type: number, lengthMax: number): Promise<Uint8Array> {
+    const frame = await readFrame(this.#stream, this.#decoder, lengthMax);
+    if (frame === null) {
+      throw new UnreachableError("shake hands", [this.#stream.remote], {
+        cause: new ProtocolError("it closed the stream during the handshake"),
+      });
+    }
+    this.#check(frame);
+    if (frame.type === MessageType.REJECT) {
+      throw refusedBy(frame.payload, this.#options.identity);
+    }
+    if (frame.type !== type) {
+      throw new ProtocolError(
+        `it sent ${messageName(frame.type)} where ${
+          messageName(type)
+        } was expected`,
+      );
+    }
+    return frame.payload;
+  }
+
+  #check(frame: Frame): void {
+    this.#lane ??= frame.lane;
+    if (
+      frame.flags !== FrameFlag.ONE_WAY || frame.correlation !== 0 ||
+      frame.lane !== this.#lane || frame.lane > 1
+    ) {
+      throw new ProtocolError("a frame of its handshake has a wrong header");
+    }
+  }
+
+  async #write(type: number, payload: Uint8Array): Promise<void> {
+    const writer = new Writer(64 + payload.length);
+    const head = {
+      flags: FrameFlag.ONE_WAY,
+      type,
+      lane: this.#lane!,
+      correlation: 0,
+    };
+    writeFrame(writer, head, payload);
+    await this.#stream.write(writer.view());
+  }
+
+  #challenge(): Uint8Array {
+    return this.#options.random.fill(new Uint8Array(CHALLENGE_BYTES));
+  }
+}
+
+function isDeadline(error: unknown): boolean {
+  return error instanceof DeadlineExceededError;
+}

@@ -1,0 +1,263 @@
+/**
+ * What two nodes say before anything else, and how they judge it. No I/O here:
+ * `greeting.ts` carries these messages over a stream.
+ *
+ * ```text
+ * dialler                                   acceptor
+ * HELLO    magic, protocols, challenge  ->
+ *                                       <-  WELCOME  protocol, challenge | REJECT
+ * IDENTITY                              ->
+ *                                       <-  IDENTITY | REJECT
+ * KEEPALIVE | REJECT                    ->
+ *
+ * hello    = raw "ASPN", varint protocolMin, varint protocolMax, raw challenge (16)
+ * welcome  = varint protocol, raw challenge (16)
+ * identity = raw clusterId (16), varint node, varint generation, raw nonce (8),
+ *            u8 role, u8 replica, varint features, text address, bytes hello,
+ *            u8 purpose
+ * reject   = failure
+ * ```
+ *
+ * Each may be followed by what later versions add, which is ignored. Nothing
+ * but magic, protocols, lane (of the frame's header) and challenges is said
+ * before IDENTITY: proof of a shared secret, made over both challenges, will
+ * stand there.
+ *
+ * Guarantees: every bound is checked; what does not follow the format is a
+ * {@linkcode ProtocolError}.
+ *
+ * @module
+ */
+
+import {
+  ClusterMismatchError,
+  equalBytes,
+  NODE_KEY_MAX,
+  ProtocolError,
+  Reader,
+  RejectedError,
+  toBytes,
+  toHex,
+  Writer,
+} from "../runtime/mod.ts";
+import { decodeFailure, type Failure, failureOf } from "./failure.ts";
+import type { Identity, ReplicaKind, Role } from "./types.ts";
+
+/** A range of protocol versions, both ends included. */
+export interface ProtocolRange {
+  /** The oldest version spoken. */
+  readonly min: number;
+  /** The newest version spoken. */
+  readonly max: number;
+}
+
+/** The protocol versions that this release speaks. */
+export const PROTOCOLS: ProtocolRange = { min: 1, max: 1 };
+
+/** Random bytes of each end of each connection. */
+export const CHALLENGE_BYTES = 16;
+
+/** Largest length of a HELLO, WELCOME, confirmation or REJECT frame. */
+export const GREETING_FRAME_BYTES_MAX = 16 * 1024;
+
+/** Largest {@linkcode Identity.hello}. */
+export const HELLO_BYTES_MAX = 512 * 1024;
+
+/** Largest length of an IDENTITY frame: its `hello` and room for the rest. */
+export const IDENTITY_FRAME_BYTES_MAX = HELLO_BYTES_MAX + 16 * 1024;
+
+const CLUSTER_ID_BYTES = 16;
+const NONCE_BYTES = 8;
+const ADDRESS_BYTES_MAX = 1024;
+const MAGIC = toBytes("ASPN");
+const ROLES: readonly Role[] = ["member", "client"];
+const REPLICAS: readonly ReplicaKind[] = ["full", "partial", "witness"];
+const PURPOSES: readonly Purpose[] = ["lane", "visit"];
+
+/** What a connection is for: to be the lane of a peer, or a single errand. */
+export type Purpose = "lane" | "visit";
+
+/** The first message, of the dialler. */
+export interface Hello {
+  /** What it speaks. */
+  readonly protocols: ProtocolRange;
+  /** Fresh random bytes. */
+  readonly challenge: Uint8Array;
+}
+
+/** The answer to it, of the acceptor. */
+export interface Welcome {
+  /** The version to be spoken. */
+  readonly protocol: number;
+  /** Fresh random bytes. */
+  readonly challenge: Uint8Array;
+}
+
+/** Who one end is, and what it wants. */
+export interface Introduction {
+  /** Who it is. */
+  readonly identity: Identity;
+  /** What the connection is for. Only the dialler's counts. */
+  readonly purpose: Purpose;
+}
+
+/** The bytes of a HELLO. */
+export function encodeHello(hello: Hello): Uint8Array {
+  return new Writer().raw(MAGIC)
+    .varint(hello.protocols.min).varint(hello.protocols.max)
+    .raw(hello.challenge).finish();
+}
+
+/** Reads a HELLO. */
+export function decodeHello(bytes: Uint8Array): Hello {
+  return decode(bytes, "its HELLO", (reader) => {
+    if (!equalBytes(reader.raw(MAGIC.length), MAGIC)) {
+      reader.fail("the magic is wrong");
+    }
+    const protocols = { min: reader.varint(), max: reader.varint() };
+    return { protocols, challenge: reader.raw(CHALLENGE_BYTES).slice() };
+  });
+}
+
+/** The bytes of a WELCOME. */
+export function encodeWelcome(welcome: Welcome): Uint8Array {
+  return new Writer().varint(welcome.protocol).raw(welcome.challenge).finish();
+}
+
+/** Reads a WELCOME. */
+export function decodeWelcome(bytes: Uint8Array): Welcome {
+  return decode(bytes, "its WELCOME", (reader) => ({
+    protocol: reader.varint(),
+    challenge: reader.raw(CHALLENGE_BYTES).slice(),
+  }));
+}
+
+/**
+ * The bytes of an IDENTITY.
+ *
+ * @throws {RangeError} If a field is beyond its bound.
+ */
+export function encodeIdentity(introduction: Introduction): Uint8Array {
+  const { identity, purpose } = introduction;
+  const address = toBytes(identity.address);
+  if (
+    identity.clusterId.length !== CLUSTER_ID_BYTES ||
+    identity.nonce.length !== NONCE_BYTES ||
+    address.length > ADDRESS_BYTES_MAX ||
+    identity.hello.length > HELLO_BYTES_MAX
+  ) {
+    throw new RangeError(
+      "Cannot introduce this node: a field of its identity is beyond its bound",
+    );
+  }
+  return new Writer(128 + address.length + identity.hello.length)
+    .raw(identity.clusterId).varint(identity.node).varint(identity.generation)
+    .raw(identity.nonce)
+    .u8(ROLES.indexOf(identity.role)).u8(REPLICAS.indexOf(identity.replica))
+    .varint(identity.features)
+    .bytes(address).bytes(identity.hello)
+    .u8(PURPOSES.indexOf(purpose))
+    .finish();
+}
+
+/** Reads an IDENTITY. */
+export function decodeIdentity(bytes: Uint8Array): Introduction {
+  return decode(bytes, "its IDENTITY", (reader) => ({
+    identity: {
+      clusterId: reader.raw(CLUSTER_ID_BYTES).slice(),
+      node: reader.count(NODE_KEY_MAX),
+      generation: reader.varint(),
+      nonce: reader.raw(NONCE_BYTES).slice(),
+      role: pick(reader, ROLES, "role"),
+      replica: pick(reader, REPLICAS, "kind of replica"),
+      features: reader.varint(),
+      address: reader.text(ADDRESS_BYTES_MAX),
+      hello: reader.bytes(HELLO_BYTES_MAX).slice(),
+    },
+    purpose: pick(reader, PURPOSES, "purpose"),
+  }));
+}
+
+/** The newest version that both speak; `undefined` if there is none. */
+export function chooseProtocol(
+  ours: ProtocolRange,
+  theirs: ProtocolRange,
+): number | undefined {
+  const chosen = Math.min(ours.max, theirs.max);
+  return chosen >= ours.min && chosen >= theirs.min ? chosen : undefined;
+}
+
+/**
+ * Whether two nodes may talk: in one cluster, or one of them in none yet, with
+ * neither node key nor cluster.
+ *
+ * @throws {ClusterMismatchError} If they may not.
+ */
+export function judgeCluster(local: Identity, remote: Identity): void {
+  if (isPledging(local) || isPledging(remote)) return;
+  if (equalBytes(local.clusterId, remote.clusterId)) return;
+  throw new ClusterMismatchError(
+    clusterText(local.clusterId),
+    clusterText(remote.clusterId),
+  );
+}
+
+/** What a refusal tells the refused node; `local` is the one who refuses. */
+export function refusalOf(error: unknown, local: Identity): Failure {
+  const failure = failureOf(error);
+  return error instanceof ClusterMismatchError
+    ? { ...failure, data: local.clusterId }
+    : failure;
+}
+
+/** The error that the refused node throws; `local` is its identity. */
+export function refusedBy(bytes: Uint8Array, local: Identity): Error {
+  const { code, message, data } = decode(
+    bytes,
+    "its REJECT",
+    (reader) => decodeFailure(reader.rest()),
+  );
+  if (code === "ClusterMismatchError" && data.length === CLUSTER_ID_BYTES) {
+    return new ClusterMismatchError(
+      clusterText(local.clusterId),
+      clusterText(data),
+    );
+  }
+  if (code === "ProtocolError") {
+    return new ProtocolError(`it refused this node: ${message}`);
+  }
+  return new RejectedError(code, message);
+}
+
+/** A cluster's id for people, in the form of a UUID. */
+export function clusterText(clusterId: Uint8Array): string {
+  const hex = toHex(clusterId);
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(12, 16),
+    hex.slice(16, 20),
+    hex.slice(20),
+  ].join("-");
+}
+
+function isPledging(identity: Identity): boolean {
+  return identity.node === 0 && identity.clusterId.every((byte) => byte === 0);
+}
+
+function pick<T>(reader: Reader, values: readonly T[], what: string): T {
+  const value = values[reader.u8()];
+  return value ?? reader.fail(`the ${what} is unknown`);
+}
+
+function decode<T>(
+  bytes: Uint8Array,
+  what: string,
+  read: (reader: Reader) => T,
+): T {
+  try {
+    return read(new Reader(bytes, what));
+  } catch (cause) {
+    throw new ProtocolError(`${what} is malformed`, { cause });
+  }
+}
