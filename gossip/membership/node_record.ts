@@ -28,7 +28,7 @@ import {
   toBytes,
   Writer,
 } from "../../runtime/mod.ts";
-import type { ReplicaKind, Role } from "../../transport/types.ts";
+import type { ReplicaKind, Role } from "../../transport/mod.ts";
 
 /** How a node is doing. */
 export type NodeState = "healthy" | "suspect" | "dead" | "left";

@@ -40,7 +40,7 @@ import {
   Writer,
 } from "../../runtime/mod.ts";
 import type { Bytes } from "../../runtime/mod.ts";
-import { MessageType } from "../../transport/registry.ts";
+import { MessageType } from "../../transport/mod.ts";
 import {
   compareBallots,
   NO_BALLOT,

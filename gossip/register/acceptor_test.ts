@@ -9,7 +9,7 @@ import {
   toHex,
 } from "../../runtime/mod.ts";
 import type { Bytes } from "../../runtime/mod.ts";
-import { MessageType } from "../../transport/registry.ts";
+import { MessageType } from "../../transport/mod.ts";
 import { Acceptor, beginningOps, founderOps } from "./acceptor.ts";
 import { NO_BALLOT } from "./ballot.ts";
 import type { Ballot } from "./ballot.ts";

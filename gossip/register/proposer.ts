@@ -17,7 +17,7 @@
 
 import { abortable, QuorumUnavailableError } from "../../runtime/mod.ts";
 import type { Bytes, Random } from "../../runtime/mod.ts";
-import { MessageType } from "../../transport/registry.ts";
+import { MessageType } from "../../transport/mod.ts";
 import { compareBallots, NO_BALLOT } from "./ballot.ts";
 import type { Ballot } from "./ballot.ts";
 import {

@@ -9,7 +9,7 @@ import {
   NodeKeysExhaustedError,
   QuorumUnavailableError,
 } from "../../runtime/mod.ts";
-import { MessageType } from "../../transport/registry.ts";
+import { MessageType } from "../../transport/mod.ts";
 import { Acceptor, beginningOps, founderOps } from "./acceptor.ts";
 import {
   addingMember,

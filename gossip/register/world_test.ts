@@ -11,7 +11,7 @@ import type {
 } from "../../engine/kv.ts";
 import { startsWith, toHex } from "../../runtime/mod.ts";
 import type { Bytes, Random } from "../../runtime/mod.ts";
-import { MessageType } from "../../transport/registry.ts";
+import { MessageType } from "../../transport/mod.ts";
 import { Acceptor, beginningOps } from "./acceptor.ts";
 import { CONFIG_REGISTER, encodeConfig, foundConfig } from "./config.ts";
 import type { Config } from "./config.ts";
