@@ -187,7 +187,7 @@ Deno.test("G3: an empty or torn message is refused, and nothing of it is taken",
 
 for (const [count, view] of [[4, 2], [10, 2], [30, 2], [100, 5]] as const) {
   Deno.test(`G4: cluster state converges within 10 cycles for ${count} nodes`, () => {
-    for (let seed = 1; seed <= 5; seed++) {
+    for (let seed = 1; seed <= 3; seed++) {
       const random = seeded(seed * 1000 + count);
       const all: Members[] = [];
       for (let key = 1; key <= count; key++) {

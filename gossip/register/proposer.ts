@@ -113,6 +113,7 @@ export class Proposer {
    * ends the call.
    * @throws {QuorumUnavailableError} If no majority agreed before the signal
    * aborted or the attempts were used up. The change may still happen.
+   * @throws The signal's reason, if it was aborted before the call.
    */
   async change(
     register: string,
@@ -120,6 +121,7 @@ export class Proposer {
     options: ChangeOptions = {},
   ): Promise<Bytes | undefined> {
     const { signal, attemptsMax = ATTEMPTS_MAX_DEFAULT } = options;
+    signal?.throwIfAborted();
     const before = this.#turns.get(register);
     const turn = Promise.withResolvers<void>();
     // Whoever leaves the queue early lets the next wait for those before both.
@@ -204,11 +206,12 @@ export class Proposer {
     const { ask, knowledge } = this.#options;
     const { voters } = config;
     const majority = Math.floor(voters.length / 2) + 1;
-    const missing = new Set(voters.map((voter) => voter.node));
+    const waiting = new Set(voters.map((voter) => voter.node));
+    const refused: number[] = [];
     const replies: Reply[] = [];
-    let failed = 0;
     const { promise, resolve, reject } = Promise.withResolvers<Answers>();
-    const refuse = () => resolve({ outcome: "refused", missing: [...missing] });
+    const giveUp = () =>
+      resolve({ outcome: "refused", missing: [...refused, ...waiting] });
     const take = async (voter: Voter): Promise<void> => {
       let reply: Reply | undefined;
       try {
@@ -218,8 +221,8 @@ export class Proposer {
       } catch {
         reply = undefined; // unreachable, silent or not to be understood
       }
+      waiting.delete(voter.node);
       if (reply?.kind === wished) {
-        missing.delete(voter.node);
         replies.push(reply);
         if (replies.length === majority) {
           resolve({ outcome: "majority", replies });
@@ -235,12 +238,15 @@ export class Proposer {
         await knowledge.adopt(reply.config);
         resolve({ outcome: "again" });
       }
-      if (voters.length - ++failed < majority) refuse();
+      refused.push(voter.node);
+      if (voters.length - refused.length < majority) {
+        resolve({ outcome: "refused", missing: [...refused] });
+      }
     };
     for (const voter of voters) take(voter).catch(reject);
-    if (voters.length === 0) refuse();
-    signal?.addEventListener("abort", refuse, { once: true });
-    return promise.finally(() => signal?.removeEventListener("abort", refuse));
+    if (voters.length === 0) giveUp();
+    signal?.addEventListener("abort", giveUp, { once: true });
+    return promise.finally(() => signal?.removeEventListener("abort", giveUp));
   }
 
   #pause(attempt: number, signal: AbortSignal | undefined): Promise<void> {

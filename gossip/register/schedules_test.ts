@@ -106,7 +106,7 @@ async function schedule(
 }
 
 for (
-  const [voters, schedules, steps] of [[1, 800, 80], [3, 1200, 160]] as const
+  const [voters, schedules, steps] of [[1, 800, 60], [3, 1000, 100]] as const
 ) {
   Deno.test(`P7: whatever is lost, late, repeated or crashes, ${voters} voters choose one chain of node keys`, async () => {
     const totals = { chosen: 0, completed: 0, unavailable: 0, crashes: 0 };

@@ -201,7 +201,7 @@ export class World {
   }
 
   /** Lets what became ready run. */
-  async settle(turns = 24): Promise<void> {
+  async settle(turns = 16): Promise<void> {
     for (let i = 0; i < turns; i++) await null;
   }
 

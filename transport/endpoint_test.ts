@@ -1,0 +1,444 @@
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+} from "@std/assert";
+import {
+  AddressInUseError,
+  type ByteStream,
+  ClosedError,
+  ClusterMismatchError,
+  OutcomeUnknownError,
+  ProtocolError,
+  RejectedError,
+  RemoteError,
+  UnreachableError,
+  Writer,
+} from "../runtime/mod.ts";
+import { World } from "../runtime/virtual/mod.ts";
+import { FrameDecoder, FrameFlag, readFrame, writeFrame } from "./frame.ts";
+import { encodeHello, encodeWelcome } from "./handshake.ts";
+import { MessageType } from "./registry.ts";
+import { testIdentity, testNode, type TestNodeOptions } from "./testing.ts";
+
+const { PULL, RECORDS } = MessageType;
+const CHALLENGE = new Uint8Array(16);
+
+/** Runs a program with nodes 1 and 2, of which 2 listens, and closes both. */
+async function withTwo(
+  program: (
+    nodes: { a: TestNodeUnderTest; b: TestNodeUnderTest; world: World },
+  ) => Promise<void>,
+  options: { a?: Partial<TestNodeOptions>; b?: Partial<TestNodeOptions> } = {},
+): Promise<void> {
+  const world = new World({ seed: 1 });
+  const a = testNode(world.runtime("a"), { node: 1, ...options.a });
+  const b = testNode(world.runtime("b"), { node: 2, ...options.b });
+  await world.run(async () => {
+    await b.endpoint.listen("b:1");
+    try {
+      await program({ a, b, world });
+    } finally {
+      await Promise.all([a.endpoint.close(), b.endpoint.close()]);
+    }
+  });
+}
+
+type TestNodeUnderTest = ReturnType<typeof testNode>;
+
+async function say(
+  stream: ByteStream,
+  type: number,
+  payload: Uint8Array,
+): Promise<void> {
+  const writer = new Writer();
+  const head = { flags: FrameFlag.ONE_WAY, type, lane: 0, correlation: 0 };
+  writeFrame(writer, head, payload);
+  await stream.write(writer.view());
+}
+
+Deno.test("a dialled connection carries requests both ways, and one-way messages", async () => {
+  let back: Uint8Array | undefined;
+  await withTwo(async ({ a, b }) => {
+    const connection = await a.endpoint.dial("b:1");
+    assertEquals(connection.remote, b.identity);
+    assertEquals(connection.dialled, true);
+    assertEquals(connection.protocol, 1);
+    const reply = await connection.request(PULL, new Uint8Array([1, 2]));
+    assertEquals(reply, new Uint8Array([1, 2, 9]));
+    assertEquals(back, new Uint8Array([7]));
+    assert(connection.send(RECORDS, new Uint8Array(5)));
+    await connection.request(PULL, new Uint8Array(0));
+    assertEquals(b.log, [`message ${RECORDS} 5`]);
+  }, {
+    b: {
+      handler: {
+        async request(from, type, payload) {
+          back = await from.request(type, new Uint8Array([7]));
+          return new Uint8Array([...payload, 9]);
+        },
+      },
+    },
+  });
+});
+
+Deno.test("an error of the handler comes back with its code, message and data", async () => {
+  const errors: unknown[] = [
+    new RemoteError("word", "Cannot: no", { data: new Uint8Array([1]) }),
+    new ClosedError("write"),
+    "a string",
+  ];
+  await withTwo(async ({ a }) => {
+    const connection = await a.endpoint.dial("b:1");
+    const ask = () =>
+      assertRejects(
+        () => connection.request(PULL, new Uint8Array(0)),
+        RemoteError,
+      );
+    const own = await ask();
+    assertEquals([own.code, own.message], ["word", "Cannot: no"]);
+    assertEquals(own.data, new Uint8Array([1]));
+    const typed = await ask();
+    assertEquals(typed.code, "ClosedError");
+    assertEquals(typed.message, "Cannot write: the database is closed");
+    assertEquals((await ask()).message, "a string");
+  }, {
+    b: {
+      handler: {
+        request: () => {
+          throw errors.shift();
+        },
+      },
+    },
+  });
+});
+
+Deno.test("nodes of two clusters both get a cluster mismatch, whoever dials", async () => {
+  await withTwo(async ({ a, b }) => {
+    const error = await assertRejects(
+      () => a.endpoint.dial("b:1"),
+      ClusterMismatchError,
+    );
+    assertEquals(error.expected, "07070707-0707-0707-0707-070707070707");
+    assertEquals(error.actual, "08080808-0808-0808-0808-080808080808");
+    const peer = a.endpoint.keep(2, "b:1");
+    await assertRejects(
+      () => peer.request(PULL, new Uint8Array(0)),
+      ClusterMismatchError,
+    );
+    assertEquals(b.log, []);
+  }, { b: { cluster: 8 } });
+});
+
+Deno.test("a node without cluster may visit, and nothing becomes a peer of it", async () => {
+  await withTwo(async ({ a, b }) => {
+    const connection = await a.endpoint.dial("b:1");
+    await connection.request(MessageType.PLEDGE, new Uint8Array(1));
+    assertEquals(b.log, []);
+  }, { a: { node: 0, cluster: 0 } });
+});
+
+Deno.test("who is not admitted is told why, and is not connected", async () => {
+  const admit = () => {
+    throw new RemoteError("removed", "Cannot connect: you were removed");
+  };
+  for (const side of ["a", "b"] as const) {
+    await withTwo(async ({ a, b }) => {
+      const error = await assertRejects(() => a.endpoint.dial("b:1"));
+      if (side === "a") assertInstanceOf(error, RemoteError);
+      else {
+        assertInstanceOf(error, RejectedError);
+        assertEquals(error.code, "removed");
+      }
+      const peer = a.endpoint.keep(2, "b:1");
+      await assertRejects(
+        () => peer.request(PULL, new Uint8Array(0)),
+        UnreachableError,
+      );
+      assertEquals([a.log, b.log], [[], []]);
+    }, { [side]: { handler: { admit } } });
+  }
+});
+
+Deno.test("no common version is a protocol error on both sides", async () => {
+  await withTwo(async ({ a, world }) => {
+    // This release accepts: the stranger is told.
+    const { network } = world.runtime("stranger");
+    const stream = await network.dial("b:1");
+    const protocols = { min: 2, max: 9 };
+    await say(
+      stream,
+      MessageType.HELLO,
+      encodeHello({ protocols, challenge: CHALLENGE }),
+    );
+    const answer = await readFrame(stream, new FrameDecoder());
+    assertEquals(answer?.type, MessageType.REJECT);
+    stream.close();
+    // This release dials: a stranger who picks another version is refused.
+    const listener = await network.listen("s:1");
+    const dialled = assertRejects(
+      () => a.endpoint.dial("s:1"),
+      ProtocolError,
+      "protocol 9",
+    );
+    const accepted = (await listener.accept())!;
+    const welcome = encodeWelcome({ protocol: 9, challenge: CHALLENGE });
+    await say(accepted, MessageType.WELCOME, welcome);
+    await dialled;
+    // And one who refuses this release is believed.
+    const refused = assertRejects(() => a.endpoint.dial("s:1"), ProtocolError);
+    const second = (await listener.accept())!;
+    await say(second, MessageType.REJECT, answer!.payload.slice());
+    await refused;
+    accepted.close();
+    second.close();
+    listener.close();
+  });
+});
+
+Deno.test("where nobody listens, or nobody speaks, a dial is unreachable in time", async () => {
+  await withTwo(async ({ a, world }) => {
+    await assertRejects(() => a.endpoint.dial("b:9"), UnreachableError);
+    world.cut("a", "b");
+    const start = world.now;
+    await assertRejects(() => a.endpoint.dial("b:1"), UnreachableError);
+    assertEquals(world.now - start, 2000);
+    world.heal();
+    const listener = await world.runtime("silent").network.listen("s:1");
+    const again = world.now;
+    await assertRejects(() => a.endpoint.dial("s:1"), UnreachableError);
+    assert(world.now - again > 2999 && world.now - again < 3100);
+    listener.close();
+  });
+});
+
+Deno.test("a dial ends with the reason of its signal", async () => {
+  await withTwo(async ({ a, world }) => {
+    world.cut("a", "b");
+    const controller = new AbortController();
+    const dialled = a.endpoint.dial("b:1", { signal: controller.signal });
+    world.schedule(50, () => controller.abort("enough"));
+    const reason = await dialled.then(() => "dialled", (error) => error);
+    assertEquals(reason, "enough");
+  });
+});
+
+Deno.test("a deadline that passes after sending leaves the outcome unknown and the connection whole", async () => {
+  let answer = (_: Uint8Array) => {};
+  const late = new Promise<Uint8Array>((resolve) => answer = resolve);
+  await withTwo(async ({ a }) => {
+    const connection = await a.endpoint.dial("b:1");
+    const error = await assertRejects(
+      () => connection.request(PULL, new Uint8Array(0), { timeoutMs: 100 }),
+      OutcomeUnknownError,
+    );
+    assertEquals((error.cause as Error).name, "DeadlineExceededError");
+    answer(new Uint8Array(600_000)); // a late reply, in chunks
+    const reply = await connection.request(RECORDS, new Uint8Array([3]));
+    assertEquals(reply, new Uint8Array([3]));
+  }, {
+    b: {
+      handler: {
+        request: (_from, type, payload) => type === PULL ? late : payload,
+      },
+    },
+  });
+});
+
+Deno.test("an abort before sending gives its reason, after sending an unknown outcome", async () => {
+  await withTwo(async ({ a, world }) => {
+    const connection = await a.endpoint.dial("b:1");
+    const controller = new AbortController();
+    const { signal } = controller;
+    const sent = connection.request(PULL, new Uint8Array([1]), { signal });
+    world.schedule(1, () => controller.abort("stop"));
+    const error = await assertRejects(() => sent, OutcomeUnknownError);
+    assertEquals(error.cause, "stop");
+    const before = connection.request(PULL, new Uint8Array([2]), { signal });
+    assertEquals(await before.catch((reason) => reason), "stop");
+    const second = new AbortController();
+    const queued = connection.request(PULL, new Uint8Array([3]), {
+      signal: second.signal,
+    });
+    second.abort("now"); // in the same turn: nothing has left yet
+    assertEquals(await queued.catch((reason) => reason), "now");
+    await connection.request(PULL, new Uint8Array([4])).catch(() => {});
+    assertEquals(seen, [1, 4]);
+  }, {
+    b: {
+      handler: {
+        request: (_from, _type, payload) => {
+          seen.push(payload[0]!);
+          return payload[0] === 1 ? new Promise(() => {}) : payload;
+        },
+      },
+    },
+  });
+});
+const seen: number[] = [];
+
+Deno.test("a stream that breaks leaves what was sent unknown, and aborts the work", async () => {
+  let aborted = false;
+  await withTwo(async ({ a, world }) => {
+    const connection = await a.endpoint.dial("b:1");
+    const sent = connection.request(PULL, new Uint8Array(1));
+    world.schedule(10, () => world.reset("a", "b"));
+    await assertRejects(() => sent, OutcomeUnknownError);
+    await assertRejects(
+      () => connection.request(PULL, new Uint8Array(1)),
+      UnreachableError,
+    );
+    assertEquals(connection.send(RECORDS, new Uint8Array(1)), false);
+    assert(aborted);
+  }, {
+    b: {
+      handler: {
+        request: (_from, _type, _payload, signal) => {
+          signal.addEventListener("abort", () => aborted = true);
+          return new Promise(() => {});
+        },
+      },
+    },
+  });
+});
+
+Deno.test("small requests pass a message of 20 MiB on the same lane", async () => {
+  await withTwo(async ({ a }) => {
+    const connection = await a.endpoint.dial("b:1", { lane: "bulk" });
+    const big = new Uint8Array(20 * 1024 * 1024);
+    big.forEach((_, i) => big[i] = i * 7);
+    let bigDone = false;
+    const sending = connection.request(RECORDS, big).then((reply) => {
+      bigDone = true;
+      return reply;
+    });
+    for (let i = 0; i < 5; i++) {
+      await connection.request(PULL, new Uint8Array([i]));
+      assertEquals(bigDone, false);
+    }
+    assertEquals(await sending, big);
+  });
+});
+
+Deno.test("a full queue drops one-way messages, and lets requests wait", async () => {
+  await withTwo(async ({ a, world }) => {
+    const connection = await a.endpoint.dial("b:1");
+    world.cut("a", "b");
+    // Fills what the network itself takes in.
+    let sent = 0;
+    while (connection.send(RECORDS, new Uint8Array(100_000)) && sent < 100) {
+      sent++;
+      await world.sleep(1);
+    }
+    assert(sent >= 20 && sent < 40, `${sent}`);
+    const short = connection.request(PULL, new Uint8Array(100_000), {
+      timeoutMs: 100,
+    });
+    const long = connection.request(PULL, new Uint8Array(100_000));
+    await assertRejects(() => short, UnreachableError);
+    world.heal();
+    assertEquals((await long).length, 100_000);
+  }, { a: { tuning: { queueBytesMax: 1_000_000 } } });
+});
+
+Deno.test("a request beyond what may be in work is answered so", async () => {
+  await withTwo(async ({ a }) => {
+    const connection = await a.endpoint.dial("b:1");
+    const held = [1, 2].map(() => connection.request(PULL, new Uint8Array(1)));
+    const error = await assertRejects(
+      () => connection.request(PULL, new Uint8Array(1)),
+      RemoteError,
+    );
+    assertEquals(error.code, "overloaded");
+    connection.close();
+    for (const request of held) {
+      await assertRejects(() => request, OutcomeUnknownError);
+    }
+  }, {
+    b: {
+      tuning: { requestsMax: 2 },
+      handler: { request: () => new Promise(() => {}) },
+    },
+  });
+});
+
+Deno.test("an idle connection is kept alive, and given up when its link is cut", async () => {
+  await withTwo(async ({ a, b, world }) => {
+    a.endpoint.keep(2, "b:1");
+    await world.sleep(120_000);
+    assertEquals(a.log.length, 2);
+    assertEquals(b.log.length, 2);
+    world.cut("a", "b");
+    await world.sleep(16_000);
+    assertEquals(a.current.size + b.current.size, 0);
+    world.heal();
+    await world.sleep(40_000);
+    assertEquals(a.current.size, 2);
+  });
+});
+
+Deno.test("closing rejects what waits: closed if nothing was sent, unknown if it was", async () => {
+  await withTwo(async ({ a }) => {
+    const connection = await a.endpoint.dial("b:1");
+    const sent = connection.request(PULL, new Uint8Array(1));
+    const waiting = a.endpoint.keep(3, "b:3").request(PULL, new Uint8Array(1));
+    const failed = waiting.catch((error) => error);
+    await Promise.resolve();
+    await Promise.resolve();
+    const closed = a.endpoint.close();
+    await assertRejects(() => sent, OutcomeUnknownError);
+    assertInstanceOf(await failed, ClosedError);
+    await closed;
+    await assertRejects(() => a.endpoint.dial("b:1"), ClosedError);
+    await assertRejects(
+      () => connection.request(PULL, new Uint8Array(1)),
+      ClosedError,
+    );
+  }, { b: { handler: { request: () => new Promise(() => {}) } } });
+});
+
+Deno.test("an address in use is said so, and a node that dials itself meets its own nonce", async () => {
+  await withTwo(async ({ a, b }) => {
+    await assertRejects(() => a.endpoint.listen("b:1"), AddressInUseError);
+    const self = await b.endpoint.dial("b:1");
+    assertEquals(self.remote.nonce, b.identity.nonce);
+    assertEquals(b.log, []);
+  });
+});
+
+Deno.test("the same seed gives the same trace", async () => {
+  const hashes = [];
+  for (let round = 0; round < 2; round++) {
+    const world = new World({ seed: 42 });
+    const a = testNode(world.runtime("a"), { node: 1 });
+    const b = testNode(world.runtime("b"), { node: 2 });
+    await world.run(async () => {
+      await a.endpoint.listen("a:1");
+      await b.endpoint.listen("b:1");
+      const peer = a.endpoint.keep(2, "b:1");
+      b.endpoint.keep(1, "a:1");
+      await peer.request(PULL, new Uint8Array(300_000), { lane: "bulk" });
+      world.reset("a", "b");
+      await world.sleep(5000);
+      await peer.request(PULL, new Uint8Array(3));
+      await a.endpoint.close();
+      await b.endpoint.close();
+    });
+    hashes.push(world.traceHash());
+  }
+  assertEquals(hashes[0], hashes[1]);
+});
+
+Deno.test("identities of two starts are told apart by dropOthers", async () => {
+  await withTwo(async ({ a, b, world }) => {
+    a.endpoint.keep(2, "b:1");
+    await world.sleep(100);
+    assertEquals(b.current.size, 2);
+    b.endpoint.dropOthers(1, a.identity.nonce);
+    await world.sleep(50);
+    assertEquals(b.current.size, 2);
+    b.endpoint.dropOthers(1, testIdentity(1, new Uint8Array(8)).nonce);
+    assertEquals(b.current.size, 0);
+  });
+});
