@@ -35,12 +35,12 @@ export interface Rooms {
 
 /** Takes what arrives. */
 export class Dispatch implements EndpointHandler {
-  readonly #stranger: Identity;
+  readonly #stranger: () => Identity;
   readonly #events: Events;
   #rooms: Rooms | undefined;
 
   /** @param stranger What this node says of itself while it has no key. */
-  constructor(stranger: Identity, events: Events) {
+  constructor(stranger: () => Identity, events: Events) {
     this.#stranger = stranger;
     this.#events = events;
   }
@@ -51,7 +51,7 @@ export class Dispatch implements EndpointHandler {
   }
 
   identity(): Identity {
-    return this.#rooms?.cluster.identity() ?? this.#stranger;
+    return this.#rooms?.cluster.identity() ?? this.#stranger();
   }
 
   async admit(remote: Identity): Promise<void> {
@@ -86,10 +86,10 @@ export class Dispatch implements EndpointHandler {
       case MessageType.REGISTER_LIST:
         return await cluster.answerRegister(type, payload);
       case MessageType.PULL: {
-        const { vector } = decodePull(payload);
+        const message = decodePull(payload);
         // Who asks may have what this node misses.
-        if (!replica.vector.includes(vector)) pull.nudge(node);
-        return await donor.pull(node, vector);
+        if (!replica.vector.includes(message.vector)) pull.nudge(node);
+        return await donor.pull(node, message);
       }
       case MessageType.SESSION_CHUNK:
         return await donor.chunk(node, payload);

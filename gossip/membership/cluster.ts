@@ -80,8 +80,6 @@ export interface ClusterOptions {
   readonly host: HostState;
   /** Random bytes of this start. */
   readonly nonce: Uint8Array;
-  /** Where this node is reached now; `undefined` keeps what is stored. */
-  readonly address: string | undefined;
   /** The release, for people. */
   readonly software: string;
   /** Nodes told of by the member that let this one in. */
@@ -106,6 +104,7 @@ export class Cluster {
   #timer: Timer | undefined;
   #saving: Promise<void> | undefined;
   #unsaved = false;
+  #entered = false;
 
   private constructor(
     options: ClusterOptions,
@@ -148,7 +147,7 @@ export class Cluster {
     const stored = row === undefined ? undefined : decodeMembers(row);
     const self = nodeRecord({
       key: host.node,
-      address: options.address ?? stored?.self.address ?? "",
+      address: stored?.self.address ?? "",
       generation: host.generation,
       version: 1,
       state: "healthy",
@@ -160,16 +159,13 @@ export class Cluster {
       protocolMax: PROTOCOL,
       software: options.software,
     });
-    const cluster = new Cluster(
+    return new Cluster(
       options,
       acceptor,
       stored?.others ?? [],
       self,
       await loadIncarnations(kv),
     );
-    await cluster.#save();
-    cluster.#keepPeers();
-    return cluster;
   }
 
   /** The cluster's id, as a UUID. */
@@ -279,7 +275,8 @@ export class Cluster {
    */
   async admit(remote: Identity): Promise<void> {
     // A node without a key may ask for one, and nothing else.
-    if (remote.node === 0 || remote.node === this.#options.host.node) return;
+    if (remote.node === 0) return;
+    if (remote.node === this.#options.host.node) return this.#admitSelf(remote);
     const reader = new Reader(remote.hello, "a hello");
     if (reader.u8() < 1) reader.fail("it has no version");
     await this.adopt(decodeConfig(reader.bytes()));
@@ -343,6 +340,20 @@ export class Cluster {
   /** Takes CLUSTER_ACK2. */
   takeAck2(payload: Uint8Array): void {
     this.#merged(this.#members.take(payload));
+  }
+
+  /**
+   * Says where this node is reached from now on, durably, and begins to dial.
+   *
+   * @param address `undefined` leaves what was said before.
+   */
+  async enter(address: string | undefined): Promise<void> {
+    if (address !== undefined && address !== this.#members.self.address) {
+      this.#members.update({ address });
+    }
+    await this.#save();
+    this.#entered = true;
+    this.#keepPeers();
   }
 
   /** Begins to gossip. */
@@ -410,7 +421,7 @@ export class Cluster {
   /** Keeps connections to everybody who has not left. */
   #keepPeers(): void {
     const { endpoint, host } = this.#options;
-    if (endpoint === undefined) return;
+    if (endpoint === undefined || !this.#entered) return;
     for (const { key, address, state } of this.#members.records()) {
       if (key === host.node) continue;
       if (state === "left") endpoint.forget(key);
@@ -435,6 +446,13 @@ export class Cluster {
       }
     })();
     return this.#saving;
+  }
+
+  /** This node dials its own address once; anybody else with its key is a clone. */
+  #admitSelf({ node, nonce, address }: Identity): void {
+    if (equalBytes(nonce, this.#options.nonce)) return;
+    this.#options.events.emit({ type: "cloned", node, address });
+    throw new RejectedError("Cloned", `another process runs as node ${node}`);
   }
 
   /** Remembers the start of a member, durably, before it may say anything. */

@@ -22,6 +22,7 @@ import {
   encodeBusyReply,
   encodeRecordsReply,
   encodeSessionReply,
+  type PullMessage,
 } from "./messages.ts";
 import type { Replica } from "./replica.ts";
 import {
@@ -69,11 +70,14 @@ export class Donor {
     return this.#sessions.size;
   }
 
-  /** Answers PULL from a node that has `base`. */
-  async pull(node: number, base: Vector): Promise<Bytes> {
+  /** Answers PULL. */
+  async pull(
+    node: number,
+    { vector: base, whole }: PullMessage,
+  ): Promise<Bytes> {
     const { replica } = this.#options;
     if (!replica.caughtUp) return encodeBusyReply(replica.vector);
-    const recent = await replica.recent(base, CHUNK_BYTES);
+    const recent = whole ? null : await replica.recent(base, CHUNK_BYTES);
     if (recent !== null) {
       return encodeRecordsReply(recent.vector, recent.records, recent.more);
     }

@@ -4,7 +4,7 @@
  * ```
  * RECORDS (one-way) := varint heads, (varint origin, varint seq)*
  *                      varint n, (varint length, record)*
- * PULL              := varint configEpoch | vector
+ * PULL              := varint configEpoch | u8 whole (0 | 1) | vector
  * its reply         := u8 kind | …
  *   0 records       := u8 more (0 | 1) | vector of the donor
  *                      varint n, (varint length, record)*
@@ -56,13 +56,17 @@ export function decodeRecords(bytes: Uint8Array): RecordsMessage {
 export interface PullMessage {
   /** The epoch of the config that the requester knows. */
   readonly configEpoch: number;
+  /** Whether the requester has nothing yet, and needs a session. */
+  readonly whole: boolean;
   /** What the requester has. */
   readonly vector: Vector;
 }
 
 /** Encodes PULL. */
-export function encodePull({ configEpoch, vector }: PullMessage): Bytes {
-  const writer = new Writer(64).varint(configEpoch);
+export function encodePull(
+  { configEpoch, whole, vector }: PullMessage,
+): Bytes {
+  const writer = new Writer(64).varint(configEpoch).u8(whole ? 1 : 0);
   vector.write(writer);
   return writer.finish();
 }
@@ -70,7 +74,11 @@ export function encodePull({ configEpoch, vector }: PullMessage): Bytes {
 /** Decodes PULL. */
 export function decodePull(bytes: Uint8Array): PullMessage {
   const reader = new Reader(bytes, "a pull");
-  return { configEpoch: reader.varint(), vector: Vector.read(reader) };
+  return {
+    configEpoch: reader.varint(),
+    whole: reader.u8() === 1,
+    vector: Vector.read(reader),
+  };
 }
 
 /** What a donor answers to a pull. */

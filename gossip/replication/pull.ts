@@ -169,7 +169,7 @@ export class Pull {
       await this.#request(
         node,
         MessageType.PULL,
-        encodePull({ configEpoch, vector: base }),
+        encodePull({ configEpoch, whole: !replica.caughtUp, vector: base }),
       ),
     );
     switch (reply.kind) {

@@ -1,0 +1,713 @@
+/**
+ * The database: puts the rooms of a node together and gives them one face.
+ *
+ * Guarantees:
+ * - Reads are local and never wait for the network; writes resolve when they are
+ *   as durable as was asked at the node that leads the key.
+ * - `close` settles every call that was made before it.
+ *
+ * A set goes: {@linkcode DB.set} → `lease/router.ts` (who leads the key?) →
+ * `replication/replica.ts` (the apply loop) → `replication/draft.ts` (one batch)
+ * → the engine; once durable back through `Replica.#publish` to the watchers
+ * (`watch.ts`), to the peers (`replication/push.ts`) and to the caller.
+ *
+ * @module
+ */
+
+import {
+  abortable,
+  type Bytes,
+  ClosedError,
+  isPromise,
+  NotSupportedError,
+  type Runtime,
+  startDeadline,
+  toBytes,
+  UnreachableError,
+} from "../runtime/mod.ts";
+import type { IterateOptions, KV, KVIterator } from "../engine/kv.ts";
+import type { Endpoint } from "../transport/mod.ts";
+import {
+  checkBatch,
+  checkKey,
+  checkLease,
+  checkValue,
+  type KeyLike,
+  type ValueLike,
+} from "./check.ts";
+import type { DatabaseEvent, Events } from "./events.ts";
+import { rowKey, Space, spacePrefix } from "./keyspace.ts";
+import type { CallOptions, RoutedOutcome } from "./lease/router.ts";
+import type { MemberChange, Node } from "./membership/mod.ts";
+import {
+  type Conflict,
+  conflictOf,
+  decodeClash,
+} from "./replication/conflict.ts";
+import { type CommitOp, keyText } from "./replication/draft.ts";
+import {
+  hasExpired,
+  valueOfRow,
+  type Version,
+  versionOf,
+} from "./replication/entry.ts";
+import { type Token, tokenOf } from "./token.ts";
+import { Transaction } from "./transaction.ts";
+import type { Rooms } from "./dispatch.ts";
+import type { Push } from "./replication/push.ts";
+import type { Change, Watchers, WatchOptions } from "./watch.ts";
+
+export type { KeyLike, ValueLike } from "./check.ts";
+
+/** Options for {@linkcode DB.get}. */
+export interface ReadOptions {
+  /** Waits until this node has what the token stands for. Not in this release. */
+  atLeast?: Token;
+}
+
+/** Options for writes. */
+export interface CommitOptions extends CallOptions {}
+
+/** Options for {@linkcode DB.set}. */
+export interface SetOptions extends CommitOptions {
+  /**
+   * The node that is to lead the key. A key that exists must be led by it
+   * already. Without it, whoever leads the key writes; a new key is led by this
+   * node.
+   */
+  lease?: number;
+}
+
+/** What a write did. */
+export interface WriteResult {
+  /** The new version; absent if there was nothing to change. */
+  readonly version?: Version;
+  /** Stands for the state that the write left, on any node. */
+  readonly token: Token;
+}
+
+/** Sets a key. */
+export interface SetOp {
+  readonly type: "set";
+  readonly key: KeyLike;
+  readonly value: ValueLike;
+  /** The node that is to lead the key; see {@linkcode SetOptions.lease}. */
+  readonly lease?: number;
+}
+
+/** Deletes a key. */
+export interface DeleteOp {
+  readonly type: "delete";
+  readonly key: KeyLike;
+}
+
+/** A condition of a commit. */
+export interface Check {
+  readonly key: KeyLike;
+  /** The version that the key must have; `null`: it must not exist. */
+  readonly version: Version | null;
+}
+
+/** What {@linkcode DB.commit} is to do. */
+export interface CommitRequestInit {
+  /** Conditions, all of which must hold. */
+  readonly checks?: readonly Check[];
+  /** Writes. Of several to one key the last one counts. */
+  readonly ops: readonly (SetOp | DeleteOp)[];
+}
+
+/** What {@linkcode DB.commit} did. */
+export interface CommitResult {
+  /** The new version of each op's key, in the order of the ops; `undefined` where
+   * there was nothing to change. */
+  readonly versions: readonly (Version | undefined)[];
+  /** Stands for the state that the commit left, on any node. */
+  readonly token: Token;
+}
+
+/** Which keys to list. */
+export interface RangeOptions {
+  /** Only keys that begin so. */
+  prefix?: KeyLike;
+  /** The first key, inclusive. */
+  start?: KeyLike;
+  /** The end of the keys, exclusive. At or before `start`: nothing. */
+  end?: KeyLike;
+  /**
+   * Whether to go from the last key to the first.
+   *
+   * @default {false}
+   */
+  reverse?: boolean;
+}
+
+/** Options for {@linkcode DB.list}. */
+export interface ListOptions extends RangeOptions {
+  /** How many at most. */
+  limit?: number;
+}
+
+/** A key and its value. */
+export interface KeyValue {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** A key, its value, and what is known of them. */
+export interface EntryView extends KeyValue {
+  readonly version: Version;
+  /** The node that leads the key. */
+  readonly leaseholder: number;
+}
+
+/** What {@linkcode DB.caughtUp} found. */
+export interface CaughtUp {
+  /** The nodes whose data this node has now. */
+  readonly peers: number[];
+  /** The nodes that did not answer. */
+  readonly missing: number[];
+}
+
+/** The cluster, for users. */
+export interface ClusterView {
+  /** The cluster's id, a UUID. */
+  readonly key: string;
+  /** This node. */
+  readonly host: Node;
+  /** The nodes known here, by node key. */
+  nodes(): Map<number, Node>;
+  /**
+   * A node.
+   *
+   * @throws {NodeNotFoundError} If no such node is known.
+   */
+  node(key: number): Node;
+  /**
+   * The address of a node.
+   *
+   * @throws {NodeNotFoundError} If no such node is known.
+   */
+  resolve(key: number): string;
+  /** Batches of changes; an empty one says that some were dropped: look again. */
+  watch(): ReadableStream<MemberChange[]>;
+  /**
+   * Leaves the cluster. Not in this release.
+   *
+   * @throws {NotSupportedError} Always.
+   */
+  leave(): Promise<void>;
+  /**
+   * Removes a node. Not in this release.
+   *
+   * @throws {NotSupportedError} Always.
+   */
+  remove(key: number): Promise<void>;
+}
+
+/** Numbers of a database, for dashboards and tests. */
+export interface Metrics {
+  /** Origins in the vector. */
+  readonly origins: number;
+  /** Records, and bytes of them, in the recent log. */
+  readonly logRecords: number;
+  readonly logBytes: number;
+  /** Records that came early and wait. */
+  readonly heldRecords: number;
+  /** Calls and records that wait for the apply loop. */
+  readonly waiting: number;
+  /** Records applied since the start, from here and from peers. */
+  readonly recordsApplied: number;
+  /** Messages with records that were pushed to peers. */
+  readonly pushes: number;
+  /** Requests for missing records that were sent. */
+  readonly pulls: number;
+  /** Sessions taken, and open for peers. */
+  readonly sessionsTaken: number;
+  readonly sessionsOpen: number;
+  /** Conflicts reported since the start. */
+  readonly conflicts: number;
+  /** Peers connected. */
+  readonly peersConnected: number;
+  /** Watchers. */
+  readonly watchers: number;
+}
+
+/** What a database is made of. Made by `open`. */
+export interface DatabaseParts {
+  readonly runtime: Runtime;
+  readonly kv: KV;
+  /** Whether `close` closes the engine. */
+  readonly ownsEngine: boolean;
+  readonly endpoint: Endpoint | undefined;
+  readonly rooms: Rooms;
+  readonly push: Push | undefined;
+  readonly watchers: Watchers;
+  readonly events: Events;
+  readonly counts: { records: number; conflicts: number; pushes: number };
+}
+
+/** Default deadline of networked calls, in milliseconds. */
+const TIMEOUT_MS = 10_000;
+
+/**
+ * A database: one node's whole copy of the data, and its part in the cluster.
+ *
+ * Made by `open`. Close it with {@linkcode DB.close} or `await using`.
+ */
+export class DB implements AsyncDisposable {
+  readonly #parts: DatabaseParts;
+  #closing: Promise<void> | undefined;
+  /** The namespace and the key of a read, where the engine answers at once. */
+  #scratch: Bytes = new Uint8Array(256);
+
+  /** The cluster. */
+  readonly cluster: ClusterView;
+
+  /** Made by `open`. */
+  constructor(parts: DatabaseParts) {
+    this.#parts = parts;
+    const { cluster } = parts.rooms;
+    this.cluster = {
+      get key() {
+        return cluster.key;
+      },
+      get host() {
+        return cluster.host;
+      },
+      nodes: () => cluster.nodes(),
+      node: (key) => cluster.node(key),
+      resolve: (key) => cluster.node(key).address,
+      watch: () => cluster.watch(),
+      leave: () => Promise.reject(later("cluster.leave()", "leaving")),
+      remove: () => Promise.reject(later("cluster.remove()", "removing nodes")),
+    };
+  }
+
+  /**
+   * The value of a key, read here. The bytes belong to the caller.
+   *
+   * @throws {LimitError} If the key is empty or too long.
+   * @throws {CorruptionError} If what is stored is damaged.
+   * @throws {ClosedError} If the database is closed.
+   */
+  async get(
+    key: KeyLike,
+    options?: ReadOptions,
+  ): Promise<Uint8Array | undefined> {
+    if (options?.atLeast !== undefined) {
+      throw later("get({ atLeast })", "waiting for a token");
+    }
+    const found = this.#parts.kv.get(this.#rowOf(key));
+    const row = isPromise(found) ? await found : found;
+    return row && valueOfRow(row, this.#now);
+  }
+
+  /**
+   * {@linkcode DB.get}, at once.
+   *
+   * @throws {NotSupportedError} If the engine has no synchronous reads.
+   */
+  getSync(key: KeyLike): Uint8Array | undefined {
+    this.#checkSynchronous("getSync");
+    const row = this.#parts.kv.get(this.#rowOf(key)) as Bytes | undefined;
+    return row && valueOfRow(row, this.#now);
+  }
+
+  /** The value of a key with its version and leaseholder. Throws as `get`. */
+  async getEntry(key: KeyLike): Promise<EntryView | undefined> {
+    this.#checkOpen("read");
+    const bytes = checkKey("get", key);
+    const entry = await this.#parts.rooms.replica.livingEntry(bytes);
+    if (entry?.value === undefined || hasExpired(entry, this.#now())) {
+      return undefined;
+    }
+    return {
+      key: bytes,
+      value: entry.value,
+      version: versionOf(entry),
+      leaseholder: entry.holder,
+    };
+  }
+
+  /** Whether a key has a value. Throws as `get`. */
+  async has(key: KeyLike): Promise<boolean> {
+    return await this.get(key) !== undefined;
+  }
+
+  /**
+   * Sets a key. Resolves when the node that leads it has the write as durably as
+   * the database promises, and it is readable here.
+   *
+   * @throws {LimitError} If the key or the value is beyond its limit.
+   * @throws {LeaseNotTransferableError} If another node than `lease` leads it.
+   * @throws {LeaseholderUnavailableError} If its leaseholder does not answer.
+   * @throws {OutcomeUnknownError} If the reply never came.
+   * @throws {NodeNotFoundError} If `lease` is no member.
+   * @throws {PoisonedError} If the engine has failed.
+   * @throws {ClosedError} If the database is closed.
+   */
+  async set(
+    key: KeyLike,
+    value: ValueLike,
+    options: SetOptions = {},
+  ): Promise<WriteResult> {
+    const { lease } = options;
+    const result = await this.commit(
+      {
+        ops: [{ type: "set", key, value, ...lease !== undefined && { lease } }],
+      },
+      options,
+    );
+    return writeResult(result);
+  }
+
+  /**
+   * Deletes a key. A key that does not exist stays so, and nothing is written.
+   * Throws as `set`.
+   */
+  async delete(
+    key: KeyLike,
+    options: CommitOptions = {},
+  ): Promise<WriteResult> {
+    const ops = [{ type: "delete", key }] as const;
+    return writeResult(await this.commit({ ops }, options));
+  }
+
+  /**
+   * Writes several keys, if all checks hold: the one entry under `set`, `delete`
+   * and transactions. What one node leads is written whole or not at all.
+   *
+   * @throws {CheckFailedError} If a checked key has another version.
+   * @throws {NotSupportedError} If there are checks and several leaseholders.
+   * @throws {PartialCommitError} If some leaseholders committed and some failed.
+   * @throws {LimitError} If a key, a value or the batch is beyond its limit.
+   */
+  async commit(
+    request: CommitRequestInit,
+    options: CommitOptions = {},
+  ): Promise<CommitResult> {
+    this.#checkOpen("write");
+    const ops = request.ops.map(toOp);
+    checkBatch(ops);
+    const checks = (request.checks ?? []).map(({ key, version }) => ({
+      key: checkKey("check", key),
+      version,
+    }));
+    const outcome = await this.#parts.rooms.router.commit(
+      { checks, ops },
+      options,
+    );
+    return commitResult(ops, outcome);
+  }
+
+  /** Lists keys and values in order, as they are at the first step. */
+  async *list(options: ListOptions = {}): AsyncGenerator<KeyValue> {
+    const rows = this.#iterate(options, false);
+    try {
+      for (let left = options.limit ?? Infinity; left > 0;) {
+        const more = rows.next();
+        if (!(isPromise(more) ? await more : more)) return;
+        const value = valueOfRow(rows.value, this.#now);
+        if (value === undefined) continue;
+        left--;
+        yield { key: rows.key.subarray(1), value };
+      }
+    } finally {
+      const closed = rows.close();
+      if (isPromise(closed)) await closed;
+    }
+  }
+
+  /**
+   * {@linkcode DB.list}, at once.
+   *
+   * @throws {NotSupportedError} If the engine has no synchronous reads.
+   */
+  *listSync(options: ListOptions = {}): Generator<KeyValue> {
+    this.#checkSynchronous("listSync");
+    const rows = this.#iterate(options, false);
+    try {
+      for (let left = options.limit ?? Infinity; left > 0;) {
+        if (!rows.next()) return;
+        const value = valueOfRow(rows.value, this.#now);
+        if (value === undefined) continue;
+        left--;
+        yield { key: rows.key.subarray(1), value };
+      }
+    } finally {
+      void rows.close();
+    }
+  }
+
+  /** Lists keys in order, without reading a value. */
+  async *keys(options: ListOptions = {}): AsyncGenerator<Uint8Array> {
+    const rows = this.#iterate(options, true);
+    try {
+      for (let left = options.limit ?? Infinity; left > 0; left--) {
+        const more = rows.next();
+        if (!(isPromise(more) ? await more : more)) return;
+        yield rows.key.subarray(1);
+      }
+    } finally {
+      const closed = rows.close();
+      if (isPromise(closed)) await closed;
+    }
+  }
+
+  /** Counts keys, without reading a value. */
+  async count(options: RangeOptions = {}): Promise<number> {
+    const rows = this.#iterate(options, true);
+    let count = 0;
+    try {
+      for (;;) {
+        const more = rows.next();
+        if (!(isPromise(more) ? await more : more)) return count;
+        count++;
+      }
+    } finally {
+      const closed = rows.close();
+      if (isPromise(closed)) await closed;
+    }
+  }
+
+  /** Begins a transaction: writes that are read back, and committed together. */
+  transaction(): Transaction {
+    this.#checkOpen("begin a transaction");
+    return new Transaction({
+      get: (key) => this.get(key),
+      list: (options) => this.list(options),
+      commit: (request, options) => this.commit(request, options),
+    });
+  }
+
+  /**
+   * Watches what changes here, from now on, until the stream is cancelled.
+   *
+   * @throws {NotSupportedError} If `since` is given.
+   */
+  watch(options: WatchOptions = {}): ReadableStream<Change[]> {
+    this.#checkOpen("watch");
+    return this.#parts.watchers.watch(options);
+  }
+
+  /**
+   * Calls a handler with each batch of changes, one at a time: the next one when
+   * the promise it returned has settled. What it throws is an event, and the
+   * watch goes on. Dispose of what it returns to stop.
+   */
+  onChange(
+    handler: (changes: Change[]) => void | Promise<void>,
+    options: WatchOptions = {},
+  ): Disposable {
+    const reader = this.watch(options).getReader();
+    const run = async () => {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        try {
+          await handler(value);
+        } catch (error) {
+          this.#parts.events.emit({ type: "handlerFailed", error });
+        }
+      }
+    };
+    void run();
+    return {
+      [Symbol.dispose]() {
+        void reader.cancel();
+      },
+    };
+  }
+
+  /** What happens beside the data, from now on, until the stream is cancelled. */
+  events(): ReadableStream<DatabaseEvent> {
+    this.#checkOpen("read events");
+    return this.#parts.events.read();
+  }
+
+  /** The conflicts on record, oldest first: the newest 10,000 are kept. */
+  async *conflicts(): AsyncGenerator<Conflict> {
+    this.#checkOpen("read");
+    const rows = this.#parts.kv.iterate({
+      prefix: spacePrefix(Space.CONFLICT),
+    });
+    try {
+      while (await rows.next()) yield conflictOf(decodeClash(rows.value));
+    } finally {
+      await rows.close();
+    }
+  }
+
+  /**
+   * Waits for one answer, or one failed attempt, of every node that has not left:
+   * afterwards this node has all that those who answered had.
+   *
+   * @throws {DeadlineExceededError} If the deadline passed.
+   */
+  async caughtUp(options: CallOptions = {}): Promise<CaughtUp> {
+    this.#checkOpen("catch up");
+    const { cluster, pull } = this.#parts.rooms;
+    const { timeoutMs = TIMEOUT_MS, signal } = options;
+    const { timers } = this.#parts.runtime;
+    using deadline = startDeadline(timers, timeoutMs, "catch up", signal);
+    const peers: number[] = [];
+    const missing: number[] = [];
+    const asked = cluster.others().map(async (node) => {
+      try {
+        if (this.#parts.endpoint === undefined) throw noNetwork(node);
+        await pull.from(node);
+        peers.push(node);
+      } catch {
+        missing.push(node);
+      }
+    });
+    await abortable(Promise.all(asked), deadline.signal);
+    return { peers: peers.sort(byKey), missing: missing.sort(byKey) };
+  }
+
+  /** Numbers for dashboards and tests. */
+  metrics(): Metrics {
+    const { rooms, counts, watchers } = this.#parts;
+    const { origins, logRecords, logBytes, held, waiting } =
+      rooms.replica.figures;
+    return {
+      origins,
+      logRecords,
+      logBytes,
+      heldRecords: held,
+      waiting,
+      recordsApplied: counts.records,
+      pushes: counts.pushes,
+      pulls: rooms.pull.figures.pulls,
+      sessionsTaken: rooms.pull.figures.sessions,
+      sessionsOpen: rooms.donor.sessions,
+      conflicts: counts.conflicts,
+      peersConnected: rooms.cluster.connected().length,
+      watchers: watchers.size,
+    };
+  }
+
+  /** Settles every call made so far, then closes. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** {@linkcode DB.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { rooms, push, endpoint, watchers, events, kv } = this.#parts;
+    await rooms.replica.close();
+    push?.flush();
+    await rooms.pull.close();
+    await rooms.cluster.close();
+    await endpoint?.close();
+    await rooms.donor.close();
+    watchers.close();
+    events.close();
+    if (this.#parts.ownsEngine) await kv.close();
+  }
+
+  readonly #now = (): number => this.#parts.runtime.clock.now();
+
+  #checkOpen(action: string): void {
+    if (this.#closing !== undefined) throw new ClosedError(action);
+  }
+
+  #checkSynchronous(method: string): void {
+    if (!this.#parts.kv.synchronous) {
+      throw new NotSupportedError(
+        method,
+        "the engine has no synchronous reads",
+      );
+    }
+  }
+
+  /** The row of a key, in a buffer that is reused where that is safe. */
+  #rowOf(key: KeyLike): Uint8Array {
+    this.#checkOpen("read");
+    if (!this.#parts.kv.synchronous || typeof key === "string") {
+      return rowKey(Space.LIVE, checkKey("get", key));
+    }
+    if (
+      !(key instanceof Uint8Array) || key.length === 0 ||
+      key.length >= this.#scratch.length
+    ) {
+      return rowKey(Space.LIVE, checkKey("get", key));
+    }
+    this.#scratch[0] = Space.LIVE;
+    this.#scratch.set(key, 1);
+    return this.#scratch.subarray(0, key.length + 1);
+  }
+
+  #iterate(options: RangeOptions, keysOnly: boolean): KVIterator {
+    this.#checkOpen("list");
+    const { prefix, start, end, reverse } = options;
+    const range: IterateOptions = {
+      prefix: prefix === undefined
+        ? spacePrefix(Space.LIVE)
+        : rowKey(Space.LIVE, toBytes(prefix)),
+      reverse,
+      keysOnly,
+    };
+    if (start !== undefined) range.start = rowKey(Space.LIVE, toBytes(start));
+    if (end !== undefined) range.end = rowKey(Space.LIVE, toBytes(end));
+    return this.#parts.kv.iterate(range);
+  }
+}
+
+function toOp(op: SetOp | DeleteOp): CommitOp {
+  const key = checkKey(op.type, op.key);
+  switch (op.type) {
+    case "set":
+      return {
+        key,
+        value: checkValue("set", op.value),
+        lease: checkLease(op.lease),
+      };
+    case "delete":
+      return { key, value: undefined };
+    default:
+      throw new TypeError(
+        `Cannot commit: an op's type must be "set" or "delete", received ${
+          String((op as { type: unknown }).type)
+        }`,
+      );
+  }
+}
+
+function commitResult(
+  ops: readonly CommitOp[],
+  { records, after }: RoutedOutcome,
+): CommitResult {
+  const versions = new Map<string, Version>();
+  for (const { entries } of records) {
+    for (const entry of entries) {
+      versions.set(keyText(entry.key), versionOf(entry));
+    }
+  }
+  return {
+    versions: ops.map(({ key }) => versions.get(keyText(key))),
+    token: tokenOf(after),
+  };
+}
+
+function writeResult({ versions, token }: CommitResult): WriteResult {
+  const version = versions[0];
+  return version === undefined ? { token } : { version, token };
+}
+
+function byKey(a: number, b: number): number {
+  return a - b;
+}
+
+function noNetwork(node: number): Error {
+  return new UnreachableError(`reach node ${node}`, []);
+}
+
+function later(feature: string, what: string): NotSupportedError {
+  return new NotSupportedError(feature, `${what} comes with a later release`);
+}

@@ -1,0 +1,404 @@
+/**
+ * Opening: from a directory to a running node.
+ *
+ * Guarantees:
+ * - A node that the engine knows serves from its own state at once, whatever
+ *   peers are down. Only a node that joins waits: for its key, and for its first
+ *   copy of the data.
+ * - The generation is durable before the first packet; who else answers at this
+ *   node's own address is found out before anything is said to anybody.
+ * - Whatever fails, what was opened is closed again.
+ *
+ * @module
+ */
+
+import {
+  AddressInUseError,
+  ClusterRequiredError,
+  equalBytes,
+  type Runtime,
+  sleep,
+  UnreachableError,
+} from "../runtime/mod.ts";
+import type { KV } from "../engine/kv.ts";
+import {
+  createEndpoint,
+  type Endpoint,
+  MessageType,
+} from "../transport/mod.ts";
+import { type DatabaseParts, DB } from "./db.ts";
+import { Dispatch, strangerIdentity } from "./dispatch.ts";
+import type { Events } from "./events.ts";
+import { Router } from "./lease/router.ts";
+import {
+  drawBytes,
+  foundHost,
+  type HostState,
+  joinHost,
+  loadHost,
+  loadTicket,
+  restartHost,
+} from "./membership/host.ts";
+import { Cluster } from "./membership/cluster.ts";
+import { type NodeRecord, NONCE_BYTES } from "./membership/mod.ts";
+import { pledge } from "./membership/pledge.ts";
+import type { Propagation } from "./propagation.ts";
+import { conflictOf } from "./replication/conflict.ts";
+import type { Applied } from "./replication/draft.ts";
+import { Donor } from "./replication/donor.ts";
+import { hlcToMs } from "./replication/hlc.ts";
+import { Pull } from "./replication/pull.ts";
+import { Push } from "./replication/push.ts";
+import { Replica } from "./replication/replica.ts";
+import { decodeConfig, encodeConfig } from "./register/mod.ts";
+import { Watchers } from "./watch.ts";
+
+/** What a node is opened with: checked, and with all defaults filled in. */
+export interface NodeOptions {
+  readonly runtime: Runtime;
+  /** For messages: the directory. */
+  readonly path: string;
+  readonly kv: KV;
+  readonly ownsEngine: boolean;
+  /** Where it listens; `undefined`: it has no network. */
+  readonly address: string | undefined;
+  /** Where peers reach it, if elsewhere. */
+  readonly advertise: string | undefined;
+  readonly peers: readonly string[];
+  readonly bootstrap: boolean;
+  /** Whether an acked write survives a power failure. */
+  readonly sync: boolean;
+  readonly propagation: Propagation;
+  readonly signal: AbortSignal | undefined;
+  readonly events: Events;
+  /** The release, for people. */
+  readonly software: string;
+}
+
+/** Bytes of records that the recent log keeps. */
+const LOG_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Sessions that a donor has open at once. */
+const SESSIONS_MAX = 2;
+
+/** A session that nobody asks for is closed after so long, in milliseconds. */
+const SESSION_IDLE_MS = 30_000;
+
+/** The tenure of every node until leases fail over. */
+const TENURE = 1;
+
+/** A node that was found, made or let in, and what it was told then. */
+interface Origin {
+  readonly host: HostState;
+  readonly records: readonly NodeRecord[];
+  /** The member that let it in. */
+  readonly responder: number | undefined;
+}
+
+/** Opens a node over an engine. */
+export async function openNode(options: NodeOptions): Promise<DB> {
+  await using opened = new AsyncDisposableStack();
+  const { kv, runtime, events } = options;
+  if (options.ownsEngine) opened.defer(async () => await kv.close());
+  const known = await loadHost(kv);
+  checkWays(options, known);
+  const nonce = drawBytes(runtime.random, NONCE_BYTES);
+  const dispatch = new Dispatch(
+    () => strangerIdentity(nonce, options.advertise ?? options.address ?? ""),
+    events,
+  );
+  const endpoint = makeEndpoint(options, dispatch);
+  if (endpoint !== undefined) opened.defer(() => endpoint.close());
+  const wires = { nonce, dispatch, endpoint };
+  let node: Assembled | undefined;
+  if (known !== undefined) {
+    // Who it is, is said from the first handshake on.
+    const host = await restartHost(kv, known);
+    node = await assemble(options, { host, records: [] }, wires, opened);
+  }
+  const address = await listen(options, endpoint, nonce);
+  let responder: number | undefined;
+  if (node === undefined) {
+    const origin = await begin(options, endpoint, address);
+    responder = origin.responder;
+    node = await assemble(options, origin, wires, opened);
+  }
+  await node.rooms.cluster.enter(address);
+  if (endpoint !== undefined) {
+    if (!node.rooms.replica.caughtUp) {
+      await takeFirstCopy(options, node.rooms, responder);
+    }
+    node.rooms.cluster.start();
+    node.rooms.pull.start();
+  }
+  opened.move();
+  const { ownsEngine } = options;
+  return new DB({ ...node, runtime, kv, ownsEngine, endpoint, events });
+}
+
+/**
+ * A directory without a node needs a way to become one.
+ *
+ * @throws {ClusterRequiredError} If there is an address, and neither peers nor
+ * `bootstrap`.
+ */
+function checkWays(options: NodeOptions, known: HostState | undefined): void {
+  const { address, peers, bootstrap, path } = options;
+  if (known !== undefined || address === undefined) return;
+  if (!bootstrap && peers.length === 0) throw new ClusterRequiredError(path);
+}
+
+function makeEndpoint(
+  { address, runtime, propagation }: NodeOptions,
+  handler: Dispatch,
+): Endpoint | undefined {
+  if (address === undefined) return undefined;
+  return createEndpoint({
+    network: runtime.network,
+    clock: runtime.clock,
+    timers: runtime.timers,
+    random: runtime.random,
+    handler,
+    tuning: {
+      dialTimeoutMs: propagation.dialTimeoutMs,
+      backoffMinMs: propagation.redialMinMs,
+      backoffMaxMs: propagation.redialMaxMs,
+      keepaliveMs: propagation.keepaliveMs,
+      idleTimeoutMs: propagation.idleTimeoutMs,
+    },
+  });
+}
+
+/**
+ * Listens, where there is an address, and makes sure that it is this node's.
+ *
+ * @returns Where peers reach this node.
+ */
+async function listen(
+  { address, advertise, signal }: NodeOptions,
+  endpoint: Endpoint | undefined,
+  nonce: Uint8Array,
+): Promise<string | undefined> {
+  if (endpoint === undefined || address === undefined) return undefined;
+  const real = await endpoint.listen(address);
+  const advertised = withRealPort(advertise ?? address, real);
+  await checkOwn(endpoint, advertised, nonce, signal);
+  return advertised;
+}
+
+/** Port 0 was asked for: the address says which port it became. */
+function withRealPort(address: string, real: string): string {
+  if (!address.endsWith(":0")) return address;
+  return address.slice(0, -1) + real.slice(real.lastIndexOf(":") + 1);
+}
+
+/**
+ * Dials this node's own address once: where a name stands for two addresses, two
+ * nodes can listen on what reads the same, and one of them would never be
+ * reached.
+ *
+ * @throws {AddressInUseError} If somebody else answers.
+ */
+async function checkOwn(
+  endpoint: Endpoint,
+  address: string,
+  nonce: Uint8Array,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  let answered: Uint8Array;
+  try {
+    const connection = await endpoint.dial(address, { signal });
+    answered = connection.remote.nonce.slice();
+    connection.close("this node has found itself");
+  } catch (error) {
+    signal?.throwIfAborted();
+    // Not every network lets a node reach itself by the address others use.
+    if (error instanceof UnreachableError) return;
+    throw new AddressInUseError(address, "another program answers there", {
+      cause: error,
+    });
+  }
+  if (!equalBytes(answered, nonce)) {
+    throw new AddressInUseError(address, "another node answers there");
+  }
+}
+
+/** Makes this node one: founds a cluster, or joins that of the peers. */
+async function begin(
+  options: NodeOptions,
+  endpoint: Endpoint | undefined,
+  address: string | undefined,
+): Promise<Origin> {
+  const { kv, runtime, propagation, peers, signal } = options;
+  if (endpoint === undefined || address === undefined || options.bootstrap) {
+    const host = await foundHost(kv, runtime.random);
+    return { host, records: [], responder: undefined };
+  }
+  const { timers, random } = runtime;
+  const ticket = await loadTicket(kv, random);
+  const reply = await pledge({
+    endpoint,
+    timers,
+    random,
+    propagation,
+    peers,
+    request: { ticket, address },
+    signal,
+  });
+  const { clusterId, node, records, responder } = reply;
+  const host = { clusterId, node, generation: 1 };
+  await joinHost(kv, host, reply.config);
+  return { host, records, responder };
+}
+
+interface Wires {
+  readonly nonce: Uint8Array;
+  readonly dispatch: Dispatch;
+  readonly endpoint: Endpoint | undefined;
+}
+
+/** The rooms of a node, and what else its database needs. */
+type Assembled = Pick<DatabaseParts, "rooms" | "push" | "watchers" | "counts">;
+
+/** Builds the rooms of a node. From now on it answers as that node. */
+async function assemble(
+  options: NodeOptions,
+  { host, records }: Pick<Origin, "host" | "records">,
+  { nonce, dispatch, endpoint }: Wires,
+  opened: AsyncDisposableStack,
+): Promise<Assembled> {
+  const { kv, runtime, events, propagation } = options;
+  const { clock, timers, random } = runtime;
+  const nodeKey = host.node;
+  const watchers = new Watchers(nodeKey);
+  const counts = { records: 0, conflicts: 0, pushes: 0 };
+  const replica: Replica = await Replica.open({
+    kv,
+    clock,
+    random,
+    nodeKey,
+    generation: host.generation,
+    nonce,
+    tenure: TENURE,
+    sync: options.sync,
+    logBytesMax: LOG_BYTES_MAX,
+    listener: {
+      applied: (applied) => onApplied(applied),
+      clashed: (clashes) => {
+        counts.conflicts += clashes.length;
+        for (const clash of clashes) {
+          events.emit({ type: "conflict", conflict: conflictOf(clash) });
+        }
+      },
+      skewed: (hlc) => {
+        const aheadMs = hlcToMs(hlc) - clock.now();
+        events.emit({ type: "clockSkew", aheadMs });
+      },
+      failed: (error) => events.emit({ type: "failed", error }),
+    },
+  });
+  opened.defer(() => replica.close());
+  const cluster = await Cluster.open({
+    kv,
+    timers,
+    random,
+    host,
+    nonce,
+    software: options.software,
+    records,
+    endpoint,
+    gossipIntervalMs: propagation.clusterGossipIntervalMs,
+    events,
+    birth: replica.vector.encode(),
+  });
+  opened.defer(() => cluster.close());
+  const push = endpoint && new Push({
+    timers,
+    delayMs: propagation.pushDelayMs,
+    broadcast: (message) => {
+      for (const node of cluster.others()) {
+        const peer = endpoint.peer(node);
+        if (peer?.send(MessageType.RECORDS, message, "bulk")) counts.pushes++;
+      }
+    },
+  });
+  const donor = new Donor({
+    replica,
+    timers,
+    sessionsMax: SESSIONS_MAX,
+    idleMs: SESSION_IDLE_MS,
+    cluster: () => ({
+      config: encodeConfig(cluster.config),
+      incarnations: cluster.incarnations,
+    }),
+  });
+  opened.defer(() => donor.close());
+  const configEpoch = () => cluster.config.epoch;
+  const pull = new Pull({
+    replica,
+    timers,
+    random,
+    intervalMs: propagation.antiEntropyIntervalMs,
+    connected: () => cluster.connected(),
+    request: (node, type, payload, request) =>
+      cluster.peer(node).request(type, payload, request),
+    configEpoch,
+    adopt: (config) => cluster.adopt(decodeConfig(config)),
+    failed: (node, error) => events.emit({ type: "peerFailed", node, error }),
+  });
+  opened.defer(() => pull.close());
+  const router = new Router({
+    nodeKey,
+    nonce,
+    replica,
+    timers,
+    isMember: (node) => cluster.isMember(node),
+    configEpoch,
+    request: endpoint &&
+      ((node, type, payload, request) =>
+        cluster.peer(node).request(type, payload, request)),
+    nudge: (node) => pull.nudge(node),
+  });
+  function onApplied(applied: readonly Applied[]): void {
+    counts.records += applied.length;
+    watchers.publish(applied);
+    for (const { record } of applied) {
+      if (record?.origin === replica.origin) push?.add(record!);
+    }
+  }
+  const rooms = { cluster, replica, donor, pull, router };
+  dispatch.attach(rooms);
+  return { rooms, push, watchers, counts };
+}
+
+/**
+ * A joiner's state is void until it has taken a whole copy: from the member that
+ * let it in, or else from whoever answers.
+ */
+async function takeFirstCopy(
+  { runtime, propagation, signal }: NodeOptions,
+  { cluster, pull, replica }: {
+    cluster: Cluster;
+    pull: Pull;
+    replica: Replica;
+  },
+  responder: number | undefined,
+): Promise<void> {
+  const first = responder === undefined ? [] : [responder];
+  for (;;) {
+    for (const node of [...first, ...cluster.others()]) {
+      signal?.throwIfAborted();
+      try {
+        await cluster.gossipWith(node);
+        await pull.from(node);
+        if (replica.caughtUp) return;
+      } catch {
+        // Down, or joining itself: the next one.
+      }
+    }
+    await sleep(runtime.timers, propagation.pledgeRetryIntervalMs, {
+      signal,
+      persistent: true,
+    });
+  }
+}
