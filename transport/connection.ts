@@ -386,7 +386,11 @@ export class EstablishedConnection implements Connection {
     this.#inWork++;
     if (this.#inWork > tuning.requestsMax) {
       const message = "Cannot take the request: too many are in work";
-      this.#fail(type, correlation, new RemoteError("overloaded", message));
+      this.#fail(
+        type,
+        correlation,
+        new RemoteError(FailureCode.OVERLOADED, message),
+      );
       return;
     }
     let reply: Awaitable<Uint8Array>;
@@ -415,7 +419,11 @@ export class EstablishedConnection implements Connection {
 
   #fail(type: number, correlation: number, error: unknown): void {
     const flags = FrameFlag.RESPONSE | FrameFlag.ERROR;
-    this.#answer(flags, type, correlation, encodeFailure(failureOf(error)));
+    let payload = encodeFailure(failureOf(error));
+    if (payload.length > MESSAGE_BYTES_MAX) {
+      payload = encodeFailure(failureOf(sizeError(type, payload)));
+    }
+    this.#answer(flags, type, correlation, payload);
   }
 
   #answer(
