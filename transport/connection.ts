@@ -43,6 +43,7 @@ import {
 } from "./failure.ts";
 import {
   type Frame,
+  FRAME_OVERHEAD_BYTES,
   type FrameDecoder,
   FrameFlag,
   laneNumber,
@@ -64,6 +65,9 @@ import type {
 
 /** How long the peer is given to read a GOODBYE, in milliseconds. */
 const FAREWELL_MS = 500;
+
+/** What is read, and thrown away, while waiting for that, in bytes. */
+const FAREWELL_BYTES_MAX = 1024 * 1024;
 
 /** Memory kept for writing between writes, in bytes. */
 const WRITER_BYTES_KEPT = 64 * 1024;
@@ -289,10 +293,12 @@ export class EstablishedConnection implements Connection {
 
   /** Reads until the peer has closed or says GOODBYE too: it has read ours. */
   async #awaitFarewell(): Promise<void> {
+    let readBytes = 0;
     try {
-      while (!this.#broken) {
+      while (!this.#broken && readBytes < FAREWELL_BYTES_MAX) {
         const frame = await readFrame(this.#stream, this.#decoder);
         if (frame === null || frame.type === MessageType.GOODBYE) break;
+        readBytes += FRAME_OVERHEAD_BYTES + frame.payload.length;
       }
     } catch {
       // Broken, closed or no frames: it is over either way.
@@ -380,7 +386,11 @@ export class EstablishedConnection implements Connection {
     this.#inWork++;
     if (this.#inWork > tuning.requestsMax) {
       const message = "Cannot take the request: too many are in work";
-      this.#fail(type, correlation, new RemoteError("overloaded", message));
+      this.#fail(
+        type,
+        correlation,
+        new RemoteError(FailureCode.OVERLOADED, message),
+      );
       return;
     }
     let reply: Awaitable<Uint8Array>;
@@ -409,7 +419,11 @@ export class EstablishedConnection implements Connection {
 
   #fail(type: number, correlation: number, error: unknown): void {
     const flags = FrameFlag.RESPONSE | FrameFlag.ERROR;
-    this.#answer(flags, type, correlation, encodeFailure(failureOf(error)));
+    let payload = encodeFailure(failureOf(error));
+    if (payload.length > MESSAGE_BYTES_MAX) {
+      payload = encodeFailure(failureOf(sizeError(type, payload)));
+    }
+    this.#answer(flags, type, correlation, payload);
   }
 
   #answer(

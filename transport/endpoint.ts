@@ -290,12 +290,16 @@ class NodeEndpoint implements Endpoint, Owner {
     expected?: number,
   ): GreetingOptions {
     const { timers, random, handler, tuning } = this.#context;
+    const identity = handler.identity();
     return {
       timers,
       random,
       timeoutMs: tuning.handshakeTimeoutMs,
-      identity: handler.identity(),
+      identity,
       admit: (remote): Awaitable<void> => {
+        if (expected === identity.node) {
+          throw new ProtocolError("a node is no peer of itself");
+        }
         if (expected !== undefined && remote.node !== expected) {
           throw new ProtocolError(
             `node ${remote.node} answers where node ${expected} was`,

@@ -442,3 +442,42 @@ Deno.test("identities of two starts are told apart by dropOthers", async () => {
     assertEquals(b.current.size, 0);
   });
 });
+
+Deno.test("messages of one turn leave in one write", async () => {
+  const world = new World({ seed: 1 });
+  const runtime = world.runtime("a");
+  let writes = 0;
+  const a = testNode({
+    ...runtime,
+    network: {
+      listen: (address) => runtime.network.listen(address),
+      async dial(address, options) {
+        const stream = await runtime.network.dial(address, options);
+        return {
+          remote: stream.remote,
+          read: (buffer) => stream.read(buffer),
+          close: () => stream.close(),
+          write(data) {
+            writes++;
+            return stream.write(data);
+          },
+        };
+      },
+    },
+  }, { node: 1 });
+  const b = testNode(world.runtime("b"), { node: 2 });
+  await world.run(async () => {
+    await b.endpoint.listen("b:1");
+    const connection = await a.endpoint.dial("b:1");
+    await world.sleep(10);
+    const before = writes;
+    for (let i = 0; i < 50; i++) connection.send(RECORDS, new Uint8Array(10));
+    const reply = connection.request(PULL, new Uint8Array(1));
+    await Promise.resolve();
+    connection.send(RECORDS, new Uint8Array(10)); // of the same turn still
+    await reply;
+    assert(writes - before <= 2, `${writes - before}`);
+    assertEquals(b.log.length, 51);
+    await Promise.all([a.endpoint.close(), b.endpoint.close()]);
+  });
+});

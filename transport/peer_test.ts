@@ -7,7 +7,9 @@ import {
 import { OutcomeUnknownError, UnreachableError } from "../runtime/mod.ts";
 import { World } from "../runtime/virtual/mod.ts";
 import { MessageType } from "./registry.ts";
-import { joined, testNode } from "./testing.ts";
+import type { EstablishedConnection } from "./connection.ts";
+import { replaces } from "./peer.ts";
+import { joined, testIdentity, testNode } from "./testing.ts";
 
 const { PULL } = MessageType;
 const SEEDS = 60;
@@ -274,4 +276,54 @@ Deno.test("of two starts of a node the newer stays, in whatever order they come"
       );
     });
   }
+});
+
+Deno.test("which of two connections stays is as the table in PROTOCOL.md says, at both ends", () => {
+  const made = (
+    dialler: number,
+    end: number,
+    since: number,
+    start: { nonce?: number; generation?: number } = {},
+  ) => {
+    const { nonce = 1, generation = 1 } = start;
+    const remote = testIdentity(3 - end, new Uint8Array(8).fill(nonce));
+    return {
+      dialled: dialler === end,
+      local: end,
+      since,
+      remote: { ...remote, generation },
+    } as EstablishedConnection;
+  };
+  for (const end of [1, 2]) {
+    const second = (dialler: number, old: number, since = 10) =>
+      replaces(made(dialler, end, since), made(old, end, 0), 5000);
+    assertEquals(second(1, 1), true, "dialled again by the lower");
+    assertEquals(second(2, 2), true, "dialled again by the higher");
+    assertEquals(second(1, 2), true, "at once: the lower's comes second");
+    assertEquals(second(2, 1), false, "at once: the higher's comes second");
+    assertEquals(second(2, 1, 5001), true, "the first is too old for that");
+  }
+  const start = (generation: number) =>
+    replaces(
+      made(2, 1, 10, { nonce: 2, generation }),
+      made(1, 1, 0, { generation: 5 }),
+      5000,
+    );
+  assertEquals([start(4), start(5), start(6)], [false, true, true]);
+});
+
+Deno.test("a node is no peer of itself, and does not pile up connections trying", async () => {
+  const world = new World({ seed: 1 });
+  const a = testNode(world.runtime("a"), { node: 1 });
+  await world.run(async () => {
+    await a.endpoint.listen("a:1");
+    const peer = a.endpoint.keep(1, "a:1");
+    await assertRejects(
+      () => peer.request(PULL, new Uint8Array(1)),
+      UnreachableError,
+    );
+    await world.sleep(60_000);
+    assertEquals(a.log, []);
+    await a.endpoint.close();
+  });
 });

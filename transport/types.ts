@@ -92,7 +92,10 @@ export interface Peer {
    * Sends a request and waits for its reply. If the lane is not connected, dials
    * at once, whatever the backoff, and fails when that attempt fails.
    *
-   * @throws {UnreachableError} If there is no connection: nothing was sent.
+   * @throws {UnreachableError} If there is no connection, or the deadline passed
+   * before anything was sent: nothing was sent. Its `cause` tells why.
+   * @throws {ClosedError} If this end was closed before it was sent.
+   * @throws {LimitError} If the payload is larger than MESSAGE_BYTES_MAX.
    * @throws {OutcomeUnknownError} If it was sent and the connection broke or the
    * deadline passed before the reply. (An abort by `signal` after sending gives
    * this too, with the signal's reason as `cause`; before sending, the reason.)
@@ -134,7 +137,10 @@ export interface EndpointHandler {
   ): Awaitable<Uint8Array>;
   /** Takes a one-way message. Must not throw. */
   message(from: Connection, type: number, payload: Uint8Array): void;
-  /** A lane to a peer was established. */
+  /**
+   * A lane to a peer was established, whoever dialled and whether it is kept.
+   * Not called for connections of {@linkcode Endpoint.dial}, at either end.
+   */
   connected?(connection: Connection): void;
   /** A lane to a peer was lost. */
   disconnected?(connection: Connection, reason: unknown): void;
@@ -201,7 +207,8 @@ export interface Endpoint {
   dropOthers(node: number, nonce: Uint8Array): void;
   /**
    * Dials an address once, whoever answers there, and makes the handshake. The
-   * caller closes the connection.
+   * connection serves both ends but never becomes the lane of a peer. The caller
+   * closes it.
    *
    * @throws {UnreachableError} If nobody answers, or not within the deadline.
    * @throws {ClusterMismatchError} If the node there is of another cluster.
