@@ -65,6 +65,19 @@ Deno.test("a sync covers what was appended before its call, once it is done", as
   assertEquals(left.read("f"), bytes(1));
 });
 
+Deno.test("a sync that a cut overtakes covers nothing appended after the cut", async () => {
+  const disk = await crash(1, async (files) => {
+    await synced(files, "f", bytes());
+    const file = files.open("f", { mode: "append" });
+    file.append(bytes(1, 2, 3));
+    const syncing = file.syncData();
+    file.truncate(1);
+    file.append(bytes(9));
+    await syncing;
+  }, "lost");
+  assertEquals(disk.read("f"), bytes(1));
+});
+
 Deno.test("a cut that was not synced is in force or undone", async () => {
   const seen = new Set<string>();
   for (let seed = 0; seed < 60; seed++) {
@@ -121,6 +134,20 @@ Deno.test("a rename that was not synced leaves the file under one name", async (
     "new=2,old=1",
     "old=2",
   ]);
+});
+
+Deno.test("a removal takes away no file but the one removed", async () => {
+  const seen = new Set<string>();
+  for (let seed = 0; seed < 40; seed++) {
+    const disk = await crash(seed, async (files) => {
+      await synced(files, "a", bytes(1));
+      await synced(files, "b", bytes(2));
+      files.rename("a", "b");
+      files.remove("b");
+    });
+    seen.add(disk.paths().map((path) => `${path}=${disk.read(path)}`).join());
+  }
+  assertEquals([...seen].sort(), ["", "a=1,b=2", "b=1"]);
 });
 
 Deno.test("a directory sync makes the names before its call durable", async () => {
