@@ -5,9 +5,11 @@
  * @module
  */
 
+export * from "./address.ts";
 export * from "./awaitable.ts";
 export * from "./bytes.ts";
 export * from "./errors.ts";
 export * from "./limits.ts";
+export { MemoryFiles } from "./memory_files.ts";
 export * from "./runtime.ts";
 export * from "./time.ts";

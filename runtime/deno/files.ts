@@ -1,0 +1,239 @@
+/**
+ * The files of the machine.
+ *
+ * Guarantees: an open file is one handle of the system with one cursor, and
+ * each read names its position in the same turn in which it reads, so no two
+ * reads mix; appends go to the end wherever the cursor stands, because the
+ * system opened the file for appending. Whatever the system refuses is a
+ * `StorageError` with its reason and the system's error as `cause`.
+ *
+ * Assumes: synchronous calls may run while `syncData` is in flight, which the
+ * platform allows.
+ *
+ * @module
+ */
+
+import { FileNotFoundError, StorageError } from "../errors.ts";
+import type { FileOptions, FileSystem, RuntimeFile } from "../runtime.ts";
+
+/** Opens the machine's files. */
+export class DenoFiles implements FileSystem {
+  /** @inheritDoc */
+  open(path: string, options: FileOptions): RuntimeFile {
+    const { mode } = options;
+    return attempt("open", path, () => {
+      if (mode === "read") {
+        const file = Deno.openSync(path, { read: true });
+        // The system opens a directory for reading; its reads fail later.
+        if (file.statSync().isDirectory) {
+          file.close();
+          throw new StorageError("open", path, "it is a directory");
+        }
+        return new DenoFile(path, file);
+      }
+      return new DenoFile(
+        path,
+        Deno.openSync(path, {
+          read: true,
+          append: true,
+          create: mode === "append",
+          createNew: mode === "create",
+        }),
+      );
+    });
+  }
+
+  /** @inheritDoc */
+  exists(path: string): boolean {
+    try {
+      Deno.statSync(path);
+      return true;
+    } catch (error) {
+      if (
+        error instanceof Deno.errors.NotFound ||
+        error instanceof Deno.errors.NotADirectory
+      ) return false;
+      throw storageError("look up", path, error);
+    }
+  }
+
+  /** @inheritDoc */
+  list(path: string): string[] {
+    return attempt("list", path, () => {
+      const names: string[] = [];
+      for (const entry of Deno.readDirSync(path)) {
+        names.push(entry.isDirectory ? `${entry.name}/` : entry.name);
+      }
+      return names.sort();
+    });
+  }
+
+  /** @inheritDoc */
+  makeDirectory(path: string): void {
+    attempt("make the directory", path, () => {
+      Deno.mkdirSync(path, { recursive: true });
+    });
+  }
+
+  /** @inheritDoc */
+  remove(path: string): void {
+    attempt("remove", path, () => {
+      // The system's call would take an empty directory too.
+      if (Deno.lstatSync(path).isDirectory) {
+        throw new StorageError("remove", path, "it is a directory");
+      }
+      Deno.removeSync(path);
+    });
+  }
+
+  /** @inheritDoc */
+  rename(from: string, to: string): void {
+    attempt("rename", from, () => Deno.renameSync(from, to));
+  }
+
+  /** @inheritDoc */
+  async syncDirectory(path: string): Promise<void> {
+    using directory = attempt(
+      "sync the directory",
+      path,
+      () => Deno.openSync(path, { read: true }),
+    );
+    try {
+      await directory.sync();
+    } catch (error) {
+      throw storageError("sync the directory", path, error);
+    }
+  }
+}
+
+class DenoFile implements RuntimeFile {
+  readonly #path: string;
+  #file: Deno.FsFile | undefined;
+
+  constructor(path: string, file: Deno.FsFile) {
+    this.#path = path;
+    this.#file = file;
+  }
+
+  size(): number {
+    return attempt(
+      "measure",
+      this.#path,
+      () => this.#handle("measure").seekSync(0, Deno.SeekMode.End),
+    );
+  }
+
+  readAt(buffer: Uint8Array, position: number): number {
+    try {
+      const file = this.#handle("read");
+      file.seekSync(position, Deno.SeekMode.Start);
+      let done = file.readSync(buffer) ?? 0;
+      // The system may stop early; only its "nothing" means the end.
+      while (done > 0 && done < buffer.length) {
+        const more = file.readSync(buffer.subarray(done)) ?? 0;
+        if (more === 0) break;
+        done += more;
+      }
+      return done;
+    } catch (error) {
+      throw storageError("read", this.#path, error);
+    }
+  }
+
+  append(data: Uint8Array): void {
+    try {
+      const file = this.#handle("append to");
+      let done = file.writeSync(data);
+      while (done < data.length) {
+        const more = file.writeSync(data.subarray(done));
+        if (more === 0) {
+          throw new StorageError("append to", this.#path, "nothing is taken");
+        }
+        done += more;
+      }
+    } catch (error) {
+      throw storageError("append to", this.#path, error);
+    }
+  }
+
+  truncate(size: number): void {
+    attempt("cut", this.#path, () => {
+      const file = this.#handle("cut");
+      // The system would fill up with zeros what is asked for beyond the end.
+      if (size < file.seekSync(0, Deno.SeekMode.End)) file.truncateSync(size);
+    });
+  }
+
+  async syncData(): Promise<void> {
+    try {
+      await this.#handle("sync").syncData();
+    } catch (error) {
+      throw storageError("sync", this.#path, error);
+    }
+  }
+
+  tryLock(): boolean {
+    return attempt(
+      "lock",
+      this.#path,
+      () => this.#handle("lock").tryLockSync(true),
+    );
+  }
+
+  close(): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #handle(action: string): Deno.FsFile {
+    if (this.#file === undefined) {
+      throw new StorageError(action, this.#path, "it is closed");
+    }
+    return this.#file;
+  }
+}
+
+function attempt<T>(action: string, path: string, body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw storageError(action, path, error);
+  }
+}
+
+/** The typed error for what the system said; typed ones pass through. */
+function storageError(
+  action: string,
+  path: string,
+  error: unknown,
+): StorageError {
+  if (error instanceof StorageError) return error;
+  if (error instanceof Deno.errors.NotFound) {
+    return new FileNotFoundError(action, path, { cause: error });
+  }
+  return new StorageError(action, path, reasonOf(error), { cause: error });
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable) {
+    return `the process lacks the permission (${error.message})`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return "the operating system denies access";
+  }
+  if (error instanceof Deno.errors.NotADirectory) {
+    return "a part of the path is not a directory";
+  }
+  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
+  if (error instanceof Deno.errors.AlreadyExists) return "it exists already";
+  if (errorCode(error) === "ENOSPC") return "no space is left on the device";
+  return error instanceof Error ? error.message : String(error);
+}
+
+function errorCode(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
