@@ -19,7 +19,12 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 export const EMPTY_BYTES: Bytes = new Uint8Array(0);
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: false });
+// A byte order mark is part of the text: without "ignoreBOM" it would be lost.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const strictDecoder = new TextDecoder("utf-8", {
+  fatal: true,
+  ignoreBOM: true,
+});
 const HEX: string[] = Array.from(
   { length: 256 },
   (_, byte) => byte.toString(16).padStart(2, "0"),
@@ -71,9 +76,10 @@ export function concatBytes(...parts: readonly Uint8Array[]): Bytes {
 export function prefixEnd(prefix: Uint8Array): Bytes | undefined {
   for (let i = prefix.length - 1; i >= 0; i--) {
     if (prefix[i] !== 0xff) {
-      const end = prefix.slice(0, i + 1);
+      // Not "slice", which on a Node Buffer shares the caller's memory.
+      const end = new Uint8Array(prefix.subarray(0, i + 1));
       end[i]!++;
-      return end as Bytes;
+      return end;
     }
   }
   return undefined;
@@ -84,7 +90,7 @@ export function toBytes(data: string | Uint8Array): Uint8Array {
   return typeof data === "string" ? encoder.encode(data) : data;
 }
 
-/** The text of UTF-8 bytes. */
+/** The text of UTF-8 bytes; what is not UTF-8 becomes U+FFFD. */
 export function toText(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
@@ -156,8 +162,13 @@ export class Writer {
     return this;
   }
 
-  /** Writes 48 bits. */
+  /**
+   * Writes 48 bits.
+   *
+   * @throws {RangeError} If the value does not fit.
+   */
   u48(value: number): this {
+    checkInteger(value, 2 ** 48 - 1);
     this.#reserve(6);
     this.#view.setUint32(this.#length, value >>> 0, true);
     this.#view.setUint16(this.#length + 4, Math.floor(value / 2 ** 32), true);
@@ -165,8 +176,13 @@ export class Writer {
     return this;
   }
 
-  /** Writes a varint: an integer from 0 to 2^53 - 1. */
+  /**
+   * Writes a varint: an integer from 0 to 2^53 - 1.
+   *
+   * @throws {RangeError} If the value is anything else.
+   */
   varint(value: number): this {
+    checkInteger(value, Number.MAX_SAFE_INTEGER);
     this.#reserve(8);
     while (value >= 0x80) {
       this.#bytes[this.#length++] = (value % 0x80) | 0x80;
@@ -210,6 +226,15 @@ export class Writer {
   }
 }
 
+/** Refuses what would be written as another number than it is. */
+function checkInteger(value: number, max: number): void {
+  if (!Number.isInteger(value) || value < 0 || value > max) {
+    throw new RangeError(
+      `Cannot write an integer: it must be 0 to ${max}, received ${value}`,
+    );
+  }
+}
+
 /**
  * Reads a format from bytes, checking every bound.
  *
@@ -221,8 +246,8 @@ export class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #what: string;
+  readonly #end: number;
   #at: number;
-  #end: number;
 
   /** Reads `bytes`; `what` names the format in errors. */
   constructor(bytes: Uint8Array, what: string) {
@@ -308,9 +333,17 @@ export class Reader {
     return this.raw(this.count(max));
   }
 
-  /** Reads a text: a length and that many bytes of UTF-8. */
+  /**
+   * Reads a text: a length and that many bytes of UTF-8. Bytes that are not
+   * UTF-8 fail: as text they would not be written back as they were.
+   */
   text(max: number = this.remaining): string {
-    return decoder.decode(this.bytes(max));
+    const bytes = this.bytes(max);
+    try {
+      return strictDecoder.decode(bytes);
+    } catch {
+      return this.fail("a text is not UTF-8");
+    }
   }
 
   /** Reads all that is left, as a view into the input. */
@@ -325,7 +358,8 @@ export class Reader {
 
   #advance(length: number): number {
     const at = this.#at;
-    if (length > this.#end - at) {
+    // Also a length that a caller computed and that came out below 0.
+    if (!(length >= 0 && length <= this.#end - at)) {
       throw new DecodeError(
         this.#what,
         `it ends after ${this.#end} bytes, ${length} more were expected at ${at}`,

@@ -1,0 +1,117 @@
+/**
+ * One life of one node in a virtual world: from `world.runtime(name)` to
+ * `world.kill(name)`.
+ *
+ * Guarantees: what a host waits for never comes once it is dead: its timers do
+ * not fire, its promises do not settle, and what its leftover continuations call
+ * neither throws nor reaches anybody.
+ *
+ * @module
+ */
+
+import type { Clock, Timer, Timers } from "../runtime.ts";
+import type { Prng } from "./prng.ts";
+import type { ScheduledEvent, Scheduler } from "./scheduler.ts";
+import type { Trace } from "./trace.ts";
+
+/** The wall-clock time at virtual time 0: 2026-01-01T00:00:00Z, in ms. */
+export const EPOCH_MS = 1_767_225_600_000;
+
+/** A node while it lives. */
+export class Host {
+  /** The node's name. */
+  readonly name: string;
+  /** Decides what the world does to this host (not what the host draws). */
+  readonly fate: Prng;
+  readonly #scheduler: Scheduler;
+  readonly #trace: Trace;
+  #diedAt: number | undefined;
+
+  /** A host in the world of `scheduler`. */
+  constructor(name: string, scheduler: Scheduler, trace: Trace, fate: Prng) {
+    this.name = name;
+    this.fate = fate;
+    this.#scheduler = scheduler;
+    this.#trace = trace;
+  }
+
+  /** Whether it still runs. */
+  get alive(): boolean {
+    return this.#diedAt === undefined;
+  }
+
+  /** Virtual time in milliseconds; stands still after death. */
+  get now(): number {
+    return this.#diedAt ?? this.#scheduler.now;
+  }
+
+  /** Runs `callback` later, if the host still lives then. */
+  schedule(
+    delayMs: number,
+    label: string,
+    callback: () => void,
+  ): ScheduledEvent {
+    return this.#scheduler.schedule(
+      this.alive ? delayMs : Infinity,
+      `${this.name} ${label}`,
+      () => {
+        if (this.alive) callback();
+      },
+    );
+  }
+
+  /** Records an event of this host. */
+  trace(kind: string, detail: string): void {
+    if (this.alive) this.#trace.add(this.now, this.name, kind, detail);
+  }
+
+  /** Ends it. */
+  die(): void {
+    this.#diedAt ??= this.#scheduler.now;
+  }
+}
+
+/** A promise that never settles: what the dead wait for. */
+export function never<T>(): Promise<T> {
+  return new Promise(() => {});
+}
+
+/** The clock of a host; its wall clock may be wrong. */
+export class VirtualClock implements Clock {
+  readonly #host: Host;
+  readonly #skewMs: () => number;
+
+  /** A clock that is off by `skewMs()` milliseconds. */
+  constructor(host: Host, skewMs: () => number) {
+    this.#host = host;
+    this.#skewMs = skewMs;
+  }
+
+  /** @inheritDoc */
+  now(): number {
+    return Math.floor(EPOCH_MS + this.#host.now + this.#skewMs());
+  }
+
+  /** @inheritDoc */
+  monotonic(): number {
+    return this.#host.now;
+  }
+}
+
+/** The timers of a host; all are alike, persistent or not. */
+export class VirtualTimers implements Timers {
+  readonly #host: Host;
+
+  /** Timers of `host`. */
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /** @inheritDoc */
+  set(callback: () => void, delayMs: number): Timer {
+    return this.#host.schedule(delayMs, `timer of ${delayMs} ms`, () => {
+      this.#host.trace("timer", String(delayMs));
+      callback();
+    });
+  }
+}

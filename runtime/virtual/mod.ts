@@ -1,0 +1,33 @@
+/**
+ * A deterministic world in one process, for tests and the simulator.
+ *
+ * @example Two nodes, one seed
+ * ```ts
+ * import { World } from "./mod.ts";
+ *
+ * const world = new World({ seed: 1 });
+ * const a = world.runtime("a");
+ * const b = world.runtime("b");
+ * await world.run(async () => {
+ *   const listener = await a.network.listen("a:1");
+ *   const stream = await b.network.dial("a:1");
+ *   stream.close();
+ *   listener.close();
+ * });
+ * ```
+ *
+ * @module
+ */
+
+export type { DiskImage, Unsynced, VirtualDisk } from "./disk.ts";
+export { EPOCH_MS } from "./host.ts";
+export { DIAL_TIMEOUT_MS } from "./network.ts";
+export { Prng } from "./prng.ts";
+export type { ScheduledEvent } from "./scheduler.ts";
+export { WINDOW_BYTES } from "./stream.ts";
+export {
+  type KillOptions,
+  type RunOptions,
+  World,
+  type WorldOptions,
+} from "./world.ts";

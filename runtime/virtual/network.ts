@@ -1,0 +1,396 @@
+/**
+ * A network between the nodes of a virtual world: who listens where, which
+ * links are cut, and streams being dialled.
+ *
+ * Guarantees: a dial takes a round trip. Where nobody listens it fails; across
+ * a cut it hangs until the cut is healed, its signal aborts or
+ * {@linkcode DIAL_TIMEOUT_MS} pass. A cut is silent: nothing arrives, nobody is
+ * told, and what was under way arrives in order after the healing.
+ *
+ * Assumes: addresses are free text of the form `host:port`; whoever listens on
+ * one first owns it, from whatever node.
+ *
+ * @module
+ */
+
+import { formatAddress, parseAddress } from "../address.ts";
+import { AddressInUseError, UnreachableError } from "../errors.ts";
+import type {
+  ByteStream,
+  DialOptions,
+  Listener,
+  Transport,
+} from "../runtime.ts";
+import { type Host, never } from "./host.ts";
+import type { Prng } from "./prng.ts";
+import type { ScheduledEvent, Scheduler } from "./scheduler.ts";
+import { connect, type VirtualStream } from "./stream.ts";
+
+/** How long a dial that nothing answers waits, in virtual milliseconds. */
+export const DIAL_TIMEOUT_MS = 120_000;
+
+/** Most streams that wait for `accept`; more are refused. */
+const BACKLOG_MAX = 128;
+
+/** The first port given to those who ask for a free one. */
+const FREE_PORT_FIRST = 40_000;
+
+/** What waits at a link that is cut. */
+interface Held {
+  from: string;
+  to: string;
+  release: () => void;
+}
+
+/** All links and listeners of a world. */
+export class VirtualNetwork {
+  readonly #scheduler: Scheduler;
+  readonly #random: Prng;
+  readonly #latencyMs: readonly [number, number];
+  readonly #listeners = new Map<string, VirtualListener>();
+  /** Who listened last on each address: where a dial to it travels. */
+  readonly #owners = new Map<string, string>();
+  /** Cut links, one direction each. */
+  readonly #cut = new Set<string>();
+  #held = new Set<Held>();
+  readonly #streams = new Set<VirtualStream>();
+  readonly #dials = new Set<Dial>();
+  #nextPort = FREE_PORT_FIRST;
+
+  /** A network without nodes. */
+  constructor(
+    scheduler: Scheduler,
+    random: Prng,
+    latencyMs: readonly [number, number],
+  ) {
+    this.#scheduler = scheduler;
+    this.#random = random;
+    this.#latencyMs = latencyMs;
+  }
+
+  /** Decides latencies and how streams are cut into reads. */
+  get random(): Prng {
+    return this.#random;
+  }
+
+  /** The virtual time in milliseconds. */
+  get now(): number {
+    return this.#scheduler.now;
+  }
+
+  /** Draws the latency of one piece of data, in milliseconds. */
+  latency(): number {
+    return this.#random.between(this.#latencyMs);
+  }
+
+  /** The network as one host uses it. */
+  transport(host: Host): Transport {
+    return {
+      // Async functions, so that every failure is a rejection.
+      listen: async (address) => await this.#listen(host, address),
+      dial: async (address, options) =>
+        await this.#dial(host, address, options),
+    };
+  }
+
+  /** Cuts the link between two nodes, in both directions. */
+  cut(a: string, b: string): void {
+    this.#cut.add(linkOf(a, b));
+    this.#cut.add(linkOf(b, a));
+  }
+
+  /** Heals the links that join `a` and `b`, those of `a`, or all. */
+  heal(a?: string, b?: string): void {
+    const heals = (from: string, to: string) =>
+      a === undefined ||
+      (b === undefined
+        ? from === a || to === a
+        : (from === a && to === b) || (from === b && to === a));
+    for (const link of [...this.#cut]) {
+      const [from, to] = link.split("\0") as [string, string];
+      if (heals(from, to)) this.#cut.delete(link);
+    }
+    const held = this.#held;
+    this.#held = new Set();
+    for (const each of held) {
+      if (this.isCut(each.from, each.to)) this.#held.add(each);
+      else each.release();
+    }
+  }
+
+  /** Whether nothing gets from one node to another. */
+  isCut(from: string, to: string): boolean {
+    return this.#cut.has(linkOf(from, to));
+  }
+
+  /** Breaks all streams between two nodes, at both ends, at once. */
+  reset(a: string, b: string): void {
+    for (const stream of [...this.#streams]) {
+      const [from, to] = [stream.host.name, stream.peer.host.name];
+      if ((from === a && to === b) || (from === b && to === a)) {
+        stream.shatter("the connection was lost");
+      }
+    }
+  }
+
+  /** Ends what a dead host had: listeners, streams, dials. */
+  bury(host: Host): void {
+    for (const [address, listener] of [...this.#listeners]) {
+      if (listener.host === host) this.#listeners.delete(address);
+    }
+    for (const dial of [...this.#dials]) {
+      if (dial.host === host) dial.abandon();
+    }
+    for (const stream of [...this.#streams]) {
+      if (stream.host === host) stream.die();
+    }
+  }
+
+  /**
+   * Schedules what crosses a link. At a cut link it waits for the healing.
+   *
+   * @returns A call that takes it back.
+   */
+  cross(
+    from: string,
+    to: string,
+    delayMs: number,
+    callback: () => void,
+  ): () => void {
+    let event: ScheduledEvent | undefined;
+    const held: Held = {
+      from,
+      to,
+      release: () => set(this.latency()),
+    };
+    const set = (delay: number): void => {
+      event = this.#scheduler.schedule(delay, `${from} to ${to}`, () => {
+        if (this.isCut(from, to)) this.#held.add(held);
+        else callback();
+      });
+    };
+    set(delayMs);
+    return () => {
+      event?.cancel();
+      this.#held.delete(held);
+    };
+  }
+
+  /** Takes note of a stream's end that lives. */
+  opened(stream: VirtualStream): void {
+    this.#streams.add(stream);
+  }
+
+  /** Takes note of a stream's end that is over. */
+  ended(stream: VirtualStream): void {
+    this.#streams.delete(stream);
+  }
+
+  /** Takes note of a listener that was closed. */
+  unlisten(listener: VirtualListener): void {
+    if (this.#listeners.get(listener.address) === listener) {
+      this.#listeners.delete(listener.address);
+    }
+  }
+
+  /** Settles a dial's place in the books. */
+  dialEnded(dial: Dial): void {
+    this.#dials.delete(dial);
+  }
+
+  /** Who listens on an address, and who did last. */
+  lookUp(
+    address: string,
+  ): { listener: VirtualListener | undefined; owner: string | undefined } {
+    return {
+      listener: this.#listeners.get(address),
+      owner: this.#owners.get(address),
+    };
+  }
+
+  /** Opens a stream between two hosts. */
+  connect(dialler: Host, listener: VirtualListener): VirtualStream {
+    return connect(this, {
+      dialler,
+      accepter: listener.host,
+      address: listener.address,
+      from: formatAddress(dialler.name, this.#nextPort++),
+    });
+  }
+
+  #listen(host: Host, asked: string): Promise<Listener> {
+    if (!host.alive) return never();
+    const { host: name, port } = parseAddress(asked);
+    let address = asked;
+    if (port === 0) {
+      do address = formatAddress(name, this.#nextPort++); while (
+        this.#listeners.has(address)
+      );
+    }
+    if (this.#listeners.has(address)) throw new AddressInUseError(address);
+    const listener = new VirtualListener(this, host, address);
+    this.#listeners.set(address, listener);
+    this.#owners.set(address, host.name);
+    host.trace("listen", address);
+    return Promise.resolve(listener);
+  }
+
+  #dial(
+    host: Host,
+    address: string,
+    options: DialOptions = {},
+  ): Promise<ByteStream> {
+    if (!host.alive) return never();
+    if (parseAddress(address).port === 0) {
+      throw new TypeError(`Cannot dial "${address}": port 0 is no destination`);
+    }
+    options.signal?.throwIfAborted();
+    host.trace("dial", address);
+    const dial = new Dial(this, host, address, options.signal);
+    this.#dials.add(dial);
+    return dial.result.promise;
+  }
+}
+
+/** A dial under way. */
+class Dial {
+  readonly host: Host;
+  readonly result = Promise.withResolvers<ByteStream>();
+  readonly #network: VirtualNetwork;
+  readonly #address: string;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = () => this.#fail(this.#signal!.reason);
+  readonly #timeout: ScheduledEvent;
+  #stream: VirtualStream | undefined;
+  #takeBack: () => void;
+
+  constructor(
+    network: VirtualNetwork,
+    host: Host,
+    address: string,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#network = network;
+    this.host = host;
+    this.#address = address;
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.#timeout = host.schedule(
+      DIAL_TIMEOUT_MS,
+      `timeout of the dial of ${address}`,
+      () => this.#refuse("no answer in time"),
+    );
+    this.#takeBack = network.cross(
+      host.name,
+      network.lookUp(address).owner ?? host.name,
+      network.latency(),
+      () => this.#arrive(),
+    );
+  }
+
+  /** Ends it without a word: the dialler gave up or is dead. */
+  abandon(): void {
+    this.#end();
+    this.#takeBack();
+    this.#stream?.abort();
+  }
+
+  /** The dial has come to the address. */
+  #arrive(): void {
+    const { listener, owner } = this.#network.lookUp(this.#address);
+    if (listener?.hasRoom) {
+      const stream = this.#network.connect(this.host, listener);
+      this.#stream = stream;
+      stream.onOpen = (error) => {
+        if (error !== undefined) return this.#refuse(error.message);
+        this.#end();
+        this.host.trace("dialled", this.#address);
+        this.result.resolve(stream);
+      };
+      listener.offer(stream.peer);
+      return;
+    }
+    this.#takeBack = this.#network.cross(
+      owner ?? this.host.name,
+      this.host.name,
+      this.#network.latency(),
+      () => this.#refuse("connection refused"),
+    );
+  }
+
+  #refuse(detail: string): void {
+    this.host.trace("refused", this.#address);
+    this.#fail(
+      new UnreachableError("dial", [this.#address], {
+        cause: new Error(detail),
+      }),
+    );
+  }
+
+  #fail(reason: unknown): void {
+    this.abandon();
+    if (this.host.alive) this.result.reject(reason);
+  }
+
+  #end(): void {
+    this.#network.dialEnded(this);
+    this.#timeout.cancel();
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+  }
+}
+
+/** A listening address of a host. */
+class VirtualListener implements Listener {
+  readonly address: string;
+  readonly host: Host;
+  readonly #network: VirtualNetwork;
+  #closed = false;
+  readonly #backlog: VirtualStream[] = [];
+  readonly #waiting: ((stream: ByteStream | null) => void)[] = [];
+
+  constructor(network: VirtualNetwork, host: Host, address: string) {
+    this.#network = network;
+    this.host = host;
+    this.address = address;
+  }
+
+  /** Whether one more stream may wait here. */
+  get hasRoom(): boolean {
+    return this.#backlog.length < BACKLOG_MAX;
+  }
+
+  /** Hands over a stream that was dialled. */
+  offer(stream: VirtualStream): void {
+    const waiting = this.#waiting.shift();
+    if (waiting === undefined) {
+      this.#backlog.push(stream);
+      return;
+    }
+    this.host.trace("accept", `${this.address} ${stream.remote}`);
+    waiting(stream);
+  }
+
+  accept(): Promise<ByteStream | null> {
+    if (!this.host.alive) return never();
+    if (this.#closed) return Promise.resolve(null);
+    const stream = this.#backlog.shift();
+    if (stream === undefined) {
+      return new Promise((resolve) => this.#waiting.push(resolve));
+    }
+    this.host.trace("accept", `${this.address} ${stream.remote}`);
+    return Promise.resolve(stream);
+  }
+
+  close(): void {
+    if (this.#closed || !this.host.alive) return;
+    this.#closed = true;
+    this.#network.unlisten(this);
+    this.host.trace("unlisten", this.address);
+    for (const resolve of this.#waiting.splice(0)) resolve(null);
+    for (const stream of this.#backlog.splice(0)) stream.abort();
+  }
+}
+
+function linkOf(from: string, to: string): string {
+  return `${from}\0${to}`;
+}
