@@ -22,7 +22,7 @@ export class Arena {
   /** Its offset there. */
   offset = 0;
 
-  /** Memory taken, in bytes. */
+  /** Memory given out, in bytes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -34,6 +34,7 @@ export class Arena {
 
   /** Takes room and names it in `chunk` and `offset`. */
   allocate(length: number): Uint8Array {
+    this.#bytes += length;
     if (length >= LARGE_BYTES) {
       this.chunk = this.#addChunk(length);
       this.offset = 0;
@@ -50,7 +51,6 @@ export class Arena {
   }
 
   #addChunk(length: number): number {
-    this.#bytes += length;
     return this.#chunks.push(new Uint8Array(length)) - 1;
   }
 }
