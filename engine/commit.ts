@@ -67,9 +67,10 @@ export class Committer {
     while (this.#running !== undefined) await this.#running;
   }
 
-  /** Marks the WAL as complete. */
-  seal(): Promise<void> {
-    return this.#wal.seal();
+  /** Marks the WAL as complete, there and in the MANIFEST. */
+  async seal(): Promise<void> {
+    await this.#wal.seal();
+    await this.#store.install({ closedWal: this.#wal.identity });
   }
 
   /** Closes the WAL. Idempotent. */

@@ -149,7 +149,7 @@ function checkTables(store: Store): void {
 
 /** Replays all WALs into memtables and starts a new one. */
 async function recoverWals(store: Store): Promise<LogWriter> {
-  const { firstWal, lastWal, lastSeq } = store.manifest.state;
+  const { firstWal, lastWal, lastSeq, closedWal } = store.manifest.state;
   const sealed: Memtable[] = [];
   let active = new Memtable();
   let previous: LogIdentity = { id: lastWal, length: 0, chain: 0 };
@@ -163,7 +163,8 @@ async function recoverWals(store: Store): Promise<LogWriter> {
       nextSeq,
       (seq, key, value) => active.add(seq, key, value),
     );
-    if (id > firstWal) checkChain(store, previous, replayed);
+    if (id > firstWal) checkChain(store, previous, replayed.previous);
+    if (id === closedWal?.id) checkChain(store, replayed, closedWal);
     if (id === lastWal) await cutTail(store, replayed);
     previous = replayed;
     nextSeq = replayed.nextSeq;
@@ -197,18 +198,17 @@ async function recoverWals(store: Store): Promise<LogWriter> {
   return wal;
 }
 
-/** A WAL must be exactly as the next one's HEADER says. */
+/** A WAL must be as the next one's HEADER, or the clean close, says. */
 function checkChain(
   store: Store,
   found: LogIdentity,
-  next: { previous: LogIdentity },
+  { id, length, chain }: LogIdentity,
 ): void {
-  const { id, length, chain } = next.previous;
   if (found.id !== id || found.length !== length || found.chain !== chain) {
     throw new CorruptionError(
       joinPath(store.dir, walName(found.id)),
       Math.min(found.length, length),
-      "it is not the log that its successor follows",
+      `${length} bytes were written, and not these`,
     );
   }
 }

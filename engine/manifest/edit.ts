@@ -11,15 +11,18 @@
  *               | u48 minSeq | u48 maxSeq | u16 length, minKey
  *               | u16 length, maxKey
  * 7 dropTable   u8 level | u48 number
+ * 8 closedWal   u32 id | u48 length | u32 chain
  * ```
  *
  * `lastSeq` is the largest sequence number in tables; the ops behind it are in
- * the WALs `firstWal` to `lastWal`, without a gap.
+ * the WALs `firstWal` to `lastWal`, without a gap. `closedWal` is written at a
+ * clean close: how that WAL must be found.
  *
  * @module
  */
 
 import { type Reader, Writer } from "../../runtime/mod.ts";
+import type { LogIdentity } from "../log/frame.ts";
 import type { TableInfo } from "../table/format.ts";
 import { readFields, writeField } from "../tlv.ts";
 
@@ -36,6 +39,8 @@ export interface VersionEdit {
   firstWal?: number;
   /** The last WAL that is in use. */
   lastWal?: number;
+  /** A WAL that was closed cleanly, as it was then. */
+  closedWal?: LogIdentity;
   /** Tables that are dropped, before others are added. */
   dropped?: readonly DroppedTable[];
   /** Tables that are added. */
@@ -64,7 +69,7 @@ export function encodeEdit(edit: VersionEdit): Uint8Array {
   writeField(writer, 1, (field) => {
     for (const char of COMPARATOR) field.u8(char.charCodeAt(0));
   });
-  const { nextNumber, lastSeq, firstWal, lastWal } = edit;
+  const { nextNumber, lastSeq, firstWal, lastWal, closedWal } = edit;
   if (nextNumber !== undefined) {
     writeField(writer, 2, (field) => field.u48(nextNumber));
   }
@@ -87,6 +92,11 @@ export function encodeEdit(edit: VersionEdit): Uint8Array {
   }
   for (const { level, number } of edit.dropped ?? []) {
     writeField(writer, 7, (field) => field.u8(level).u48(number));
+  }
+  if (closedWal !== undefined) {
+    writeField(writer, 8, (field) => {
+      field.u32(closedWal.id).u48(closedWal.length).u32(closedWal.chain);
+    });
   }
   return writer.finish();
 }
@@ -126,6 +136,13 @@ export function decodeEdit(bytes: Uint8Array): VersionEdit {
         return true;
       case 7:
         dropped.push({ level: field.u8(), number: field.u48() });
+        return true;
+      case 8:
+        edit.closedWal = {
+          id: field.u32(),
+          length: field.u48(),
+          chain: field.u32(),
+        };
         return true;
       default:
         return false;

@@ -5,6 +5,7 @@
  */
 
 import { compareBytes, DecodeError } from "../../runtime/mod.ts";
+import type { LogIdentity } from "../log/frame.ts";
 import type { TableInfo } from "../table/format.ts";
 import { LEVELS } from "../version.ts";
 import type { VersionEdit } from "./edit.ts";
@@ -19,6 +20,8 @@ export class ManifestState {
   firstWal = 1;
   /** The last WAL that is in use; 0 if there has been none. */
   lastWal = 0;
+  /** The last WAL that was closed cleanly. */
+  closedWal: LogIdentity | undefined;
   readonly #tables: Map<number, TableInfo>[] = Array.from(
     { length: LEVELS },
     () => new Map(),
@@ -39,6 +42,7 @@ export class ManifestState {
     this.lastSeq = edit.lastSeq ?? this.lastSeq;
     this.firstWal = edit.firstWal ?? this.firstWal;
     this.lastWal = edit.lastWal ?? this.lastWal;
+    this.closedWal = edit.closedWal ?? this.closedWal;
     for (const { level, number } of edit.dropped ?? []) {
       if (!this.#tables[level]?.delete(number)) {
         throw misfit(`it drops table ${number}, which is not there`);
@@ -82,11 +86,12 @@ export class ManifestState {
 
   /** All of it as one edit. */
   snapshot(): VersionEdit {
-    const { nextNumber, lastSeq, firstWal, lastWal } = this;
+    const { nextNumber, lastSeq, firstWal, lastWal, closedWal } = this;
     const added = this.#tables.flatMap((tables, level) =>
       [...tables.values()].map((info) => ({ level, info }))
     );
-    return { nextNumber, lastSeq, firstWal, lastWal, added };
+    const edit = { nextNumber, lastSeq, firstWal, lastWal, added };
+    return closedWal === undefined ? edit : { ...edit, closedWal };
   }
 }
 

@@ -8,8 +8,8 @@
  * Guarantees: a WAL exists only after its predecessor was synced whole, and its
  * HEADER says how that one looked; so a lost or shortened WAL in the middle is
  * always noticed. The MANIFEST names the last WAL before anything but the
- * HEADER is in it; so a lost last WAL is noticed too. SEAL is written at a clean
- * close.
+ * HEADER is in it; so a lost last WAL is noticed too. At a clean close SEAL is
+ * written, and the MANIFEST says how the WAL then looks.
  *
  * @module
  */
