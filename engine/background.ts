@@ -1,0 +1,213 @@
+/**
+ * What goes on behind the writes: flushes turn sealed memtables into tables of
+ * level 0, compactions keep the number of tables bounded.
+ *
+ * Guarantees: one flush and one compaction at a time, side by side, so that a
+ * long compaction never keeps writers waiting for memory. Each is done in slices
+ * with a pause between. Order: tables on the device, their names, the edit in
+ * the MANIFEST, the new version, and only then old files go; a crash at any
+ * point leaves nothing worse than files that the next open removes. An error
+ * poisons the store.
+ *
+ * @module
+ */
+
+import {
+  type Compaction,
+  pickCompaction,
+  totalBytes,
+} from "./compaction/picker.ts";
+import { mergeRuns } from "./compaction/merge.ts";
+import type { Cursor } from "./iterator/cursor.ts";
+import { LevelCursor } from "./iterator/level_cursor.ts";
+import type { Memtable } from "./memtable/memtable.ts";
+import { joinPath, walName } from "./names.ts";
+import type { Store } from "./store.ts";
+import type { TableInfo } from "./table/format.ts";
+import { TableCursor } from "./table/table_cursor.ts";
+import type { TableTarget } from "./table/table_writer.ts";
+
+/** Thrown into a compaction that is to end because the store closes. */
+class StoppedError extends Error {
+  override readonly name = "StoppedError";
+}
+
+/** Flushes and compacts. */
+export class Background {
+  readonly #store: Store;
+  #flushing: Promise<void> | undefined;
+  #compacting: Promise<void> | undefined;
+  #stopping = false;
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** Starts what there is to do and is not being done. */
+  kick(): void {
+    if (this.#store.poisoned) return;
+    const { sealed } = this.#store.current;
+    if (this.#flushing === undefined && sealed.length > 0) {
+      this.#flushing = this.#guard(() => this.#flushAll()).then(() => {
+        this.#flushing = undefined;
+        this.#after();
+      });
+    }
+    if (
+      this.#compacting === undefined && !this.#stopping &&
+      this.#pick() !== undefined
+    ) {
+      this.#compacting = this.#guard(() => this.#compactAll()).then(() => {
+        this.#compacting = undefined;
+        this.#after();
+      });
+    }
+  }
+
+  /** Resolves when there is nothing to do. */
+  async idle(): Promise<void> {
+    while (this.#flushing ?? this.#compacting) {
+      await this.#flushing;
+      await this.#compacting;
+    }
+  }
+
+  /** Ends the compaction at its next pause, and all flushes. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.idle();
+  }
+
+  #after(): void {
+    this.#store.progress.notify();
+    this.kick();
+  }
+
+  async #guard(job: () => Promise<void>): Promise<void> {
+    try {
+      await job();
+    } catch (error) {
+      if (!(error instanceof StoppedError)) this.#store.poison(error);
+    }
+  }
+
+  async #flushAll(): Promise<void> {
+    const store = this.#store;
+    for (;;) {
+      const memtable = store.current.sealed.at(-1);
+      if (memtable === undefined || store.poisoned) return;
+      await this.#flush(memtable);
+      store.progress.notify();
+      this.kick();
+    }
+  }
+
+  async #flush(memtable: Memtable): Promise<void> {
+    const store = this.#store;
+    const tables = await mergeRuns([memtable.cursor()], {
+      target: this.#target(),
+      takeNumber: () => store.takeNumber(),
+      // One memtable is one table, however large: tables of level 0 are read
+      // one by one.
+      tableBytes: Infinity,
+      snapshots: store.snapshotSeqs(),
+      deeper: undefined,
+      pause: () => store.settings.yieldNow(),
+    });
+    await store.files.syncDirectory(store.dir);
+    const before = store.manifest.state.firstWal;
+    const firstWal = memtable.lastWal + 1;
+    await store.install({
+      lastSeq: memtable.lastSeq,
+      firstWal,
+      added: tables.map((info) => ({ level: 0, info })),
+    }, memtable);
+    for (let id = before; id < firstWal; id++) {
+      store.files.remove(joinPath(store.dir, walName(id)));
+    }
+    store.emit({
+      type: "flush",
+      tables: tables.length,
+      bytes: sizeOf(tables),
+    });
+  }
+
+  #pick(): Compaction | undefined {
+    return pickCompaction(
+      this.#store.current.levels,
+      this.#store.settings.levelBytes,
+    );
+  }
+
+  async #compactAll(): Promise<void> {
+    for (;;) {
+      const compaction = this.#pick();
+      if (compaction === undefined || this.#stopping || this.#store.poisoned) {
+        return;
+      }
+      await this.#compact(compaction);
+      this.#store.progress.notify();
+    }
+  }
+
+  async #compact(compaction: Compaction): Promise<void> {
+    const store = this.#store;
+    const { level, upper, lower, move } = compaction;
+    const version = store.current.acquire();
+    try {
+      const tables = move
+        ? upper.map((table) => table.info)
+        : await this.#merge(compaction);
+      await store.install({
+        dropped: [
+          ...upper.map(({ info }) => ({ level, number: info.number })),
+          ...lower.map(({ info }) => ({
+            level: level + 1,
+            number: info.number,
+          })),
+        ],
+        added: tables.map((info) => ({ level: level + 1, info })),
+      });
+      store.emit({
+        type: "compaction",
+        fromLevel: level,
+        toLevel: level + 1,
+        inputs: upper.length + lower.length,
+        outputs: tables.length,
+        moved: move,
+        bytes: move ? 0 : totalBytes(upper) + totalBytes(lower),
+      });
+    } finally {
+      version.release();
+    }
+  }
+
+  async #merge(compaction: Compaction): Promise<TableInfo[]> {
+    const store = this.#store;
+    const { level, upper, lower } = compaction;
+    const runs: Cursor[] = upper.map((table) => new TableCursor(table, false));
+    runs.push(new LevelCursor(lower, false));
+    const tables = await mergeRuns(runs, {
+      target: this.#target(),
+      takeNumber: () => store.takeNumber(),
+      tableBytes: store.settings.tableBytes,
+      snapshots: store.snapshotSeqs(),
+      deeper: store.current.levels.slice(level + 2),
+      pause: async () => {
+        await store.settings.yieldNow();
+        if (this.#stopping) throw new StoppedError();
+      },
+    });
+    await store.files.syncDirectory(store.dir);
+    return tables;
+  }
+
+  #target(): TableTarget {
+    const { files, dir, storeId, settings } = this.#store;
+    return { files, dir, storeId, blockBytes: settings.blockBytes };
+  }
+}
+
+function sizeOf(tables: readonly TableInfo[]): number {
+  return tables.reduce((sum, table) => sum + table.size, 0);
+}

@@ -1,0 +1,208 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { CorruptionError, FormatVersionError } from "../runtime/mod.ts";
+import { crc32 } from "../runtime/mod.ts";
+import { type DiskImage, Prng } from "../runtime/virtual/mod.ts";
+import { DiskState } from "../runtime/virtual/disk.ts";
+import { frameChecksum, frameLength } from "./log/frame.ts";
+import { openLsm } from "./mod.ts";
+import { FOOTER_BYTES } from "./table/format.ts";
+import { batchOf, prefixOf, TINY } from "./testing/history.ts";
+import { StepFiles } from "./testing/step_files.ts";
+
+const DIR = "store";
+const BATCHES = 14;
+
+/** A small store with every kind of file, closed cleanly or killed. */
+async function makeStore(close: boolean): Promise<DiskImage> {
+  const files = new StepFiles();
+  const store = await openLsm(DIR, { ...TINY, files });
+  for (let i = 1; i <= BATCHES; i++) {
+    await store.write(batchOf(i), { sync: true });
+    if (i === 6) await store.flush();
+  }
+  await store.idle();
+  if (close) await store.close();
+  const image = files.disk.image();
+  const kinds = [...image.files.keys()].map((path) => path.slice(-4)).sort();
+  assert(kinds.includes(".sst") && kinds.includes(".wal"), String(kinds));
+  return image;
+}
+
+async function countIn(image: DiskImage): Promise<number> {
+  const files = new StepFiles(new DiskState(image));
+  const store = await openLsm(DIR, { ...TINY, files });
+  try {
+    return await prefixOf(store);
+  } finally {
+    await store.close();
+  }
+}
+
+function altered(
+  image: DiskImage,
+  path: string,
+  alter: (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>,
+): DiskImage {
+  const files = new Map(image.files);
+  files.set(path, alter(files.get(path)!.slice()));
+  return { ...image, files };
+}
+
+function without(image: DiskImage, path: string): DiskImage {
+  const files = new Map(image.files);
+  assert(files.delete(path), path);
+  return { ...image, files };
+}
+
+function pathsOf(image: DiskImage, pattern: RegExp): string[] {
+  return [...image.files.keys()].filter((path) => pattern.test(path)).sort();
+}
+
+Deno.test("any flipped byte of a closed store gives the right data or a CorruptionError", async () => {
+  const image = await makeStore(true);
+  const random = new Prng(1);
+  for (const [path, bytes] of image.files) {
+    for (let at = 0; at < bytes.length; at++) {
+      const flipped = altered(image, path, (copy) => {
+        copy[at]! ^= 1 << random.below(8);
+        return copy;
+      });
+      const count = await countIn(flipped).catch((error) => {
+        assert(error instanceof CorruptionError, `${path} ${at}: ${error}`);
+        assert(error.path.startsWith(`${DIR}/`));
+        return BATCHES;
+      });
+      assertEquals(count, BATCHES, `${path} at ${at}`);
+    }
+  }
+});
+
+Deno.test("any flipped byte of a killed store gives a prefix or a CorruptionError", async () => {
+  const image = await makeStore(false);
+  const random = new Prng(2);
+  for (const [path, bytes] of image.files) {
+    for (let at = 0; at < bytes.length; at += 1 + random.below(4)) {
+      const flipped = altered(image, path, (copy) => {
+        copy[at]! ^= 1 << random.below(8);
+        return copy;
+      });
+      const count = await countIn(flipped).catch((error) => {
+        assert(error instanceof CorruptionError, `${path} ${at}: ${error}`);
+        return BATCHES;
+      });
+      // Only what was written last can pass for torn.
+      assert(count >= BATCHES - 1, `${path} at ${at}: ${count}`);
+    }
+  }
+});
+
+Deno.test("any file of a closed store cut anywhere gives the right data or a CorruptionError", async () => {
+  const image = await makeStore(true);
+  for (const [path, bytes] of image.files) {
+    for (let size = 0; size < bytes.length; size += 3) {
+      const count = await countIn(
+        altered(image, path, (copy) => copy.slice(0, size)),
+      ).catch((error) => {
+        assert(error instanceof CorruptionError, `${path} ${size}: ${error}`);
+        return BATCHES;
+      });
+      assertEquals(count, BATCHES, `${path} cut to ${size}`);
+    }
+  }
+});
+
+Deno.test("any missing file of a killed store is a CorruptionError", async () => {
+  const image = await makeStore(false);
+  for (const path of pathsOf(image, /sst$|wal$|MANIFEST|CURRENT$/)) {
+    await assertRejects(
+      () => countIn(without(image, path)),
+      CorruptionError,
+      path.includes("CURRENT") ? "CURRENT" : path,
+    );
+  }
+});
+
+Deno.test("a torn tail of a killed store's last log is cut and reported", async () => {
+  const image = await makeStore(false);
+  const last = pathsOf(image, /wal$/).at(-1)!;
+  const torn = altered(image, last, (bytes) => {
+    const longer = new Uint8Array(bytes.length + 21);
+    longer.set(bytes);
+    return longer.fill(0x5a, bytes.length);
+  });
+  let tornBytes = 0;
+  const files = new StepFiles(new DiskState(torn));
+  const store = await openLsm(DIR, {
+    ...TINY,
+    files,
+    onEvent(event) {
+      if (event.type === "opened") tornBytes = event.tornBytes;
+    },
+  });
+  assertEquals(tornBytes, 21);
+  assertEquals(await prefixOf(store), BATCHES);
+  await store.close();
+  assertEquals(await countIn(files.disk.image()), BATCHES);
+});
+
+Deno.test("damage before synced frames is not taken for a torn tail", async () => {
+  const image = await makeStore(false);
+  const last = pathsOf(image, /wal$/).at(-1)!;
+  const damaged = altered(image, last, (bytes) => {
+    bytes[frameLength(34) + 30]! ^= 1;
+    return bytes;
+  });
+  const error = await assertRejects(() => countIn(damaged), CorruptionError);
+  assertEquals([error.path, error.offset], [last, frameLength(34)]);
+});
+
+Deno.test("a newer format version in any file is a FormatVersionError", async () => {
+  const image = await makeStore(true);
+  // HEADER and CURRENT start a file; the version starts their payload.
+  for (const path of pathsOf(image, /wal$|MANIFEST|CURRENT$/)) {
+    const newer = altered(image, path, (bytes) => {
+      const view = new DataView(bytes.buffer);
+      view.setUint32(24, 2, true);
+      const frame = bytes.subarray(0, frameLength(view.getUint32(4, true)));
+      view.setUint32(0, frameChecksum(frame, 0), true);
+      return bytes;
+    });
+    const error = await assertRejects(() => countIn(newer), FormatVersionError);
+    assertEquals([error.path, error.found, error.supported], [path, 2, 1]);
+  }
+  for (const field of [0, 4]) {
+    const path = pathsOf(image, /sst$/)[0]!;
+    const newer = altered(image, path, (bytes) => {
+      const view = new DataView(bytes.buffer, bytes.length - FOOTER_BYTES);
+      view.setUint32(field, 2, true);
+      const covered = bytes.subarray(bytes.length - FOOTER_BYTES).subarray(
+        0,
+        52,
+      );
+      view.setUint32(52, crc32(covered), true);
+      return bytes;
+    });
+    await assertRejects(() => countIn(newer), FormatVersionError, path);
+  }
+});
+
+Deno.test("a table, log or MANIFEST of another store is refused", async () => {
+  const image = await makeStore(true);
+  const files = new StepFiles();
+  const store = await openLsm(DIR, { ...TINY, files, random: new Prng(3) });
+  for (let i = 1; i <= BATCHES; i++) {
+    await store.write(batchOf(i), { sync: true });
+    if (i === 6) await store.flush();
+  }
+  await store.idle();
+  await store.close();
+  const other = files.disk.image();
+  for (const path of pathsOf(image, /sst$|wal$|MANIFEST/)) {
+    const foreign = other.files.get(path);
+    if (foreign === undefined) continue;
+    await assertRejects(
+      () => countIn(altered(image, path, () => foreign)),
+      CorruptionError,
+    );
+  }
+});

@@ -1,0 +1,191 @@
+/**
+ * Reads the frames of a log back, and tells a torn tail from damage.
+ *
+ * Guarantees: every frame given out is one that was written to this log at
+ * this place. At the first bad frame, at `p`, the rest of the log is searched
+ * on the grid for a valid frame that says more than `p` bytes were synced: then
+ * what is bad had been on the device and was damaged, a
+ * {@linkcode CorruptionError}. Otherwise the write was torn by a crash before
+ * anyone was told of it, and the log ends at `p`.
+ *
+ * @module
+ */
+
+import { CorruptionError, type RuntimeFile } from "../../runtime/mod.ts";
+import {
+  extendChain,
+  FRAME_GRID_BYTES,
+  FRAME_HEADER_BYTES,
+  frameChecksum,
+  FrameKind,
+  frameLength,
+} from "./frame.ts";
+
+/** What is read from the file at a time, in bytes. */
+const WINDOW_BYTES = 256 * 1024;
+
+/**
+ * Bytes checksummed while searching behind a bad frame, as a multiple of the
+ * log's length: a log made of fake frame headers must not keep us for ever.
+ */
+const SEARCH_FACTOR_MAX = 16;
+
+/** A frame that was read. */
+export interface Frame {
+  /** Where it starts. */
+  offset: number;
+  /** One of {@linkcode FrameKind}. */
+  kind: number;
+  /** Batches in the payload. */
+  batches: number;
+  /** Bytes of the log that were synced when it was written. */
+  syncedTo: number;
+  /** The payload: a view that the next `next()` may overwrite. */
+  payload: Uint8Array;
+  /** The checksum. */
+  crc: number;
+  /** Where the next frame starts. */
+  end: number;
+}
+
+/** The reader of one log. */
+export class LogReader {
+  readonly #file: RuntimeFile;
+  readonly #path: string;
+  readonly #id: number;
+  readonly #size: number;
+  readonly #window: Uint8Array;
+  #windowAt = 0;
+  #windowLength = 0;
+  #end = 0;
+  #chain = 0;
+  #finished = false;
+
+  constructor(file: RuntimeFile, path: string, id: number) {
+    this.#file = file;
+    this.#path = path;
+    this.#id = id;
+    this.#size = file.size();
+    this.#window = new Uint8Array(Math.min(WINDOW_BYTES, this.#size));
+  }
+
+  /** The end of the valid frames read so far, in bytes. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** The chain of the frames read so far. */
+  get chain(): number {
+    return this.#chain;
+  }
+
+  /** Bytes behind the last valid frame, once `next` gave `undefined`. */
+  get tornBytes(): number {
+    return this.#size - this.#end;
+  }
+
+  /**
+   * The next frame, or `undefined` at the end or at a torn tail.
+   *
+   * @throws {CorruptionError} If synced bytes are damaged.
+   */
+  next(): Frame | undefined {
+    if (this.#finished || this.#end === this.#size) return undefined;
+    const frame = this.#frameAt(this.#end);
+    if (frame === undefined) {
+      this.#finished = true;
+      this.#refuseDamage(this.#end);
+      return undefined;
+    }
+    this.#end = frame.end;
+    this.#chain = extendChain(this.#chain, frame.crc);
+    return frame;
+  }
+
+  #frameAt(offset: number): Frame | undefined {
+    const length = this.#plausibleLength(offset);
+    if (length === 0) return undefined;
+    const bytes = this.#bytes(offset, length);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const crc = view.getUint32(0, true);
+    if (crc !== frameChecksum(bytes, offset)) return undefined;
+    const payloadLength = view.getUint32(4, true);
+    return {
+      offset,
+      kind: view.getUint8(12),
+      batches: view.getUint16(14, true),
+      syncedTo: view.getUint32(16, true) + view.getUint16(20, true) * 2 ** 32,
+      payload: bytes.subarray(
+        FRAME_HEADER_BYTES,
+        FRAME_HEADER_BYTES + payloadLength,
+      ),
+      crc,
+      end: offset + length,
+    };
+  }
+
+  /** The length of what may be a frame, or 0 if it cannot be one. */
+  #plausibleLength(offset: number): number {
+    if (offset + FRAME_HEADER_BYTES > this.#size) return 0;
+    const bytes = this.#bytes(offset, FRAME_HEADER_BYTES);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    if (view.getUint32(8, true) !== this.#id) return 0;
+    const kind = view.getUint8(12);
+    if (kind < FrameKind.data || kind > FrameKind.current) return 0;
+    const length = frameLength(view.getUint32(4, true));
+    return length <= this.#size - offset ? length : 0;
+  }
+
+  #refuseDamage(bad: number): void {
+    let budget = this.#size * SEARCH_FACTOR_MAX;
+    for (
+      let at = bad + FRAME_GRID_BYTES;
+      at + FRAME_HEADER_BYTES <= this.#size;
+      at += FRAME_GRID_BYTES
+    ) {
+      const length = this.#plausibleLength(at);
+      if (length === 0) continue;
+      budget -= length;
+      const frame = this.#frameAt(at);
+      if (budget < 0 || (frame !== undefined && frame.syncedTo > bad)) {
+        throw new CorruptionError(
+          this.#path,
+          bad,
+          "the frame there is damaged, frames behind it are not",
+        );
+      }
+    }
+  }
+
+  #bytes(offset: number, length: number): Uint8Array {
+    const at = offset - this.#windowAt;
+    if (at >= 0 && at + length <= this.#windowLength) {
+      return this.#window.subarray(at, at + length);
+    }
+    if (length > this.#window.length) {
+      const bytes = new Uint8Array(length);
+      this.#read(bytes, offset);
+      return bytes;
+    }
+    const window = this.#window.subarray(
+      0,
+      Math.min(this.#window.length, this.#size - offset),
+    );
+    this.#windowLength = 0;
+    this.#read(window, offset);
+    this.#windowAt = offset;
+    this.#windowLength = window.length;
+    return window.subarray(0, length);
+  }
+
+  #read(buffer: Uint8Array, offset: number): void {
+    const read = this.#file.readAt(buffer, offset);
+    if (read !== buffer.length) {
+      throw new CorruptionError(
+        this.#path,
+        offset + read,
+        "the file ends too early",
+      );
+    }
+  }
+}

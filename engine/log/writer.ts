@@ -1,0 +1,125 @@
+/**
+ * Appends frames to a log.
+ *
+ * Guarantees: `syncedTo` of each frame is a length whose sync had succeeded.
+ * Assumes one caller at a time for `sync`, and that after an error the log is
+ * never written again (see `Store.poison`).
+ *
+ * @module
+ */
+
+import type { RuntimeFile } from "../../runtime/mod.ts";
+import {
+  extendChain,
+  finishFrame,
+  FRAME_HEADER_BYTES,
+  FrameKind,
+  frameLength,
+  type LogIdentity,
+} from "./frame.ts";
+
+/** Where a log that is continued stands. */
+export interface LogPosition {
+  /** Its length in bytes, all of it synced. */
+  length: number;
+  /** Its chain so far. */
+  chain: number;
+}
+
+/** The writer of one log. */
+export class LogWriter {
+  /** The log's number. */
+  readonly id: number;
+  readonly #file: RuntimeFile;
+  #length: number;
+  #chain: number;
+  #syncedTo: number;
+
+  constructor(
+    file: RuntimeFile,
+    id: number,
+    position: LogPosition = { length: 0, chain: 0 },
+  ) {
+    this.#file = file;
+    this.id = id;
+    this.#length = position.length;
+    this.#syncedTo = position.length;
+    this.#chain = position.chain;
+  }
+
+  /** The log's length in bytes. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What the next log says about this one. */
+  get identity(): LogIdentity {
+    return { id: this.id, length: this.#length, chain: this.#chain };
+  }
+
+  /**
+   * Appends a frame whose payload stands in `frame` behind room for the
+   * header. `frame` is `frameLength(payloadLength)` bytes long.
+   *
+   * @throws {StorageError} If it could not be written.
+   */
+  appendFrame(frame: Uint8Array, payloadLength: number, batches: number): void {
+    this.#append(frame, payloadLength, batches, FrameKind.data);
+  }
+
+  /**
+   * Appends a frame with a copy of `payload`.
+   *
+   * @throws {StorageError} If it could not be written.
+   */
+  append(kind: number, payload: Uint8Array): void {
+    const frame = new Uint8Array(frameLength(payload.length));
+    frame.set(payload, FRAME_HEADER_BYTES);
+    this.#append(frame, payload.length, 0, kind);
+  }
+
+  /**
+   * Waits until all appended so far is on the device.
+   *
+   * @throws {StorageError} If the device failed.
+   */
+  async sync(): Promise<void> {
+    const length = this.#length;
+    if (length === this.#syncedTo) return;
+    await this.#file.syncData();
+    this.#syncedTo = length;
+  }
+
+  /**
+   * Syncs, then marks the log as complete, so that any damage found later is
+   * told from a torn tail.
+   */
+  async seal(): Promise<void> {
+    await this.sync();
+    this.append(FrameKind.seal, new Uint8Array(0));
+    await this.sync();
+  }
+
+  /** Closes the file. Idempotent. */
+  close(): void {
+    this.#file.close();
+  }
+
+  #append(
+    frame: Uint8Array,
+    payloadLength: number,
+    batches: number,
+    kind: number,
+  ): void {
+    const crc = finishFrame(frame, this.#length, {
+      logId: this.id,
+      kind,
+      batches,
+      syncedTo: this.#syncedTo,
+      payloadLength,
+    });
+    this.#file.append(frame);
+    this.#length += frame.length;
+    this.#chain = extendChain(this.#chain, crc);
+  }
+}

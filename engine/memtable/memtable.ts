@@ -1,0 +1,299 @@
+/**
+ * The memtable: the newest entries of a store, sorted, in memory.
+ *
+ * A skip list whose nodes are runs of words in one array and whose bytes lie in
+ * an arena: no objects per entry, nothing for the garbage collector to walk.
+ *
+ * ```text
+ * node := abbreviation | chunk | offset | keyLength | valueLength
+ *       | seqLow | seqHigh and kind | previous | next[height]
+ * ```
+ *
+ * Guarantees: entries are only added, and added ones never change, so cursors
+ * stay valid across writes. A key's entries go from the newest to the oldest.
+ *
+ * @module
+ */
+
+import { type Bytes, EMPTY_BYTES } from "../../runtime/mod.ts";
+import { abbreviate, compareRanges, copyRange } from "../compare.ts";
+import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
+import { Arena } from "./arena.ts";
+
+const ABBREVIATION = 0;
+const CHUNK = 1;
+const OFFSET = 2;
+const KEY_LENGTH = 3;
+const VALUE_LENGTH = 4;
+const SEQ_LOW = 5;
+const SEQ_HIGH = 6;
+const PREVIOUS = 7;
+const NEXT = 8;
+
+/** In SEQ_HIGH, above the 16 high bits of the sequence number. */
+const DELETED_BIT = 1 << 16;
+
+/** One node in this many is a level higher. */
+const BRANCHING_BITS = 2;
+/** Enough for 4^12 entries. */
+const HEIGHT_MAX = 12;
+const HEAD = 1;
+const WORD_BYTES = 4;
+
+/** The newest entries of a store. */
+export class Memtable {
+  readonly #arena = new Arena();
+  #nodes = new Uint32Array(4096);
+  #used = HEAD + NEXT + HEIGHT_MAX;
+  #height = 1;
+  #count = 0;
+  #lastSeq = 0;
+  #random = 0x9e3779b9;
+  readonly #path = new Uint32Array(HEIGHT_MAX);
+
+  /** The number of the last WAL whose batches are here. */
+  lastWal = 0;
+
+  /** The number of entries. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Memory taken by entries, in bytes. */
+  get bytes(): number {
+    return this.#arena.bytes + this.#used * WORD_BYTES;
+  }
+
+  /** The largest sequence number here, 0 if empty. */
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
+  /** Adds an entry, a copy. Sequence numbers only grow. */
+  add(seq: number, key: Uint8Array, value: Uint8Array | undefined): void {
+    const path = this.#path;
+    let node = HEAD;
+    const abbreviation = abbreviate(key, 0);
+    for (let level = this.#height - 1; level >= 0; level--) {
+      node = this.#lastBefore(node, level, key, abbreviation, seq);
+      path[level] = node;
+    }
+    const height = this.#drawHeight();
+    while (this.#height < height) path[this.#height++] = HEAD;
+
+    const added = this.#allocateNode(height);
+    const nodes = this.#nodes;
+    const valueLength = value?.length ?? 0;
+    const bytes = this.#arena.allocate(key.length + valueLength);
+    bytes.set(key, this.#arena.offset);
+    if (value !== undefined) bytes.set(value, this.#arena.offset + key.length);
+    nodes[added + ABBREVIATION] = abbreviation;
+    nodes[added + CHUNK] = this.#arena.chunk;
+    nodes[added + OFFSET] = this.#arena.offset;
+    nodes[added + KEY_LENGTH] = key.length;
+    nodes[added + VALUE_LENGTH] = valueLength;
+    nodes[added + SEQ_LOW] = seq >>> 0;
+    nodes[added + SEQ_HIGH] = Math.floor(seq / 2 ** 32) |
+      (value === undefined ? DELETED_BIT : 0);
+    for (let level = 0; level < height; level++) {
+      const before = path[level]!;
+      nodes[added + NEXT + level] = nodes[before + NEXT + level]!;
+      nodes[before + NEXT + level] = added;
+    }
+    nodes[added + PREVIOUS] = path[0]!;
+    const after = nodes[added + NEXT]!;
+    if (after !== 0) nodes[after + PREVIOUS] = added;
+    this.#count++;
+    this.#lastSeq = seq;
+  }
+
+  /**
+   * The value of a key as of `seq`: `null` if it was deleted, `undefined` if
+   * there is no entry here.
+   */
+  get(key: Uint8Array, seq: number): Bytes | null | undefined {
+    const node = this.firstFrom(key, seq);
+    if (node === 0) return undefined;
+    const nodes = this.#nodes;
+    const keyLength = nodes[node + KEY_LENGTH]!;
+    const offset = nodes[node + OFFSET]!;
+    const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
+    if (
+      compareRanges(bytes, offset, keyLength, key, 0, key.length) !== 0
+    ) return undefined;
+    if (nodes[node + SEQ_HIGH]! & DELETED_BIT) return null;
+    return copyRange(bytes, offset + keyLength, nodes[node + VALUE_LENGTH]!);
+  }
+
+  /** A cursor over all entries, also those added later. */
+  cursor(): Cursor {
+    return new MemtableCursor(this);
+  }
+
+  /** The first node at or behind a key as of `seq`; 0 if there is none. */
+  firstFrom(key: Uint8Array, seq: number): number {
+    const abbreviation = abbreviate(key, 0);
+    let node = HEAD;
+    for (let level = this.#height - 1; level >= 0; level--) {
+      node = this.#lastBefore(node, level, key, abbreviation, seq);
+    }
+    return this.#nodes[node + NEXT]!;
+  }
+
+  /** The last node before a key; 0 if there is none. */
+  lastBefore(key: Uint8Array | undefined): number {
+    let node = HEAD;
+    if (key === undefined) {
+      for (let level = this.#height - 1; level >= 0; level--) {
+        for (
+          let next = this.#nodes[node + NEXT + level]!;
+          next !== 0;
+          next = this.#nodes[node + NEXT + level]!
+        ) node = next;
+      }
+    } else {
+      const abbreviation = abbreviate(key, 0);
+      for (let level = this.#height - 1; level >= 0; level--) {
+        node = this.#lastBefore(node, level, key, abbreviation, SEQ_MAX);
+      }
+    }
+    return node === HEAD ? 0 : node;
+  }
+
+  /** The first node; 0 if there is none. */
+  first(): number {
+    return this.#nodes[HEAD + NEXT]!;
+  }
+
+  /** The node behind a node; 0 if there is none. */
+  after(node: number): number {
+    return this.#nodes[node + NEXT]!;
+  }
+
+  /** The node before a node; 0 if there is none. */
+  before(node: number): number {
+    const before = this.#nodes[node + PREVIOUS]!;
+    return before === HEAD ? 0 : before;
+  }
+
+  /** Puts a node's entry into the fields of a cursor. */
+  load(node: number, cursor: MemtableCursor): void {
+    const nodes = this.#nodes;
+    const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
+    const offset = nodes[node + OFFSET]!;
+    const keyLength = nodes[node + KEY_LENGTH]!;
+    const high = nodes[node + SEQ_HIGH]!;
+    cursor.keyBuffer = bytes;
+    cursor.keyAt = offset;
+    cursor.keyLength = keyLength;
+    cursor.valueBuffer = bytes;
+    cursor.valueAt = offset + keyLength;
+    cursor.valueLength = nodes[node + VALUE_LENGTH]!;
+    cursor.seq = nodes[node + SEQ_LOW]! + (high & 0xffff) * 2 ** 32;
+    cursor.deleted = (high & DELETED_BIT) !== 0;
+  }
+
+  /** The last node on a level from `node` on that is before (key, seq). */
+  #lastBefore(
+    node: number,
+    level: number,
+    key: Uint8Array,
+    abbreviation: number,
+    seq: number,
+  ): number {
+    const nodes = this.#nodes;
+    for (;;) {
+      const next = nodes[node + NEXT + level]!;
+      if (next === 0) return node;
+      let order = nodes[next + ABBREVIATION]! - abbreviation;
+      if (order === 0) {
+        order = compareRanges(
+          this.#arena.bytesOf(nodes[next + CHUNK]!),
+          nodes[next + OFFSET]!,
+          nodes[next + KEY_LENGTH]!,
+          key,
+          0,
+          key.length,
+        );
+        if (order === 0) {
+          order = seq - nodes[next + SEQ_LOW]! -
+            (nodes[next + SEQ_HIGH]! & 0xffff) * 2 ** 32;
+        }
+      }
+      if (order >= 0) return node;
+      node = next;
+    }
+  }
+
+  #drawHeight(): number {
+    let height = 1;
+    // xorshift32: heights need no more, and the same writes build the same list.
+    let random = this.#random;
+    random ^= random << 13;
+    random ^= random >>> 17;
+    random ^= random << 5;
+    this.#random = random;
+    const mask = (1 << BRANCHING_BITS) - 1;
+    while (height < HEIGHT_MAX && (random & mask) === 0) {
+      height++;
+      random >>>= BRANCHING_BITS;
+    }
+    return height;
+  }
+
+  #allocateNode(height: number): number {
+    const node = this.#used;
+    this.#used += NEXT + height;
+    if (this.#used > this.#nodes.length) {
+      const grown = new Uint32Array(this.#nodes.length * 2);
+      grown.set(this.#nodes);
+      this.#nodes = grown;
+    }
+    return node;
+  }
+}
+
+/** A position in a memtable. */
+class MemtableCursor implements Cursor {
+  readonly #table: Memtable;
+  #node = 0;
+  valid = false;
+  keyBuffer: Uint8Array = EMPTY_BYTES;
+  keyAt = 0;
+  keyLength = 0;
+  seq = 0;
+  deleted = false;
+  valueBuffer: Uint8Array = EMPTY_BYTES;
+  valueAt = 0;
+  valueLength = 0;
+
+  constructor(table: Memtable) {
+    this.#table = table;
+  }
+
+  seekTo(key: Uint8Array | undefined): void {
+    this.#stand(
+      key === undefined
+        ? this.#table.first()
+        : this.#table.firstFrom(key, SEQ_MAX),
+    );
+  }
+
+  seekBefore(key: Uint8Array | undefined): void {
+    this.#stand(this.#table.lastBefore(key));
+  }
+
+  next(): void {
+    this.#stand(this.#table.after(this.#node));
+  }
+
+  prev(): void {
+    this.#stand(this.#table.before(this.#node));
+  }
+
+  #stand(node: number): void {
+    this.#node = node;
+    this.valid = node !== 0;
+    if (node !== 0) this.#table.load(node, this);
+  }
+}

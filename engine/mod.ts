@@ -1,0 +1,27 @@
+/**
+ * One node's ordered store of bytes: the {@linkcode KV} interface that any
+ * engine can implement, and {@linkcode openLsm}, a log-structured merge tree
+ * on files.
+ *
+ * ```ts ignore
+ * import { openLsm } from "@aspen/core/engine";
+ *
+ * await using store = await openLsm("data", { files, random });
+ * const text = new TextEncoder();
+ * await store.write(
+ *   [{ key: text.encode("greeting"), value: text.encode("hello") }],
+ *   { sync: true },
+ * );
+ * store.get(text.encode("greeting")); // Uint8Array of "hello"
+ *
+ * const iterator = store.iterate({ prefix: text.encode("g") });
+ * while (iterator.next()) iterator.key;
+ * ```
+ *
+ * @module
+ */
+
+export * from "./kv.ts";
+export { Lsm, type LsmSnapshot, type LsmStats, openLsm } from "./lsm.ts";
+export type { RangeIterator } from "./iterator/range_iterator.ts";
+export type { LsmEvent, LsmOptions, StallReason } from "./options.ts";

@@ -1,0 +1,140 @@
+/**
+ * What a store can be told, and what it tells.
+ *
+ * @module
+ */
+
+import type { FileSystem, Random } from "../runtime/mod.ts";
+
+/** Options for `openLsm`. */
+export interface LsmOptions {
+  /** The files to keep the store in. */
+  files: FileSystem;
+  /**
+   * Where the id of a new store comes from. The id is in every file, so that a
+   * file of another store is noticed. Without it, the id is all zeros.
+   */
+  random?: Random | undefined;
+  /**
+   * Memory that a memtable may take before it is written to a table, in bytes.
+   * Up to three are in memory at once.
+   *
+   * @default {8_388_608}
+   */
+  memtableBytes?: number;
+  /**
+   * The size from which a compaction starts another table, in bytes.
+   *
+   * @default {4_194_304}
+   */
+  tableBytes?: number;
+  /**
+   * The size from which a block of a table is full, in bytes.
+   *
+   * @default {8192}
+   */
+  blockBytes?: number;
+  /**
+   * The size of level 1, in bytes; each deeper level has ten times as much.
+   *
+   * @default {33_554_432}
+   */
+  levelBytes?: number;
+  /**
+   * Memory for blocks of tables, in bytes.
+   *
+   * @default {33_554_432}
+   */
+  cacheBytes?: number;
+  /**
+   * Tables that are open at a time.
+   *
+   * @default {256}
+   */
+  openFilesMax?: number;
+  /**
+   * Lets others run: awaited by flushes and compactions after each MiB or so.
+   * Without it they let only promises through, not timers and sockets.
+   */
+  yieldNow?: (() => Promise<void>) | undefined;
+  /** Told of what happens inside. */
+  onEvent?: ((event: LsmEvent) => void) | undefined;
+}
+
+/** What happened inside a store. */
+export type LsmEvent =
+  /** The store is open. */
+  | {
+    type: "opened";
+    /** Batches found in the write-ahead logs. */
+    batches: number;
+    /** Bytes of torn writes that were cut off. */
+    tornBytes: number;
+  }
+  /** A memtable became a table. */
+  | { type: "flush"; tables: number; bytes: number }
+  /** Tables were merged, or moved, into a deeper level. */
+  | {
+    type: "compaction";
+    fromLevel: number;
+    toLevel: number;
+    inputs: number;
+    outputs: number;
+    moved: boolean;
+    bytes: number;
+  }
+  /** Writes wait until there is room. */
+  | { type: "stallBegin"; reason: StallReason }
+  /** Writes go on. */
+  | { type: "stallEnd"; reason: StallReason }
+  /** A write, sync or background job failed; no more writes are taken. */
+  | { type: "poisoned"; error: unknown };
+
+/** Why writes wait: too many full memtables, or tables in level 0. */
+export type StallReason = "memtables" | "level0";
+
+/** Options with their defaults. */
+export type LsmSettings =
+  & Required<Omit<LsmOptions, "random" | "onEvent" | "files" | "yieldNow">>
+  & { yieldNow: () => Promise<void> };
+
+/** Fills in the defaults. */
+export function settingsOf(options: LsmOptions): LsmSettings {
+  const MiB = 1024 * 1024;
+  return {
+    memtableBytes: options.memtableBytes ?? 8 * MiB,
+    tableBytes: options.tableBytes ?? 4 * MiB,
+    blockBytes: options.blockBytes ?? 8 * 1024,
+    levelBytes: options.levelBytes ?? 32 * MiB,
+    cacheBytes: options.cacheBytes ?? 32 * MiB,
+    openFilesMax: options.openFilesMax ?? 256,
+    yieldNow: options.yieldNow ?? (() => Promise.resolve()),
+  };
+}
+
+/** Full memtables that may wait to be written. */
+export const SEALED_MAX = 2;
+
+/** Tables in level 0 from which they are compacted. */
+export const LEVEL0_TRIGGER = 4;
+
+/** Tables in level 0 from which writes wait. */
+export const LEVEL0_STOP = 12;
+
+/** How much larger a level is than the one above it. */
+export const LEVEL_RATIO = 10;
+
+/** A group of batches takes no further batch from this size on, in bytes. */
+export const GROUP_BYTES = 1024 * 1024;
+
+/** Batches in a group, at most: what u16 can say. */
+export const GROUP_BATCHES_MAX = 65_535;
+
+/** Work of a flush or compaction between two pauses, in bytes. */
+export const SLICE_BYTES = 1024 * 1024;
+
+/** A MANIFEST is written anew from this size on, in bytes. */
+export const MANIFEST_BYTES = 1024 * 1024;
+
+/** WALs found at an open from which their content is flushed. */
+export const RECOVERED_WALS_MAX = 4;

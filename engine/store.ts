@@ -1,0 +1,218 @@
+/**
+ * What is open of a store: its current version, its files and whether it still
+ * works. The write path (`commit.ts`), the background (`background.ts`) and the
+ * readers (`lsm.ts`) meet here and nowhere else.
+ *
+ * Guarantees: `current` changes by one assignment, and only after the edit that
+ * it stands for is on the device. Once poisoned, nothing is written any more.
+ *
+ * @module
+ */
+
+import {
+  compareBytes,
+  type FileSystem,
+  PoisonedError,
+  type RuntimeFile,
+} from "../runtime/mod.ts";
+import { BlockCache } from "./cache/block_cache.ts";
+import { FileCache } from "./cache/file_cache.ts";
+import type { VersionEdit } from "./manifest/edit.ts";
+import type { Manifest } from "./manifest/manifest.ts";
+import { Memtable } from "./memtable/memtable.ts";
+import {
+  type LsmEvent,
+  type LsmOptions,
+  type LsmSettings,
+  settingsOf,
+} from "./options.ts";
+import { Signal } from "./signal.ts";
+import { Table, type TableSet } from "./table/table.ts";
+import { LEVELS, type Levels, Version } from "./version.ts";
+
+/** The shared state of an open store. */
+export class Store implements TableSet {
+  /** The file system. */
+  readonly files: FileSystem;
+  /** The store's directory. */
+  readonly dir: string;
+  /** Options with defaults. */
+  readonly settings: LsmSettings;
+  /** The log of version edits. */
+  readonly manifest: Manifest;
+  /** Open files of tables. */
+  readonly handles: FileCache;
+  /** Blocks in memory. */
+  readonly blocks: BlockCache;
+  /** Notified when a flush or compaction is done, or the store is poisoned. */
+  readonly progress: Signal = new Signal();
+  /** The sequence number up to which readers see. */
+  visibleSeq = 0;
+  /** Whether the user has closed the store. */
+  closed = false;
+  readonly #lock: RuntimeFile;
+  readonly #onEvent: ((event: LsmEvent) => void) | undefined;
+  readonly #snapshots: Map<number, number> = new Map();
+  #current: Version;
+  #nextNumber: number;
+  #failure: { error: unknown } | undefined;
+  #installs: Promise<void> = Promise.resolve();
+
+  /** Makes the state of a store whose MANIFEST has been read. */
+  constructor(
+    dir: string,
+    options: LsmOptions,
+    manifest: Manifest,
+    lock: RuntimeFile,
+  ) {
+    this.files = options.files;
+    this.dir = dir;
+    this.settings = settingsOf(options);
+    this.manifest = manifest;
+    this.handles = new FileCache(this.files, this.settings.openFilesMax);
+    this.blocks = new BlockCache(this.settings.cacheBytes);
+    this.#lock = lock;
+    this.#onEvent = options.onEvent;
+    this.#nextNumber = manifest.state.nextNumber;
+    const levels = Array.from({ length: LEVELS }, (_, level) =>
+      sortLevel(
+        level,
+        manifest.state.tables(level).map((info) => new Table(this, info)),
+      ));
+    this.#current = new Version(new Memtable(), [], levels);
+  }
+
+  /** The store's id. */
+  get storeId(): Uint8Array {
+    return this.manifest.storeId;
+  }
+
+  /** The current version. */
+  get current(): Version {
+    return this.#current;
+  }
+
+  /** Whether a write, sync or background job has failed. */
+  get poisoned(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Takes the number of a new table. */
+  takeNumber(): number {
+    return this.#nextNumber++;
+  }
+
+  /** Tells the user what happened. A listener that throws is its own problem. */
+  emit(event: LsmEvent): void {
+    try {
+      this.#onEvent?.(event);
+    } catch (error) {
+      // Rejected, unhandled: seen by the program, not by what happens to run.
+      Promise.reject(error);
+    }
+  }
+
+  /** Takes no more writes: what is on the device is not known any more. */
+  poison(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = { error };
+    this.emit({ type: "poisoned", error });
+    this.progress.notify();
+  }
+
+  /** Throws if the store is poisoned. */
+  assertHealthy(): void {
+    if (this.#failure !== undefined) {
+      throw new PoisonedError({ cause: this.#failure.error });
+    }
+  }
+
+  /** Keeps what is visible at `seq` until {@linkcode Store.forgetSeq}. */
+  rememberSeq(seq: number): void {
+    this.#snapshots.set(seq, (this.#snapshots.get(seq) ?? 0) + 1);
+  }
+
+  /** Lets go of what {@linkcode Store.rememberSeq} kept. */
+  forgetSeq(seq: number): void {
+    const count = this.#snapshots.get(seq)! - 1;
+    if (count === 0) this.#snapshots.delete(seq);
+    else this.#snapshots.set(seq, count);
+  }
+
+  /** The sequence numbers that snapshots stand on, ascending. */
+  snapshotSeqs(): number[] {
+    return [...this.#snapshots.keys()].sort((a, b) => a - b);
+  }
+
+  /** Replaces the memtables; the tables stay. */
+  setMemtables(active: Memtable, sealed: readonly Memtable[]): void {
+    this.#swap(new Version(active, sealed, this.#current.levels));
+  }
+
+  /**
+   * Makes an edit durable, then visible. Edits go one after the other.
+   *
+   * @param flushed The memtable that the added tables replace.
+   * @throws {StorageError} If the MANIFEST could not be written.
+   */
+  install(edit: VersionEdit, flushed?: Memtable): Promise<void> {
+    const done = this.#installs.then(() => this.#install(edit, flushed));
+    this.#installs = done.catch(() => {});
+    return done;
+  }
+
+  /** Removes a table that nobody holds. */
+  discard(path: string): void {
+    // After the close, the directory may be someone else's; the next open
+    // removes what is not listed.
+    if (!this.closed) this.files.remove(path);
+  }
+
+  /** Closes all files and gives the directory free. */
+  release(): void {
+    this.handles.closeAll();
+    this.manifest.close();
+    this.#lock.close();
+  }
+
+  async #install(edit: VersionEdit, flushed?: Memtable): Promise<void> {
+    this.assertHealthy();
+    await this.manifest.append({ ...edit, nextNumber: this.#nextNumber });
+    const { active, sealed, levels } = this.#current;
+    const moved = new Map<number, Table>();
+    for (const { level, number } of edit.dropped ?? []) {
+      moved.set(number, levels[level]!.find((t) => t.info.number === number)!);
+    }
+    const dropped = new Map(moved);
+    const next = levels.map((tables) =>
+      tables.filter((table) => !moved.has(table.info.number))
+    );
+    for (const { level, info } of edit.added ?? []) {
+      next[level]!.push(moved.get(info.number) ?? new Table(this, info));
+      dropped.delete(info.number);
+    }
+    this.#swap(
+      new Version(
+        active,
+        sealed.filter((memtable) => memtable !== flushed),
+        next.map((tables, level) => sortLevel(level, tables)),
+      ),
+    );
+    for (const table of dropped.values()) table.drop();
+  }
+
+  #swap(next: Version): void {
+    const before = this.#current;
+    this.#current = next;
+    before.release();
+  }
+}
+
+/** Level 0 from the newest, the others by key. */
+function sortLevel(level: number, tables: Table[]): Levels[number] {
+  return tables.sort(
+    level === 0
+      ? (a, b) => b.info.number - a.info.number
+      : (a, b) => compareBytes(a.info.minKey, b.info.minKey),
+  );
+}

@@ -1,0 +1,265 @@
+/**
+ * Writes a table, entry by entry in order.
+ *
+ * Guarantees: once `finish` has resolved, the file's content is on the device
+ * (its name is not: who makes it known syncs the directory first). Holds one
+ * block in memory, and four bytes a key for the filter.
+ *
+ * @module
+ */
+
+import {
+  type FileSystem,
+  Reader,
+  type RuntimeFile,
+  Writer,
+} from "../../runtime/mod.ts";
+import { copyRange } from "../compare.ts";
+import type { Cursor } from "../iterator/cursor.ts";
+import { joinPath, tableName } from "../names.ts";
+import { readFields, writeField } from "../tlv.ts";
+import { BLOCK_DATA, BLOCK_INDEX, BlockBuilder } from "./block_builder.ts";
+import { FilterBuilder, hashKey } from "./filter.ts";
+import {
+  type BlockHandle,
+  finishBlock,
+  type TableInfo,
+  TRAILER_BYTES,
+  writeFooter,
+  writeHandle,
+} from "./format.ts";
+
+/** Where a table is written, and how. */
+export interface TableTarget {
+  /** The file system. */
+  readonly files: FileSystem;
+  /** The store's directory. */
+  readonly dir: string;
+  /** The store's id. */
+  readonly storeId: Uint8Array;
+  /** The size from which a block is full, in bytes. */
+  readonly blockBytes: number;
+}
+
+/** Writes one table. */
+export class TableWriter {
+  /** The table's file. */
+  readonly path: string;
+  readonly #number: number;
+  readonly #target: TableTarget;
+  readonly #file: RuntimeFile;
+  readonly #block = new BlockBuilder(BLOCK_DATA);
+  readonly #index = new BlockBuilder(BLOCK_INDEX);
+  readonly #filter = new FilterBuilder();
+  #length = 0;
+  #rows = 0;
+  #tombstones = 0;
+  #minSeq = Infinity;
+  #maxSeq = 0;
+  #keyBytes = 0;
+  #valueBytes = 0;
+  #minKey: Uint8Array | undefined;
+  #lastHandle: BlockHandle | undefined;
+  #lastKey: Uint8Array = new Uint8Array(0);
+
+  /** Makes the file. */
+  constructor(target: TableTarget, number: number) {
+    this.#target = target;
+    this.#number = number;
+    this.path = joinPath(target.dir, tableName(number));
+    this.#file = target.files.open(this.path, { mode: "create" });
+  }
+
+  /** About the size of the table so far, in bytes. */
+  get bytes(): number {
+    return this.#length + this.#block.bytes;
+  }
+
+  /**
+   * Adds the entry on which a cursor stands, behind all others.
+   *
+   * @param newKey Whether it is the first of its key.
+   * @param seq The sequence number to write.
+   */
+  add(cursor: Cursor, newKey: boolean, seq: number): void {
+    const block = this.#block;
+    const { keyBuffer, keyAt, keyLength, valueLength, deleted } = cursor;
+    if (
+      block.rows > 0 &&
+      (block.bytes + valueLength > this.#target.blockBytes ||
+        !block.takesSeq(seq))
+    ) this.#finishBlock();
+    if (this.#lastHandle !== undefined && block.rows === 0) {
+      this.#addToIndex(keyBuffer, keyAt, keyLength);
+    }
+    if (newKey) this.#filter.add(hashKey(keyBuffer, keyAt, keyLength));
+    this.#minKey ??= copyRange(keyBuffer, keyAt, keyLength);
+    block.add(
+      keyBuffer,
+      keyAt,
+      keyLength,
+      seq,
+      deleted ? undefined : cursor.valueBuffer,
+      cursor.valueAt,
+      deleted ? 0 : valueLength,
+    );
+    this.#rows++;
+    if (deleted) this.#tombstones++;
+    if (seq < this.#minSeq) this.#minSeq = seq;
+    if (seq > this.#maxSeq) this.#maxSeq = seq;
+    this.#keyBytes += keyLength;
+    this.#valueBytes += valueLength;
+  }
+
+  /**
+   * Writes what is left and waits until all is on the device. There is at least
+   * one entry.
+   *
+   * @throws {StorageError} If the device failed.
+   */
+  async finish(): Promise<TableInfo> {
+    this.#finishBlock();
+    const maxKey = this.#lastKey;
+    this.#index.add(maxKey, 0, maxKey.length, 0, ...this.#handleValue());
+
+    const info = {
+      number: this.#number,
+      rows: this.#rows,
+      tombstones: this.#tombstones,
+      minSeq: this.#minSeq,
+      maxSeq: this.#maxSeq,
+      minKey: this.#minKey!,
+      maxKey,
+    };
+    const filter = this.#append(withTrailer(this.#filter.finish()));
+    const properties = this.#append(
+      withTrailer(encodeProperties(info, this.#keyBytes, this.#valueBytes)),
+    );
+    const index = this.#append(this.#index.finish(TRAILER_BYTES));
+    const footer = new Writer(64);
+    writeFooter(footer, this.#number, this.#target.storeId, {
+      index,
+      filter,
+      properties,
+    });
+    this.#file.append(footer.view());
+    this.#length += footer.length;
+    await this.#file.syncData();
+    this.#file.close();
+    return { ...info, size: this.#length };
+  }
+
+  /** Gives up and closes the file. Idempotent, also after `finish`. */
+  close(): void {
+    this.#file.close();
+  }
+
+  #finishBlock(): void {
+    const block = this.#block;
+    this.#lastKey = block.lastKey().slice();
+    this.#lastHandle = this.#append(block.finish(TRAILER_BYTES));
+  }
+
+  /** Names the block before, now that the next one's first key is known. */
+  #addToIndex(next: Uint8Array, at: number, length: number): void {
+    const separator = shortSeparator(this.#lastKey, next, at, length);
+    this.#index.add(separator, 0, separator.length, 0, ...this.#handleValue());
+  }
+
+  #handleValue(): [Uint8Array, number, number] {
+    const writer = new Writer(10);
+    writeHandle(writer, this.#lastHandle!);
+    this.#lastHandle = undefined;
+    return [writer.view(), 0, writer.length];
+  }
+
+  #append(stored: Uint8Array): BlockHandle {
+    const handle = { offset: this.#length, length: stored.length };
+    finishBlock(stored, this.#number, handle.offset);
+    this.#file.append(stored);
+    this.#length += stored.length;
+    return handle;
+  }
+}
+
+/**
+ * A key that is not before `last` and before the next key, as short as is
+ * cheaply found; `last` itself if the next key is the same.
+ */
+function shortSeparator(
+  last: Uint8Array,
+  next: Uint8Array,
+  at: number,
+  length: number,
+): Uint8Array {
+  const shorter = Math.min(last.length, length);
+  let shared = 0;
+  while (shared < shorter && last[shared] === next[at + shared]) shared++;
+  if (shared + 1 >= last.length || shared >= length) return last;
+  if (last[shared]! + 1 >= next[at + shared]!) return last;
+  const separator = last.slice(0, shared + 1);
+  separator[shared]!++;
+  return separator;
+}
+
+function withTrailer(body: Uint8Array): Uint8Array {
+  const stored = new Uint8Array(body.length + TRAILER_BYTES);
+  stored.set(body);
+  return stored;
+}
+
+/** What the properties of a table say; the tags stand in `format.ts`. */
+export interface TableProperties extends Omit<TableInfo, "number" | "size"> {
+  /** Bytes of all keys. */
+  keyBytes: number;
+  /** Bytes of all values. */
+  valueBytes: number;
+}
+
+function encodeProperties(
+  info: Omit<TableInfo, "size">,
+  keyBytes: number,
+  valueBytes: number,
+): Uint8Array {
+  const writer = new Writer();
+  writeField(writer, 1, (field) => field.u48(info.rows));
+  writeField(writer, 2, (field) => field.u48(info.tombstones));
+  writeField(writer, 3, (field) => field.u48(info.minSeq));
+  writeField(writer, 4, (field) => field.u48(info.maxSeq));
+  writeField(writer, 5, (field) => field.raw(info.minKey));
+  writeField(writer, 6, (field) => field.raw(info.maxKey));
+  writeField(writer, 7, (field) => field.u48(keyBytes));
+  writeField(writer, 8, (field) => field.u48(valueBytes));
+  return writer.finish();
+}
+
+/**
+ * Reads the properties of a table.
+ *
+ * @throws {DecodeError} If they are malformed.
+ */
+export function decodeProperties(bytes: Uint8Array): TableProperties {
+  const numbers = new Map<number, number>();
+  const keys = new Map<number, Uint8Array>();
+  readFields(bytes, "a table's properties", (tag, field) => {
+    if (tag === 5 || tag === 6) keys.set(tag, field.rest().slice());
+    else if (tag >= 1 && tag <= 8) numbers.set(tag, field.u48());
+    else return false;
+    return true;
+  });
+  const reader = new Reader(bytes, "a table's properties");
+  const number = (tag: number) =>
+    numbers.get(tag) ?? reader.fail(`field ${tag} is missing`);
+  const key = (tag: number) =>
+    keys.get(tag) ?? reader.fail(`field ${tag} is missing`);
+  return {
+    rows: number(1),
+    tombstones: number(2),
+    minSeq: number(3),
+    maxSeq: number(4),
+    minKey: key(5),
+    maxKey: key(6),
+    keyBytes: number(7),
+    valueBytes: number(8),
+  };
+}

@@ -1,0 +1,107 @@
+/**
+ * A version: what a store consists of at a moment.
+ *
+ * Guarantees: immutable, but for the active memtable, which only grows. Readers
+ * hold the version they started with; a table's file stays until the last
+ * version with it has been let go.
+ *
+ * @module
+ */
+
+import type { Bytes } from "../runtime/mod.ts";
+import { compareBytes } from "../runtime/mod.ts";
+import type { Cursor } from "./iterator/cursor.ts";
+import { findTable, LevelCursor } from "./iterator/level_cursor.ts";
+import type { Memtable } from "./memtable/memtable.ts";
+import { hashKey } from "./table/filter.ts";
+import type { Table } from "./table/table.ts";
+import { TableCursor } from "./table/table_cursor.ts";
+
+/** The number of levels. */
+export const LEVELS = 7;
+
+/** The tables of all levels: level 0 from the newest, the others by key. */
+export type Levels = readonly (readonly Table[])[];
+
+/** What a store consists of at a moment. */
+export class Version {
+  /** The memtable that takes writes. */
+  readonly active: Memtable;
+  /** Full memtables, the newest first. */
+  readonly sealed: readonly Memtable[];
+  /** The tables. */
+  readonly levels: Levels;
+  #holders = 1;
+
+  /** Makes a version held once, by whoever makes it. */
+  constructor(active: Memtable, sealed: readonly Memtable[], levels: Levels) {
+    this.active = active;
+    this.sealed = sealed;
+    this.levels = levels;
+    for (const tables of levels) for (const table of tables) table.acquire();
+  }
+
+  /** Holds the version until {@linkcode Version.release}. */
+  acquire(): this {
+    this.#holders++;
+    return this;
+  }
+
+  /** Lets go of the version. */
+  release(): void {
+    if (--this.#holders > 0) return;
+    for (const tables of this.levels) {
+      for (const table of tables) table.release();
+    }
+  }
+
+  /** The value of a key as of `seq`. */
+  get(key: Uint8Array, seq: number): Bytes | undefined {
+    let found = this.active.get(key, seq);
+    for (let i = 0; found === undefined && i < this.sealed.length; i++) {
+      found = this.sealed[i]!.get(key, seq);
+    }
+    if (found === undefined) found = this.#getFromTables(key, seq);
+    return found ?? undefined;
+  }
+
+  #getFromTables(key: Uint8Array, seq: number): Bytes | null | undefined {
+    const hash = hashKey(key);
+    for (let level = 0; level < this.levels.length; level++) {
+      const tables = this.levels[level]!;
+      const sorted = level > 0;
+      for (
+        let at = sorted ? findTable(tables, key) : 0;
+        at < tables.length;
+        at++
+      ) {
+        const table = tables[at]!;
+        if (holdsKey(table, key)) {
+          const found = table.get(key, seq, hash);
+          if (found !== undefined) return found;
+        }
+        if (sorted) break;
+      }
+    }
+    return undefined;
+  }
+
+  /** A cursor for each sorted run, of memtables and levels. */
+  cursors(): Cursor[] {
+    const cursors = [this.active.cursor()];
+    for (const memtable of this.sealed) cursors.push(memtable.cursor());
+    this.levels.forEach((tables, level) => {
+      if (level === 0) {
+        for (const table of tables) cursors.push(new TableCursor(table, true));
+      } else if (tables.length > 0) {
+        cursors.push(new LevelCursor(tables, true));
+      }
+    });
+    return cursors;
+  }
+}
+
+function holdsKey(table: Table, key: Uint8Array): boolean {
+  return compareBytes(table.info.minKey, key) <= 0 &&
+    compareBytes(table.info.maxKey, key) >= 0;
+}
