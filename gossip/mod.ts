@@ -1,0 +1,45 @@
+/**
+ * The cluster, as users see it: the database and the types of its face.
+ *
+ * @module
+ */
+
+export type { KeyLike, ValueLike } from "./check.ts";
+export {
+  type CaughtUp,
+  type Check,
+  type ClusterView,
+  type CommitOptions,
+  type CommitRequestInit,
+  type CommitResult,
+  DB,
+  type DeleteOp,
+  type EntryView,
+  type KeyValue,
+  type ListOptions,
+  type Metrics,
+  type RangeOptions,
+  type ReadOptions,
+  type SetOp,
+  type SetOptions,
+  type WriteResult,
+} from "./db.ts";
+export type { DatabaseEvent } from "./events.ts";
+export type { CallOptions } from "./lease/router.ts";
+export type {
+  Heartbeat,
+  MemberChange,
+  Node,
+  NodeState,
+} from "./membership/mod.ts";
+export {
+  type Propagation,
+  PROPAGATION_DEFAULT,
+  PROPAGATION_FAST,
+} from "./propagation.ts";
+export type { Conflict, ConflictSide } from "./replication/conflict.ts";
+export type { Dot } from "./replication/dot.ts";
+export { compareVersions, type Version } from "./replication/entry.ts";
+export type { Token } from "./token.ts";
+export type { Transaction } from "./transaction.ts";
+export type { Change, KeyChange, LaggedChange, WatchOptions } from "./watch.ts";

@@ -1,0 +1,245 @@
+/**
+ * Aspen: an embedded, eventually consistent, heavily read-optimized, distributed
+ * key-value store. Every node holds all data and answers every read from its own
+ * disk and memory, network or no network; each key has one leaseholder, the only
+ * node that orders its writes, and every node forwards to it.
+ *
+ * @example A store of one's own: no network, no server
+ * ```ts
+ * import { open } from "@aspen/core";
+ *
+ * await using db = await open(":memory:");
+ * await db.set("greeting", "hello");
+ * const value = await db.get("greeting"); // the bytes of "hello"
+ * new TextDecoder().decode(value);
+ * ```
+ *
+ * @example The first node of a cluster, and one that joins it
+ * ```ts
+ * import { open } from "@aspen/core";
+ *
+ * await using one = await open(":memory:", {
+ *   address: "localhost:0",
+ *   bootstrap: true,
+ * });
+ * await using two = await open(":memory:", {
+ *   address: "localhost:0",
+ *   peers: [one.cluster.host.address],
+ * });
+ * await one.set("key", "value");
+ * await two.caughtUp();
+ * await two.get("key");
+ * ```
+ *
+ * @module
+ */
+
+import { type LsmEvent, openLsm } from "./engine/mod.ts";
+import type { KV } from "./engine/mod.ts";
+import type { DB } from "./gossip/db.ts";
+import { Events } from "./gossip/events.ts";
+import { openNode } from "./gossip/open.ts";
+import { type Propagation, propagationOf } from "./gossip/propagation.ts";
+import { denoRuntime } from "./runtime/deno/mod.ts";
+import {
+  type FileSystem,
+  MemoryFiles,
+  NotSupportedError,
+  type Runtime,
+  type Transport,
+} from "./runtime/mod.ts";
+
+export * from "./runtime/errors.ts";
+export type {
+  Awaitable,
+  Bytes,
+  ByteStream,
+  Clock,
+  DialOptions,
+  FileOptions,
+  FileSystem,
+  Listener,
+  Random,
+  Runtime,
+  RuntimeFile,
+  Timer,
+  TimerOptions,
+  Timers,
+  Transport,
+} from "./runtime/mod.ts";
+export type {
+  BatchOp,
+  IterateOptions,
+  KV,
+  KVIterator,
+  KVReader,
+  KVSnapshot,
+  WriteOptions,
+} from "./engine/mod.ts";
+export * from "./gossip/mod.ts";
+
+/** This release, as nodes tell each other. */
+const RELEASE = "@aspen/core 0.1.0";
+
+/** When a write is acked: after which kind of failure it is still there. */
+export type Durability =
+  /** Once it is on the device: it survives a power failure. */
+  | "synced"
+  /** Once the system has it: it survives the end of the process. */
+  | "written";
+
+/** Options for {@linkcode open}. All have defaults. */
+export interface OpenOptions {
+  /**
+   * Where this node listens, `host:port`; port 0 takes a free one. Without it
+   * the store is local: it uses no network.
+   */
+  address?: string;
+  /** Where peers reach it, if elsewhere. Needed with 0.0.0.0 and [::]. */
+  advertise?: string;
+  /**
+   * Addresses of nodes of the cluster to join: needed once, ignored when the
+   * directory holds a cluster already.
+   */
+  peers?: readonly string[];
+  /**
+   * Founds a new cluster, unless the directory holds one already.
+   *
+   * @default {false}
+   */
+  bootstrap?: boolean;
+  /** An engine to keep the data in; it is not closed with the database. */
+  engine?: KV;
+  /** Byte streams to reach peers by, instead of TCP. */
+  transport?: Transport;
+  /** @default {"synced"} */
+  durability?: Durability;
+  /** `"fast"`, or intervals that differ from the defaults. */
+  propagation?: "fast" | Partial<Propagation>;
+  /** Proves nodes to each other. Not in this release. */
+  secret?: string | Uint8Array;
+  /** Encrypts connections. Not in this release. */
+  tls?: unknown;
+  /** Gives up opening when aborted; the promise rejects with its reason. */
+  signal?: AbortSignal;
+  /** The world: clock, timers, randomness, files, network. */
+  runtime?: Runtime;
+}
+
+/**
+ * Opens a database.
+ *
+ * A directory that holds a node is opened as that node, and serves at once,
+ * whatever peers are down. An empty one founds a cluster (with `bootstrap`, or
+ * without `address`), or joins that of the `peers`: then `open` waits until one
+ * of them lets it in, and until it has its first copy of the data.
+ *
+ * @example A transaction
+ * ```ts
+ * import { open } from "@aspen/core";
+ *
+ * await using db = await open(":memory:");
+ * await using tx = db.transaction();
+ * tx.set("from", "9").set("to", "1");
+ * await tx.commit();
+ * ```
+ *
+ * @param dir A directory, or `":memory:"` to keep everything in memory.
+ * @throws {ClusterRequiredError} If there is an `address`, and the directory
+ * holds no cluster, and neither `peers` nor `bootstrap` are given.
+ * @throws {LockedError} If another process or handle has the directory open.
+ * @throws {StorageError} If the directory cannot be read or written.
+ * @throws {CorruptionError} If stored bytes are damaged.
+ * @throws {FormatVersionError} If a newer release wrote the directory.
+ * @throws {AddressInUseError} If the address, or what it advertises, is taken.
+ * @throws {NotSupportedError} If `secret` or `tls` is given.
+ * @throws {TypeError} If an option has the wrong type or form.
+ */
+export async function open(
+  dir: string | URL,
+  options: OpenOptions = {},
+): Promise<DB> {
+  const { secret, tls, signal, address, advertise } = options;
+  checkSupported("secret", secret);
+  checkSupported("tls", tls);
+  checkAddresses(options);
+  const propagation = propagationOf(options.propagation);
+  signal?.throwIfAborted();
+  const path = dir instanceof URL ? pathOf(dir) : dir;
+  const base = options.runtime ?? denoRuntime();
+  const runtime = { ...base, network: options.transport ?? base.network };
+  const events = new Events();
+  const engine = options.engine ?? await openEngine(path, runtime, events);
+  return await openNode({
+    runtime,
+    path,
+    kv: engine,
+    ownsEngine: options.engine === undefined,
+    address,
+    advertise,
+    peers: options.peers ?? [],
+    bootstrap: options.bootstrap ?? false,
+    sync: checkDurability(options.durability ?? "synced") === "synced",
+    propagation,
+    signal,
+    events,
+    software: RELEASE,
+  });
+}
+
+/** The default engine, in the directory or in memory. */
+async function openEngine(
+  path: string,
+  runtime: Runtime,
+  events: Events,
+): Promise<KV> {
+  const inMemory = path === ":memory:";
+  const files: FileSystem = inMemory ? new MemoryFiles() : runtime.files;
+  return await openLsm(inMemory ? "memory" : path, {
+    files,
+    random: runtime.random,
+    yieldNow: () =>
+      new Promise((resolve) => {
+        runtime.timers.set(resolve, 0);
+      }),
+    onEvent: (event: LsmEvent) => events.emit({ type: "engine", event }),
+  });
+}
+
+function checkSupported(option: string, value: unknown): void {
+  if (value === undefined) return;
+  throw new NotSupportedError(option, "it comes with a later release");
+}
+
+function checkDurability(durability: Durability): Durability {
+  if (durability === "synced" || durability === "written") return durability;
+  throw new TypeError(
+    `Cannot open: durability must be "synced" or "written", received "${durability}"`,
+  );
+}
+
+/** Addresses that nobody can dial must not be told to peers. */
+function checkAddresses({ address, advertise, peers }: OpenOptions): void {
+  for (const [name, value] of Object.entries({ address, advertise })) {
+    if (value !== undefined && !/^.+:\d{1,5}$/.test(value)) {
+      throw new TypeError(
+        `Cannot open: ${name} must be "host:port", received "${value}"`,
+      );
+    }
+  }
+  if (peers !== undefined && !Array.isArray(peers)) {
+    throw new TypeError("Cannot open: peers must be an array of addresses");
+  }
+  if (advertise === undefined && /^(0\.0\.0\.0|\[::\]):/.test(address ?? "")) {
+    throw new TypeError(
+      `Cannot open: "${address}" is no address that peers can dial, pass "advertise"`,
+    );
+  }
+}
+
+function pathOf(url: URL): string {
+  if (url.protocol !== "file:") {
+    throw new TypeError(`Cannot open "${url.href}": it is no file: URL`);
+  }
+  return decodeURIComponent(url.pathname);
+}
