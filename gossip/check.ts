@@ -96,7 +96,7 @@ function ownBytes(
   data: string | Uint8Array,
 ): Uint8Array {
   if (typeof data === "string") return toBytes(data);
-  if (data instanceof Uint8Array) return data.slice();
+  if (data instanceof Uint8Array) return new Uint8Array(data);
   throw new TypeError(
     `Cannot ${action}: ${what} must be a string or a Uint8Array, received ${typeof data}`,
   );

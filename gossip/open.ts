@@ -363,7 +363,9 @@ async function assemble(
     counts.records += applied.length;
     watchers.publish(applied);
     for (const { record } of applied) {
-      if (record?.origin === replica.origin) push?.add(record!);
+      if (record !== undefined && record.origin === replica.origin) {
+        push?.add(record);
+      }
     }
   }
   const rooms = { cluster, replica, donor, pull, router };

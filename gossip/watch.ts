@@ -138,7 +138,7 @@ export class Watchers {
   #filter(options: WatchOptions): (entry: Entry) => boolean {
     const prefix = options.prefix === undefined
       ? undefined
-      : toBytes(options.prefix).slice();
+      : new Uint8Array(toBytes(options.prefix));
     const keys = options.keys === undefined
       ? undefined
       : new Set(options.keys.map((key) => keyText(toBytes(key))));
