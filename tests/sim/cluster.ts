@@ -1,0 +1,142 @@
+/**
+ * Clusters in the virtual world: what scenario tests are written with.
+ *
+ * Guarantees: nodes are opened through the public `open`, on their own virtual
+ * disk and network; nothing of the real world is used, so that one seed decides
+ * everything.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { type DB, open, type OpenOptions } from "../../mod.ts";
+import { World, type WorldOptions } from "../../runtime/virtual/mod.ts";
+
+/** A cluster of nodes named "a", "b", "c", … in a world of its own. */
+export class SimCluster {
+  readonly world: World;
+  readonly nodes = new Map<string, DB>();
+  readonly #defaults: OpenOptions;
+
+  /** Makes a world without nodes. `defaults` go to every node. */
+  constructor(options: WorldOptions, defaults: OpenOptions = {}) {
+    this.world = new World(options);
+    this.#defaults = defaults;
+  }
+
+  /** The address of a node. */
+  address(name: string): string {
+    return `${name}:1`;
+  }
+
+  /** Opens a node: the first founds the cluster, later ones join the first. */
+  async open(name: string, options: OpenOptions = {}): Promise<DB> {
+    const founder = this.nodes.keys().next().value;
+    const ways: OpenOptions = founder === undefined || founder === name
+      ? { bootstrap: true }
+      : { peers: [this.address(founder)] };
+    const db = await open("/data", {
+      address: this.address(name),
+      runtime: this.world.runtime(name),
+      ...ways,
+      ...this.#defaults,
+      ...options,
+    });
+    this.nodes.set(name, db);
+    return db;
+  }
+
+  /** Opens a node again from its disk, knowing nobody. */
+  reopen(name: string, options: OpenOptions = {}): Promise<DB> {
+    return this.open(name, { bootstrap: false, peers: [], ...options });
+  }
+
+  /** The open node of a name. */
+  node(name: string): DB {
+    const db = this.nodes.get(name);
+    if (db === undefined) throw new Error(`Cannot find node "${name}"`);
+    return db;
+  }
+
+  /** Kills a node: nothing of it runs on, and what was not synced is lost. */
+  kill(name: string): void {
+    this.world.kill(name);
+  }
+
+  /** Cuts the links between one side and the other. */
+  cut(side: readonly string[], other: readonly string[]): void {
+    for (const a of side) for (const b of other) this.world.cut(a, b);
+  }
+
+  /** Waits, in virtual time, until a condition holds. */
+  async until(
+    what: string,
+    condition: () => boolean | Promise<boolean>,
+    maxMs = 60_000,
+  ): Promise<void> {
+    const end = this.world.now + maxMs;
+    while (!(await condition())) {
+      if (this.world.now > end) {
+        throw new Error(`Cannot see that ${what} within ${maxMs} ms`);
+      }
+      await this.world.sleep(20);
+    }
+  }
+
+  /** Waits until the nodes hold the same, tombstones included. */
+  async converged(...names: string[]): Promise<void> {
+    await this.until("the nodes converge", async () => {
+      const states = await Promise.all(
+        names.map(async (name) => JSON.stringify(await dump(this.node(name)))),
+      );
+      return new Set(states).size === 1;
+    });
+  }
+
+  /** Closes the nodes that run. */
+  async close(): Promise<void> {
+    for (const [name, db] of this.nodes) {
+      if (this.world.running(name)) await db.close();
+    }
+  }
+}
+
+/** One row of {@linkcode dump}. */
+export interface DumpRow {
+  key: string;
+  value: string;
+  version: unknown;
+  leaseholder: number;
+}
+
+/** Everything that a node holds, for comparing and for people. */
+export async function dump(db: DB): Promise<DumpRow[]> {
+  const rows: DumpRow[] = [];
+  for await (const key of db.keys()) {
+    const entry = await db.getEntry(key);
+    if (entry === undefined) continue;
+    rows.push({
+      key: text(key),
+      value: text(entry.value),
+      version: entry.version,
+      leaseholder: entry.leaseholder,
+    });
+  }
+  return rows;
+}
+
+/** The text of a value; `undefined` stays so. */
+export function text(bytes: Uint8Array): string;
+export function text(bytes: Uint8Array | undefined): string | undefined;
+export function text(bytes: Uint8Array | undefined): string | undefined {
+  return bytes && new TextDecoder().decode(bytes);
+}
+
+/** Asserts that a node reads a text, or nothing. */
+export async function assertReads(
+  db: DB,
+  key: string,
+  value: string | undefined,
+): Promise<void> {
+  assertEquals(text(await db.get(key)), value);
+}
