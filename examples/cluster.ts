@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- an example prints
 /**
  * Two nodes of one cluster: a set on the one, the get on the other.
  *
