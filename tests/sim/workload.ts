@@ -22,6 +22,7 @@ import {
   compareVersions,
   type DatabaseEvent,
   type DB,
+  DeadlineExceededError,
   type KV,
   LeaseholderUnavailableError,
   open,
@@ -132,7 +133,9 @@ class Life {
     }
     for (let i = 0; i < steps; i++) {
       await this.#step();
-      await this.world.sleep(this.#random.float() * 60);
+      // Bursts, in which messages overtake each other, and pauses.
+      const burst = this.#random.float() < 0.6;
+      await this.world.sleep(this.#random.float() * (burst ? 3 : 90));
     }
     await this.#settle();
   }
@@ -159,18 +162,18 @@ class Life {
     if (dice < 0.8) return this.#call();
     const member = this.#pick(this.#members);
     const other = this.#pick(this.#members);
-    if (dice < 0.86) {
+    if (dice < 0.85) {
       if (member === other) return;
       this.#count(this.#faults, "cut");
       this.world.cut(member.name, other.name);
-    } else if (dice < 0.92) {
+    } else if (dice < 0.90) {
       this.#count(this.#faults, "heal");
       this.world.heal();
-    } else if (dice < 0.95) {
+    } else if (dice < 0.92) {
       if (member === other) return;
       this.#count(this.#faults, "reset");
       this.world.reset(member.name, other.name);
-    } else if (dice < 0.96) {
+    } else if (dice < 0.93) {
       this.#count(this.#faults, "skew");
       this.world.skewClock(member.name, (this.#random.float() - 0.5) * 2000);
     } else if (member.db === undefined) await this.#open(member);
@@ -218,8 +221,12 @@ class Life {
       error instanceof PartialCommitError
     ) {
       this.#unknown++;
-    } else if (error instanceof LeaseholderUnavailableError) this.#refused++;
-    else this.#violations.push(`a call failed: ${error}`);
+    } else if (
+      error instanceof LeaseholderUnavailableError ||
+      error instanceof DeadlineExceededError
+    ) {
+      this.#refused++;
+    } else this.#violations.push(`a call failed: ${error}`);
   }
 
   async #open(member: Member, ways: OpenOptions = {}): Promise<void> {
