@@ -57,19 +57,24 @@ Deno.test("a write without sync does not sync", async () => {
 });
 
 Deno.test("a batch is not seen before it is as durable as was asked", async () => {
-  const store = await openLsm(DIR, { files: new StepFiles() });
+  const gate = Promise.withResolvers<void>();
+  let armed = false;
+  const files = new class extends StepFiles {
+    override async sync(path: string, begin: () => () => void): Promise<void> {
+      if (armed) await gate.promise;
+      await super.sync(path, begin);
+    }
+  }();
+  const store = await openLsm(DIR, { files });
+  armed = true;
   const writing = store.write([set("a", "1")], { sync: true });
-  let settled = false;
-  writing.then(() => settled = true);
-  while (!settled) {
-    const seen = textOf(store, "a");
-    // Visible and settled in the same turn, or one of settling's own few.
-    if (seen !== undefined) break;
-    await Promise.resolve();
-  }
+  for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+  assertEquals(textOf(store, "a"), undefined);
+  gate.resolve();
   await writing;
   assertEquals(textOf(store, "a"), "1");
   await store.close();
+  armed = false;
 
   const failing = new StepFiles(
     undefined,
@@ -78,7 +83,6 @@ Deno.test("a batch is not seen before it is as durable as was asked", async () =
         ? "fail"
         : undefined,
   );
-  let armed = false;
   const doomed = await openLsm(DIR, { files: failing });
   armed = true;
   await assertRejects(
