@@ -15,37 +15,37 @@ import type { FileOptions, FileSystem, RuntimeFile } from "./runtime.ts";
 export class MemoryFiles implements FileSystem {
   readonly #tree = new FileTree();
 
-  /** @inheritDoc */
+  /** Opens a file. */
   open(path: string, options: FileOptions): RuntimeFile {
     return new MemoryFile(path, options, this.#tree.open(path, options).node);
   }
 
-  /** @inheritDoc */
+  /** Whether a file or directory stands at the path. */
   exists(path: string): boolean {
     return this.#tree.find(path) !== undefined;
   }
 
-  /** @inheritDoc */
+  /** The names in a directory, sorted. */
   list(path: string): string[] {
     return this.#tree.list(path);
   }
 
-  /** @inheritDoc */
+  /** Makes a directory and its parents. */
   makeDirectory(path: string): void {
     this.#tree.makeDirectory(path);
   }
 
-  /** @inheritDoc */
+  /** Removes a file. */
   remove(path: string): void {
     this.#tree.remove(path);
   }
 
-  /** @inheritDoc */
+  /** Renames a file, replacing what stood at `to`. */
   rename(from: string, to: string): void {
     this.#tree.rename(from, to);
   }
 
-  /** @inheritDoc */
+  /** Waits until the names in the directory are on the device. */
   // An async function, so that every failure is a rejection.
   // deno-lint-ignore require-await
   async syncDirectory(path: string): Promise<void> {
@@ -66,47 +66,47 @@ export class MemoryFile implements RuntimeFile {
     this.#node = node;
   }
 
-  /** @inheritDoc */
+  /** The file's size in bytes. */
   size(): number {
     return this.node("measure").size;
   }
 
-  /** @inheritDoc */
+  /** Reads into `buffer` from `position` on. */
   readAt(buffer: Uint8Array, position: number): number {
     return this.node("read").readAt(buffer, position);
   }
 
-  /** @inheritDoc */
+  /** Appends all of `data`. */
   append(data: Uint8Array): void {
     this.writable("append to").append(data);
   }
 
-  /** @inheritDoc */
+  /** Cuts the file to `size` bytes. */
   truncate(size: number): void {
     this.writable("cut").truncate(size);
   }
 
-  /** @inheritDoc */
+  /** Waits until what was appended is on the device. */
   // An async function, so that every failure is a rejection.
   // deno-lint-ignore require-await
   async syncData(): Promise<void> {
     this.node("sync");
   }
 
-  /** @inheritDoc */
+  /** Takes the exclusive lock, held until the file is closed. */
   tryLock(): boolean {
     const node = this.node("lock");
     node.lockedBy ??= this;
     return node.lockedBy === this;
   }
 
-  /** @inheritDoc */
+  /** Closes it. Idempotent. */
   close(): void {
     if (this.#node?.lockedBy === this) this.#node.lockedBy = undefined;
     this.#node = undefined;
   }
 
-  /** @inheritDoc */
+  /** Closes it. Idempotent. */
   [Symbol.dispose](): void {
     this.close();
   }

@@ -8,12 +8,12 @@ import type { Clock } from "../runtime.ts";
 
 /** Tells the machine's time. */
 export class DenoClock implements Clock {
-  /** @inheritDoc */
+  /** Wall-clock time, in milliseconds since 1970. */
   now(): number {
     return Date.now();
   }
 
-  /** @inheritDoc */
+  /** Time that never goes back, in milliseconds. */
   monotonic(): number {
     return performance.now();
   }

@@ -18,7 +18,7 @@ import type { FileOptions, FileSystem, RuntimeFile } from "../runtime.ts";
 
 /** Opens the machine's files. */
 export class DenoFiles implements FileSystem {
-  /** @inheritDoc */
+  /** Opens a file. */
   open(path: string, options: FileOptions): RuntimeFile {
     const { mode } = options;
     return attempt("open", path, () => {
@@ -43,7 +43,7 @@ export class DenoFiles implements FileSystem {
     });
   }
 
-  /** @inheritDoc */
+  /** Whether a file or directory stands at the path. */
   exists(path: string): boolean {
     try {
       Deno.statSync(path);
@@ -57,7 +57,7 @@ export class DenoFiles implements FileSystem {
     }
   }
 
-  /** @inheritDoc */
+  /** The names in a directory, sorted. */
   list(path: string): string[] {
     return attempt("list", path, () => {
       const names: string[] = [];
@@ -68,14 +68,14 @@ export class DenoFiles implements FileSystem {
     });
   }
 
-  /** @inheritDoc */
+  /** Makes a directory and its parents. */
   makeDirectory(path: string): void {
     attempt("make the directory", path, () => {
       Deno.mkdirSync(path, { recursive: true });
     });
   }
 
-  /** @inheritDoc */
+  /** Removes a file. */
   remove(path: string): void {
     attempt("remove", path, () => {
       // The system's call would take an empty directory too.
@@ -86,12 +86,12 @@ export class DenoFiles implements FileSystem {
     });
   }
 
-  /** @inheritDoc */
+  /** Renames a file, replacing what stood at `to`. */
   rename(from: string, to: string): void {
     attempt("rename", from, () => Deno.renameSync(from, to));
   }
 
-  /** @inheritDoc */
+  /** Waits until the names in the directory are on the device. */
   async syncDirectory(path: string): Promise<void> {
     using directory = attempt(
       "sync the directory",

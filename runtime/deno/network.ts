@@ -29,7 +29,7 @@ import type {
 
 /** Listens and dials over TCP. */
 export class DenoNetwork implements Transport {
-  /** @inheritDoc */
+  /** Listens on an address, `host:port`. */
   // An async function, so that every failure is a rejection.
   // deno-lint-ignore require-await
   async listen(address: string): Promise<Listener> {
@@ -45,7 +45,7 @@ export class DenoNetwork implements Transport {
     }
   }
 
-  /** @inheritDoc */
+  /** Opens a stream to an address. */
   async dial(address: string, options: DialOptions = {}): Promise<ByteStream> {
     const { host, port } = parseAddress(address);
     const { signal } = options;

@@ -22,7 +22,7 @@ export class DenoRandom implements Random {
   readonly #view = new DataView(this.#block.buffer);
   #used = BLOCK_BYTES;
 
-  /** @inheritDoc */
+  /** Fills `bytes` with random bytes and returns it. */
   fill(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     if (bytes.length <= 64) {
       const at = this.#take(bytes.length);
@@ -36,12 +36,12 @@ export class DenoRandom implements Random {
     return bytes;
   }
 
-  /** @inheritDoc */
+  /** A random integer from 0 to 2^32 - 1. */
   u32(): number {
     return this.#view.getUint32(this.#take(4), true);
   }
 
-  /** @inheritDoc */
+  /** A random number from 0, inclusive, to 1, exclusive. */
   float(): number {
     // 53 random bits: all that a number from 0 to 1 holds.
     const high = this.u32() >>> 5;

@@ -15,7 +15,7 @@ const PLATFORM_DELAY_MS_MAX = 2 ** 31 - 1;
 
 /** Sets timers of the platform. */
 export class DenoTimers implements Timers {
-  /** @inheritDoc */
+  /** Calls `callback` once, after `delayMs` milliseconds. */
   set(
     callback: () => void,
     delayMs: number,

@@ -87,12 +87,12 @@ export class VirtualClock implements Clock {
     this.#skewMs = skewMs;
   }
 
-  /** @inheritDoc */
+  /** Wall-clock time, in milliseconds since 1970. */
   now(): number {
     return Math.floor(EPOCH_MS + this.#host.now + this.#skewMs());
   }
 
-  /** @inheritDoc */
+  /** Time that never goes back, in milliseconds. */
   monotonic(): number {
     return this.#host.now;
   }
@@ -107,7 +107,7 @@ export class VirtualTimers implements Timers {
     this.#host = host;
   }
 
-  /** @inheritDoc */
+  /** Calls `callback` once, after `delayMs` milliseconds. */
   set(callback: () => void, delayMs: number): Timer {
     return this.#host.schedule(delayMs, `timer of ${delayMs} ms`, () => {
       this.#host.trace("timer", String(delayMs));

@@ -19,7 +19,8 @@
  * @module
  */
 
-export type { DiskImage, Unsynced, VirtualDisk } from "./disk.ts";
+export type { VirtualDisk } from "./disk.ts";
+export type { DiskImage, Unsynced } from "./disk_state.ts";
 export { EPOCH_MS } from "./host.ts";
 export { DIAL_TIMEOUT_MS } from "./network.ts";
 export { Prng } from "./prng.ts";

@@ -51,7 +51,7 @@ export class Prng implements Random {
     return new Prng(this.#seed, label);
   }
 
-  /** @inheritDoc */
+  /** A random integer from 0 to 2^32 - 1. */
   u32(): number {
     const sum = (this.#a + this.#b + this.#counter) | 0;
     this.#counter = (this.#counter + 1) | 0;
@@ -61,12 +61,12 @@ export class Prng implements Random {
     return sum >>> 0;
   }
 
-  /** @inheritDoc */
+  /** A random number from 0, inclusive, to 1, exclusive. */
   float(): number {
     return this.u32() / 2 ** 32;
   }
 
-  /** @inheritDoc */
+  /** Fills `bytes` with random bytes and returns it. */
   fill(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     for (let at = 0; at < bytes.length; at += 4) {
       let word = this.u32();

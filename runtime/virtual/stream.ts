@@ -36,7 +36,6 @@ class Pipe {
   readonly #from: Host;
   readonly #to: VirtualStream;
   readonly #items: { item: Bytes | Signal; arrival: number }[] = [];
-  #lastArrival = 0;
   #takeBack: (() => void) | undefined;
 
   constructor(network: VirtualNetwork, from: Host, to: VirtualStream) {
@@ -47,11 +46,8 @@ class Pipe {
 
   /** Sends on its way, behind what was sent before. */
   send(item: Bytes | Signal): void {
-    const arrival = Math.max(
-      this.#lastArrival,
-      this.#network.now + this.#network.latency(),
-    );
-    this.#lastArrival = arrival;
+    // What would overtake waits in the queue until it is the first.
+    const arrival = this.#network.now + this.#network.latency();
     this.#items.push({ item, arrival });
     if (this.#takeBack === undefined) this.#next();
   }

@@ -14,7 +14,9 @@
  */
 
 import type { Runtime } from "../runtime.ts";
-import { type Unsynced, VirtualDisk, VirtualFiles } from "./disk.ts";
+import { VirtualDisk } from "./disk.ts";
+import type { Unsynced } from "./disk_state.ts";
+import { VirtualFiles } from "./files.ts";
 import { Host, VirtualClock, VirtualTimers } from "./host.ts";
 import { VirtualNetwork } from "./network.ts";
 import { Prng } from "./prng.ts";

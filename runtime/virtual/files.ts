@@ -1,0 +1,157 @@
+/**
+ * The file system that a node of a virtual world works on.
+ *
+ * Guarantees: the behaviour of all file systems; every change is recorded in
+ * the trace; a sync takes virtual time and is what `disk_state.ts` says it is.
+ *
+ * @module
+ */
+
+import { crc32 } from "../bytes.ts";
+import type { FileNode, Place } from "../file_tree.ts";
+import { MemoryFile } from "../memory_files.ts";
+import type { FileOptions, FileSystem, RuntimeFile } from "../runtime.ts";
+import type { DiskState, NameChange } from "./disk_state.ts";
+import { type Host, never } from "./host.ts";
+
+/** A virtual disk as its node sees it: the interface of all file systems. */
+export class VirtualFiles implements FileSystem {
+  readonly #host: Host;
+  readonly #disk: DiskState;
+  readonly #syncMs: readonly [number, number];
+
+  /** The files of `host` on `disk`; a sync takes `syncMs` milliseconds. */
+  constructor(
+    host: Host,
+    disk: DiskState,
+    syncMs: readonly [number, number],
+  ) {
+    this.#host = host;
+    this.#disk = disk;
+    this.#syncMs = syncMs;
+  }
+
+  /** Opens a file. */
+  open(path: string, options: FileOptions): RuntimeFile {
+    const { directory, name, node, made } = this.#disk.tree.open(path, options);
+    if (made) {
+      this.#disk.changed([{ directory, name, before: undefined, after: node }]);
+      this.#host.trace("make", path);
+    }
+    return new VirtualFile(path, options, node, {
+      host: this.#host,
+      disk: this.#disk,
+      sync: (label, begin) => this.#sync(label, begin),
+    });
+  }
+
+  /** Whether a file or directory stands at the path. */
+  exists(path: string): boolean {
+    return this.#disk.tree.find(path) !== undefined;
+  }
+
+  /** The names in a directory, sorted. */
+  list(path: string): string[] {
+    return this.#disk.tree.list(path);
+  }
+
+  /** Makes a directory and its parents. */
+  makeDirectory(path: string): void {
+    this.#disk.makeDirectory(path);
+    this.#host.trace("make-directory", path);
+  }
+
+  /** Removes a file. */
+  remove(path: string): void {
+    this.#disk.changed([leaving(this.#disk.tree.remove(path))]);
+    this.#host.trace("remove", path);
+  }
+
+  /** Renames a file, replacing what stood at `to`. */
+  rename(from: string, to: string): void {
+    const { source, target } = this.#disk.tree.rename(from, to);
+    this.#disk.changed([leaving(source), {
+      directory: target.directory,
+      name: target.name,
+      before: target.node,
+      after: source.node,
+    }]);
+    this.#host.trace("rename", `${from} ${to}`);
+  }
+
+  /** Waits until the names in the directory are on the device. */
+  // An async function, so that every failure is a rejection.
+  async syncDirectory(path: string): Promise<void> {
+    const directory = this.#disk.tree.directory("sync the directory", path);
+    await this.#sync(
+      `sync of ${path}`,
+      () => this.#disk.beginDirectorySync(directory),
+    );
+  }
+
+  #sync(label: string, begin: () => () => void): Promise<void> {
+    if (!this.#host.alive) return never();
+    const finish = begin();
+    const delayMs = this.#host.fate.between(this.#syncMs);
+    return new Promise((resolve) => {
+      this.#host.schedule(delayMs, label, () => {
+        finish();
+        this.#host.trace("synced", label);
+        resolve();
+      });
+    });
+  }
+}
+
+/** What an open file needs of its surroundings. */
+interface FileSurroundings {
+  host: Host;
+  disk: DiskState;
+  sync: (label: string, begin: () => () => void) => Promise<void>;
+}
+
+class VirtualFile extends MemoryFile {
+  readonly #path: string;
+  readonly #around: FileSurroundings;
+
+  constructor(
+    path: string,
+    options: FileOptions,
+    node: FileNode,
+    around: FileSurroundings,
+  ) {
+    super(path, options, node);
+    this.#path = path;
+    this.#around = around;
+  }
+
+  override append(data: Uint8Array): void {
+    super.append(data);
+    this.#around.host.trace(
+      "append",
+      `${this.#path} ${data.length} ${crc32(data)}`,
+    );
+  }
+
+  override truncate(size: number): void {
+    this.#around.disk.truncate(this.writable("cut"), size);
+    this.#around.host.trace("cut", `${this.#path} ${size}`);
+  }
+
+  override async syncData(): Promise<void> {
+    const node = this.node("sync");
+    await this.#around.sync(
+      `sync of ${this.#path}`,
+      () => this.#around.disk.beginSync(node),
+    );
+  }
+}
+
+function leaving(place: Place): NameChange {
+  return {
+    directory: place.directory,
+    name: place.name,
+    before: place.node,
+    after: undefined,
+  };
+}
