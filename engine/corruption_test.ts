@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CorruptionError, FormatVersionError } from "../runtime/mod.ts";
 import { crc32 } from "../runtime/mod.ts";
 import { type DiskImage, Prng } from "../runtime/virtual/mod.ts";
-import { DiskState } from "../runtime/virtual/disk.ts";
+import { DiskState } from "../runtime/virtual/disk_state.ts";
 import { frameChecksum, frameLength } from "./log/frame.ts";
 import { openLsm } from "./mod.ts";
 import { FOOTER_BYTES } from "./table/format.ts";
