@@ -87,9 +87,6 @@ export class Manifest {
    */
   static async create(place: Place, storeId: Uint8Array): Promise<Manifest> {
     const state = new ManifestState();
-    // A crash while the store was made may have left one behind.
-    const path = joinPath(place.dir, manifestName(1));
-    if (place.files.exists(path)) place.files.remove(path);
     const log = await writeManifest(place, 1, storeId, state);
     return new Manifest(place, storeId, state, log);
   }
@@ -172,6 +169,8 @@ async function writeManifest(
 ): Promise<LogWriter> {
   const { files, dir } = place;
   const path = joinPath(dir, manifestName(number));
+  // A crash before CURRENT named it may have left one behind.
+  if (files.exists(path)) files.remove(path);
   const file = files.open(path, { mode: "create" });
   try {
     const log = new LogWriter(file, number);
