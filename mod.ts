@@ -112,7 +112,11 @@ export interface OpenOptions {
   engine?: KV;
   /** Byte streams to reach peers by, instead of TCP. */
   transport?: Transport;
-  /** @default {"synced"} */
+  /**
+   * What an acked write survives; see {@linkcode Durability}.
+   *
+   * @default {"synced"}
+   */
   durability?: Durability;
   /** `"fast"`, or intervals that differ from the defaults. */
   propagation?: "fast" | Partial<Propagation>;

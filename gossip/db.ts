@@ -88,8 +88,11 @@ export interface WriteResult {
 
 /** Sets a key. */
 export interface SetOp {
+  /** What is to be done. */
   readonly type: "set";
+  /** The key, 1 byte to 4 KiB. */
   readonly key: KeyLike;
+  /** The value, up to 64 MiB. */
   readonly value: ValueLike;
   /** The node that is to lead the key; see {@linkcode SetOptions.lease}. */
   readonly lease?: number;
@@ -97,12 +100,15 @@ export interface SetOp {
 
 /** Deletes a key. */
 export interface DeleteOp {
+  /** What is to be done. */
   readonly type: "delete";
+  /** The key, 1 byte to 4 KiB. */
   readonly key: KeyLike;
 }
 
 /** A condition of a commit. */
 export interface Check {
+  /** The key that is looked at. */
   readonly key: KeyLike;
   /** The version that the key must have; `null`: it must not exist. */
   readonly version: Version | null;
@@ -149,12 +155,15 @@ export interface ListOptions extends RangeOptions {
 
 /** A key and its value. */
 export interface KeyValue {
+  /** The key; the bytes belong to the caller. */
   readonly key: Uint8Array;
+  /** The value; the bytes belong to the caller. */
   readonly value: Uint8Array;
 }
 
 /** A key, its value, and what is known of them. */
 export interface EntryView extends KeyValue {
+  /** The version, for {@linkcode Check} and {@linkcode compareVersions}. */
   readonly version: Version;
   /** The node that leads the key. */
   readonly leaseholder: number;
@@ -208,8 +217,9 @@ export interface ClusterView {
 export interface Metrics {
   /** Origins in the vector. */
   readonly origins: number;
-  /** Records, and bytes of them, in the recent log. */
+  /** Records in the recent log, from which peers take what they lack. */
   readonly logRecords: number;
+  /** Bytes of those records. */
   readonly logBytes: number;
   /** Records that came early and wait. */
   readonly heldRecords: number;
@@ -221,8 +231,9 @@ export interface Metrics {
   readonly pushes: number;
   /** Requests for missing records that were sent. */
   readonly pulls: number;
-  /** Sessions taken, and open for peers. */
+  /** Whole copies and large differences taken from peers. */
   readonly sessionsTaken: number;
+  /** The same, being given to peers now. */
   readonly sessionsOpen: number;
   /** Conflicts reported since the start. */
   readonly conflicts: number;
