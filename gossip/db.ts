@@ -88,8 +88,11 @@ export interface WriteResult {
 
 /** Sets a key. */
 export interface SetOp {
+  /** What is to be done. */
   readonly type: "set";
+  /** The key, 1 byte to 4 KiB. */
   readonly key: KeyLike;
+  /** The value, up to 64 MiB. */
   readonly value: ValueLike;
   /** The node that is to lead the key; see {@linkcode SetOptions.lease}. */
   readonly lease?: number;
@@ -97,12 +100,15 @@ export interface SetOp {
 
 /** Deletes a key. */
 export interface DeleteOp {
+  /** What is to be done. */
   readonly type: "delete";
+  /** The key, 1 byte to 4 KiB. */
   readonly key: KeyLike;
 }
 
 /** A condition of a commit. */
 export interface Check {
+  /** The key that is looked at. */
   readonly key: KeyLike;
   /** The version that the key must have; `null`: it must not exist. */
   readonly version: Version | null;
@@ -149,12 +155,15 @@ export interface ListOptions extends RangeOptions {
 
 /** A key and its value. */
 export interface KeyValue {
+  /** The key; the bytes belong to the caller. */
   readonly key: Uint8Array;
+  /** The value; the bytes belong to the caller. */
   readonly value: Uint8Array;
 }
 
 /** A key, its value, and what is known of them. */
 export interface EntryView extends KeyValue {
+  /** The version, for {@linkcode Check} and {@linkcode compareVersions}. */
   readonly version: Version;
   /** The node that leads the key. */
   readonly leaseholder: number;
@@ -208,8 +217,9 @@ export interface ClusterView {
 export interface Metrics {
   /** Origins in the vector. */
   readonly origins: number;
-  /** Records, and bytes of them, in the recent log. */
+  /** Records in the recent log, from which peers take what they lack. */
   readonly logRecords: number;
+  /** Bytes of those records. */
   readonly logBytes: number;
   /** Records that came early and wait. */
   readonly heldRecords: number;
@@ -221,8 +231,9 @@ export interface Metrics {
   readonly pushes: number;
   /** Requests for missing records that were sent. */
   readonly pulls: number;
-  /** Sessions taken, and open for peers. */
+  /** Whole copies and large differences taken from peers. */
   readonly sessionsTaken: number;
+  /** The same, being given to peers now. */
   readonly sessionsOpen: number;
   /** Conflicts reported since the start. */
   readonly conflicts: number;
@@ -252,7 +263,9 @@ const TIMEOUT_MS = 10_000;
 /**
  * A database: one node's whole copy of the data, and its part in the cluster.
  *
- * Made by `open`. Close it with {@linkcode DB.close} or `await using`.
+ * Made by `open`. Close it with {@linkcode DB.close} or `await using`. Every
+ * method but `close` and `metrics` throws {@linkcode ClosedError} afterwards.
+ * Bytes handed in are copied, and bytes handed out belong to the caller.
  */
 export class DB implements AsyncDisposable {
   readonly #parts: DatabaseParts;
@@ -284,10 +297,25 @@ export class DB implements AsyncDisposable {
   }
 
   /**
-   * The value of a key, read here. The bytes belong to the caller.
+   * The value of a key as this node has it now; `undefined` if it has none.
+   * Never waits for the network.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * await db.set("planet", "Earth");
+   *
+   * const value = await db.get("planet");
+   * assertEquals(new TextDecoder().decode(value), "Earth");
+   * assertEquals(await db.get("no such key"), undefined);
+   * ```
    *
    * @throws {LimitError} If the key is empty or too long.
    * @throws {CorruptionError} If what is stored is damaged.
+   * @throws {NotSupportedError} If `atLeast` is given.
    * @throws {ClosedError} If the database is closed.
    */
   async get(
@@ -303,7 +331,7 @@ export class DB implements AsyncDisposable {
   }
 
   /**
-   * {@linkcode DB.get}, at once.
+   * {@linkcode DB.get}, at once. Throws as `get`.
    *
    * @throws {NotSupportedError} If the engine has no synchronous reads.
    */
@@ -338,10 +366,30 @@ export class DB implements AsyncDisposable {
    * Sets a key. Resolves when the node that leads it has the write as durably as
    * the database promises, and it is readable here.
    *
+   * The first write of a key claims it: the node that wrote leads the key from
+   * then on, or that named by `lease`. Writes of other nodes are forwarded to it.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * const { version } = await db.set("planet", new Uint8Array([1, 2, 3]));
+   *
+   * const entry = await db.getEntry("planet");
+   * assertEquals(entry?.version, version);
+   * assertEquals(entry?.leaseholder, db.cluster.host.key);
+   * ```
+   *
    * @throws {LimitError} If the key or the value is beyond its limit.
    * @throws {LeaseNotTransferableError} If another node than `lease` leads it.
-   * @throws {LeaseholderUnavailableError} If its leaseholder does not answer.
-   * @throws {OutcomeUnknownError} If the reply never came.
+   * @throws {LeaseholderUnavailableError} If its leaseholder cannot be reached:
+   * nothing was written.
+   * @throws {DeadlineExceededError} If the deadline passed before anything was
+   * sent to the leaseholder: nothing was written.
+   * @throws {OutcomeUnknownError} If the reply of the leaseholder never came: it
+   * may have written.
    * @throws {NodeNotFoundError} If `lease` is no member.
    * @throws {PoisonedError} If the engine has failed.
    * @throws {ClosedError} If the database is closed.
@@ -375,7 +423,25 @@ export class DB implements AsyncDisposable {
 
   /**
    * Writes several keys, if all checks hold: the one entry under `set`, `delete`
-   * and transactions. What one node leads is written whole or not at all.
+   * and transactions. What one node leads is written whole or not at all. Throws
+   * as `set`, and what is named here.
+   *
+   * @example Compare and swap
+   * ```ts
+   * import { CheckFailedError, open } from "@aspen/core";
+   * import { assertRejects } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * const { version = null } = await db.set("planet", "Earth");
+   *
+   * const request = {
+   *   checks: [{ key: "planet", version }],
+   *   ops: [{ type: "set", key: "planet", value: "Mars" }],
+   * } as const;
+   * await db.commit(request);
+   * // The second time the version is another one.
+   * await assertRejects(() => db.commit(request), CheckFailedError);
+   * ```
    *
    * @throws {CheckFailedError} If a checked key has another version.
    * @throws {NotSupportedError} If there are checks and several leaseholders.
@@ -400,7 +466,30 @@ export class DB implements AsyncDisposable {
     return commitResult(ops, outcome);
   }
 
-  /** Lists keys and values in order, as they are at the first step. */
+  /**
+   * Lists keys and values in the order of the keys' bytes, as they all were at
+   * the first step. Leave the loop, or go to its end: until then the engine keeps
+   * the state of that moment.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * for (const key of ["a/1", "a/2", "a/3", "b/1"]) await db.set(key, "");
+   *
+   * const keys: string[] = [];
+   * const range = { prefix: "a/", reverse: true, limit: 2 };
+   * for await (const { key } of db.list(range)) {
+   *   keys.push(new TextDecoder().decode(key));
+   * }
+   * assertEquals(keys, ["a/3", "a/2"]);
+   * ```
+   *
+   * @throws {CorruptionError} If what is stored is damaged.
+   * @throws {ClosedError} If the database is closed.
+   */
   async *list(options: ListOptions = {}): AsyncGenerator<KeyValue> {
     const rows = this.#iterate(options, false);
     try {
@@ -419,7 +508,7 @@ export class DB implements AsyncDisposable {
   }
 
   /**
-   * {@linkcode DB.list}, at once.
+   * {@linkcode DB.list}, at once. Throws as `list`.
    *
    * @throws {NotSupportedError} If the engine has no synchronous reads.
    */
@@ -439,7 +528,7 @@ export class DB implements AsyncDisposable {
     }
   }
 
-  /** Lists keys in order, without reading a value. */
+  /** Lists keys in order, without their values. Throws as `list`. */
   async *keys(options: ListOptions = {}): AsyncGenerator<Uint8Array> {
     const rows = this.#iterate(options, true);
     try {
@@ -454,7 +543,7 @@ export class DB implements AsyncDisposable {
     }
   }
 
-  /** Counts keys, without reading a value. */
+  /** Counts keys. Throws as `list`. */
   async count(options: RangeOptions = {}): Promise<number> {
     const rows = this.#iterate(options, true);
     let count = 0;
@@ -470,7 +559,27 @@ export class DB implements AsyncDisposable {
     }
   }
 
-  /** Begins a transaction: writes that are read back, and committed together. */
+  /**
+   * Begins a transaction: writes that are read back, and committed together.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * await using tx = db.transaction();
+   * tx.set("from", "9").set("to", "1");
+   *
+   * // The transaction reads its own writes; nobody else does yet.
+   * assertEquals(new TextDecoder().decode(await tx.get("to")), "1");
+   * assertEquals(await db.has("to"), false);
+   * await tx.commit();
+   * assertEquals(await db.has("to"), true);
+   * ```
+   *
+   * @throws {ClosedError} If the database is closed.
+   */
   transaction(): Transaction {
     this.#checkOpen("begin a transaction");
     return new Transaction({
@@ -481,9 +590,30 @@ export class DB implements AsyncDisposable {
   }
 
   /**
-   * Watches what changes here, from now on, until the stream is cancelled.
+   * Watches what changes here, whoever wrote it, from now on, until the stream is
+   * cancelled or the database closes. Each array is what changed together.
+   *
+   * A watcher that is too slow gets a {@linkcode LaggedChange} in the place of
+   * what was dropped; what it watches can then be read anew with `list`.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * const changes = db.watch({ prefix: "planet/" });
+   * await db.set("star/1", "Sun");
+   * await db.set("planet/3", "Earth");
+   *
+   * for await (const [change] of changes) {
+   *   assertEquals(change?.type, "set");
+   *   break; // cancels the stream
+   * }
+   * ```
    *
    * @throws {NotSupportedError} If `since` is given.
+   * @throws {ClosedError} If the database is closed.
    */
   watch(options: WatchOptions = {}): ReadableStream<Change[]> {
     this.#checkOpen("watch");
@@ -492,8 +622,22 @@ export class DB implements AsyncDisposable {
 
   /**
    * Calls a handler with each batch of changes, one at a time: the next one when
-   * the promise it returned has settled. What it throws is an event, and the
-   * watch goes on. Dispose of what it returns to stop.
+   * the promise it returned has settled. What it throws is an event of type
+   * `handlerFailed`, and the watch goes on. Dispose of what `onChange` returns to
+   * stop. Throws as `watch`.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * const seen = Promise.withResolvers<string>();
+   * using _watch = db.onChange(([change]) => seen.resolve(change!.type));
+   *
+   * await db.set("planet", "Earth");
+   * assertEquals(await seen.promise, "set");
+   * ```
    */
   onChange(
     handler: (changes: Change[]) => void | Promise<void>,
@@ -519,7 +663,33 @@ export class DB implements AsyncDisposable {
     };
   }
 
-  /** What happens beside the data, from now on, until the stream is cancelled. */
+  /**
+   * What happens beside the data, from now on, until the stream is cancelled:
+   * conflicts, connections, failures. At most 1024 events wait for a reader.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * const events = db.events().getReader();
+   * using _watch = db.onChange(() => {
+   *   throw new Error("no planet");
+   * });
+   * await db.set("planet", "Pluto");
+   *
+   * for (;;) {
+   *   const { value: event } = await events.read();
+   *   if (event?.type !== "handlerFailed") continue;
+   *   assertEquals((event.error as Error).message, "no planet");
+   *   break;
+   * }
+   * await events.cancel();
+   * ```
+   *
+   * @throws {ClosedError} If the database is closed.
+   */
   events(): ReadableStream<DatabaseEvent> {
     this.#checkOpen("read events");
     return this.#parts.events.read();
@@ -540,9 +710,30 @@ export class DB implements AsyncDisposable {
 
   /**
    * Waits for one answer, or one failed attempt, of every node that has not left:
-   * afterwards this node has all that those who answered had.
+   * afterwards this node has all that those who answered had. On a node alone it
+   * resolves at once.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using one = await open(":memory:", {
+   *   address: "localhost:0",
+   *   bootstrap: true,
+   * });
+   * await using two = await open(":memory:", {
+   *   address: "localhost:0",
+   *   peers: [one.cluster.host.address],
+   * });
+   * await one.set("planet", "Earth");
+   *
+   * assertEquals(await two.caughtUp(), { peers: [1], missing: [] });
+   * assertEquals(await two.has("planet"), true);
+   * ```
    *
    * @throws {DeadlineExceededError} If the deadline passed.
+   * @throws {ClosedError} If the database is closed.
    */
   async caughtUp(options: CallOptions = {}): Promise<CaughtUp> {
     this.#checkOpen("catch up");

@@ -38,7 +38,7 @@ export {
   PROPAGATION_FAST,
 } from "./propagation.ts";
 export type { Conflict, ConflictSide } from "./replication/conflict.ts";
-export type { Dot } from "./replication/dot.ts";
+export type { Dot, Origin } from "./replication/dot.ts";
 export { compareVersions, type Version } from "./replication/entry.ts";
 export type { Token } from "./token.ts";
 export type { Transaction } from "./transaction.ts";

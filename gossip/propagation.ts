@@ -14,7 +14,8 @@ export interface Propagation {
    */
   pushDelayMs: number;
   /**
-   * Time between two comparisons of data with a random peer, ± 50 %.
+   * Time between two comparisons of data with a random peer, ± 50 %. It bounds
+   * how long what no push brought is missing.
    *
    * @default {2000}
    */
