@@ -129,6 +129,20 @@ Deno.test("what a killed process wrote stays when the power fails after the next
   }
 });
 
+Deno.test("a MANIFEST that is gone on with is synced before it says so", async () => {
+  const files = new StepFiles();
+  await openLsm(DIR, { files });
+  releaseLock(files);
+  const actions: string[] = [];
+  const reopened = new StepFiles(files.disk, (_, action, path) => {
+    if (path.includes("MANIFEST")) actions.push(action);
+    return undefined;
+  });
+  const store = await openLsm(DIR, { files: reopened });
+  assertEquals(actions.slice(0, 3), ["begin sync", "end sync", "append"]);
+  await store.close();
+});
+
 function releaseLock(files: StepFiles): void {
   const lock = files.disk.tree.find(`${DIR}/LOCK`);
   if (lock instanceof FileNode) lock.lockedBy = undefined;

@@ -120,15 +120,7 @@ async function openManifest(
     const id = new Uint8Array(STORE_ID_BYTES);
     return await Manifest.create(place, random?.fill(id) ?? id);
   }
-  const manifest = await Manifest.load(place);
-  try {
-    // Names made by a process that was killed may not be on the device yet.
-    await files.syncDirectory(dir);
-  } catch (error) {
-    manifest.close();
-    throw error;
-  }
-  return manifest;
+  return await Manifest.load(place);
 }
 
 function checkTables(store: Store): void {
@@ -182,6 +174,7 @@ async function recoverWals(store: Store): Promise<LogWriter> {
   }
   refuseUnnamedWals(store);
 
+  // Also makes durable what names a killed process has left.
   const wal = await createWal(store, previous);
   const empty = sealed.length === 0 && active.count === 0;
   try {

@@ -106,7 +106,8 @@ export class Manifest {
       const state = new ManifestState();
       const reader = readEdits(file, path, number, storeId, state);
       if (reader.tornBytes > 0) file.truncate(reader.end);
-      // What a killed process wrote may not be on the device yet.
+      // What a killed process wrote may not be on the device yet, and the next
+      // frame says that it is.
       await file.syncData();
       const log = new LogWriter(file, number, {
         length: reader.end,
