@@ -79,10 +79,11 @@ async function makeDirectory(files: FileSystem, dir: string): Promise<void> {
   files.makeDirectory(dir);
   // The names of the directories made must be durable too. A parent that we may
   // not open is none that we made.
-  for (let child = dir, at; (at = child.lastIndexOf("/")) >= 0;) {
-    child = child.slice(0, at);
+  for (let child = dir; child !== "/" && child !== ".";) {
+    const at = child.lastIndexOf("/");
+    child = at > 0 ? child.slice(0, at) : at === 0 ? "/" : ".";
     try {
-      await files.syncDirectory(child === "" ? "/" : child);
+      await files.syncDirectory(child);
     } catch {
       return;
     }
