@@ -194,11 +194,19 @@ class Datasets {
   }
 }
 
+/**
+ * Copies a data set, onto the device: pages still dirty would be written back
+ * while the row runs, and what it overwrites in them would not be counted.
+ */
 async function copy(from: string, to: string): Promise<void> {
   await Deno.mkdir(to);
   for await (const { name, isDirectory } of Deno.readDir(from)) {
     if (isDirectory) await copy(`${from}/${name}`, `${to}/${name}`);
-    else await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+    else {
+      await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+      using file = await Deno.open(`${to}/${name}`);
+      await file.syncData();
+    }
   }
 }
 

@@ -6,11 +6,11 @@
  *   whose own loop never leaves the thread do not have it.
  * - `rssMb`: `process.memoryUsage().rss`, native memory and mapped files with it.
  * - `diskMb`: blocks that the files of the directory occupy.
- * - `writeAmp`: bytes that the process handed to the system's write calls
- *   (`wchar` of /proc/self/io), worker and native threads included, by bytes of
- *   the entries that were written. Not `write_bytes`: that counts pages when
- *   they first become dirty, so it depends on when the kernel writes back.
- *   Nothing that is compared here writes through a memory map.
+ * - `writeAmp`: pages that the process made dirty on storage (`write_bytes` of
+ *   /proc/self/io), worker and native threads included, by bytes of the entries
+ *   that were written. A page that is overwritten before the kernel wrote it back
+ *   counts once, which favours stores that write in place. Nothing on tmpfs and
+ *   off Linux: `null`.
  */
 
 import { memoryUsage } from "node:process";
@@ -96,33 +96,45 @@ export function rssMb(): number {
   return memoryUsage().rss / 1e6;
 }
 
-/** Bytes that this process handed to write calls; `undefined` off Linux. */
-export function bytesWritten(): number | undefined {
+/** A count of /proc/self/io; `undefined` off Linux. */
+function ioCount(name: "wchar" | "write_bytes"): number | undefined {
   try {
     const text = Deno.readTextFileSync("/proc/self/io");
-    return Number(/^wchar: (\d+)/m.exec(text)?.[1]);
+    const found = new RegExp(`^${name}: (\\d+)`, "m").exec(text);
+    return found === null ? undefined : Number(found[1]);
   } catch {
     return undefined;
   }
 }
 
-/** How long nothing must have been written to call a process idle, in ms. */
+/** Bytes of storage that this process made dirty; `undefined` off Linux. */
+export function bytesDirtied(): number | undefined {
+  return ioCount("write_bytes");
+}
+
+/** How long a process must have written next to nothing to be called idle, in ms. */
 const QUIET_MS = 250;
 const POLL_MS = 5;
+/** The event loop's own wake-ups are writes too, of 8 bytes each. */
+const NOISE_BYTES = 4096;
+/** No store here compacts longer, in ms. */
+const BUSY_MS_MAX = 600_000;
 
 /**
  * Waits until the process has written nothing for a while, and gives the moment
  * of `performance.now()` since when. Off Linux it just waits for that while.
  */
 export async function quietSince(): Promise<number> {
-  let since = performance.now();
-  let before = bytesWritten();
+  const start = performance.now();
+  let since = start;
+  let before = ioCount("wchar") ?? 0;
   while (performance.now() - since < QUIET_MS) {
     await pause(POLL_MS);
-    const now = bytesWritten();
-    if (now !== before) {
-      before = now;
-      since = performance.now();
+    const now = ioCount("wchar") ?? 0;
+    if (now - before >= NOISE_BYTES) since = performance.now();
+    before = now;
+    if (since - start > BUSY_MS_MAX) {
+      throw new Error("Cannot go on: the store does not become idle");
     }
   }
   return since;

@@ -16,7 +16,7 @@ import {
   uniform,
   Values,
 } from "./data.ts";
-import { bytesWritten, Laps, LoopMonitor, rssMb, turn } from "./meter.ts";
+import { bytesDirtied, Laps, LoopMonitor, rssMb, turn } from "./meter.ts";
 import type { Subject } from "./subject.ts";
 
 /**
@@ -283,13 +283,13 @@ export async function timeWrites(
   entryBytes: number = ENTRY_BYTES,
 ): Promise<Measured> {
   const laps = new Laps();
-  const before = bytesWritten();
+  const before = bytesDirtied();
   using loop = new LoopMonitor();
   const start = performance.now();
   await run(laps);
   const end = await subject.idle();
   loop.stop();
-  const after = bytesWritten();
+  const after = bytesDirtied();
   return {
     n,
     opsPerSec: n / (end - start) * 1000,

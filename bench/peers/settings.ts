@@ -71,6 +71,16 @@ function load<T>(name: string): T {
   }
 }
 
+/** Whether a package is there, by its files; loading it may still fail. */
+export function hasPeer(name: string): boolean {
+  try {
+    require.resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** What is used of a `classic-level` iterator. */
 export interface LevelIterator {
   next(): Promise<[Uint8Array, Uint8Array] | undefined>;
