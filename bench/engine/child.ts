@@ -92,6 +92,7 @@ async function runRow(
     }
     return subject;
   };
+  if (worker !== "bare") SUBJECTS[worker].load?.();
   const measured = await row.run({ ...scale, round, dir, open });
   const { laps, stalls } = measured;
   const volatile = worker !== "bare" && SUBJECTS[worker].volatile;

@@ -67,6 +67,12 @@ export interface SubjectKind {
   /** Whether nothing is kept on disk. */
   readonly volatile: boolean;
   /**
+   * Loads the store's package, so that the first `open` does not; absent: none.
+   *
+   * @throws {MissingPeerError} If it is not installed.
+   */
+  readonly load?: () => void;
+  /**
    * Opens the store in a directory that exists.
    *
    * @throws {MissingPeerError} If it is not installed.

@@ -129,14 +129,21 @@ export interface LevelDatabase {
   close(): Promise<void>;
 }
 
+interface ClassicLevelPackage {
+  ClassicLevel: new (dir: string, options: unknown) => LevelDatabase;
+}
+
+/** Loads `classic-level`. */
+export function loadClassicLevel(): ClassicLevelPackage {
+  return load<ClassicLevelPackage>("classic-level");
+}
+
 /** Opens a LevelDB with bytes as keys and values (`view`). */
 export async function openClassicLevel(
   dir: string,
   settings: StoreSettings,
 ): Promise<LevelDatabase> {
-  const { ClassicLevel } = load<{
-    ClassicLevel: new (dir: string, options: unknown) => LevelDatabase;
-  }>("classic-level");
+  const { ClassicLevel } = loadClassicLevel();
   const db = new ClassicLevel(dir, {
     keyEncoding: "view",
     valueEncoding: "view",
@@ -190,9 +197,18 @@ export interface LmdbDatabase {
 /** How batches go to lmdb: both ways are documented, the faster is used. */
 export const LMDB_BATCH: "transactionSync" | "transaction" = "transactionSync";
 
+interface LmdbPackage {
+  open(options: unknown): LmdbDatabase;
+}
+
+/** Loads `lmdb`. */
+export function loadLmdb(): LmdbPackage {
+  return load<LmdbPackage>("lmdb");
+}
+
 /** Opens an LMDB with bytes as keys and values. */
 export function openLmdb(dir: string, settings: StoreSettings): LmdbDatabase {
-  const { open } = load<{ open(options: unknown): LmdbDatabase }>("lmdb");
+  const { open } = loadLmdb();
   return open({
     path: `${dir}/data.mdb`,
     keyEncoding: "binary",

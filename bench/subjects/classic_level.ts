@@ -8,12 +8,20 @@
  * wait itself is not counted.
  */
 
-import { openClassicLevel, type StoreSettings } from "../peers/settings.ts";
+import {
+  loadClassicLevel,
+  openClassicLevel,
+  type StoreSettings,
+} from "../peers/settings.ts";
 import { quietSince } from "../engine/meter.ts";
 import type { Subject, SubjectKind } from "../engine/subject.ts";
 
 /** LevelDB. */
-export const classicLevel: SubjectKind = { volatile: false, open };
+export const classicLevel: SubjectKind = {
+  volatile: false,
+  load: loadClassicLevel,
+  open,
+};
 
 const ROWS = 1000;
 

@@ -4,11 +4,16 @@
  * resolves, so it is idle then.
  */
 
-import { LMDB_BATCH, openLmdb, type StoreSettings } from "../peers/settings.ts";
+import {
+  LMDB_BATCH,
+  loadLmdb,
+  openLmdb,
+  type StoreSettings,
+} from "../peers/settings.ts";
 import type { Subject, SubjectKind } from "../engine/subject.ts";
 
 /** LMDB. */
-export const lmdb: SubjectKind = { volatile: false, open };
+export const lmdb: SubjectKind = { volatile: false, load: loadLmdb, open };
 
 function open(
   dir: string,
