@@ -4,7 +4,7 @@
  *
  * ```
  * deno task bench:peers                 installs the peers, once
- * deno task bench:engine                everything, seven rounds: hours
+ * deno task bench:engine                everything, seven rounds: some hours
  * deno task bench:engine --quick        a tenth of the data, three rounds
  * deno task bench:engine --rows read.,scan. --subjects aspen,lmdb
  * ```

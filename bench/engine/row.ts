@@ -154,6 +154,8 @@ export const SERIOUS: readonly SubjectName[] = SYNC.slice(0, 4);
 
 /** Entries in a batch. */
 export const BATCH = 1000;
+/** Answers that are kept while others are read, to see that they stay. */
+const KEPT = 1000;
 /** Reads that are timed one by one, at most. */
 const LAP_READS = 100_000;
 
@@ -185,9 +187,11 @@ export async function readRandom(
   const keys = keysFor(subject, order, offset);
   const want = offset === 1 ? -order.length : expectedSum(order);
   const pass = awaited ? getAll : getAllSync;
-  const few = Math.min(keys.length, 1000);
-  for (let i = 0; i < few; i++) {
-    const value = await subject.get(keys[i]);
+  const kept: (Uint8Array | undefined)[] = [];
+  for (let i = 0; i < Math.min(keys.length, KEPT); i++) {
+    kept.push(awaited ? await subject.get(keys[i]) : subject.getSync!(keys[i]));
+  }
+  for (const [i, value] of kept.entries()) {
     if (offset === 0) assertValue(value, order[i]!);
     else assertSame("bytes of a missing value", value?.length ?? -1, -1);
   }
@@ -264,15 +268,20 @@ export async function assertHolds(
   reverse = false,
 ): Promise<void> {
   let count = 0;
-  await subject.scan({ reverse }, (key, value) => {
-    const index = reverse ? n - 1 - count : count;
+  const kept: [Uint8Array, Uint8Array][] = [];
+  const check = (key: Uint8Array, value: Uint8Array, at: number) => {
+    const index = reverse ? n - 1 - at : at;
     if (key.length !== 16 || indexOf(key) !== index) {
       throw new Error(`Cannot go on: key ${key} instead of entry ${index}`);
     }
     assertValue(value, index);
-    count++;
+  };
+  await subject.scan({ reverse }, (key, value) => {
+    check(key, value, count++);
+    if (kept.length < KEPT) kept.push([key, value]);
   });
   assertSame("the entries found", count, n);
+  for (const [at, [key, value]] of kept.entries()) check(key, value, at);
 }
 
 /** Runs a row's writes until the store is idle. */

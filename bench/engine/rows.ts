@@ -239,7 +239,7 @@ function synced(
 const life: readonly Row[] = [
   {
     name: "stall.overwrite",
-    subjects: ON_DISK,
+    subjects: SERIOUS,
     dataset: "data",
     changes: true,
     async run(context): Promise<Measured> {
