@@ -164,6 +164,7 @@ export async function open(
   checkSupported("tls", tls);
   checkAddresses(options);
   const propagation = propagationOf(options.propagation);
+  const durability = checkDurability(options.durability ?? "synced");
   signal?.throwIfAborted();
   const path = dir instanceof URL ? pathOf(dir) : dir;
   const base = options.runtime ?? denoRuntime();
@@ -179,7 +180,7 @@ export async function open(
     advertise,
     peers: options.peers ?? [],
     bootstrap: options.bootstrap ?? false,
-    sync: checkDurability(options.durability ?? "synced") === "synced",
+    sync: durability === "synced",
     propagation,
     signal,
     events,
@@ -218,10 +219,13 @@ function checkDurability(durability: Durability): Durability {
   );
 }
 
+/** An address, as far as its form goes. */
+const ADDRESS = /^.+:\d{1,5}$/;
+
 /** Addresses that nobody can dial must not be told to peers. */
 function checkAddresses({ address, advertise, peers }: OpenOptions): void {
   for (const [name, value] of Object.entries({ address, advertise })) {
-    if (value !== undefined && !/^.+:\d{1,5}$/.test(value)) {
+    if (value !== undefined && !ADDRESS.test(value)) {
       throw new TypeError(
         `Cannot open: ${name} must be "host:port", received "${value}"`,
       );
@@ -229,6 +233,13 @@ function checkAddresses({ address, advertise, peers }: OpenOptions): void {
   }
   if (peers !== undefined && !Array.isArray(peers)) {
     throw new TypeError("Cannot open: peers must be an array of addresses");
+  }
+  for (const peer of peers ?? []) {
+    if (typeof peer !== "string" || !ADDRESS.test(peer)) {
+      throw new TypeError(
+        `Cannot open: peers must be "host:port" each, received "${peer}"`,
+      );
+    }
   }
   if (advertise === undefined && /^(0\.0\.0\.0|\[::\]):/.test(address ?? "")) {
     throw new TypeError(

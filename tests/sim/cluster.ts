@@ -9,7 +9,12 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { type DB, open, type OpenOptions } from "../../mod.ts";
+import {
+  type DatabaseEvent,
+  type DB,
+  open,
+  type OpenOptions,
+} from "../../mod.ts";
 import { World, type WorldOptions } from "../../runtime/virtual/mod.ts";
 
 /** A cluster of nodes named "a", "b", "c", … in a world of its own. */
@@ -83,7 +88,14 @@ export class SimCluster {
     }
   }
 
-  /** Waits until the nodes hold the same, tombstones included. */
+  /** How long something took, in virtual milliseconds. */
+  async timed(work: () => Promise<unknown>): Promise<number> {
+    const start = this.world.now;
+    await work();
+    return this.world.now - start;
+  }
+
+  /** Waits until the nodes hold the same. */
   async converged(...names: string[]): Promise<void> {
     await this.until("the nodes converge", async () => {
       const states = await Promise.all(
@@ -99,6 +111,65 @@ export class SimCluster {
       if (this.world.running(name)) await db.close();
     }
   }
+}
+
+/** Options for {@linkcode scenario}. */
+export interface ScenarioOptions extends Omit<WorldOptions, "seed"> {
+  /**
+   * How many seeds it is run with, from 1.
+   *
+   * @default {3}
+   */
+  seeds?: number;
+  /** Goes to every node that is opened. */
+  defaults?: OpenOptions;
+}
+
+/** Registers a test: a program in a world of its own, once for each seed. */
+export function scenario(
+  name: string,
+  program: (cluster: SimCluster, seed: number) => Promise<void>,
+  { seeds = 3, defaults = {}, ...world }: ScenarioOptions = {},
+): void {
+  Deno.test(name, async () => {
+    for (let seed = 1; seed <= seeds; seed++) {
+      const cluster = new SimCluster({ ...world, seed }, defaults);
+      try {
+        await cluster.world.run(async () => {
+          await program(cluster, seed);
+          await cluster.close();
+        });
+      } catch (cause) {
+        throw new Error(`With seed ${seed}: ${cause}`, { cause });
+      }
+    }
+  });
+}
+
+/** All that a stream gives from now on; it ends with its database. */
+export function collect<T>(stream: ReadableStream<T>): T[] {
+  const items: T[] = [];
+  void (async () => {
+    for await (const item of stream) items.push(item);
+  })();
+  return items;
+}
+
+/** All conflicts that a node reports from now on, as texts. */
+export function collectConflicts(db: DB): { kept: string; lost: string }[] {
+  const conflicts: { kept: string; lost: string }[] = [];
+  const take = (event: DatabaseEvent) => {
+    if (event.type !== "conflict") return;
+    const { kept, lost } = event.conflict;
+    conflicts.push({
+      kept: text(kept.value) ?? "(deleted)",
+      lost: text(lost.value) ?? "(deleted)",
+    });
+  };
+  void (async () => {
+    for await (const event of db.events()) take(event);
+  })();
+  return conflicts;
 }
 
 /** One row of {@linkcode dump}. */
