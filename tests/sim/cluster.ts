@@ -68,6 +68,29 @@ export class SimCluster {
     this.world.kill(name);
   }
 
+  /** Kills a node, and waits until those connected to it have noticed. */
+  async killNoticed(name: string): Promise<void> {
+    const { key } = this.node(name).cluster.host;
+    const others = [...this.nodes].filter(([other]) =>
+      other !== name && this.world.running(other)
+    ).map(([, db]) => db);
+    const noticed = new Set<DB>();
+    for (const db of others) {
+      void (async () => {
+        for await (const event of db.events()) {
+          if (event.type !== "disconnected" || event.node !== key) continue;
+          noticed.add(db);
+          return;
+        }
+      })();
+    }
+    this.world.kill(name);
+    await this.until(
+      "the others notice",
+      () => others.every((db) => noticed.has(db)),
+    );
+  }
+
   /** Cuts the links between one side and the other. */
   cut(side: readonly string[], other: readonly string[]): void {
     for (const a of side) for (const b of other) this.world.cut(a, b);
