@@ -18,6 +18,7 @@
 import {
   CheckFailedError,
   type CommitPart,
+  DeadlineExceededError,
   LeaseholderUnavailableError,
   LeaseNotTransferableError,
   NodeNotFoundError,
@@ -261,7 +262,12 @@ export class Router {
       });
       return decodeOutcome(reply);
     } catch (error) {
-      if (error instanceof UnreachableError) {
+      // The deadline of the call, where nothing was sent before it passed: what
+      // was sent and not answered is an OutcomeUnknownError.
+      if (
+        error instanceof UnreachableError ||
+        error instanceof DeadlineExceededError
+      ) {
         throw new LeaseholderUnavailableError(holder, { cause: error });
       }
       if (error instanceof RemoteError) throw localErrorOf(error, holder);

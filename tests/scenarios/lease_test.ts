@@ -176,6 +176,23 @@ scenario(
 );
 
 scenario(
+  "lease: where nothing could be sent by the deadline the leaseholder is unavailable, whichever timer comes first",
+  async (cluster) => {
+    const { a } = await three(cluster);
+    cluster.cut(["b"], ["a", "c"]);
+    await cluster.until(
+      "a has noticed",
+      () => a.metrics().peersConnected === 1,
+    );
+    await assertRejects(
+      () => a.set("key", "never", { timeoutMs: 300 }),
+      LeaseholderUnavailableError,
+    );
+  },
+  { seeds: 12 },
+);
+
+scenario(
   "lease: a leaseholder that dies between a request and its reply leaves an unknown outcome, which its disk decides",
   async (cluster, seed) => {
     const { a } = await three(cluster);
