@@ -75,9 +75,6 @@ export interface NodeOptions {
   readonly software: string;
 }
 
-/** Bytes of records that the recent log keeps. */
-const LOG_BYTES_MAX = 64 * 1024 * 1024;
-
 /** Sessions that a donor has open at once. */
 const SESSIONS_MAX = 2;
 
@@ -281,7 +278,7 @@ async function assemble(
     nonce,
     tenure: TENURE,
     sync: options.sync,
-    logBytesMax: LOG_BYTES_MAX,
+    logBytesMax: propagation.logBytesMax,
     listener: {
       applied: (applied) => onApplied(applied),
       clashed: (clashes) => {
