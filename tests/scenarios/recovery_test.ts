@@ -6,8 +6,16 @@
  */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { AspenError, ClosedError, type DB } from "../../mod.ts";
-import { assertReads, dump, scenario, text } from "../sim/cluster.ts";
+import {
+  AspenError,
+  ClosedError,
+  type DB,
+  type KV,
+  LeaseholderUnavailableError,
+  PoisonedError,
+} from "../../mod.ts";
+import { openAwaitedKv } from "../../engine/testing/awaited_kv.ts";
+import { assertReads, collect, dump, scenario, text } from "../sim/cluster.ts";
 
 /** Opening from one's own disk takes no longer, in virtual milliseconds. */
 const OPEN_MS_MAX = 500;
@@ -337,6 +345,54 @@ scenario(
     cluster.world.heal();
   },
   { seeds: 12 },
+);
+
+/** An engine that fails from a moment on, as a full disk does. */
+async function failingKv(): Promise<{ kv: KV; fail: () => void }> {
+  const inner = await openAwaitedKv();
+  let failing = false;
+  const kv: KV = {
+    synchronous: inner.synchronous,
+    get: (key) => inner.get(key),
+    iterate: (options) => inner.iterate(options),
+    snapshot: () => inner.snapshot(),
+    write: async (batch, options) => {
+      if (failing) throw new Error("the disk is full");
+      await inner.write(batch, options);
+    },
+    close: () => inner.close(),
+  };
+  return { kv, fail: () => failing = true };
+}
+
+scenario(
+  "X17: an engine that fails to write is reported, acks nothing any more, and nothing of it is seen anywhere",
+  async (cluster) => {
+    const { kv, fail } = await failingKv();
+    const a = await cluster.open("a", { engine: kv });
+    const b = await cluster.open("b");
+    await a.set("key", "before");
+    await cluster.converged("a", "b");
+    const events = collect(a.events());
+    const seen = collect(a.watch());
+    fail();
+    const failed = await assertRejects(() => a.set("key", "after"), Error);
+    assertEquals(failed.message, "the disk is full");
+    await assertRejects(() => a.set("other", "after"), PoisonedError);
+    // A gateway is told too, and in time.
+    await assertRejects(
+      () => b.set("key", "through b", { timeoutMs: 1000 }),
+      LeaseholderUnavailableError,
+    );
+    await b.set("own", "b");
+    await cluster.world.sleep(5000);
+    assertEquals(events.filter(({ type }) => type === "failed").length, 1);
+    assertEquals(seen, []);
+    await assertReads(a, "key", "before");
+    await assertReads(b, "key", "before");
+    assertEquals([await a.has("own"), await b.has("other")], [false, false]);
+    await a.close();
+  },
 );
 
 scenario(
