@@ -17,6 +17,7 @@
 
 import {
   CheckFailedError,
+  ClusterMismatchError,
   type CommitPart,
   DeadlineExceededError,
   LeaseholderUnavailableError,
@@ -266,7 +267,9 @@ export class Router {
       // was sent and not answered is an OutcomeUnknownError.
       if (
         error instanceof UnreachableError ||
-        error instanceof DeadlineExceededError
+        error instanceof DeadlineExceededError ||
+        // Its address has passed to a node of another cluster.
+        error instanceof ClusterMismatchError
       ) {
         throw new LeaseholderUnavailableError(holder, { cause: error });
       }

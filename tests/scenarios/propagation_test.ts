@@ -125,7 +125,7 @@ scenario(
   "K23: a node that was down when a key was overwritten has the new value when it is back",
   async (cluster) => {
     const a = await cluster.open("a");
-    const b = await cluster.open("b");
+    await cluster.open("b");
     await a.set("key", "old");
     await cluster.converged("a", "b");
     cluster.kill("b");
