@@ -166,6 +166,12 @@ scenario(
     assertEquals(again.cluster.host.key, 2);
     assertEquals(again.cluster.nodes().size, 2);
     assertEquals(again.cluster.resolve(1), "a:1");
+    // So does the founder, which was told of the other one later.
+    cluster.kill("b");
+    const founder = await cluster.reopen("a");
+    assertEquals(founder.cluster.host.key, 1);
+    assertEquals(founder.cluster.nodes().size, 2);
+    assertEquals(founder.cluster.resolve(2), "b:1");
   },
 );
 
@@ -285,18 +291,27 @@ scenario(
     await c.set("two", "second");
     await cluster.converged("a", "b");
     await cluster.converged("c", "d");
-    // The address of b now belongs to a node of the other cluster, and that of d
-    // to b: everybody dials a stranger who has the node key that is expected.
+    // The address of b now belongs to a node of the other cluster, which has the
+    // node key that a expects there, and then that of d to b: for as long as the
+    // longest pause between two dials, all dial strangers.
     await b.close();
     await d.close();
     const strangerD = await cluster.reopen("d", { address: "b:1" });
+    await cluster.world.sleep(35_000);
+    assertEquals([await a.count(), await strangerD.count()], [1, 1]);
+    assertEquals(a.metrics().peersConnected, 0);
+    await strangerD.close();
     const strangerB = await cluster.reopen("b", { address: "d:1" });
+    await cluster.world.sleep(35_000);
+    assertEquals([await c.count(), await strangerB.count()], [1, 1]);
+    assertEquals(c.metrics().peersConnected, 0);
+    const again = await cluster.reopen("d", { address: "b:1" });
     await a.set("one more", "first");
     await c.set("two more", "second");
     await cluster.until(
       "each is with its own again",
       async () =>
-        await strangerB.has("one more") && await strangerD.has("two more"),
+        await strangerB.has("one more") && await again.has("two more"),
     );
     await cluster.world.sleep(30_000);
     for (const db of [a, strangerB]) {
@@ -304,7 +319,7 @@ scenario(
       assertEquals([await db.count(), await db.has("two")], [2, false]);
       assertEquals(db.cluster.nodes().size, 2);
     }
-    for (const db of [c, strangerD]) {
+    for (const db of [c, again]) {
       assertEquals(db.cluster.key, c.cluster.key);
       assertEquals([await db.count(), await db.has("one")], [2, false]);
       assertEquals(db.cluster.nodes().size, 2);
@@ -359,6 +374,56 @@ scenario(
     await cluster.until("all see all", () => sees(dbs, 5));
   },
   { seeds: 10, defaults: { propagation: "fast" } },
+);
+
+scenario(
+  "X12: a node that is killed while it joins gets the same node key when it tries again",
+  async (cluster) => {
+    const a = await cluster.open("a");
+    const peers = [cluster.address("a")];
+    const random = cluster.world.random("kill");
+    for (let i = 0; i < 3; i++) {
+      void cluster.open("b", { peers });
+      await cluster.world.sleep(random.float() * 30);
+      cluster.kill("b");
+    }
+    const b = await cluster.open("b", { peers });
+    assertEquals(b.cluster.host.key, 2);
+    assertEquals((await cluster.open("c")).cluster.host.key, 3);
+    await a.set("key", "value");
+    await cluster.converged("a", "b", "c");
+  },
+  { seeds: 10 },
+);
+
+scenario(
+  "P6: open gives up when its signal aborts, wherever it is then, and the directory can be opened again",
+  async (cluster, seed) => {
+    const a = await cluster.open("a");
+    await a.set("key", new Uint8Array(1024 * 1024));
+    const abort = new AbortController();
+    const reason = new Error("enough");
+    const opening = cluster.open("b", { signal: abort.signal });
+    let opened = false;
+    const settled = opening.then(
+      () => void (opened = true),
+      (error) => assertEquals(error, reason),
+    );
+    // From the first dial to the first copy: the peer falls silent, and later the
+    // caller has enough.
+    await cluster.world.sleep(seed * 2);
+    cluster.cut(["a"], ["b"]);
+    await cluster.world.sleep(200);
+    abort.abort(reason);
+    const tookMs = await cluster.timed(() => settled);
+    assert(tookMs < 100, `after the abort it took ${tookMs} ms`);
+    cluster.world.heal();
+    if (opened) return;
+    const b = await cluster.open("b");
+    assertEquals(b.cluster.host.key, 2);
+    assertEquals((await b.get("key"))?.length, 1024 * 1024);
+  },
+  { seeds: 20 },
 );
 
 function sees(dbs: readonly DB[], count: number): boolean {

@@ -115,7 +115,9 @@ scenario(
     // A node that joins now is not told of it either, and cannot bring it back.
     const c = await cluster.open("c");
     assertEquals(await c.has("key"), false);
-    await a.set("key", "again");
+    // But it knows who leads it.
+    await c.set("key", "again");
+    assertEquals((await c.getEntry("key"))?.leaseholder, 1);
     await cluster.converged("a", "b", "c");
     await assertReads(c, "key", "again");
   },
@@ -156,4 +158,18 @@ scenario(
     cluster.kill("c");
     assertEquals(await b.caughtUp(), { peers: [1], missing: [3] });
   },
+);
+
+scenario(
+  "a node that connects pulls what it misses at once, and does not wait for the interval",
+  async (cluster) => {
+    const a = await cluster.open("a");
+    await cluster.open("b");
+    await cluster.converged("a", "b");
+    await cluster.node("b").close();
+    await a.set("key", "value");
+    const b = await cluster.reopen("b");
+    await cluster.until("b has it", () => b.has("key"), 2000);
+  },
+  { defaults: { propagation: { antiEntropyIntervalMs: 600_000 } } },
 );
