@@ -7,6 +7,8 @@
  * system opened the file for appending. Whatever the system refuses is a
  * `StorageError` with its reason and the system's error as `cause`.
  *
+ * A directory is synced where that is permitted, and nobody is asked to permit it.
+ *
  * Assumes: synchronous calls may run while `syncData` is in flight, which the
  * platform allows.
  *
@@ -93,6 +95,17 @@ export class DenoFiles implements FileSystem {
 
   /** Waits until the names in the directory are on the device. */
   async syncDirectory(path: string): Promise<void> {
+    // Nothing but this call opens the parents of a directory that was made: no
+    // user is to be asked for a permission to that end.
+    if (
+      Deno.permissions.querySync({ name: "read", path }).state !== "granted"
+    ) {
+      throw new StorageError(
+        "sync the directory",
+        path,
+        "the process lacks the permission to read it",
+      );
+    }
     using directory = attempt(
       "sync the directory",
       path,

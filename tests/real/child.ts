@@ -51,6 +51,7 @@ export class Child implements AsyncDisposable {
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
   readonly #lines: AsyncGenerator<string>;
   readonly #stderr: Promise<string>;
+  readonly #gone = new AbortController();
   #ended = false;
 
   constructor(program: string, options: ChildOptions = {}) {
@@ -73,9 +74,17 @@ export class Child implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
+    this.#process.status.then(() =>
+      this.#gone.abort(new Error("The process has ended"))
+    );
     this.#stdin = this.#process.stdin.getWriter();
     this.#lines = linesOf(this.#process.stdout);
     this.#stderr = new Response(this.#process.stderr).text();
+  }
+
+  /** Aborts when it has ended. */
+  get gone(): AbortSignal {
+    return this.#gone.signal;
   }
 
   /** What it wrote to its standard error; resolves when it has ended. */
