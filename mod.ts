@@ -164,6 +164,7 @@ export async function open(
   checkSupported("tls", tls);
   checkAddresses(options);
   const propagation = propagationOf(options.propagation);
+  const sync = checkDurability(options.durability ?? "synced") === "synced";
   signal?.throwIfAborted();
   const path = dir instanceof URL ? pathOf(dir) : dir;
   const base = options.runtime ?? denoRuntime();
@@ -179,7 +180,7 @@ export async function open(
     advertise,
     peers: options.peers ?? [],
     bootstrap: options.bootstrap ?? false,
-    sync: checkDurability(options.durability ?? "synced") === "synced",
+    sync,
     propagation,
     signal,
     events,
