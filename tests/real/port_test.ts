@@ -147,8 +147,33 @@ Deno.test({
   },
 });
 
-/** Runs a command under a hosts file in which localhost is both loopbacks. */
-function dualStack(hosts: string): string[] {
+Deno.test({
+  name:
+    "localhost is in use if another program has the port on either loopback",
+  ignore: !hasBoth,
+  async fn() {
+    await using temp = new TempDir();
+    const resolved = (() => {
+      using listener = Deno.listen({ hostname: "localhost", port: 0 });
+      return listener.addr.hostname;
+    })();
+    const { v4, v6 } = bothLoopbacks()!;
+    const [own, other] = resolved === "::1" ? [v6, v4] : [v4, v6];
+    own.close();
+    const address = `localhost:${other.addr.port}`;
+    await assertRejects(
+      () => found(temp.at("node"), { address }),
+      AddressInUseError,
+      address,
+    );
+    other.close();
+    await using db = await found(temp.at("node"), { address });
+    assertEquals(db.cluster.host.address, address);
+  },
+});
+
+/** Runs a command under a hosts file of its own, which not every user may mount. */
+function underHosts(hosts: string): string[] {
   return [
     "unshare",
     "--mount",
@@ -164,7 +189,7 @@ async function canUnshare(): Promise<boolean> {
   await using temp = new TempDir();
   const hosts = temp.at("hosts");
   Deno.writeTextFileSync(hosts, "");
-  const [command, ...args] = dualStack(hosts);
+  const [command, ...args] = underHosts(hosts);
   try {
     return new Deno.Command(command!, { args: [...args, "true"] })
       .outputSync().success;
@@ -175,21 +200,36 @@ async function canUnshare(): Promise<boolean> {
 
 Deno.test({
   name:
-    "where localhost is ::1 and 127.0.0.1 (a hosts file of its own, which not every user may mount), a second node on one port is told AddressInUseError",
+    "where localhost is ::1 for one node and 127.0.0.1 for another, or both for both, the second on a port is told AddressInUseError",
   ignore: !(await canUnshare()),
   async fn() {
     await using temp = new TempDir();
-    const hosts = temp.at("hosts");
-    Deno.writeTextFileSync(hosts, "::1 localhost\n127.0.0.1 localhost\n");
-    const prefix = dualStack(hosts);
+    const prefixOf = (name: string, lines: string) => {
+      const hosts = temp.at(`hosts ${name}`);
+      Deno.writeTextFileSync(hosts, lines);
+      return underHosts(hosts);
+    };
+    const dual = prefixOf("dual", "::1 localhost\n127.0.0.1 localhost\n");
+    const only4 = prefixOf("4", "127.0.0.1 localhost\n");
+    const only6 = prefixOf("6", "::1 localhost\n");
     const both = bothLoopbacks()!;
     const { port } = both.v4.addr;
     both.v4.close();
     both.v6.close();
     const address = `localhost:${port}`;
-    const start = (name: string, options: OpenOptions) =>
+    const start = (name: string, prefix: string[], options: OpenOptions) =>
       RemoteNode.start({ dir: temp.at(name), open: options, prefix });
-    await using a = await start("a", { address, bootstrap: true });
+    {
+      await using _a = await start("4", only4, { address, bootstrap: true });
+      for (const prefix of [dual, only6]) {
+        const error = await assertRejects(
+          () => start("b", prefix, { address, bootstrap: true }),
+          RemoteCallError,
+        );
+        assertEquals(error.code, "AddressInUseError");
+      }
+    }
+    await using a = await start("a", dual, { address, bootstrap: true });
     await a.commit(["key", "value", null]);
     for (
       const [name, ways] of [
@@ -197,15 +237,17 @@ Deno.test({
         ["c", { bootstrap: true }],
       ] as const
     ) {
-      const error = await assertRejects(
-        () => start(name, { address, ...ways }),
-        RemoteCallError,
-      );
-      assertEquals(error.code, "AddressInUseError");
-      assert(error.message.includes(address), error.message);
+      for (const prefix of [dual, only4]) {
+        const error = await assertRejects(
+          () => start(name, prefix, { address, ...ways }),
+          RemoteCallError,
+        );
+        assertEquals(error.code, "AddressInUseError");
+        assert(error.message.includes(address), error.message);
+      }
     }
     // Elsewhere it joins, and reaches the first by that name.
-    await using b = await start("b", {
+    await using b = await start("b", dual, {
       address: "localhost:0",
       peers: [address],
     });
