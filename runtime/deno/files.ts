@@ -7,8 +7,6 @@
  * system opened the file for appending. Whatever the system refuses is a
  * `StorageError` with its reason and the system's error as `cause`.
  *
- * A directory is synced where that is permitted, and nobody is asked to permit it.
- *
  * Assumes: synchronous calls may run while `syncData` is in flight, which the
  * platform allows.
  *
@@ -93,17 +91,17 @@ export class DenoFiles implements FileSystem {
     attempt("rename", from, () => Deno.renameSync(from, to));
   }
 
-  /** Waits until the names in the directory are on the device. */
+  /**
+   * Waits until the names in the directory are on the device. Fails, and asks
+   * nobody, where the permission to read the directory was not given.
+   */
   async syncDirectory(path: string): Promise<void> {
-    // Nothing but this call opens the parents of a directory that was made: no
-    // user is to be asked for a permission to that end.
-    if (
-      Deno.permissions.querySync({ name: "read", path }).state !== "granted"
-    ) {
+    const { state } = Deno.permissions.querySync({ name: "read", path });
+    if (state === "prompt") {
       throw new StorageError(
         "sync the directory",
         path,
-        "the process lacks the permission to read it",
+        "there is no permission to read it",
       );
     }
     using directory = attempt(
