@@ -221,9 +221,10 @@ async function openEngine(
   return await openLsm(inMemory ? "memory" : path, {
     files,
     random: runtime.random,
+    // It keeps the process alive: writes that are awaited may wait for this.
     yieldNow: () =>
       new Promise((resolve) => {
-        runtime.timers.set(resolve, 0);
+        runtime.timers.set(resolve, 0, { persistent: true });
       }),
     onEvent: (event: LsmEvent) => events.emit({ type: "engine", event }),
   });

@@ -40,6 +40,17 @@ async function main(): Promise<void> {
       await Promise.all(sets);
       break;
     }
+    case "large": {
+      // More than stays in memory: writes wait for tables to be written.
+      const db = await open(dir!, JSON.parse(options!));
+      const sets: Promise<unknown>[] = [];
+      for (let i = 0; i < 40; i++) {
+        sets.push(db.set(`key ${i}`, new Uint8Array(1024 * 1024)));
+      }
+      await Promise.all(sets);
+      await db.set("key", "value");
+      break;
+    }
   }
   console.log("done");
 }
