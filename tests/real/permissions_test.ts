@@ -1,7 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { Child } from "./child.ts";
 import { TempDir } from "./paths.ts";
-import { RemoteNode } from "./remote_node.ts";
+import { RemoteCallError, RemoteNode } from "./remote_node.ts";
 
 /** Each permission that was used, with its values, sorted, each once. */
 async function audited(path: string): Promise<Record<string, string[]>> {
@@ -50,6 +50,21 @@ Deno.test('a store in ":memory:" needs no permission, and uses none', async () =
   await child.line("done");
   assertEquals((await child.ended()).code, 0);
   assertEquals(await audited(audit), {});
+});
+
+Deno.test('a node in ":memory:" uses net on its address, and nothing else', async () => {
+  await using temp = new TempDir();
+  const audit = temp.at("audit");
+  const address = `127.0.0.1:${freePort()}`;
+  await using node = await RemoteNode.start({
+    dir: ":memory:",
+    open: { address, bootstrap: true },
+    permissions: [`--allow-net=${address}`],
+    env: { DENO_AUDIT_PERMISSIONS: audit },
+  });
+  await node.commit(["key", "value", null]);
+  await node.close();
+  assertEquals(await audited(audit), { net: [address] });
 });
 
 for (const made of [false, true]) {
@@ -143,4 +158,19 @@ Deno.test("a node that may not dial a new member's address lives on, and the mem
   assertEquals(await other.get("ours"), "3");
   await other.close();
   await narrow.close();
+});
+
+Deno.test("an address that may not be listened on is refused as the platform words it, and nothing was founded", async () => {
+  await using temp = new TempDir();
+  const dir = temp.at("node");
+  const permissions = [`--allow-read=${dir}`, `--allow-write=${dir}`];
+  const options = { address: "127.0.0.1:0", bootstrap: true };
+  const error = await assertRejects(
+    () => RemoteNode.start({ dir, open: options, permissions }),
+    RemoteCallError,
+    "--allow-net",
+  );
+  assertEquals(error.code, "NotCapable");
+  await using node = await RemoteNode.start({ dir, open: options });
+  assertEquals(node.key, 1);
 });
