@@ -121,7 +121,10 @@ export class DB implements AsyncDisposable {
       nodes: () => cluster.nodes(),
       node: (key) => cluster.node(key),
       resolve: (key) => cluster.node(key).address,
-      watch: () => cluster.watch(),
+      watch: () => {
+        this.#checkOpen("watch the cluster");
+        return cluster.watch();
+      },
       leave: () => Promise.reject(later("cluster.leave()", "leaving")),
       remove: () => Promise.reject(later("cluster.remove()", "removing nodes")),
     };
