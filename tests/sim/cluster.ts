@@ -9,12 +9,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import {
-  type DatabaseEvent,
-  type DB,
-  open,
-  type OpenOptions,
-} from "../../mod.ts";
+import { type DB, open, type OpenOptions } from "../../mod.ts";
 import { World, type WorldOptions } from "../../runtime/virtual/mod.ts";
 
 /** A cluster of nodes named "a", "b", "c", … in a world of its own. */
@@ -176,23 +171,6 @@ export function collect<T>(stream: ReadableStream<T>): T[] {
     for await (const item of stream) items.push(item);
   })();
   return items;
-}
-
-/** All conflicts that a node reports from now on, as texts. */
-export function collectConflicts(db: DB): { kept: string; lost: string }[] {
-  const conflicts: { kept: string; lost: string }[] = [];
-  const take = (event: DatabaseEvent) => {
-    if (event.type !== "conflict") return;
-    const { kept, lost } = event.conflict;
-    conflicts.push({
-      kept: text(kept.value) ?? "(deleted)",
-      lost: text(lost.value) ?? "(deleted)",
-    });
-  };
-  void (async () => {
-    for await (const event of db.events()) take(event);
-  })();
-  return conflicts;
 }
 
 /** One row of {@linkcode dump}. */
