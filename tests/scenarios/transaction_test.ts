@@ -312,6 +312,50 @@ scenario(
   },
 );
 
+scenario(
+  "commit: of several ops to one key the last one counts, and one node decides it, whatever leases were asked for",
+  async (cluster) => {
+    const a = await cluster.open("a");
+    const b = await cluster.open("b");
+    await a.commit({
+      ops: [
+        { type: "set", key: "moved", value: "1", lease: 1 },
+        { type: "set", key: "moved", value: "2", lease: 2 },
+        { type: "set", key: "gone", value: "1", lease: 2 },
+        { type: "delete", key: "gone" },
+        { type: "set", key: "kept", value: "1", lease: 2 },
+        { type: "set", key: "kept", value: "2" },
+      ],
+    });
+    await cluster.converged("a", "b");
+    for (const db of [a, b]) {
+      for (const key of ["moved", "kept"]) {
+        await assertReads(db, key, "2");
+        assertEquals((await db.getEntry(key))?.leaseholder, 2);
+      }
+      assertEquals(await db.has("gone"), false);
+      assertEquals(db.metrics().conflicts, 0);
+    }
+  },
+);
+
+scenario(
+  "checks: a version that is none is refused as such, and a range that is none too",
+  async (cluster) => {
+    const a = await cluster.open("a");
+    await a.set("key", "value");
+    for (const version of [undefined, 5, "x", {}, { life: 1 }]) {
+      const checks = [{ key: "key", version: version as unknown as null }];
+      await assertRejects(() => a.commit({ checks, ops: [] }), TypeError);
+    }
+    for (const option of ["prefix", "start", "end"]) {
+      const range = { [option]: 5 } as unknown as { prefix: string };
+      await assertRejects(() => a.count(range), TypeError);
+      assertThrows(() => [...a.listSync(range)], TypeError);
+    }
+  },
+);
+
 function pair(value: string) {
   return [
     { type: "set", key: "left", value },
