@@ -9,7 +9,7 @@
  */
 
 import type { Origin } from "./dot.ts";
-import type { LogRecord } from "./record.ts";
+import { decodeRecord, type LogRecord } from "./record.ts";
 import type { Vector } from "./vector.ts";
 
 /** Records that may be held. */
@@ -40,7 +40,7 @@ export class HeldRecords {
     }
     if (records.has(record.seq)) return;
     // What came in a message is a view of it: keep the record alone.
-    records.set(record.seq, record);
+    records.set(record.seq, decodeRecord(new Uint8Array(record.bytes)));
     this.#count++;
     this.#bytes += size;
   }

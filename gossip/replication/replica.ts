@@ -97,13 +97,19 @@ type Item =
     reject: (error: unknown) => void;
   };
 
+interface Waiter {
+  readonly dots: readonly Dot[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** One node's copy of the data. */
 export class Replica {
   readonly #options: ReplicaOptions;
   readonly #kv: KV;
   readonly #state: ReplicaState;
   readonly #held = new HeldRecords();
-  readonly #waiters = new Set<{ dots: readonly Dot[]; resolve: () => void }>();
+  readonly #waiters = new Set<Waiter>();
   #queue: Item[] = [];
   #waitingBytes = 0;
   #running: Promise<void> | undefined;
@@ -227,18 +233,22 @@ export class Replica {
     return this.#read(Space.LIVE, key);
   }
 
-  /** Resolves once all these records are durable here. */
+  /**
+   * Resolves once all these records are durable here.
+   *
+   * @throws {ClosedError} If this replica is closed before.
+   * @throws {PoisonedError} If its engine fails before.
+   */
   async covers(dots: readonly Dot[], signal: AbortSignal): Promise<void> {
     if (this.#coversAll(dots)) return;
-    let waiter: { dots: readonly Dot[]; resolve: () => void } | undefined;
-    const covered = new Promise<void>((resolve) => {
-      waiter = { dots, resolve };
-      this.#waiters.add(waiter);
-    });
+    this.#checkWriting("wait for a record");
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter = { dots, resolve, reject };
+    this.#waiters.add(waiter);
     try {
-      await abortable(covered, signal);
+      await abortable(promise, signal);
     } finally {
-      this.#waiters.delete(waiter!);
+      this.#waiters.delete(waiter);
     }
   }
 
@@ -246,6 +256,16 @@ export class Replica {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running;
+    for (const { reject } of this.#waiters) {
+      reject(new ClosedError("wait for a record"));
+    }
+  }
+
+  #checkWriting(action: string): void {
+    if (this.#closed) throw new ClosedError(action);
+    if (this.#failure !== undefined) {
+      throw new PoisonedError({ cause: this.#failure });
+    }
   }
 
   async #read(space: number, key: Uint8Array): Promise<Entry | undefined> {
@@ -255,9 +275,10 @@ export class Replica {
   }
 
   #push(item: Item): void {
-    if (this.#closed) return item.reject(new ClosedError("write"));
-    if (this.#failure !== undefined) {
-      return item.reject(new PoisonedError({ cause: this.#failure }));
+    try {
+      this.#checkWriting("write");
+    } catch (error) {
+      return item.reject(error);
     }
     this.#queue.push(item);
     this.#running ??= this.#run();
@@ -336,11 +357,16 @@ export class Replica {
     }
   }
 
+  /** Applies what now fits. What cannot be now is dropped, and pulled again. */
   async #takeHeld(draft: Draft): Promise<void> {
     for (;;) {
       const record = this.#held.take(draft.vector);
       if (record === undefined) return;
-      await draft.apply(record);
+      try {
+        await draft.apply(record);
+      } catch {
+        // The engine could not be read: nothing of the record was applied.
+      }
     }
   }
 
@@ -366,6 +392,9 @@ export class Replica {
       }
     }
     this.#queue = [];
+    for (const { reject } of this.#waiters) {
+      reject(new PoisonedError({ cause: error }));
+    }
     this.#options.listener.failed(error);
   }
 
