@@ -167,7 +167,7 @@ class Simulation {
     this.#loss = this.#chance(0.5) ? 0 : this.#random.float() * 0.4;
     this.#repeat = this.#chance(0.5) ? 0 : this.#random.float() * 0.4;
     this.#logBytes = this.#chance(0.4) ? 100_000 : this.#range(1, 500);
-    const images = this.#chance(0.4);
+    const images = this.#chance(0.5);
     const joiner = this.#chance(0.2);
     for (let id = 1; id <= nodes; id++) {
       const node = new SimNode(id);
@@ -187,25 +187,25 @@ class Simulation {
   async #step(images: boolean): Promise<void> {
     const dice = this.#random.float() * 100;
     const live = this.#live();
-    if (dice < 35) return this.#deliver();
-    if (live.length === 0 || dice > 96) {
+    if (dice < 33) return this.#deliver();
+    if (live.length === 0 || dice > 95.5) {
       return await this.#restart(this.#pick(this.#nodes));
     }
     const node = this.#pick(live);
-    if (dice < 55) this.#write(node);
-    else if (dice < 70) node.kv.finish();
-    else if (dice < 74.5) node.timers.fire();
-    else if (dice < 75) node.idle.fire();
-    else if (dice < 88) {
+    if (dice < 53) this.#write(node);
+    else if (dice < 67) node.kv.finish();
+    else if (dice < 71.5) node.timers.fire();
+    else if (dice < 72) node.idle.fire();
+    else if (dice < 84) {
       const other = this.#pick(this.#nodes);
       if (other !== node) this.#pullFrom(node, other);
-    } else if (dice < 92) await this.#crash(node);
-    else if (dice < 93) {
+    } else if (dice < 88) await this.#crash(node);
+    else if (dice < 89) {
       node.skewMs = this.#chance(0.5)
         ? this.#range(-1000, 1000)
         : this.#range(-3, 3);
       this.#tick();
-    } else if (images && dice < 94.5) {
+    } else if (images && dice < 92) {
       node.image = node.kv.durable;
       this.#say(`n${node.id} has its disk copied`);
     } else if (images) await this.#putBack(node);
