@@ -31,6 +31,7 @@ import {
   Writer,
 } from "../../runtime/mod.ts";
 import { MessageType, type RequestOptions } from "../../transport/mod.ts";
+import { checkBatch } from "../check.ts";
 import type { Dot } from "../replication/dot.ts";
 import {
   type CommitCheck,
@@ -130,6 +131,8 @@ export class Router {
   /** Answers COMMIT. */
   async serve(payload: Uint8Array): Promise<Uint8Array> {
     const { request } = decodeCommit(payload);
+    // A record larger than peers read would be stuck here for ever.
+    checkBatch(request.ops);
     try {
       return encodeOutcome(await this.#options.replica.commit(request));
     } catch (error) {
