@@ -81,7 +81,7 @@ export * from "./gossip/mod.ts";
 /** This release, as nodes tell each other. */
 const RELEASE = "@aspen/core 0.1.0";
 
-/** When a write is acked: after which kind of failure it is still there. */
+/** When a write is acked, and so after which kind of failure it is still there. */
 export type Durability =
   /** Once it is on the device: it survives a power failure. */
   | "synced"
@@ -108,21 +108,34 @@ export interface OpenOptions {
    * @default {false}
    */
   bootstrap?: boolean;
-  /** An engine to keep the data in; it is not closed with the database. */
+  /**
+   * An engine to keep the data in, instead of one in the directory. It serves
+   * this database only, and is not closed with it.
+   */
   engine?: KV;
   /** Byte streams to reach peers by, instead of TCP. */
   transport?: Transport;
-  /** @default {"synced"} */
+  /**
+   * What an acked write survives; see {@linkcode Durability}.
+   *
+   * @default {"synced"}
+   */
   durability?: Durability;
-  /** `"fast"`, or intervals that differ from the defaults. */
+  /**
+   * `"fast"` ({@linkcode PROPAGATION_FAST}), or intervals that differ from
+   * {@linkcode PROPAGATION_DEFAULT}.
+   */
   propagation?: "fast" | Partial<Propagation>;
   /** Proves nodes to each other. Not in this release. */
   secret?: string | Uint8Array;
   /** Encrypts connections. Not in this release. */
   tls?: unknown;
-  /** Gives up opening when aborted; the promise rejects with its reason. */
+  /**
+   * Gives up opening when aborted; the promise rejects with its reason. Without
+   * it a node that joins asks its peers for ever.
+   */
   signal?: AbortSignal;
-  /** The world: clock, timers, randomness, files, network. */
+  /** The world: clock, timers, randomness, files, network. Deno's by default. */
   runtime?: Runtime;
 }
 
@@ -131,17 +144,25 @@ export interface OpenOptions {
  *
  * A directory that holds a node is opened as that node, and serves at once,
  * whatever peers are down. An empty one founds a cluster (with `bootstrap`, or
- * without `address`), or joins that of the `peers`: then `open` waits until one
- * of them lets it in, and until it has its first copy of the data.
+ * without `address`), or joins that of the `peers`: then `open` asks them in turn
+ * until one lets it in, and waits until it has its first copy of the data. Pass a
+ * `signal` to bound that.
  *
- * @example A transaction
+ * @example On disk
  * ```ts
  * import { open } from "@aspen/core";
+ * import { assertEquals } from "@std/assert";
  *
- * await using db = await open(":memory:");
- * await using tx = db.transaction();
- * tx.set("from", "9").set("to", "1");
- * await tx.commit();
+ * const dir = await Deno.makeTempDir();
+ * {
+ *   await using db = await open(dir);
+ *   await db.set("planet", "Earth");
+ * }
+ * {
+ *   await using db = await open(dir);
+ *   assertEquals(await db.has("planet"), true);
+ * }
+ * await Deno.remove(dir, { recursive: true });
  * ```
  *
  * @param dir A directory, or `":memory:"` to keep everything in memory.
@@ -154,6 +175,7 @@ export interface OpenOptions {
  * @throws {AddressInUseError} If the address, or what it advertises, is taken.
  * @throws {NotSupportedError} If `secret` or `tls` is given.
  * @throws {TypeError} If an option has the wrong type or form.
+ * @throws {RangeError} If an interval of `propagation` is not positive.
  */
 export async function open(
   dir: string | URL,
@@ -164,6 +186,7 @@ export async function open(
   checkSupported("tls", tls);
   checkAddresses(options);
   const propagation = propagationOf(options.propagation);
+  const sync = checkDurability(options.durability ?? "synced") === "synced";
   signal?.throwIfAborted();
   const path = dir instanceof URL ? pathOf(dir) : dir;
   const base = options.runtime ?? denoRuntime();
@@ -179,7 +202,7 @@ export async function open(
     advertise,
     peers: options.peers ?? [],
     bootstrap: options.bootstrap ?? false,
-    sync: checkDurability(options.durability ?? "synced") === "synced",
+    sync,
     propagation,
     signal,
     events,
@@ -198,9 +221,10 @@ async function openEngine(
   return await openLsm(inMemory ? "memory" : path, {
     files,
     random: runtime.random,
+    // It keeps the process alive: writes that are awaited may wait for this.
     yieldNow: () =>
       new Promise((resolve) => {
-        runtime.timers.set(resolve, 0);
+        runtime.timers.set(resolve, 0, { persistent: true });
       }),
     onEvent: (event: LsmEvent) => events.emit({ type: "engine", event }),
   });

@@ -12,6 +12,7 @@
  * @module
  */
 
+// deno-lint-ignore aspen/layers -- a suite asserts
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type Awaitable,

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { CorruptionError, FormatVersionError } from "../runtime/mod.ts";
 import { crc32 } from "../runtime/mod.ts";
 import { type DiskImage, Prng } from "../runtime/virtual/mod.ts";
-import { DiskState } from "../runtime/virtual/disk.ts";
+import { DiskState } from "../runtime/virtual/disk_state.ts";
 import { frameChecksum, frameLength } from "./log/frame.ts";
 import { openLsm } from "./mod.ts";
 import { FOOTER_BYTES } from "./table/format.ts";
@@ -203,6 +203,27 @@ Deno.test("a table, log or MANIFEST of another store is refused", async () => {
     await assertRejects(
       () => countIn(altered(image, path, () => foreign)),
       CorruptionError,
+    );
+  }
+});
+
+Deno.test("a log that has lost its end, though another follows it, is a CorruptionError", async () => {
+  // Two lives that were killed, the second before it wrote anything.
+  const files = new StepFiles();
+  const first = await openLsm(DIR, { files });
+  for (let i = 1; i <= 3; i++) await first.write(batchOf(i));
+  const killed = new StepFiles(files.disk.crash("kept", new Prng(1)));
+  await openLsm(DIR, { files: killed });
+  const image = killed.disk.image();
+  const path = `${DIR}/000001.wal`;
+  const size = image.files.get(path)!.length;
+  assertEquals(await countIn(image), 3);
+  for (const cut of [1, 8, frameLength(14), size - frameLength(34)]) {
+    await assertRejects(
+      () =>
+        countIn(altered(image, path, (bytes) => bytes.slice(0, size - cut))),
+      CorruptionError,
+      path,
     );
   }
 });

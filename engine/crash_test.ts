@@ -1,5 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { PoisonedError, StorageError } from "../runtime/mod.ts";
+import {
+  PoisonedError,
+  StorageError,
+  toBytes,
+  toText,
+} from "../runtime/mod.ts";
+import { FileNode } from "../runtime/file_tree.ts";
 import type { Unsynced } from "../runtime/virtual/mod.ts";
 import { Prng } from "../runtime/virtual/mod.ts";
 import { type Lsm, openLsm } from "./mod.ts";
@@ -97,6 +103,106 @@ async function crashAt(at: number, unsynced: Unsynced): Promise<void> {
   assertEquals(await prefixOf(reopened), count + 1);
   await reopened.close();
 }
+
+Deno.test("what a killed process wrote stays when the power fails after the next open", async () => {
+  const steps = await countSteps();
+  for (let at = 0; at < steps; at += 2) {
+    const told: Told = { synced: 0, written: 0 };
+    const files = new StepFiles(
+      undefined,
+      (step) => step === at ? "crash" : undefined,
+    );
+    await Promise.race([live(files, told).catch(() => {}), files.end.promise]);
+    // The machine goes on: what was not synced is still not.
+    releaseLock(files);
+    const store = await openLsm(DIR, {
+      ...TINY,
+      files: new StepFiles(files.disk),
+    });
+    const count = await prefixOf(store);
+    assert(count >= told.written, `${count} of ${told.written}`);
+    await store.write(batchOf(count + 1), { sync: true });
+    const disk = files.disk.crash("lost", new Prng(at));
+    const last = await openLsm(DIR, { ...TINY, files: new StepFiles(disk) });
+    assertEquals(await prefixOf(last), count + 1, `killed at ${at}`);
+    await last.close();
+  }
+});
+
+Deno.test("a MANIFEST that is gone on with is synced before it says so", async () => {
+  const files = new StepFiles();
+  await openLsm(DIR, { files });
+  releaseLock(files);
+  const actions: string[] = [];
+  const reopened = new StepFiles(files.disk, (_, action, path) => {
+    if (path.includes("MANIFEST")) actions.push(action);
+    return undefined;
+  });
+  const store = await openLsm(DIR, { files: reopened });
+  assertEquals(actions.slice(0, 3), ["begin sync", "end sync", "append"]);
+  await store.close();
+});
+
+function releaseLock(files: StepFiles): void {
+  const lock = files.disk.tree.find(`${DIR}/LOCK`);
+  if (lock instanceof FileNode) lock.lockedBy = undefined;
+}
+
+Deno.test("a crash at any moment of making a store leaves one that opens", async () => {
+  for (let at = 0; at < 40; at++) {
+    for (let seed = 0; seed < 8; seed++) {
+      const files = new StepFiles(
+        undefined,
+        (step) => step === at ? "crash" : undefined,
+      );
+      const making = openLsm(DIR, { files }).then((store) => store.close());
+      await Promise.race([making.catch(() => {}), files.end.promise]);
+      const disk = files.disk.crash("torn", new Prng(seed));
+      const store = await openLsm(DIR, { files: new StepFiles(disk) });
+      assertEquals(await prefixOf(store), 0);
+      await store.close();
+    }
+  }
+});
+
+Deno.test("a crash at any moment of writing a MANIFEST anew loses nothing", async () => {
+  const key = toBytes("k".repeat(60_000));
+  const rotate = async (files: StepFiles, flushed: (i: number) => void) => {
+    const store = await openLsm(DIR, { ...TINY, files });
+    for (let i = 0; i < 9; i++) {
+      await store.write([{ key, value: toBytes(`${i}`) }]);
+      await store.flush();
+      flushed(i);
+      await store.idle();
+    }
+    await store.close();
+  };
+  const points: number[] = [];
+  let rotating = false;
+  const counting = new StepFiles(undefined, (step, _, path) => {
+    rotating ||= path.endsWith("MANIFEST-000002");
+    if (rotating && points.length < 16) points.push(step);
+    return undefined;
+  });
+  await rotate(counting, () => {});
+  assertEquals(points.length, 16);
+  for (const at of points) {
+    for (let seed = 0; seed < 4; seed++) {
+      let last = -1;
+      const files = new StepFiles(
+        undefined,
+        (step) => step === at ? "crash" : undefined,
+      );
+      const life = rotate(files, (i) => last = i);
+      await Promise.race([life.catch(() => {}), files.end.promise]);
+      const disk = files.disk.crash("torn", new Prng(seed));
+      const store = await openLsm(DIR, { ...TINY, files: new StepFiles(disk) });
+      const found = store.get(key);
+      assert(found !== undefined && Number(toText(found)) >= last);
+      await store.close();
+    }
+  }
+});
 
 for (const forGood of [false, true]) {
   Deno.test(`when any step fails${forGood ? " for good" : ""}, writers are told, and nothing acked is lost`, async () => {

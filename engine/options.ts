@@ -118,7 +118,10 @@ export const SEALED_MAX = 2;
 /** Tables in level 0 from which they are compacted. */
 export const LEVEL0_TRIGGER = 4;
 
-/** Tables in level 0 from which writes wait. */
+/**
+ * Tables in level 0 from which writes wait. Memtables that are sealed by then
+ * still get there, so there are at most SEALED_MAX more.
+ */
 export const LEVEL0_STOP = 12;
 
 /** How much larger a level is than the one above it. */

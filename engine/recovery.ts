@@ -79,10 +79,11 @@ async function makeDirectory(files: FileSystem, dir: string): Promise<void> {
   files.makeDirectory(dir);
   // The names of the directories made must be durable too. A parent that we may
   // not open is none that we made.
-  for (let child = dir, at; (at = child.lastIndexOf("/")) >= 0;) {
-    child = child.slice(0, at);
+  for (let child = dir; child !== "/" && child !== ".";) {
+    const at = child.lastIndexOf("/");
+    child = at > 0 ? child.slice(0, at) : at === 0 ? "/" : ".";
     try {
-      await files.syncDirectory(child === "" ? "/" : child);
+      await files.syncDirectory(child);
     } catch {
       return;
     }
@@ -120,15 +121,7 @@ async function openManifest(
     const id = new Uint8Array(STORE_ID_BYTES);
     return await Manifest.create(place, random?.fill(id) ?? id);
   }
-  const manifest = await Manifest.load(place);
-  try {
-    // Names made by a process that was killed may not be on the device yet.
-    await files.syncDirectory(dir);
-  } catch (error) {
-    manifest.close();
-    throw error;
-  }
-  return manifest;
+  return await Manifest.load(place);
 }
 
 function checkTables(store: Store): void {
@@ -182,6 +175,7 @@ async function recoverWals(store: Store): Promise<LogWriter> {
   }
   refuseUnnamedWals(store);
 
+  // Also makes durable what names a killed process has left.
   const wal = await createWal(store, previous);
   const empty = sealed.length === 0 && active.count === 0;
   try {

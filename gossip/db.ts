@@ -38,7 +38,7 @@ import {
 import type { DatabaseEvent, Events } from "./events.ts";
 import { rowKey, Space, spacePrefix } from "./keyspace.ts";
 import type { CallOptions, RoutedOutcome } from "./lease/router.ts";
-import type { MemberChange, Node } from "./membership/mod.ts";
+
 import {
   type Conflict,
   conflictOf,
@@ -51,186 +51,28 @@ import {
   type Version,
   versionOf,
 } from "./replication/entry.ts";
-import { type Token, tokenOf } from "./token.ts";
+import { tokenOf } from "./token.ts";
 import { Transaction } from "./transaction.ts";
 import type { Rooms } from "./dispatch.ts";
+import type {
+  CaughtUp,
+  ClusterView,
+  CommitOptions,
+  CommitRequestInit,
+  CommitResult,
+  DeleteOp,
+  EntryView,
+  KeyValue,
+  ListOptions,
+  Metrics,
+  RangeOptions,
+  ReadOptions,
+  SetOp,
+  SetOptions,
+  WriteResult,
+} from "./face.ts";
 import type { Push } from "./replication/push.ts";
 import type { Change, Watchers, WatchOptions } from "./watch.ts";
-
-export type { KeyLike, ValueLike } from "./check.ts";
-
-/** Options for {@linkcode DB.get}. */
-export interface ReadOptions {
-  /** Waits until this node has what the token stands for. Not in this release. */
-  atLeast?: Token;
-}
-
-/** Options for writes. */
-export interface CommitOptions extends CallOptions {}
-
-/** Options for {@linkcode DB.set}. */
-export interface SetOptions extends CommitOptions {
-  /**
-   * The node that is to lead the key. A key that exists must be led by it
-   * already. Without it, whoever leads the key writes; a new key is led by this
-   * node.
-   */
-  lease?: number;
-}
-
-/** What a write did. */
-export interface WriteResult {
-  /** The new version; absent if there was nothing to change. */
-  readonly version?: Version;
-  /** Stands for the state that the write left, on any node. */
-  readonly token: Token;
-}
-
-/** Sets a key. */
-export interface SetOp {
-  readonly type: "set";
-  readonly key: KeyLike;
-  readonly value: ValueLike;
-  /** The node that is to lead the key; see {@linkcode SetOptions.lease}. */
-  readonly lease?: number;
-}
-
-/** Deletes a key. */
-export interface DeleteOp {
-  readonly type: "delete";
-  readonly key: KeyLike;
-}
-
-/** A condition of a commit. */
-export interface Check {
-  readonly key: KeyLike;
-  /** The version that the key must have; `null`: it must not exist. */
-  readonly version: Version | null;
-}
-
-/** What {@linkcode DB.commit} is to do. */
-export interface CommitRequestInit {
-  /** Conditions, all of which must hold. */
-  readonly checks?: readonly Check[];
-  /** Writes. Of several to one key the last one counts. */
-  readonly ops: readonly (SetOp | DeleteOp)[];
-}
-
-/** What {@linkcode DB.commit} did. */
-export interface CommitResult {
-  /** The new version of each op's key, in the order of the ops; `undefined` where
-   * there was nothing to change. */
-  readonly versions: readonly (Version | undefined)[];
-  /** Stands for the state that the commit left, on any node. */
-  readonly token: Token;
-}
-
-/** Which keys to list. */
-export interface RangeOptions {
-  /** Only keys that begin so. */
-  prefix?: KeyLike;
-  /** The first key, inclusive. */
-  start?: KeyLike;
-  /** The end of the keys, exclusive. At or before `start`: nothing. */
-  end?: KeyLike;
-  /**
-   * Whether to go from the last key to the first.
-   *
-   * @default {false}
-   */
-  reverse?: boolean;
-}
-
-/** Options for {@linkcode DB.list}. */
-export interface ListOptions extends RangeOptions {
-  /** How many at most. */
-  limit?: number;
-}
-
-/** A key and its value. */
-export interface KeyValue {
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
-}
-
-/** A key, its value, and what is known of them. */
-export interface EntryView extends KeyValue {
-  readonly version: Version;
-  /** The node that leads the key. */
-  readonly leaseholder: number;
-}
-
-/** What {@linkcode DB.caughtUp} found. */
-export interface CaughtUp {
-  /** The nodes whose data this node has now. */
-  readonly peers: number[];
-  /** The nodes that did not answer. */
-  readonly missing: number[];
-}
-
-/** The cluster, for users. */
-export interface ClusterView {
-  /** The cluster's id, a UUID. */
-  readonly key: string;
-  /** This node. */
-  readonly host: Node;
-  /** The nodes known here, by node key. */
-  nodes(): Map<number, Node>;
-  /**
-   * A node.
-   *
-   * @throws {NodeNotFoundError} If no such node is known.
-   */
-  node(key: number): Node;
-  /**
-   * The address of a node.
-   *
-   * @throws {NodeNotFoundError} If no such node is known.
-   */
-  resolve(key: number): string;
-  /** Batches of changes; an empty one says that some were dropped: look again. */
-  watch(): ReadableStream<MemberChange[]>;
-  /**
-   * Leaves the cluster. Not in this release.
-   *
-   * @throws {NotSupportedError} Always.
-   */
-  leave(): Promise<void>;
-  /**
-   * Removes a node. Not in this release.
-   *
-   * @throws {NotSupportedError} Always.
-   */
-  remove(key: number): Promise<void>;
-}
-
-/** Numbers of a database, for dashboards and tests. */
-export interface Metrics {
-  /** Origins in the vector. */
-  readonly origins: number;
-  /** Records, and bytes of them, in the recent log. */
-  readonly logRecords: number;
-  readonly logBytes: number;
-  /** Records that came early and wait. */
-  readonly heldRecords: number;
-  /** Calls and records that wait for the apply loop. */
-  readonly waiting: number;
-  /** Records applied since the start, from here and from peers. */
-  readonly recordsApplied: number;
-  /** Messages with records that were pushed to peers. */
-  readonly pushes: number;
-  /** Requests for missing records that were sent. */
-  readonly pulls: number;
-  /** Sessions taken, and open for peers. */
-  readonly sessionsTaken: number;
-  readonly sessionsOpen: number;
-  /** Conflicts reported since the start. */
-  readonly conflicts: number;
-  /** Peers connected. */
-  readonly peersConnected: number;
-  /** Watchers. */
-  readonly watchers: number;
-}
 
 /** What a database is made of. Made by `open`. */
 export interface DatabaseParts {
@@ -252,7 +94,9 @@ const TIMEOUT_MS = 10_000;
 /**
  * A database: one node's whole copy of the data, and its part in the cluster.
  *
- * Made by `open`. Close it with {@linkcode DB.close} or `await using`.
+ * Made by `open`. Close it with {@linkcode DB.close} or `await using`. Every
+ * method but `close` and `metrics` throws {@linkcode ClosedError} afterwards.
+ * Bytes handed in are copied, and bytes handed out belong to the caller.
  */
 export class DB implements AsyncDisposable {
   readonly #parts: DatabaseParts;
@@ -277,17 +121,35 @@ export class DB implements AsyncDisposable {
       nodes: () => cluster.nodes(),
       node: (key) => cluster.node(key),
       resolve: (key) => cluster.node(key).address,
-      watch: () => cluster.watch(),
+      watch: () => {
+        this.#checkOpen("watch the cluster");
+        return cluster.watch();
+      },
       leave: () => Promise.reject(later("cluster.leave()", "leaving")),
       remove: () => Promise.reject(later("cluster.remove()", "removing nodes")),
     };
   }
 
   /**
-   * The value of a key, read here. The bytes belong to the caller.
+   * The value of a key as this node has it now; `undefined` if it has none.
+   * Never waits for the network.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * await db.set("planet", "Earth");
+   *
+   * const value = await db.get("planet");
+   * assertEquals(new TextDecoder().decode(value), "Earth");
+   * assertEquals(await db.get("no such key"), undefined);
+   * ```
    *
    * @throws {LimitError} If the key is empty or too long.
    * @throws {CorruptionError} If what is stored is damaged.
+   * @throws {NotSupportedError} If `atLeast` is given.
    * @throws {ClosedError} If the database is closed.
    */
   async get(
@@ -303,7 +165,7 @@ export class DB implements AsyncDisposable {
   }
 
   /**
-   * {@linkcode DB.get}, at once.
+   * {@linkcode DB.get}, at once. Throws as `get`.
    *
    * @throws {NotSupportedError} If the engine has no synchronous reads.
    */
@@ -338,10 +200,30 @@ export class DB implements AsyncDisposable {
    * Sets a key. Resolves when the node that leads it has the write as durably as
    * the database promises, and it is readable here.
    *
+   * The first write of a key claims it: the node that wrote leads the key from
+   * then on, or that named by `lease`. Writes of other nodes are forwarded to it.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * const { version } = await db.set("planet", new Uint8Array([1, 2, 3]));
+   *
+   * const entry = await db.getEntry("planet");
+   * assertEquals(entry?.version, version);
+   * assertEquals(entry?.leaseholder, db.cluster.host.key);
+   * ```
+   *
    * @throws {LimitError} If the key or the value is beyond its limit.
    * @throws {LeaseNotTransferableError} If another node than `lease` leads it.
-   * @throws {LeaseholderUnavailableError} If its leaseholder does not answer.
-   * @throws {OutcomeUnknownError} If the reply never came.
+   * @throws {LeaseholderUnavailableError} If its leaseholder cannot be reached:
+   * nothing was written.
+   * @throws {DeadlineExceededError} If the deadline passed before anything was
+   * sent to the leaseholder: nothing was written.
+   * @throws {OutcomeUnknownError} If the reply of the leaseholder never came: it
+   * may have written.
    * @throws {NodeNotFoundError} If `lease` is no member.
    * @throws {PoisonedError} If the engine has failed.
    * @throws {ClosedError} If the database is closed.
@@ -375,7 +257,25 @@ export class DB implements AsyncDisposable {
 
   /**
    * Writes several keys, if all checks hold: the one entry under `set`, `delete`
-   * and transactions. What one node leads is written whole or not at all.
+   * and transactions. What one node leads is written whole or not at all. Throws
+   * as `set`, and what is named here.
+   *
+   * @example Compare and swap
+   * ```ts
+   * import { CheckFailedError, open } from "@aspen/core";
+   * import { assertRejects } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * const { version = null } = await db.set("planet", "Earth");
+   *
+   * const request = {
+   *   checks: [{ key: "planet", version }],
+   *   ops: [{ type: "set", key: "planet", value: "Mars" }],
+   * } as const;
+   * await db.commit(request);
+   * // The second time the version is another one.
+   * await assertRejects(() => db.commit(request), CheckFailedError);
+   * ```
    *
    * @throws {CheckFailedError} If a checked key has another version.
    * @throws {NotSupportedError} If there are checks and several leaseholders.
@@ -400,7 +300,30 @@ export class DB implements AsyncDisposable {
     return commitResult(ops, outcome);
   }
 
-  /** Lists keys and values in order, as they are at the first step. */
+  /**
+   * Lists keys and values in the order of the keys' bytes, as they all were at
+   * the first step. Leave the loop, or go to its end: until then the engine keeps
+   * the state of that moment.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * for (const key of ["a/1", "a/2", "a/3", "b/1"]) await db.set(key, "");
+   *
+   * const keys: string[] = [];
+   * const range = { prefix: "a/", reverse: true, limit: 2 };
+   * for await (const { key } of db.list(range)) {
+   *   keys.push(new TextDecoder().decode(key));
+   * }
+   * assertEquals(keys, ["a/3", "a/2"]);
+   * ```
+   *
+   * @throws {CorruptionError} If what is stored is damaged.
+   * @throws {ClosedError} If the database is closed.
+   */
   async *list(options: ListOptions = {}): AsyncGenerator<KeyValue> {
     const rows = this.#iterate(options, false);
     try {
@@ -419,7 +342,7 @@ export class DB implements AsyncDisposable {
   }
 
   /**
-   * {@linkcode DB.list}, at once.
+   * {@linkcode DB.list}, at once. Throws as `list`.
    *
    * @throws {NotSupportedError} If the engine has no synchronous reads.
    */
@@ -439,7 +362,7 @@ export class DB implements AsyncDisposable {
     }
   }
 
-  /** Lists keys in order, without reading a value. */
+  /** Lists keys in order, without their values. Throws as `list`. */
   async *keys(options: ListOptions = {}): AsyncGenerator<Uint8Array> {
     const rows = this.#iterate(options, true);
     try {
@@ -454,7 +377,7 @@ export class DB implements AsyncDisposable {
     }
   }
 
-  /** Counts keys, without reading a value. */
+  /** Counts keys. Throws as `list`. */
   async count(options: RangeOptions = {}): Promise<number> {
     const rows = this.#iterate(options, true);
     let count = 0;
@@ -470,7 +393,27 @@ export class DB implements AsyncDisposable {
     }
   }
 
-  /** Begins a transaction: writes that are read back, and committed together. */
+  /**
+   * Begins a transaction: writes that are read back, and committed together.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * await using tx = db.transaction();
+   * tx.set("from", "9").set("to", "1");
+   *
+   * // The transaction reads its own writes; nobody else does yet.
+   * assertEquals(new TextDecoder().decode(await tx.get("to")), "1");
+   * assertEquals(await db.has("to"), false);
+   * await tx.commit();
+   * assertEquals(await db.has("to"), true);
+   * ```
+   *
+   * @throws {ClosedError} If the database is closed.
+   */
   transaction(): Transaction {
     this.#checkOpen("begin a transaction");
     return new Transaction({
@@ -481,9 +424,30 @@ export class DB implements AsyncDisposable {
   }
 
   /**
-   * Watches what changes here, from now on, until the stream is cancelled.
+   * Watches what changes here, whoever wrote it, from now on, until the stream is
+   * cancelled or the database closes. Each array is what changed together.
+   *
+   * A watcher that is too slow gets a {@linkcode LaggedChange} in the place of
+   * what was dropped; what it watches can then be read anew with `list`.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * const changes = db.watch({ prefix: "planet/" });
+   * await db.set("star/1", "Sun");
+   * await db.set("planet/3", "Earth");
+   *
+   * for await (const [change] of changes) {
+   *   assertEquals(change?.type, "set");
+   *   break; // cancels the stream
+   * }
+   * ```
    *
    * @throws {NotSupportedError} If `since` is given.
+   * @throws {ClosedError} If the database is closed.
    */
   watch(options: WatchOptions = {}): ReadableStream<Change[]> {
     this.#checkOpen("watch");
@@ -492,8 +456,22 @@ export class DB implements AsyncDisposable {
 
   /**
    * Calls a handler with each batch of changes, one at a time: the next one when
-   * the promise it returned has settled. What it throws is an event, and the
-   * watch goes on. Dispose of what it returns to stop.
+   * the promise it returned has settled. What it throws is an event of type
+   * `handlerFailed`, and the watch goes on. Dispose of what `onChange` returns to
+   * stop. Throws as `watch`.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * const seen = Promise.withResolvers<string>();
+   * using _watch = db.onChange(([change]) => seen.resolve(change!.type));
+   *
+   * await db.set("planet", "Earth");
+   * assertEquals(await seen.promise, "set");
+   * ```
    */
   onChange(
     handler: (changes: Change[]) => void | Promise<void>,
@@ -519,7 +497,33 @@ export class DB implements AsyncDisposable {
     };
   }
 
-  /** What happens beside the data, from now on, until the stream is cancelled. */
+  /**
+   * What happens beside the data, from now on, until the stream is cancelled:
+   * conflicts, connections, failures. At most 1024 events wait for a reader.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * const events = db.events().getReader();
+   * using _watch = db.onChange(() => {
+   *   throw new Error("no planet");
+   * });
+   * await db.set("planet", "Pluto");
+   *
+   * for (;;) {
+   *   const { value: event } = await events.read();
+   *   if (event?.type !== "handlerFailed") continue;
+   *   assertEquals((event.error as Error).message, "no planet");
+   *   break;
+   * }
+   * await events.cancel();
+   * ```
+   *
+   * @throws {ClosedError} If the database is closed.
+   */
   events(): ReadableStream<DatabaseEvent> {
     this.#checkOpen("read events");
     return this.#parts.events.read();
@@ -540,9 +544,30 @@ export class DB implements AsyncDisposable {
 
   /**
    * Waits for one answer, or one failed attempt, of every node that has not left:
-   * afterwards this node has all that those who answered had.
+   * afterwards this node has all that those who answered had. On a node alone it
+   * resolves at once.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using one = await open(":memory:", {
+   *   address: "localhost:0",
+   *   bootstrap: true,
+   * });
+   * await using two = await open(":memory:", {
+   *   address: "localhost:0",
+   *   peers: [one.cluster.host.address],
+   * });
+   * await one.set("planet", "Earth");
+   *
+   * assertEquals(await two.caughtUp(), { peers: [1], missing: [] });
+   * assertEquals(await two.has("planet"), true);
+   * ```
    *
    * @throws {DeadlineExceededError} If the deadline passed.
+   * @throws {ClosedError} If the database is closed.
    */
   async caughtUp(options: CallOptions = {}): Promise<CaughtUp> {
     this.#checkOpen("catch up");

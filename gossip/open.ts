@@ -13,6 +13,7 @@
  */
 
 import {
+  abortable,
   AddressInUseError,
   ClusterRequiredError,
   equalBytes,
@@ -74,9 +75,6 @@ export interface NodeOptions {
   /** The release, for people. */
   readonly software: string;
 }
-
-/** Bytes of records that the recent log keeps. */
-const LOG_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Sessions that a donor has open at once. */
 const SESSIONS_MAX = 2;
@@ -281,7 +279,7 @@ async function assemble(
     nonce,
     tenure: TENURE,
     sync: options.sync,
-    logBytesMax: LOG_BYTES_MAX,
+    logBytesMax: propagation.logBytesMax,
     listener: {
       applied: (applied) => onApplied(applied),
       clashed: (clashes) => {
@@ -391,8 +389,8 @@ async function takeFirstCopy(
     for (const node of [...first, ...cluster.others()]) {
       signal?.throwIfAborted();
       try {
-        await cluster.gossipWith(node);
-        await pull.from(node);
+        await ended(cluster.gossipWith(node), signal);
+        await ended(pull.from(node), signal);
         if (replica.caughtUp) return;
       } catch {
         // Down, or joining itself: the next one.
@@ -403,4 +401,12 @@ async function takeFirstCopy(
       persistent: true,
     });
   }
+}
+
+/** Waits for a promise, or for the signal. */
+function ended<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  return signal === undefined ? promise : abortable(promise, signal);
 }

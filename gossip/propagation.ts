@@ -1,5 +1,6 @@
 /**
- * The intervals by which things spread, each with its default, in one place.
+ * The intervals by which things spread, and bounds of it, each with its default,
+ * in one place.
  *
  * @module
  */
@@ -13,11 +14,20 @@ export interface Propagation {
    */
   pushDelayMs: number;
   /**
-   * Time between two comparisons of data with a random peer, ± 50 %.
+   * Time between two comparisons of data with a random peer, ± 50 %. It bounds
+   * how long what no push brought is missing.
    *
    * @default {2000}
    */
   antiEntropyIntervalMs: number;
+  /**
+   * Bytes of recent records that are kept, so that a peer that is a little
+   * behind gets exactly what it misses; one that is further behind gets a
+   * session.
+   *
+   * @default {67108864}
+   */
+  logBytesMax: number;
   /**
    * Time between two rounds of cluster gossip, ± 10 %.
    *
@@ -73,6 +83,7 @@ export interface Propagation {
 export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   pushDelayMs: 2,
   antiEntropyIntervalMs: 2000,
+  logBytesMax: 64 * 1024 * 1024,
   clusterGossipIntervalMs: 1000,
   pledgeRetryIntervalMs: 1000,
   pledgeTimeoutMs: 5000,
@@ -87,6 +98,7 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
 export const PROPAGATION_FAST: Readonly<Propagation> = {
   pushDelayMs: 1,
   antiEntropyIntervalMs: 50,
+  logBytesMax: 64 * 1024 * 1024,
   clusterGossipIntervalMs: 10,
   pledgeRetryIntervalMs: 10,
   pledgeTimeoutMs: 1000,

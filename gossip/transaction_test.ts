@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ClosedError, compareBytes, toText } from "../runtime/mod.ts";
-import type { CommitRequestInit, KeyValue, ListOptions } from "./db.ts";
+import type { CommitRequestInit, KeyValue, ListOptions } from "./face.ts";
 import { Transaction } from "./transaction.ts";
 
 function home(stored: Record<string, string>) {

@@ -36,6 +36,7 @@ export interface KeyChange {
 
 /** Changes were dropped, because the watcher did not keep up. */
 export interface LaggedChange {
+  /** Tells it from what happened to a key. */
   readonly type: "lagged";
   /** How many batches. */
   readonly missed: number;

@@ -102,6 +102,18 @@ export function toHex(bytes: Uint8Array): string {
   return text;
 }
 
+/** 16 bytes as the text of a UUID. */
+export function toUuid(bytes: Uint8Array): string {
+  const hex = toHex(bytes);
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    hex.slice(12, 16),
+    hex.slice(16, 20),
+    hex.slice(20),
+  ].join("-");
+}
+
 /** CRC-32 (IEEE 802.3), continued from `seed`: that of what came before. */
 export function crc32(data: Uint8Array, seed = 0): number {
   return zlibCrc32(data, seed);

@@ -7,6 +7,7 @@
 
 /** The base of all errors that this module throws on its own account. */
 export class AspenError extends Error {
+  /** Takes the whole message. */
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = new.target.name;
@@ -15,6 +16,7 @@ export class AspenError extends Error {
 
 /** The store, stream or connection was used after it was closed. */
 export class ClosedError extends AspenError {
+  /** `action` is what was asked for, `what` the thing that is closed. */
   constructor(action: string, what = "the database", options?: ErrorOptions) {
     super(`Cannot ${action}: ${what} is closed`, options);
   }
@@ -24,6 +26,8 @@ export class ClosedError extends AspenError {
 export class LockedError extends AspenError {
   /** The locked directory. */
   readonly path: string;
+
+  /** Names the locked directory. */
   constructor(path: string, options?: ErrorOptions) {
     super(
       `Cannot open "${path}": another process or handle has it open`,
@@ -39,6 +43,8 @@ export class CorruptionError extends AspenError {
   readonly path: string;
   /** Where in the file, in bytes. */
   readonly offset: number;
+
+  /** Says where the damage is, and in `detail` what it is. */
   constructor(
     path: string,
     offset: number,
@@ -59,6 +65,8 @@ export class FormatVersionError extends AspenError {
   readonly found: number;
   /** The newest version that is understood here. */
   readonly supported: number;
+
+  /** Says what was found, and what is understood. */
   constructor(path: string, found: number, supported: number) {
     super(
       `Cannot open "${path}": its format version is ${found}, this release reads up to ${supported}`,
@@ -73,6 +81,8 @@ export class FormatVersionError extends AspenError {
 export class StorageError extends AspenError {
   /** The file or directory. */
   readonly path: string;
+
+  /** `action` is what was asked for, `detail` why it was refused. */
   constructor(
     action: string,
     path: string,
@@ -86,6 +96,7 @@ export class StorageError extends AspenError {
 
 /** A file that had to be there is not. */
 export class FileNotFoundError extends StorageError {
+  /** `action` is what was asked for. */
   constructor(action: string, path: string, options?: ErrorOptions) {
     super(action, path, "it does not exist", options);
   }
@@ -96,6 +107,7 @@ export class FileNotFoundError extends StorageError {
  * opened anew: after a failed sync nobody knows what reached the device.
  */
 export class PoisonedError extends AspenError {
+  /** `options.cause` is the earlier failure. */
   constructor(options: ErrorOptions) {
     super(
       "Cannot write: an earlier write failed, reopen the store",
@@ -108,6 +120,8 @@ export class PoisonedError extends AspenError {
 export class NotSupportedError extends AspenError {
   /** What was asked for. */
   readonly feature: string;
+
+  /** `detail` says why, or when it comes. */
   constructor(feature: string, detail: string) {
     super(`Cannot use ${feature}: ${detail}`);
     this.feature = feature;
@@ -116,6 +130,7 @@ export class NotSupportedError extends AspenError {
 
 /** Bytes that do not follow their format. */
 export class DecodeError extends AspenError {
+  /** `what` is the format, `detail` what is wrong. */
   constructor(what: string, detail: string, options?: ErrorOptions) {
     super(`Cannot decode ${what}: ${detail}`, options);
   }
@@ -131,6 +146,8 @@ export class LimitError extends RangeError {
   readonly min: number;
   /** The largest size allowed. */
   readonly max: number;
+
+  /** `action` is what was asked for; all sizes are in bytes. */
   constructor(
     action: string,
     what: string,
@@ -153,6 +170,8 @@ export class LimitError extends RangeError {
 export class DeadlineExceededError extends AspenError {
   /** The deadline, in milliseconds. */
   readonly timeoutMs: number;
+
+  /** `action` is what was asked for. */
   constructor(action: string, timeoutMs: number, options?: ErrorOptions) {
     super(`Cannot ${action}: no answer within ${timeoutMs} ms`, options);
     this.timeoutMs = timeoutMs;
@@ -163,6 +182,8 @@ export class DeadlineExceededError extends AspenError {
 export class UnreachableError extends AspenError {
   /** The addresses tried. */
   readonly addresses: readonly string[];
+
+  /** `action` is what was asked for. */
   constructor(
     action: string,
     addresses: readonly string[],
@@ -182,6 +203,8 @@ export class UnreachableError extends AspenError {
 export class AddressInUseError extends AspenError {
   /** The address. */
   readonly address: string;
+
+  /** `detail` says who has it, where that is known. */
   constructor(
     address: string,
     detail = "it is in use",
@@ -198,6 +221,8 @@ export class ClusterMismatchError extends AspenError {
   readonly expected: string;
   /** The cluster of the peer. */
   readonly actual: string;
+
+  /** Names the two clusters. */
   constructor(expected: string, actual: string, options?: ErrorOptions) {
     super(
       `Cannot connect: the peer belongs to cluster ${actual}, this node to ${expected}`,
@@ -210,6 +235,7 @@ export class ClusterMismatchError extends AspenError {
 
 /** A peer does not follow the protocol, or speaks no common version of it. */
 export class ProtocolError extends AspenError {
+  /** `detail` says what the peer did. */
   constructor(detail: string, options?: ErrorOptions) {
     super(`Cannot talk to the peer: ${detail}`, options);
   }
@@ -219,6 +245,8 @@ export class ProtocolError extends AspenError {
 export class RejectedError extends AspenError {
   /** The peer's word for its reason: mostly the name of an error. */
   readonly code: string;
+
+  /** `code` and `detail` are as the peer gave them. */
   constructor(code: string, detail: string, options?: ErrorOptions) {
     super(`Cannot connect: the peer refused: ${detail}`, options);
     this.code = code;
@@ -240,6 +268,8 @@ export class RemoteError extends AspenError {
   readonly code: string;
   /** Bytes that tell more; empty mostly. */
   readonly data: Uint8Array;
+
+  /** `code` and `message` are what the asker gets. */
   constructor(code: string, message: string, options?: RemoteErrorOptions) {
     super(message, options);
     this.code = code;
@@ -251,6 +281,8 @@ export class RemoteError extends AspenError {
 export class ClusterRequiredError extends AspenError {
   /** The directory. */
   readonly path: string;
+
+  /** Names the directory. */
   constructor(path: string) {
     super(
       `Cannot open "${path}" with an address: it holds no cluster, pass "peers" to join one or "bootstrap: true" to found one`,
@@ -263,6 +295,8 @@ export class ClusterRequiredError extends AspenError {
 export class NodeNotFoundError extends AspenError {
   /** The node key. */
   readonly node: number;
+
+  /** Names the node key. */
   constructor(node: number) {
     super(`Cannot find node ${node}: it is no member of the cluster`);
     this.node = node;
@@ -275,6 +309,8 @@ export class LeaseNotTransferableError extends AspenError {
   readonly leaseholder: number;
   /** The node that was asked for. */
   readonly requested: number;
+
+  /** Names the node that leads the key, and the one asked for. */
   constructor(leaseholder: number, requested: number) {
     super(
       `Cannot lease the key to node ${requested}: node ${leaseholder} holds its lease`,
@@ -288,6 +324,8 @@ export class LeaseNotTransferableError extends AspenError {
 export class LeaseholderUnavailableError extends AspenError {
   /** The node that leads the key. */
   readonly leaseholder: number;
+
+  /** Names the node that leads the key; `options.cause` says what was tried. */
   constructor(leaseholder: number, options?: ErrorOptions) {
     super(
       `Cannot write the key: its leaseholder, node ${leaseholder}, does not answer`,
@@ -299,6 +337,7 @@ export class LeaseholderUnavailableError extends AspenError {
 
 /** A request was sent and its reply never came: it may or may not have happened. */
 export class OutcomeUnknownError extends AspenError {
+  /** `action` is what may have happened. */
   constructor(action: string, options?: ErrorOptions) {
     super(
       `Cannot tell whether the ${action} happened: the reply never came`,
@@ -311,6 +350,8 @@ export class OutcomeUnknownError extends AspenError {
 export class CheckFailedError extends AspenError {
   /** The key whose version was not the expected one. */
   readonly key: Uint8Array;
+
+  /** Names the key. */
   constructor(key: Uint8Array) {
     super("Cannot commit: a checked key has another version");
     this.key = key;
@@ -333,6 +374,8 @@ export class PartialCommitError extends AspenError {
   readonly committed: readonly CommitPart[];
   /** The parts that failed. */
   readonly failed: readonly CommitPart[];
+
+  /** Says which parts were committed and which failed. */
   constructor(
     committed: readonly CommitPart[],
     failed: readonly CommitPart[],
@@ -350,6 +393,8 @@ export class PartialCommitError extends AspenError {
 export class QuorumUnavailableError extends AspenError {
   /** The voters that did not answer. */
   readonly missing: readonly number[];
+
+  /** `action` is what was asked for. */
   constructor(
     action: string,
     missing: readonly number[],
@@ -369,6 +414,8 @@ export class QuorumUnavailableError extends AspenError {
 export class NotVoterError extends AspenError {
   /** The node asked. */
   readonly node: number;
+
+  /** Names the node. */
   constructor(node: number) {
     super(`Cannot vote: node ${node} holds no seat of the config named`);
     this.node = node;
@@ -379,6 +426,8 @@ export class NotVoterError extends AspenError {
 export class ConfigUnsettledError extends AspenError {
   /** The config epoch that is not settled. */
   readonly epoch: number;
+
+  /** `action` is what was asked for. */
   constructor(action: string, epoch: number) {
     super(`Cannot ${action}: config epoch ${epoch} is not settled yet`);
     this.epoch = epoch;
@@ -387,6 +436,7 @@ export class ConfigUnsettledError extends AspenError {
 
 /** Every node key was given away; keys are never given twice. */
 export class NodeKeysExhaustedError extends AspenError {
+  /** The message says it all. */
   constructor() {
     super("Cannot give a node key: all 65,535 were given");
   }
@@ -394,6 +444,7 @@ export class NodeKeysExhaustedError extends AspenError {
 
 /** The node has not yet taken its first copy of the data. */
 export class NotCaughtUpError extends AspenError {
+  /** `action` is what was asked for. */
   constructor(action: string) {
     super(
       `Cannot ${action}: this node has not received the cluster's data yet`,

@@ -32,6 +32,11 @@ const samples: Error[] = [
   }]),
   new errors.QuorumUnavailableError("pledge", [1, 2]),
   new errors.NotCaughtUpError("list"),
+  new errors.RejectedError("NotMember", "node 7 is no member", { cause }),
+  new errors.RemoteError("ClosedError", "Cannot write: it is closed"),
+  new errors.NotVoterError(3),
+  new errors.ConfigUnsettledError("add node 4", 2),
+  new errors.NodeKeysExhaustedError(),
 ];
 
 Deno.test("every error has its class as its name and says what cannot be done", () => {

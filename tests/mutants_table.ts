@@ -229,4 +229,65 @@ export const MUTANTS: readonly Mutant[] = [
       `  if (local.clusterId.length === remote.clusterId.length) return;`,
     caughtBy: "transport/endpoint_test.ts :: nodes of two clusters both get",
   },
+  {
+    name: "engine-failure-forgotten",
+    file: "gossip/replication/replica.ts",
+    find: `    this.#failure = error;`,
+    replace: ``,
+    caughtBy: "gossip/replication/replica_test.ts :: after a failed write",
+  },
+  {
+    name: "held-record-keeps-its-message",
+    file: "gossip/replication/held.ts",
+    find: `    const own = decodeRecord(new Uint8Array(record.bytes));`,
+    replace: `    const own = decodeRecord(record.bytes);`,
+    caughtBy: "gossip/replication/log_test.ts :: does not keep the message",
+  },
+  {
+    name: "clock-far-ahead-adopted",
+    file: "gossip/replication/draft.ts",
+    find: `      this.skewedHlc = Math.max(this.skewedHlc, entry.hlc);
+    } else {`,
+    replace: `      this.skewedHlc = Math.max(this.skewedHlc, entry.hlc);
+    }
+    {`,
+    caughtBy:
+      "gossip/replication/draft_test.ts :: a clock more than 60 s ahead",
+  },
+  {
+    name: "deletes-of-absent-keys-written",
+    file: "gossip/replication/draft.ts",
+    find: `      if (op.value === undefined && current?.value === undefined) {`,
+    replace: `      if (op.value === undefined && current?.value === null) {`,
+    caughtBy: "gossip/replication/draft_test.ts :: deletes of absent keys",
+  },
+  {
+    name: "lagged-marker-forgotten",
+    file: "gossip/feed.ts",
+    find: `    if (full || this.#missed > 0) this.#missed++;`,
+    replace: `    if (full) this.#missed += 0;`,
+    caughtBy: "gossip/feed_test.ts :: what is dropped is told",
+  },
+  {
+    name: "donor-forgets-its-bound",
+    file: "gossip/replication/donor.ts",
+    find: `    const open = this.#sessions.size + this.#beginning;`,
+    replace: `    const open = this.#sessions.size;`,
+    caughtBy: "gossip/replication/donor_test.ts :: no more sessions are open",
+  },
+  {
+    name: "record-checksum-not-checked",
+    file: "gossip/replication/record.ts",
+    find:
+      `  if (checksum.u32() !== crc32(body)) reader.fail("its checksum is wrong");`,
+    replace: `  checksum.u32();`,
+    caughtBy: "gossip/replication/fuzz_test.ts :: a harmed record",
+  },
+  {
+    name: "generation-not-durable-at-start",
+    file: "gossip/membership/host.ts",
+    find: `  await kv.write([hostOp(next)], { sync: true });`,
+    replace: `  void kv.write([hostOp(next)], { sync: true });`,
+    caughtBy: "gossip/membership/host_test.ts :: the generation rises",
+  },
 ];

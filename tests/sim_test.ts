@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { assertReads, SimCluster } from "./sim/cluster.ts";
+import { runWorkload } from "./sim/workload.ts";
 
 /** Join, write, cut, heal, kill and restart, all through the public `open`. */
 async function story(seed: number, trace?: (line: string) => void) {
@@ -43,4 +44,38 @@ Deno.test("a cluster joins, writes, is cut, heals, and loses nothing by a kill: 
     hashes.add(first.hash);
   }
   assertNotEquals(hashes.size, 1);
+});
+
+Deno.test("random lives under cuts, lost connections, kills and clock errors break no promise: 40 seeds", async () => {
+  const seen: Record<string, number> = {};
+  for (let seed = 1; seed <= 40; seed++) {
+    const report = await runWorkload({ seed, nodes: 3, steps: 150 });
+    assertEquals(report.violations, [], `deno task simulate --seed ${seed}`);
+    seen.acked = (seen.acked ?? 0) + report.acked;
+    seen.conflicts = (seen.conflicts ?? 0) + report.conflicts;
+    for (const counts of [report.faults, report.paths]) {
+      for (const [name, count] of Object.entries(counts)) {
+        seen[name] = (seen[name] ?? 0) + count;
+      }
+    }
+  }
+  // A path that never happened was not tested.
+  for (
+    const path of [
+      "acked",
+      "conflicts",
+      "cut",
+      "kill",
+      "pull",
+      "record",
+      "reset",
+      "session",
+      "skew",
+    ]
+  ) assert((seen[path] ?? 0) > 0, `${path} never happened`);
+});
+
+Deno.test("a random life replays: one seed, one trace", async () => {
+  const first = await runWorkload({ seed: 7, nodes: 3, steps: 80 });
+  assertEquals(await runWorkload({ seed: 7, nodes: 3, steps: 80 }), first);
 });

@@ -37,7 +37,7 @@ import {
   Reader,
   RejectedError,
   toBytes,
-  toHex,
+  toUuid,
   Writer,
 } from "../runtime/mod.ts";
 import { decodeFailure, type Failure, failureOf } from "./failure.ts";
@@ -197,8 +197,8 @@ export function judgeCluster(local: Identity, remote: Identity): void {
   if (isPledging(local) || isPledging(remote)) return;
   if (equalBytes(local.clusterId, remote.clusterId)) return;
   throw new ClusterMismatchError(
-    clusterText(local.clusterId),
-    clusterText(remote.clusterId),
+    toUuid(local.clusterId),
+    toUuid(remote.clusterId),
   );
 }
 
@@ -219,26 +219,14 @@ export function refusedBy(bytes: Uint8Array, local: Identity): Error {
   );
   if (code === "ClusterMismatchError" && data.length === CLUSTER_ID_BYTES) {
     return new ClusterMismatchError(
-      clusterText(local.clusterId),
-      clusterText(data),
+      toUuid(local.clusterId),
+      toUuid(data),
     );
   }
   if (code === "ProtocolError") {
     return new ProtocolError(`it refused this node: ${message}`);
   }
   return new RejectedError(code, message);
-}
-
-/** A cluster's id for people, in the form of a UUID. */
-export function clusterText(clusterId: Uint8Array): string {
-  const hex = toHex(clusterId);
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    hex.slice(12, 16),
-    hex.slice(16, 20),
-    hex.slice(20),
-  ].join("-");
 }
 
 function isPledging(identity: Identity): boolean {

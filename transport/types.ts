@@ -72,7 +72,11 @@ export interface Connection {
 
 /** Options for requests. */
 export interface RequestOptions {
-  /** @default {"control"} */
+  /**
+   * The lane it takes, and its reply with it.
+   *
+   * @default {"control"}
+   */
   lane?: Lane;
   /** Deadline, in milliseconds. @default {10_000} */
   timeoutMs?: number;

@@ -87,9 +87,6 @@ export class Manifest {
    */
   static async create(place: Place, storeId: Uint8Array): Promise<Manifest> {
     const state = new ManifestState();
-    // A crash while the store was made may have left one behind.
-    const path = joinPath(place.dir, manifestName(1));
-    if (place.files.exists(path)) place.files.remove(path);
     const log = await writeManifest(place, 1, storeId, state);
     return new Manifest(place, storeId, state, log);
   }
@@ -109,7 +106,8 @@ export class Manifest {
       const state = new ManifestState();
       const reader = readEdits(file, path, number, storeId, state);
       if (reader.tornBytes > 0) file.truncate(reader.end);
-      // What a killed process wrote may not be on the device yet.
+      // What a killed process wrote may not be on the device yet, and the next
+      // frame says that it is.
       await file.syncData();
       const log = new LogWriter(file, number, {
         length: reader.end,
@@ -172,6 +170,8 @@ async function writeManifest(
 ): Promise<LogWriter> {
   const { files, dir } = place;
   const path = joinPath(dir, manifestName(number));
+  // A crash before CURRENT named it may have left one behind.
+  if (files.exists(path)) files.remove(path);
   const file = files.open(path, { mode: "create" });
   try {
     const log = new LogWriter(file, number);

@@ -37,7 +37,7 @@ export function openAwaitedKv(): Promise<KV> {
 
 /** What the readers of one engine share. */
 interface Life {
-  closed: boolean;
+  readonly closed: boolean;
 }
 
 /** A sorted list that never changes. */
@@ -119,32 +119,41 @@ class AwaitedIterator implements KVIterator {
   }
 }
 
-class AwaitedSnapshot extends AwaitedReader implements KVSnapshot {
-  readonly #own: Life;
+/** Over when it was closed, or the store was. */
+class SnapshotLife implements Life {
+  readonly #store: Life;
+  #closed = false;
 
-  constructor(entries: readonly Entry[], store: Life) {
-    const own = {
-      asked: false,
-      get closed() {
-        return this.asked || store.closed;
-      },
-      set closed(closed: boolean) {
-        this.asked = closed;
-      },
-    };
-    super(() => entries, own);
-    this.#own = own;
+  constructor(store: Life) {
+    this.#store = store;
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.#store.closed;
+  }
+
+  end(): void {
+    this.#closed = true;
+  }
+}
+
+class AwaitedSnapshot extends AwaitedReader implements KVSnapshot {
+  readonly #life: SnapshotLife;
+
+  constructor(entries: readonly Entry[], life: SnapshotLife) {
+    super(() => entries, life);
+    this.#life = life;
   }
 
   async close(): Promise<void> {
     await later();
-    this.#own.closed = true;
+    this.#life.end();
   }
 }
 
 class AwaitedKv extends AwaitedReader implements KV {
   readonly synchronous = false;
-  readonly #state: Life & { entries: readonly Entry[] };
+  readonly #state: { closed: boolean; entries: readonly Entry[] };
   #writes: Promise<void> = Promise.resolve();
 
   constructor() {
@@ -175,7 +184,7 @@ class AwaitedKv extends AwaitedReader implements KV {
     assertOpen(this.#state, "take a snapshot");
     const { entries } = this.#state;
     await later();
-    return new AwaitedSnapshot(entries, this.#state);
+    return new AwaitedSnapshot(entries, new SnapshotLife(this.#state));
   }
 
   async close(): Promise<void> {

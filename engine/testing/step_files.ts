@@ -12,7 +12,7 @@ import {
   StorageError,
 } from "../../runtime/mod.ts";
 import { MemoryFile } from "../../runtime/memory_files.ts";
-import { DiskState } from "../../runtime/virtual/disk.ts";
+import { DiskState } from "../../runtime/virtual/disk_state.ts";
 import type { FileNode } from "../../runtime/file_tree.ts";
 
 /** What happens at a step instead of it. */

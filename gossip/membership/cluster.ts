@@ -22,7 +22,7 @@ import {
   sleep,
   type Timer,
   type Timers,
-  toHex,
+  toUuid,
   Writer,
 } from "../../runtime/mod.ts";
 import type { KV } from "../../engine/kv.ts";
@@ -170,7 +170,7 @@ export class Cluster {
 
   /** The cluster's id, as a UUID. */
   get key(): string {
-    return clusterText(this.#options.host.clusterId);
+    return toUuid(this.#options.host.clusterId);
   }
 
   /** This node. */
@@ -468,18 +468,6 @@ export class Cluster {
     this.#incarnations.set(node, { node, generation, nonce: nonce.slice() });
     this.#options.endpoint?.dropOthers(node, nonce);
   }
-}
-
-/** A cluster id as a UUID. */
-export function clusterText(id: Uint8Array): string {
-  const hex = toHex(id);
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    hex.slice(12, 16),
-    hex.slice(16, 20),
-    hex.slice(20),
-  ].join("-");
 }
 
 async function loadIncarnations(

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { DecodeError, FormatVersionError, toHex } from "../../runtime/mod.ts";
 import { Prng } from "../../runtime/virtual/mod.ts";
 import { metaKey } from "../keyspace.ts";
-import { HandKV } from "../replication/world_test.ts";
+import { HandKV, turns } from "../replication/world_test.ts";
 import { decodeCounters } from "../replication/state.ts";
 import { foundConfig } from "../register/mod.ts";
 import {
@@ -43,8 +43,13 @@ Deno.test("the generation rises at every start, and is durable before the start 
   kv.automatic = true;
   const host = await foundHost(kv, new Prng(1));
   kv.automatic = false;
-  const starting = restartHost(kv, host);
-  assertEquals(decodeGeneration(kv), 1);
+  let started = false;
+  const starting = restartHost(kv, host).then((next) => {
+    started = true;
+    return next;
+  });
+  await turns();
+  assertEquals([started, decodeGeneration(kv)], [false, 1]);
   kv.finish();
   assertEquals((await starting).generation, 2);
   assertEquals(decodeGeneration(kv), 2);

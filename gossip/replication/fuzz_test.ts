@@ -314,6 +314,16 @@ Deno.test("an op that deletes its key and keeps its value is refused", () => {
   assertThrows(() => decodeRecord(bytes), DecodeError, "keeps its value");
 });
 
+Deno.test("a harmed record is never taken for one: any bit that flips is seen", () => {
+  for (let at = 0; at < FULL.bytes.length; at++) {
+    for (const bit of [1, 128]) {
+      const bytes = new Uint8Array(FULL.bytes);
+      bytes[at]! ^= bit;
+      assertThrows(() => decodeRecord(bytes), DecodeError);
+    }
+  }
+});
+
 // ---- golden bytes and round trips
 
 Deno.test("records: golden bytes, and all fields come back", () => {

@@ -39,8 +39,9 @@ export class HeldRecords {
       this.#byOrigin.set(record.origin, records);
     }
     if (records.has(record.seq)) return;
-    // What came in a message is a view of it: keep the record alone.
-    records.set(record.seq, decodeRecord(new Uint8Array(record.bytes)));
+    // What came in a message is a view of it: keep the record, not the message.
+    const own = decodeRecord(new Uint8Array(record.bytes));
+    records.set(record.seq, own);
     this.#count++;
     this.#bytes += size;
   }

@@ -19,6 +19,7 @@ import { Prng } from "../../runtime/virtual/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
 import {
   indexKey,
+  metaKey,
   originOfVectorKey,
   Space,
   spacePrefix,
@@ -35,6 +36,7 @@ import { Push } from "./push.ts";
 import type { LogRecord } from "./record.ts";
 import { Replica } from "./replica.ts";
 import { decodeOffer } from "./session.ts";
+import { decodeCounters } from "./state.ts";
 import {
   HandClock,
   HandKV,
@@ -85,6 +87,8 @@ class SimNode {
   start = 0;
   skewMs = 0;
   restored = false;
+  /** It has not yet had its first copy. */
+  void = false;
   image: HandKV["durable"] | undefined;
   /** What stands, per key, as the listener was told. */
   mirror = new Map<string, Entry>();
@@ -172,7 +176,8 @@ class Simulation {
     for (let id = 1; id <= nodes; id++) {
       const node = new SimNode(id);
       this.#nodes.push(node);
-      writeCounters(node.kv, !(joiner && id === nodes));
+      node.void = joiner && id === nodes;
+      writeCounters(node.kv, !node.void);
       await this.#open(node);
     }
     for (let i = 0; i < this.#steps && !this.#broken; i++) {
@@ -424,7 +429,8 @@ class Simulation {
     node.kv = new HandKV(false, node.image);
     node.image = undefined;
     node.restored = true;
-    node.mirror = entriesOf(node.kv);
+    node.void = !decodeCounters(node.kv.get(metaKey("counters"))!).caughtUp;
+    node.mirror = node.void ? new Map() : entriesOf(node.kv);
     this.figures.restored++;
     await this.#restart(node);
   }
@@ -465,20 +471,36 @@ class Simulation {
       if (record === undefined) {
         this.#say(`n${node.id} takes a session`);
         this.figures.sessions++;
-      } else this.#appliedRecord(node, record, changes);
-      for (const each of changes) {
-        const key = toText(each.key);
-        const before = node.mirror.get(key);
-        if (before !== undefined && compareEntries(each, before) <= 0) {
-          this.#fail("I7 order", `n${node.id} shows ${key} again or back`);
-        }
-        node.mirror.set(key, each);
+        if (node.void) this.#firstCopy(node, applied);
+        this.#checkOrder(node, changes);
+        for (const each of changes) node.mirror.set(toText(each.key), each);
+        continue;
       }
-      if (record !== undefined && record.origin === node.replica.origin) {
-        node.push.add(record);
-      }
+      this.#appliedRecord(node, record, changes);
+      this.#checkOrder(node, changes);
+      for (const each of changes) node.mirror.set(toText(each.key), each);
+      if (record.origin === node.replica.origin) node.push.add(record);
     }
     this.#checkEffects(node);
+  }
+
+  /** A first copy was written as it came: what follows it is told apart. */
+  #firstCopy(node: SimNode, applied: readonly Applied[]): void {
+    node.void = false;
+    node.mirror = entriesOf(node.kv);
+    for (const { changes } of applied) {
+      for (const { key } of changes) node.mirror.delete(toText(key));
+    }
+  }
+
+  #checkOrder(node: SimNode, changes: readonly Entry[]): void {
+    for (const each of changes) {
+      const key = toText(each.key);
+      const before = node.mirror.get(key);
+      if (before !== undefined && compareEntries(each, before) <= 0) {
+        this.#fail("I7 order", `n${node.id} shows ${key} again or back`);
+      }
+    }
   }
 
   #appliedRecord(
@@ -560,6 +582,7 @@ class Simulation {
 
   /** The rows of a node against what its listener was told. */
   #checkDisk(node: SimNode): void {
+    if (node.void) return;
     const entries = entriesOf(node.kv);
     const index = new Set<string>();
     const rows = node.kv.iterate({ prefix: spacePrefix(Space.DOT_INDEX) });

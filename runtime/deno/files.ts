@@ -91,8 +91,19 @@ export class DenoFiles implements FileSystem {
     attempt("rename", from, () => Deno.renameSync(from, to));
   }
 
-  /** Waits until the names in the directory are on the device. */
+  /**
+   * Waits until the names in the directory are on the device. Fails, and asks
+   * nobody, where the permission to read the directory was not given.
+   */
   async syncDirectory(path: string): Promise<void> {
+    const { state } = Deno.permissions.querySync({ name: "read", path });
+    if (state === "prompt") {
+      throw new StorageError(
+        "sync the directory",
+        path,
+        "there is no permission to read it",
+      );
+    }
     using directory = attempt(
       "sync the directory",
       path,
