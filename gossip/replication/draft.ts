@@ -328,11 +328,7 @@ export class Draft {
    */
   async ingest(session: SessionData): Promise<boolean> {
     if (!this.vector.includes(session.base)) return false;
-    for (const { origin, seq } of session.entries) {
-      if (!session.vector.covers(origin, seq)) {
-        throw new ProtocolError("a session has more than its vector covers");
-      }
-    }
+    checkCovered(session.entries, session.vector);
     const slots: Slot[] = [];
     for (const { key } of session.entries) slots.push(await this.#slot(key));
     const changes: Entry[] = [];
@@ -363,6 +359,11 @@ export class Draft {
     counters.caughtUp = true;
     this.applied.push({ record: undefined, changes });
     return true;
+  }
+
+  /** Moves the clock up to a reading that is not too far ahead. */
+  adopt(hlc: number): void {
+    this.#counters.clock = Math.max(this.#counters.clock, hlc);
   }
 
   /** The entry of a key as this draft would leave it; tombstones included. */
@@ -537,6 +538,23 @@ export class Draft {
       }
     } finally {
       await rows.close();
+    }
+  }
+}
+
+/**
+ * Checks that a session's vector covers its entries: what it did not cover could
+ * not be built upon here, nor be pulled by anybody.
+ *
+ * @throws {ProtocolError} If it does not.
+ */
+export function checkCovered(
+  entries: readonly Entry[],
+  vector: Vector,
+): void {
+  for (const { origin, seq } of entries) {
+    if (!vector.covers(origin, seq)) {
+      throw new ProtocolError("a session has more than its vector covers");
     }
   }
 }

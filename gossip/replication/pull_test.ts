@@ -9,6 +9,7 @@ import { MessageType } from "../../transport/mod.ts";
 import { Donor } from "./donor.ts";
 import {
   decodePull,
+  decodePullReply,
   decodeRecords,
   encodeRecordsReply,
   encodeSessionReply,
@@ -16,7 +17,7 @@ import {
 import { Pull } from "./pull.ts";
 import { Push } from "./push.ts";
 import { SEQ_MAX } from "./dot.ts";
-import { encodeOffer } from "./session.ts";
+import { decodeOffer, encodeOffer } from "./session.ts";
 import { Vector } from "./vector.ts";
 import {
   HandTimers,
@@ -206,4 +207,55 @@ Deno.test("pushes gather for a moment, go at once when large, and announce what 
   const announced = decodeRecords(sent[2]!);
   assertEquals(announced.records, []);
   assertEquals(announced.heads, [{ origin: origin(2), seq: 4 }]);
+});
+
+Deno.test("a first copy moves the clock, is void until it is whole, and begins anew after it broke off", async () => {
+  const b = await openReplica(2);
+  b.clock.ms += 30_000;
+  await b.replica.commit(sets({ k: "v", gone: "v" }));
+  await b.replica.commit(sets({ gone: undefined }));
+  const a = await openReplica(1, { caughtUp: false });
+  const good = donorAnswers(b);
+  let broken = true;
+  const { pull } = pullOf(a, async (type, payload) => {
+    const reply = await good(type, payload);
+    if (!broken || type === MessageType.PULL) return reply;
+    // The first entries come, the last do not.
+    if (reply[0] === 1) reply[0] = 0;
+    else throw new UnreachableError("ask", []);
+    return reply;
+  });
+  await assertRejects(() => pull.from(2));
+  assertEquals(a.replica.caughtUp, false);
+  await assertRejects(() => a.replica.commit(sets({ k: "early" })));
+  // It breaks off with what it has, which counts for nothing.
+  const again = await openReplica(1, { kv: a.kv });
+  assertEquals(again.replica.caughtUp, false);
+  assertEquals(again.replica.vector.size, 0);
+  broken = false;
+  const { pull: next } = pullOf(again, good);
+  await next.from(2);
+  assert(again.replica.caughtUp);
+  assertEquals(await readText(again.replica, "k"), "v");
+  assertEquals(await readText(again.replica, "gone"), undefined);
+  const newest = (await b.replica.entry(new TextEncoder().encode("gone")))!;
+  const { record } = await again.replica.commit(sets({ own: "v" }));
+  assertEquals(record!.hlc, newest.hlc + 1);
+});
+
+Deno.test("a first copy with more than its vector covers is refused", async () => {
+  const a = await openReplica(1, { caughtUp: false });
+  const b = await openReplica(2);
+  await b.replica.commit(sets({ k: "v" }));
+  const good = donorAnswers(b);
+  const { pull } = pullOf(a, async (type, payload) => {
+    const reply = await good(type, payload);
+    if (type !== MessageType.PULL) return reply;
+    const answer = decodePullReply(reply);
+    assert(answer.kind === "session");
+    const offer = decodeOffer(answer.offer);
+    return encodeSessionReply(encodeOffer({ ...offer, vector: new Vector() }));
+  });
+  await assertRejects(() => pull.from(2), ProtocolError);
+  assertEquals(a.replica.caughtUp, false);
 });

@@ -31,6 +31,7 @@ import type { Dot, Origin } from "./dot.ts";
 import {
   type Applied,
   type Arrival,
+  checkCovered,
   type CommitOutcome,
   type CommitRequest,
   Draft,
@@ -38,6 +39,7 @@ import {
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import { HeldRecords } from "./held.ts";
+import { isTooFarAhead } from "./hlc.ts";
 import type { LogRecord } from "./record.ts";
 import type { SessionData } from "./session.ts";
 import { ReplicaState, type Writership } from "./state.ts";
@@ -116,6 +118,8 @@ export class Replica {
   readonly #waiters = new Set<Waiter>();
   #queue: Item[] = [];
   #waitingBytes = 0;
+  /** The newest hlc of a first copy, as far as it is to be adopted. */
+  #filledHlc = 0;
   #running: Promise<void> | undefined;
   #failure: unknown;
   #closed = false;
@@ -205,6 +209,7 @@ export class Replica {
    * off.
    */
   async clear(): Promise<void> {
+    this.#filledHlc = 0;
     const rows = this.#kv.iterate({
       start: spacePrefix(Space.DOT_INDEX),
       end: spacePrefix(Space.DEAD + 1),
@@ -229,9 +234,18 @@ export class Replica {
    * Writes entries of the first copy into a void state. They count for nothing,
    * and are cleared at the next start, until the session that they are of is
    * ingested: its batch, which makes the state whole, comes after them.
+   *
+   * @throws {ProtocolError} If the session's vector does not cover them.
    */
-  async fill(entries: readonly Entry[]): Promise<void> {
+  async fill(entries: readonly Entry[], vector: Vector): Promise<void> {
     if (this.#state.caughtUp) throw new Error("Cannot fill: a copy is here");
+    checkCovered(entries, vector);
+    const nowMs = this.#options.clock.now();
+    for (const { hlc } of entries) {
+      if (!isTooFarAhead(hlc, nowMs)) {
+        this.#filledHlc = Math.max(this.#filledHlc, hlc);
+      }
+    }
     await this.#kv.write(fillOps(entries));
   }
 
@@ -389,6 +403,7 @@ export class Replica {
         }, (error) => () => item.reject(error));
       }
       case "session":
+        draft.adopt(this.#filledHlc);
         return await draft.ingest(item.session).then(async (taken) => {
           if (taken) await this.#takeHeld(draft);
           return () => item.resolve(taken);
