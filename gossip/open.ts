@@ -17,6 +17,7 @@ import {
   AddressInUseError,
   ClusterRequiredError,
   equalBytes,
+  JoinAbortedError,
   type Runtime,
   sleep,
   UnreachableError,
@@ -232,6 +233,9 @@ async function begin(
     const host = await foundHost(kv, runtime.random);
     return { host, records: [], responder: undefined };
   }
+  // One list of peers may serve all nodes; this one is no help to itself.
+  const others = peers.filter((peer) => peer !== address);
+  if (others.length === 0) throw new ClusterRequiredError(options.path);
   const { timers, random } = runtime;
   const ticket = await loadTicket(kv, random);
   const reply = await pledge({
@@ -239,7 +243,7 @@ async function begin(
     timers,
     random,
     propagation,
-    peers,
+    peers: others,
     request: { ticket, address },
     signal,
   });
@@ -385,21 +389,29 @@ async function takeFirstCopy(
   responder: number | undefined,
 ): Promise<void> {
   const first = responder === undefined ? [] : [responder];
-  for (;;) {
-    for (const node of [...first, ...cluster.others()]) {
-      signal?.throwIfAborted();
-      try {
-        await ended(cluster.gossipWith(node), signal);
-        await ended(pull.from(node), signal);
-        if (replica.caughtUp) return;
-      } catch {
-        // Down, or joining itself: the next one.
+  let failure: unknown;
+  try {
+    for (;;) {
+      for (const node of [...first, ...cluster.others()]) {
+        try {
+          await ended(cluster.gossipWith(node), signal);
+          await ended(pull.from(node), signal);
+          if (replica.caughtUp) return;
+        } catch (error) {
+          // Down, or joining itself: the next one.
+          signal?.throwIfAborted();
+          failure = error;
+        }
       }
+      await sleep(runtime.timers, propagation.pledgeRetryIntervalMs, {
+        signal,
+        persistent: true,
+      });
     }
-    await sleep(runtime.timers, propagation.pledgeRetryIntervalMs, {
-      signal,
-      persistent: true,
-    });
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+    const peers = cluster.others().map((node) => cluster.node(node).address);
+    throw new JoinAbortedError(peers, signal.reason, { cause: failure });
   }
 }
 

@@ -1,5 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { UnreachableError } from "../../runtime/mod.ts";
+import {
+  JoinAbortedError,
+  NodeKeysExhaustedError,
+  RemoteError,
+  UnreachableError,
+} from "../../runtime/mod.ts";
 import { World } from "../../runtime/virtual/mod.ts";
 import type { Connection } from "../../transport/mod.ts";
 import { PROPAGATION_DEFAULT } from "../propagation.ts";
@@ -35,13 +40,18 @@ function pledging(
 const nobody = (address: string) =>
   Promise.reject(new UnreachableError("dial", [address]));
 
-Deno.test("P1: where nobody answers the peers are asked in turn, ever more slowly, until the signal aborts with its reason", async () => {
+Deno.test("P1: where nobody answers the peers are asked in turn, ever more slowly, until the signal aborts", async () => {
   const abort = new AbortController();
   const { world, dialled, options } = pledging(nobody, abort.signal);
   const reason = new Error("given up");
   world.schedule(60_000, () => abort.abort(reason));
-  const error = await assertRejects(() => world.run(() => pledge(options)));
-  assertEquals(error, reason);
+  const error = await assertRejects(
+    () => world.run(() => pledge(options)),
+    JoinAbortedError,
+    "nobody answers",
+  );
+  assertEquals(error.reason, reason);
+  assertEquals(error.peers, PEERS);
   assertEquals(world.now, 60_000);
   // At least two whole cycles, in order.
   assertEquals(
@@ -79,4 +89,14 @@ Deno.test("P6: a pledge whose signal was aborted before asks nobody, and rejects
   const error = await assertRejects(() => world.run(() => pledge(options)));
   assertEquals(error, reason);
   assertEquals(dialled, []);
+});
+
+Deno.test("where the cluster has no node key left the joiner is told, and asks no more", async () => {
+  const full = new RemoteError("NodeKeysExhaustedError", "Cannot give a key");
+  const { world, dialled, options } = pledging(() => Promise.reject(full));
+  await assertRejects(
+    () => world.run(() => pledge(options)),
+    NodeKeysExhaustedError,
+  );
+  assertEquals(dialled.length, 1);
 });

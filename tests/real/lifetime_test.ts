@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { open, type OpenOptions } from "../../mod.ts";
+import { JoinAbortedError, open, type OpenOptions } from "../../mod.ts";
 import { Child, within } from "./child.ts";
 import { TempDir } from "./paths.ts";
 import { readRows } from "./rows.ts";
@@ -104,7 +104,11 @@ Deno.test("an open that is aborted while it pledges leaves nothing behind", asyn
   });
   const connection = await silent.accept();
   controller.abort(reason);
-  assert(await assertRejects(() => within("the abort", opening)) === reason);
+  const error = await assertRejects(
+    () => within("the abort", opening),
+    JoinAbortedError,
+  );
+  assert(error.reason === reason);
   connection.close();
   silent.close();
   // The lock is given back, and the directory is still nobody's.
