@@ -33,6 +33,7 @@ import {
   Writer,
 } from "../../runtime/mod.ts";
 import { MessageType, type RequestOptions } from "../../transport/mod.ts";
+import { checkBatch } from "../check.ts";
 import type { Dot } from "../replication/dot.ts";
 import {
   type CommitCheck,
@@ -133,6 +134,8 @@ export class Router {
   /** Answers COMMIT. */
   async serve(payload: Uint8Array): Promise<Uint8Array> {
     const { request } = decodeCommit(payload);
+    // A record larger than peers read would be stuck here for ever.
+    checkBatch(request.ops);
     try {
       return encodeOutcome(await this.#options.replica.commit(request));
     } catch (error) {
