@@ -4,8 +4,14 @@
  * @module
  */
 
-import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertRejects,
+} from "@std/assert";
+import {
+  ClusterMismatchError,
   ClusterRequiredError,
   type DB,
   LeaseholderUnavailableError,
@@ -337,13 +343,22 @@ scenario(
     const b = await cluster.open("b");
     await b.set("one", "first");
     await cluster.converged("a", "b");
+    const said = collect(a.events());
     cluster.kill("b");
     const c = await cluster.open("c", {
       address: "b:1",
       bootstrap: true,
       peers: [],
     });
+    const heard = collect(c.events());
     await cluster.world.sleep(10_000);
+    // Both sides are told which cluster is whose.
+    for (const [events, db] of [[said, a], [heard, c]] as const) {
+      const refusal = events.find(({ type }) => type === "refused");
+      assert(refusal?.type === "refused");
+      assertInstanceOf(refusal.error, ClusterMismatchError);
+      assertEquals(refusal.error.expected, db.cluster.key);
+    }
     assertEquals(await c.count(), 0);
     assertEquals(c.cluster.nodes().size, 1);
     await assertRejects(
