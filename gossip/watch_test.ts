@@ -92,6 +92,12 @@ Deno.test("what a watcher asked for may be changed afterwards", async () => {
   for await (const [change] of stream) assertEquals(show(change!), "ab");
 });
 
+Deno.test("a queue without a limit is refused", () => {
+  for (const queueBytesMax of [NaN, 0, -1]) {
+    assertThrows(() => new Watchers(1).watch({ queueBytesMax }), RangeError);
+  }
+});
+
 Deno.test("resuming a watch is refused, not ignored", () => {
   assertThrows(() => new Watchers(1).watch({ since: "x" }), NotSupportedError);
 });

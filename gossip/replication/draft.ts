@@ -42,7 +42,13 @@ import {
 } from "../keyspace.ts";
 import type { Clash } from "./conflict.ts";
 import { CONFLICTS_MAX, encodeClash } from "./conflict.ts";
-import { type Dot, makeOrigin, type Origin, originLane } from "./dot.ts";
+import {
+  type Dot,
+  makeOrigin,
+  type Origin,
+  originLane,
+  SEQ_MAX,
+} from "./dot.ts";
 import {
   compareEntries,
   decodeEntry,
@@ -235,7 +241,11 @@ export class Draft {
     replaced: readonly { op: CommitOp; current: Entry | undefined }[],
   ): LogRecord {
     const state = this.#state;
-    const origin = state.origin ?? state.openOrigin(makeOrigin);
+    let origin = state.origin ?? state.openOrigin(makeOrigin);
+    // Full, or a session said so: peers would not read what came after.
+    if (this.vector.seq(origin) >= SEQ_MAX) {
+      origin = state.openOrigin(makeOrigin);
+    }
     let hlc = Math.max(hlcAt(this.#nowMs), this.#counters.clock + 1);
     // Adopted however far the wall clock was set back: it must not repeat.
     this.#counters.clock = hlc;

@@ -13,14 +13,15 @@ import {
   toBytes,
   toHex,
   toText,
+  Writer,
 } from "../../runtime/mod.ts";
 import { indexKey, rowKey, Space, spacePrefix } from "../keyspace.ts";
 import { decodeClash } from "./conflict.ts";
-import { originNode } from "./dot.ts";
+import { makeOrigin, originNode, SEQ_MAX } from "./dot.ts";
 import { NotLeaseholderError } from "./draft.ts";
 import { type Entry, versionOf } from "./entry.ts";
 import { HLC_PER_MS, hlcAt } from "./hlc.ts";
-import { decodeRecord, dotOf, type LogRecord } from "./record.ts";
+import { decodeRecord, dotOf, type LogRecord, RecordKind } from "./record.ts";
 import type { SessionData } from "./session.ts";
 import { decodeCounters } from "./state.ts";
 import { Vector } from "./vector.ts";
@@ -478,6 +479,55 @@ Deno.test("a session with an entry that its vector does not cover is refused who
   assertEquals(a.replica.vector.size, 0);
   assertEquals(await standing(a, "k"), undefined);
   await committed(a, { k: "alive" });
+});
+
+Deno.test("a session that says the own origin is full costs an origin, no write", async () => {
+  const a = await openReplica(1);
+  const first = await committed(a, { k: "1" });
+  const vector = new Vector();
+  const full = new Writer().varint(SEQ_MAX).finish();
+  vector.decodeOrigin(first.origin, full);
+  await a.replica.ingest(session({ vector }));
+  const next = await committed(a, { k: "2" });
+  assertNotEquals(next.origin, first.origin);
+  assertEquals([next.seq, next.deps], [1, [dotOf(first)]]);
+  assertEquals(decodeRecord(next.bytes).seq, 1);
+});
+
+Deno.test("an intent waits until its transaction is covered, also when both come in one group", async () => {
+  const waiting = (node: TestNode) => {
+    const rows = node.kv.iterate({ prefix: spacePrefix(Space.OPEN_INTENT) });
+    let count = 0;
+    while (rows.next()) count++;
+    return count;
+  };
+  const txn = { origin: makeOrigin(3, 1, 1), seq: 4 };
+  const body = new Writer().varint(txn.origin).varint(txn.seq).finish();
+  const intent = record({ kind: RecordKind.INTENT, intent: { txn, body } });
+  const decided = record({
+    ...txn,
+    kind: RecordKind.TXN,
+    entries: [{ key: toBytes("k"), holder: 2 }],
+  });
+  const [apart, together, late] = [
+    await openReplica(1),
+    await openReplica(1),
+    await openReplica(1),
+  ];
+  await apart.replica.receive(intent);
+  assertEquals(waiting(apart), 1);
+  await apart.replica.receive(decided);
+  await Promise.all([
+    together.replica.receive(intent),
+    together.replica.receive(decided),
+  ]);
+  await late.replica.receive(decided);
+  await late.replica.receive(intent);
+  for (const node of [apart, together, late]) {
+    assertEquals(waiting(node), 0);
+    assertEquals((await standing(node, "k"))?.holder, 2);
+    assert(node.replica.vector.covers(txn.origin, txn.seq));
+  }
 });
 
 // ---- §8 conflicts
