@@ -16,10 +16,13 @@ import {
   abortable,
   AddressInUseError,
   ClusterRequiredError,
+  CorruptionError,
   equalBytes,
   JoinAbortedError,
+  PoisonedError,
   type Runtime,
   sleep,
+  StorageError,
   UnreachableError,
 } from "../runtime/mod.ts";
 import type { KV } from "../engine/kv.ts";
@@ -398,8 +401,9 @@ async function takeFirstCopy(
           await ended(pull.from(node), signal);
           if (replica.caughtUp) return;
         } catch (error) {
-          // Down, or joining itself: the next one.
           signal?.throwIfAborted();
+          if (isOwnFault(error)) throw error;
+          // Down, or joining itself: the next one.
           failure = error;
         }
       }
@@ -413,6 +417,12 @@ async function takeFirstCopy(
     const peers = cluster.others().map((node) => cluster.node(node).address);
     throw new JoinAbortedError(peers, signal.reason, { cause: failure });
   }
+}
+
+/** Whether this node's own engine failed, so that no other peer would help. */
+function isOwnFault(error: unknown): boolean {
+  return error instanceof StorageError || error instanceof PoisonedError ||
+    error instanceof CorruptionError;
 }
 
 /** Waits for a promise, or for the signal. */

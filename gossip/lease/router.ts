@@ -20,10 +20,12 @@ import {
   ClusterMismatchError,
   type CommitPart,
   DeadlineExceededError,
+  DecodeError,
   LeaseholderUnavailableError,
   LeaseNotTransferableError,
   NodeNotFoundError,
   NotSupportedError,
+  OutcomeUnknownError,
   PartialCommitError,
   Reader,
   RemoteError,
@@ -273,11 +275,16 @@ export class Router {
         error instanceof UnreachableError ||
         error instanceof DeadlineExceededError ||
         // Its address has passed to a node of another cluster.
-        error instanceof ClusterMismatchError
+        error instanceof ClusterMismatchError ||
+        // A member whose address has not been heard of yet.
+        error instanceof NodeNotFoundError
       ) {
         throw new LeaseholderUnavailableError(holder, { cause: error });
       }
       if (error instanceof RemoteError) throw localErrorOf(error, holder);
+      if (error instanceof DecodeError) {
+        throw new OutcomeUnknownError("commit", { cause: error });
+      }
       throw error;
     }
   }

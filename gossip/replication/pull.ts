@@ -24,8 +24,12 @@ import type { Replica } from "./replica.ts";
 import { decodeChunk, decodeOffer, type SessionOffer } from "./session.ts";
 import type { Vector } from "./vector.ts";
 
-/** Deadline of one request of a pull, in milliseconds. */
-const REQUEST_TIMEOUT_MS = 30_000;
+/**
+ * Deadline of one request of a pull, in milliseconds: long enough for a record of
+ * the largest size over a slow link. A peer that is gone is found out earlier, by
+ * its silent connection.
+ */
+const REQUEST_TIMEOUT_MS = 300_000;
 
 /** Rounds in which a pull may get nothing new before it gives up for now. */
 const IDLE_ROUNDS_MAX = 3;
@@ -34,7 +38,14 @@ const IDLE_ROUNDS_MAX = 3;
  * Largest session that is staged in memory, in bytes of its chunks. A first copy
  * has no limit: it is written as it comes.
  */
-const SESSION_BYTES_MAX = 1024 * 1024 * 1024;
+const SESSION_BYTES_MAX = 256 * 1024 * 1024;
+
+/** The node asked has all its sessions in use. */
+class DonorBusyError extends ProtocolError {
+  constructor(node: number) {
+    super(`node ${node} has no session to spare now`);
+  }
+}
 
 /** What pulls are made of. */
 export interface PullOptions {
@@ -106,7 +117,9 @@ export class Pull {
   /** Pulls from a node in the background. */
   nudge(node: number): void {
     this.from(node).catch((error) => {
-      if (!this.#abort.signal.aborted) this.#options.failed(node, error);
+      // A busy donor is asked again with the next comparison.
+      if (this.#abort.signal.aborted || error instanceof DonorBusyError) return;
+      this.#options.failed(node, error);
     });
   }
 
@@ -185,7 +198,7 @@ export class Pull {
         return await this.#takeSession(node, base, decodeOffer(reply.offer));
       case "busy":
         if (replica.vector.includes(reply.vector)) return reply.vector;
-        throw new ProtocolError(`node ${node} has no session to spare now`);
+        throw new DonorBusyError(node);
     }
   }
 
