@@ -131,8 +131,9 @@ export interface OpenOptions {
   /** Encrypts connections. Not in this release. */
   tls?: unknown;
   /**
-   * Gives up opening when aborted; the promise rejects with its reason. Without
-   * it a node that joins asks its peers for ever.
+   * Gives up opening when aborted: with its reason, or, once a peer was asked,
+   * with a {@linkcode JoinAbortedError} that says why nobody let this node in.
+   * Without it a node that joins asks its peers for ever.
    */
   signal?: AbortSignal;
   /** The world: clock, timers, randomness, files, network. Deno's by default. */
@@ -168,6 +169,7 @@ export interface OpenOptions {
  * @param dir A directory, or `":memory:"` to keep everything in memory.
  * @throws {ClusterRequiredError} If there is an `address`, and the directory
  * holds no cluster, and neither `peers` nor `bootstrap` are given.
+ * @throws {JoinAbortedError} If the `signal` aborts while it joins.
  * @throws {LockedError} If another process or handle has the directory open.
  * @throws {StorageError} If the directory cannot be read or written.
  * @throws {CorruptionError} If stored bytes are damaged.

@@ -134,8 +134,12 @@ Deno.test("a joiner whose peers cannot be reached asks them in turn until its si
   await within("two knocks at each door", Promise.all(knocks));
   for (const door of doors) door.close();
   controller.abort();
-  const error = await assertRejects(() => within("the abort", opening));
-  assertEquals((error as Error).name, "AbortError");
+  const error = await assertRejects(
+    () => within("the abort", opening),
+    JoinAbortedError,
+    `"127.0.0.1:${doors[0]!.addr.port}"`,
+  );
+  assertEquals((error.reason as Error).name, "AbortError");
   // An abort before anything was done.
   await assertRejects(
     () => open(temp.at("other"), { signal: AbortSignal.abort() }),
