@@ -60,14 +60,16 @@ export async function openStore(
   await makeDirectory(files, dir);
   const lock = takeLock(files, dir);
   let store: Store | undefined;
+  let wal: LogWriter | undefined;
   try {
     const manifest = await openManifest(dir, options);
     store = new Store(dir, options, manifest, lock);
     checkTables(store);
-    const wal = await recoverWals(store);
+    wal = await recoverWals(store);
     removeOrphans(store);
     return { store, wal };
   } catch (error) {
+    wal?.close();
     if (store !== undefined) store.release();
     else lock.close();
     throw error;
@@ -92,9 +94,14 @@ async function makeDirectory(files: FileSystem, dir: string): Promise<void> {
 
 function takeLock(files: FileSystem, dir: string): RuntimeFile {
   const file = files.open(joinPath(dir, LOCK_NAME), { mode: "append" });
-  if (file.tryLock()) return file;
-  file.close();
-  throw new LockedError(dir);
+  let locked = false;
+  try {
+    locked = file.tryLock();
+  } finally {
+    if (!locked) file.close();
+  }
+  if (!locked) throw new LockedError(dir);
+  return file;
 }
 
 async function openManifest(
