@@ -54,8 +54,11 @@ export class RangeIterator implements KVIterator {
     this.#life = life;
     this.#reverse = options.reverse ?? false;
     const { prefix } = options;
-    this.#start = later(options.start, prefix)?.slice();
-    this.#end = earlier(options.end, prefix && prefixEnd(prefix))?.slice();
+    const start = later(options.start, prefix);
+    const end = earlier(options.end, prefix && prefixEnd(prefix));
+    // Not "slice", which on a Node Buffer shares the caller's memory.
+    this.#start = start && new Uint8Array(start);
+    this.#end = end && new Uint8Array(end);
     if (
       this.#start !== undefined && this.#end !== undefined &&
       compareBytes(this.#start, this.#end) >= 0
