@@ -186,6 +186,7 @@ export async function open(
   checkSupported("tls", tls);
   checkAddresses(options);
   const propagation = propagationOf(options.propagation);
+  const sync = checkDurability(options.durability ?? "synced") === "synced";
   signal?.throwIfAborted();
   const path = dir instanceof URL ? pathOf(dir) : dir;
   const base = options.runtime ?? denoRuntime();
@@ -201,7 +202,7 @@ export async function open(
     advertise,
     peers: options.peers ?? [],
     bootstrap: options.bootstrap ?? false,
-    sync: checkDurability(options.durability ?? "synced") === "synced",
+    sync,
     propagation,
     signal,
     events,
@@ -220,9 +221,10 @@ async function openEngine(
   return await openLsm(inMemory ? "memory" : path, {
     files,
     random: runtime.random,
+    // It keeps the process alive: writes that are awaited may wait for this.
     yieldNow: () =>
       new Promise((resolve) => {
-        runtime.timers.set(resolve, 0);
+        runtime.timers.set(resolve, 0, { persistent: true });
       }),
     onEvent: (event: LsmEvent) => events.emit({ type: "engine", event }),
   });

@@ -38,7 +38,7 @@ import {
 import type { DatabaseEvent, Events } from "./events.ts";
 import { rowKey, Space, spacePrefix } from "./keyspace.ts";
 import type { CallOptions, RoutedOutcome } from "./lease/router.ts";
-import type { MemberChange, Node } from "./membership/mod.ts";
+
 import {
   type Conflict,
   conflictOf,
@@ -51,197 +51,28 @@ import {
   type Version,
   versionOf,
 } from "./replication/entry.ts";
-import { type Token, tokenOf } from "./token.ts";
+import { tokenOf } from "./token.ts";
 import { Transaction } from "./transaction.ts";
 import type { Rooms } from "./dispatch.ts";
+import type {
+  CaughtUp,
+  ClusterView,
+  CommitOptions,
+  CommitRequestInit,
+  CommitResult,
+  DeleteOp,
+  EntryView,
+  KeyValue,
+  ListOptions,
+  Metrics,
+  RangeOptions,
+  ReadOptions,
+  SetOp,
+  SetOptions,
+  WriteResult,
+} from "./face.ts";
 import type { Push } from "./replication/push.ts";
 import type { Change, Watchers, WatchOptions } from "./watch.ts";
-
-export type { KeyLike, ValueLike } from "./check.ts";
-
-/** Options for {@linkcode DB.get}. */
-export interface ReadOptions {
-  /** Waits until this node has what the token stands for. Not in this release. */
-  atLeast?: Token;
-}
-
-/** Options for writes. */
-export interface CommitOptions extends CallOptions {}
-
-/** Options for {@linkcode DB.set}. */
-export interface SetOptions extends CommitOptions {
-  /**
-   * The node that is to lead the key. A key that exists must be led by it
-   * already. Without it, whoever leads the key writes; a new key is led by this
-   * node.
-   */
-  lease?: number;
-}
-
-/** What a write did. */
-export interface WriteResult {
-  /** The new version; absent if there was nothing to change. */
-  readonly version?: Version;
-  /** Stands for the state that the write left, on any node. */
-  readonly token: Token;
-}
-
-/** Sets a key. */
-export interface SetOp {
-  /** What is to be done. */
-  readonly type: "set";
-  /** The key, 1 byte to 4 KiB. */
-  readonly key: KeyLike;
-  /** The value, up to 64 MiB. */
-  readonly value: ValueLike;
-  /** The node that is to lead the key; see {@linkcode SetOptions.lease}. */
-  readonly lease?: number;
-}
-
-/** Deletes a key. */
-export interface DeleteOp {
-  /** What is to be done. */
-  readonly type: "delete";
-  /** The key, 1 byte to 4 KiB. */
-  readonly key: KeyLike;
-}
-
-/** A condition of a commit. */
-export interface Check {
-  /** The key that is looked at. */
-  readonly key: KeyLike;
-  /** The version that the key must have; `null`: it must not exist. */
-  readonly version: Version | null;
-}
-
-/** What {@linkcode DB.commit} is to do. */
-export interface CommitRequestInit {
-  /** Conditions, all of which must hold. */
-  readonly checks?: readonly Check[];
-  /** Writes. Of several to one key the last one counts. */
-  readonly ops: readonly (SetOp | DeleteOp)[];
-}
-
-/** What {@linkcode DB.commit} did. */
-export interface CommitResult {
-  /** The new version of each op's key, in the order of the ops; `undefined` where
-   * there was nothing to change. */
-  readonly versions: readonly (Version | undefined)[];
-  /** Stands for the state that the commit left, on any node. */
-  readonly token: Token;
-}
-
-/** Which keys to list. */
-export interface RangeOptions {
-  /** Only keys that begin so. */
-  prefix?: KeyLike;
-  /** The first key, inclusive. */
-  start?: KeyLike;
-  /** The end of the keys, exclusive. At or before `start`: nothing. */
-  end?: KeyLike;
-  /**
-   * Whether to go from the last key to the first.
-   *
-   * @default {false}
-   */
-  reverse?: boolean;
-}
-
-/** Options for {@linkcode DB.list}. */
-export interface ListOptions extends RangeOptions {
-  /** How many at most. */
-  limit?: number;
-}
-
-/** A key and its value. */
-export interface KeyValue {
-  /** The key; the bytes belong to the caller. */
-  readonly key: Uint8Array;
-  /** The value; the bytes belong to the caller. */
-  readonly value: Uint8Array;
-}
-
-/** A key, its value, and what is known of them. */
-export interface EntryView extends KeyValue {
-  /** The version, for {@linkcode Check} and {@linkcode compareVersions}. */
-  readonly version: Version;
-  /** The node that leads the key. */
-  readonly leaseholder: number;
-}
-
-/** What {@linkcode DB.caughtUp} found. */
-export interface CaughtUp {
-  /** The nodes whose data this node has now. */
-  readonly peers: number[];
-  /** The nodes that did not answer. */
-  readonly missing: number[];
-}
-
-/** The cluster, for users. */
-export interface ClusterView {
-  /** The cluster's id, a UUID. */
-  readonly key: string;
-  /** This node. */
-  readonly host: Node;
-  /** The nodes known here, by node key. */
-  nodes(): Map<number, Node>;
-  /**
-   * A node.
-   *
-   * @throws {NodeNotFoundError} If no such node is known.
-   */
-  node(key: number): Node;
-  /**
-   * The address of a node.
-   *
-   * @throws {NodeNotFoundError} If no such node is known.
-   */
-  resolve(key: number): string;
-  /** Batches of changes; an empty one says that some were dropped: look again. */
-  watch(): ReadableStream<MemberChange[]>;
-  /**
-   * Leaves the cluster. Not in this release.
-   *
-   * @throws {NotSupportedError} Always.
-   */
-  leave(): Promise<void>;
-  /**
-   * Removes a node. Not in this release.
-   *
-   * @throws {NotSupportedError} Always.
-   */
-  remove(key: number): Promise<void>;
-}
-
-/** Numbers of a database, for dashboards and tests. */
-export interface Metrics {
-  /** Origins in the vector. */
-  readonly origins: number;
-  /** Records in the recent log, from which peers take what they lack. */
-  readonly logRecords: number;
-  /** Bytes of those records. */
-  readonly logBytes: number;
-  /** Records that came early and wait. */
-  readonly heldRecords: number;
-  /** Calls and records that wait for the apply loop. */
-  readonly waiting: number;
-  /** Records applied since the start, from here and from peers. */
-  readonly recordsApplied: number;
-  /** Messages with records that were pushed to peers. */
-  readonly pushes: number;
-  /** Requests for missing records that were sent. */
-  readonly pulls: number;
-  /** Whole copies and large differences taken from peers. */
-  readonly sessionsTaken: number;
-  /** The same, being given to peers now. */
-  readonly sessionsOpen: number;
-  /** Conflicts reported since the start. */
-  readonly conflicts: number;
-  /** Peers connected. */
-  readonly peersConnected: number;
-  /** Watchers. */
-  readonly watchers: number;
-}
 
 /** What a database is made of. Made by `open`. */
 export interface DatabaseParts {
@@ -290,7 +121,10 @@ export class DB implements AsyncDisposable {
       nodes: () => cluster.nodes(),
       node: (key) => cluster.node(key),
       resolve: (key) => cluster.node(key).address,
-      watch: () => cluster.watch(),
+      watch: () => {
+        this.#checkOpen("watch the cluster");
+        return cluster.watch();
+      },
       leave: () => Promise.reject(later("cluster.leave()", "leaving")),
       remove: () => Promise.reject(later("cluster.remove()", "removing nodes")),
     };

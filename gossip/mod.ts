@@ -5,25 +5,25 @@
  */
 
 export type { KeyLike, ValueLike } from "./check.ts";
-export {
-  type CaughtUp,
-  type Check,
-  type ClusterView,
-  type CommitOptions,
-  type CommitRequestInit,
-  type CommitResult,
-  DB,
-  type DeleteOp,
-  type EntryView,
-  type KeyValue,
-  type ListOptions,
-  type Metrics,
-  type RangeOptions,
-  type ReadOptions,
-  type SetOp,
-  type SetOptions,
-  type WriteResult,
-} from "./db.ts";
+export { DB } from "./db.ts";
+export type {
+  CaughtUp,
+  Check,
+  ClusterView,
+  CommitOptions,
+  CommitRequestInit,
+  CommitResult,
+  DeleteOp,
+  EntryView,
+  KeyValue,
+  ListOptions,
+  Metrics,
+  RangeOptions,
+  ReadOptions,
+  SetOp,
+  SetOptions,
+  WriteResult,
+} from "./face.ts";
 export type { DatabaseEvent } from "./events.ts";
 export type { CallOptions } from "./lease/router.ts";
 export type {

@@ -13,6 +13,7 @@
  */
 
 import {
+  abortable,
   AddressInUseError,
   ClusterRequiredError,
   equalBytes,
@@ -388,8 +389,8 @@ async function takeFirstCopy(
     for (const node of [...first, ...cluster.others()]) {
       signal?.throwIfAborted();
       try {
-        await cluster.gossipWith(node);
-        await pull.from(node);
+        await ended(cluster.gossipWith(node), signal);
+        await ended(pull.from(node), signal);
         if (replica.caughtUp) return;
       } catch {
         // Down, or joining itself: the next one.
@@ -400,4 +401,12 @@ async function takeFirstCopy(
       persistent: true,
     });
   }
+}
+
+/** Waits for a promise, or for the signal. */
+function ended<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  return signal === undefined ? promise : abortable(promise, signal);
 }

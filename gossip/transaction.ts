@@ -18,12 +18,11 @@ import type {
   CommitOptions,
   CommitRequestInit,
   CommitResult,
-  KeyLike,
   KeyValue,
   ListOptions,
   SetOptions,
-  ValueLike,
-} from "./db.ts";
+} from "./face.ts";
+import type { KeyLike, ValueLike } from "./check.ts";
 import { checkKey, checkLease, checkValue } from "./check.ts";
 import { keyText } from "./replication/draft.ts";
 

@@ -20,7 +20,11 @@ import { World } from "../runtime/virtual/mod.ts";
 import { FrameDecoder, FrameFlag, readFrame, writeFrame } from "./frame.ts";
 import { encodeHello, encodeWelcome } from "./handshake.ts";
 import { MessageType } from "./registry.ts";
-import { testIdentity, testNode, type TestNodeOptions } from "./testing.ts";
+import {
+  testIdentity,
+  testNode,
+  type TestNodeOptions,
+} from "./testing/node.ts";
 
 const { PULL, RECORDS } = MessageType;
 const CHALLENGE = new Uint8Array(16);

@@ -21,7 +21,7 @@ import {
   refusalOf,
   refusedBy,
 } from "./handshake.ts";
-import { testIdentity } from "./testing.ts";
+import { testIdentity } from "./testing/node.ts";
 
 const CHALLENGE = Uint8Array.from({ length: 16 }, (_, i) => i);
 const CHALLENGE_HEX = "000102030405060708090a0b0c0d0e0f";

@@ -11,7 +11,7 @@ import { World } from "../runtime/virtual/mod.ts";
 import { FrameDecoder, FrameFlag, readFrame, writeFrame } from "./frame.ts";
 import { encodeHello, encodeIdentity } from "./handshake.ts";
 import { MessageType } from "./registry.ts";
-import { testIdentity, testNode } from "./testing.ts";
+import { testIdentity, testNode } from "./testing/node.ts";
 
 const NONCE = new Uint8Array(8);
 const CHALLENGE = new Uint8Array(16);

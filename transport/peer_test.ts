@@ -9,7 +9,7 @@ import { World } from "../runtime/virtual/mod.ts";
 import { MessageType } from "./registry.ts";
 import type { EstablishedConnection } from "./connection.ts";
 import { replaces } from "./peer.ts";
-import { joined, testIdentity, testNode } from "./testing.ts";
+import { joined, testIdentity, testNode } from "./testing/node.ts";
 
 const { PULL } = MessageType;
 const SEEDS = 60;

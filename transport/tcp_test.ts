@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UnreachableError } from "../runtime/mod.ts";
 import { denoRuntime } from "../runtime/deno/mod.ts";
 import { MessageType } from "./registry.ts";
-import { testNode } from "./testing.ts";
+import { testNode } from "./testing/node.ts";
 
 const { PULL } = MessageType;
 

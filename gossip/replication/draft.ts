@@ -498,6 +498,20 @@ export class Draft {
   }
 }
 
+/**
+ * The rows of entries for a state that is void, where nothing is compared: a
+ * joiner writes its first copy so, as it comes.
+ */
+export function fillOps(entries: readonly Entry[]): BatchOp[] {
+  const ops: BatchOp[] = [];
+  for (const entry of entries) {
+    const { key, origin, seq } = entry;
+    ops.push({ key: indexKey(origin, seq, key), value: EMPTY_BYTES });
+    ops.push({ key: rowKey(spaceOf(entry), key), value: encodeEntry(entry) });
+  }
+  return ops;
+}
+
 /** Whether the writer of a record knew an entry that the record replaced. */
 function isBuiltUpon(lost: Entry, record: LogRecord): boolean {
   return lost.origin === record.origin ||

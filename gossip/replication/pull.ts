@@ -30,7 +30,10 @@ const REQUEST_TIMEOUT_MS = 30_000;
 /** Rounds in which a pull may get nothing new before it gives up for now. */
 const IDLE_ROUNDS_MAX = 3;
 
-/** Largest session that is staged in memory, in bytes of its chunks. */
+/**
+ * Largest session that is staged in memory, in bytes of its chunks. A first copy
+ * has no limit: it is written as it comes.
+ */
 const SESSION_BYTES_MAX = 1024 * 1024 * 1024;
 
 /** What pulls are made of. */
@@ -197,33 +200,57 @@ export class Pull {
     try {
       await before;
       await this.#options.adopt(offer.config);
-      const entries = await this.#stage(node, offer.id);
+      const { replica } = this.#options;
+      const entries = replica.caughtUp
+        ? await this.#stage(node, offer.id)
+        : await this.#fill(node, offer.id);
       this.figures.sessions++;
-      await this.#options.replica.ingest({ ...offer, base, entries });
+      await replica.ingest({ ...offer, base, entries });
       return offer.vector;
     } finally {
       resolve();
     }
   }
 
+  /** Gathers a session, to be applied whole. */
   async #stage(node: number, id: number): Promise<Entry[]> {
     const staged: Entry[] = [];
     let bytes = 0;
+    for await (const { entries, size } of this.#chunks(node, id)) {
+      bytes += size;
+      if (bytes > SESSION_BYTES_MAX) {
+        throw new ProtocolError(
+          `the session of node ${node} has more than ${SESSION_BYTES_MAX} bytes`,
+        );
+      }
+      for (const entry of entries) staged.push(entry);
+    }
+    return staged;
+  }
+
+  /** Writes a first copy as it comes; what makes it count is still to come. */
+  async #fill(node: number, id: number): Promise<Entry[]> {
+    const { replica } = this.#options;
+    await replica.clear();
+    for await (const { entries } of this.#chunks(node, id)) {
+      await replica.fill(entries);
+    }
+    return [];
+  }
+
+  async *#chunks(
+    node: number,
+    id: number,
+  ): AsyncGenerator<{ entries: Entry[]; size: number }> {
     for (;;) {
       const chunk = await this.#request(
         node,
         MessageType.SESSION_CHUNK,
         encodeChunkRequest(id),
       );
-      bytes += chunk.length;
-      if (bytes > SESSION_BYTES_MAX) {
-        throw new ProtocolError(
-          `the session of node ${node} has more than ${SESSION_BYTES_MAX} bytes`,
-        );
-      }
       const { entries, last } = decodeChunk(chunk);
-      for (const entry of entries) staged.push(entry);
-      if (last) return staged;
+      yield { entries, size: chunk.length };
+      if (last) return;
     }
   }
 

@@ -24,8 +24,8 @@ import {
   PoisonedError,
   type Random,
 } from "../../runtime/mod.ts";
-import type { KV, KVSnapshot } from "../../engine/kv.ts";
-import { rowKey, Space } from "../keyspace.ts";
+import type { BatchOp, KV, KVSnapshot } from "../../engine/kv.ts";
+import { rowKey, Space, spacePrefix } from "../keyspace.ts";
 import type { Clash } from "./conflict.ts";
 import type { Dot, Origin } from "./dot.ts";
 import {
@@ -34,6 +34,7 @@ import {
   type CommitOutcome,
   type CommitRequest,
   Draft,
+  fillOps,
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import { HeldRecords } from "./held.ts";
@@ -68,6 +69,9 @@ export interface ReplicaOptions extends Writership {
 
 /** Bytes of a group after which the next one begins. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Rows that are deleted with one batch. */
+const CLEAR_ROWS = 10_000;
 
 /** Bytes of peers' records that may wait; beyond, they are pulled again later. */
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
@@ -188,6 +192,41 @@ export class Replica {
     return new Promise((resolve, reject) => {
       this.#push({ kind: "session", session, resolve, reject });
     });
+  }
+
+  /**
+   * Clears a void state, before its first copy: an earlier one may have broken
+   * off.
+   */
+  async clear(): Promise<void> {
+    const rows = this.#kv.iterate({
+      start: spacePrefix(Space.DOT_INDEX),
+      end: spacePrefix(Space.DEAD + 1),
+      keysOnly: true,
+    });
+    try {
+      let batch: BatchOp[] = [];
+      while (await rows.next()) {
+        batch.push({ key: rows.key, value: undefined });
+        if (batch.length === CLEAR_ROWS) {
+          await this.#kv.write(batch);
+          batch = [];
+        }
+      }
+      await this.#kv.write(batch);
+    } finally {
+      await rows.close();
+    }
+  }
+
+  /**
+   * Writes entries of the first copy into a void state. They count for nothing,
+   * and are cleared at the next start, until the session that they are of is
+   * ingested: its batch, which makes the state whole, comes after them.
+   */
+  async fill(entries: readonly Entry[]): Promise<void> {
+    if (this.#state.caughtUp) throw new Error("Cannot fill: a copy is here");
+    await this.#kv.write(fillOps(entries));
   }
 
   /** The durable state between two groups, and what it covers. */

@@ -5,15 +5,15 @@
  * @module
  */
 
-import { type Bytes, equalBytes, type Runtime } from "../runtime/mod.ts";
-import { createEndpoint } from "./endpoint.ts";
+import { type Bytes, equalBytes, type Runtime } from "../../runtime/mod.ts";
+import { createEndpoint } from "../endpoint.ts";
 import type {
   Connection,
   Endpoint,
   EndpointHandler,
   EndpointTuning,
   Identity,
-} from "./types.ts";
+} from "../types.ts";
 
 /** A node under test. */
 export interface TestNode {
