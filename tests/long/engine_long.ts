@@ -1,7 +1,15 @@
 /** Long campaigns of the engine alone: `deno task test:long`. */
 
 import { assert } from "@std/assert";
+import { effort } from "../../engine/testing/effort.ts";
 import { runLives } from "../../engine/testing/lives.ts";
+
+// The tests that the default run only samples, with every crash point and byte.
+effort.full = true;
+await import("../../engine/crash_test.ts");
+await import("../../engine/corruption_test.ts");
+await import("../../engine/model_test.ts");
+await import("../../engine/failure_test.ts");
 
 /** Seeds a test; each lives eight lives of one store. */
 const SEEDS = 1000;
