@@ -97,6 +97,28 @@ async function makeTwiceAndOpen(
   await store.close();
 }
 
+Deno.test("directories that a killed process has made are durable before the store is", async () => {
+  const first = new StepFiles(
+    undefined,
+    (_, action) => action === "begin sync" ? "crash" : undefined,
+  );
+  openLsm("a/b/store", { files: first }).catch(() => {});
+  await first.end.promise;
+  assert(first.exists("a/b/store"));
+  const asked: string[] = [];
+  const second = new StepFiles(first.disk, (_, action, path) => {
+    asked.push(`${action} ${path}`);
+    return undefined;
+  });
+  const store = await openLsm("a/b/store", { files: second });
+  const made = asked.indexOf("rename a/b/store/CURRENT.new");
+  for (const parent of ["a/b", "a"]) {
+    const synced = asked.indexOf(`end sync ${parent}`);
+    assert(synced >= 0 && synced < made, `${parent}: ${asked.join(", ")}`);
+  }
+  await store.close();
+});
+
 Deno.test("an open that fails at any step leaves no file open, and the next one works", async () => {
   const inner = new MemoryFiles();
   const written = await openLsm(DIR, { ...TINY, files: inner });

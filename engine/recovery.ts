@@ -77,10 +77,11 @@ export async function openStore(
 }
 
 async function makeDirectory(files: FileSystem, dir: string): Promise<void> {
-  if (files.exists(dir)) return;
-  files.makeDirectory(dir);
-  // The names of the directories made must be durable too. A parent that we may
-  // not open is none that we made.
+  if (files.exists(joinPath(dir, CURRENT_NAME))) return;
+  if (!files.exists(dir)) files.makeDirectory(dir);
+  // The names of the directories made must be durable too, also if they were
+  // made by a process that was killed before it had come to that. A parent that
+  // we may not open is none that we made.
   for (let child = dir; child !== "/" && child !== ".";) {
     const at = child.lastIndexOf("/");
     child = at > 0 ? child.slice(0, at) : at === 0 ? "/" : ".";
