@@ -1,7 +1,8 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { CorruptionError, FormatVersionError } from "../runtime/mod.ts";
 import { crc32 } from "../runtime/mod.ts";
 import { type DiskImage, Prng } from "../runtime/virtual/mod.ts";
+import { FileNode } from "../runtime/file_tree.ts";
 import { DiskState } from "../runtime/virtual/disk_state.ts";
 import { frameChecksum, frameLength } from "./log/frame.ts";
 import { openLsm } from "./mod.ts";
@@ -113,6 +114,33 @@ Deno.test("any file of a closed store cut anywhere gives the right data or a Cor
       });
       assertEquals(count, BATCHES, `${path} cut to ${size}`);
     }
+  }
+});
+
+Deno.test("an iterator that met damage does not go on behind it", async () => {
+  for (const reverse of [false, true]) {
+    const files = new StepFiles();
+    const options = { ...TINY, cacheBytes: 0, tableBytes: 10_000 };
+    const store = await openLsm(DIR, { ...options, files });
+    for (let i = 0; i < 20; i++) {
+      const key = new Uint8Array([i]);
+      await store.write([{ key, value: new Uint8Array(100) }]);
+    }
+    await store.flush();
+    await store.idle();
+    const table = [...files.disk.image().files.keys()]
+      .find((path) => path.endsWith(".sst"))!;
+    const node = files.disk.tree.find(table);
+    assert(node instanceof FileNode);
+    const iterator = store.iterate({ reverse });
+    assert(iterator.next());
+    node.view()[node.size >> 1]! ^= 1;
+    const rest = () => {
+      while (iterator.next());
+    };
+    assertThrows(rest, CorruptionError);
+    assertThrows(rest, CorruptionError);
+    await store.close();
   }
 });
 

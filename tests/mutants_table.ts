@@ -212,4 +212,13 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "newest !== undefined && store.current.sealed.length > 0 &&",
     caughtBy: "engine/failure_test.ts :: a flush ends though writers go on",
   },
+  {
+    name: "engine-iterates-on-behind-damage",
+    file: "engine/iterator/range_iterator.ts",
+    find: `      this.#failure = error;
+      this.close();
+`,
+    replace: "",
+    caughtBy: "engine/corruption_test.ts :: an iterator that met damage",
+  },
 ];
