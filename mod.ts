@@ -242,10 +242,13 @@ function checkDurability(durability: Durability): Durability {
   );
 }
 
+/** An address, as far as its form goes. */
+const ADDRESS = /^.+:\d{1,5}$/;
+
 /** Addresses that nobody can dial must not be told to peers. */
 function checkAddresses({ address, advertise, peers }: OpenOptions): void {
   for (const [name, value] of Object.entries({ address, advertise })) {
-    if (value !== undefined && !/^.+:\d{1,5}$/.test(value)) {
+    if (value !== undefined && !ADDRESS.test(value)) {
       throw new TypeError(
         `Cannot open: ${name} must be "host:port", received "${value}"`,
       );
@@ -253,6 +256,13 @@ function checkAddresses({ address, advertise, peers }: OpenOptions): void {
   }
   if (peers !== undefined && !Array.isArray(peers)) {
     throw new TypeError("Cannot open: peers must be an array of addresses");
+  }
+  for (const peer of peers ?? []) {
+    if (typeof peer !== "string" || !ADDRESS.test(peer)) {
+      throw new TypeError(
+        `Cannot open: peers must be "host:port" each, received "${peer}"`,
+      );
+    }
   }
   if (advertise === undefined && /^(0\.0\.0\.0|\[::\]):/.test(address ?? "")) {
     throw new TypeError(

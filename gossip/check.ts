@@ -14,6 +14,7 @@ import {
   toBytes,
   VALUE_BYTES_MAX,
 } from "../runtime/mod.ts";
+import type { Version } from "./replication/entry.ts";
 import { batchBytes } from "./replication/record.ts";
 
 /** A key: bytes, or a text that stands for its UTF-8. */
@@ -57,6 +58,46 @@ export function checkLease(lease: number | undefined): number | undefined {
     );
   }
   return lease;
+}
+
+/**
+ * The bytes of a bound of a range; they may be empty, and are the caller's.
+ *
+ * @throws {TypeError} If it is neither text nor bytes.
+ */
+export function checkBound(name: string, bound: KeyLike): Uint8Array {
+  if (typeof bound === "string" || bound instanceof Uint8Array) {
+    return toBytes(bound);
+  }
+  throw new TypeError(
+    `Cannot list: "${name}" must be a string or a Uint8Array, received ${typeof bound}`,
+  );
+}
+
+/**
+ * A version that a checked key must have.
+ *
+ * @throws {TypeError} If it is neither `null` nor a version.
+ */
+export function checkVersion(version: Version | null): Version | null {
+  if (version === null) return null;
+  const { life, term, sub, hlc, claim, dot } = version ?? {};
+  const numbers = [
+    life,
+    term,
+    sub,
+    hlc,
+    claim?.hlc,
+    claim?.node,
+    dot?.origin,
+    dot?.seq,
+  ];
+  if (numbers.every((each) => Number.isSafeInteger(each) && each! >= 0)) {
+    return version;
+  }
+  throw new TypeError(
+    "Cannot commit: a check's version must be null or the version of an entry",
+  );
 }
 
 /**

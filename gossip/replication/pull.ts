@@ -203,7 +203,7 @@ export class Pull {
       const { replica } = this.#options;
       const entries = replica.caughtUp
         ? await this.#stage(node, offer.id)
-        : await this.#fill(node, offer.id);
+        : await this.#fill(node, offer);
       this.figures.sessions++;
       await replica.ingest({ ...offer, base, entries });
       return offer.vector;
@@ -229,11 +229,11 @@ export class Pull {
   }
 
   /** Writes a first copy as it comes; what makes it count is still to come. */
-  async #fill(node: number, id: number): Promise<Entry[]> {
+  async #fill(node: number, { id, vector }: SessionOffer): Promise<Entry[]> {
     const { replica } = this.#options;
     await replica.clear();
     for await (const { entries } of this.#chunks(node, id)) {
-      await replica.fill(entries);
+      await replica.fill(entries, vector);
     }
     return [];
   }
