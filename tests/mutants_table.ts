@@ -59,6 +59,169 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/bytes_test.ts :: more than 53 bits",
   },
   {
+    name: "engine-acks-before-the-sync",
+    file: "engine/commit.ts",
+    find: "if (group.some((pending) => pending.sync)) await this.#wal.sync();",
+    replace: "if (group.length === 0) await this.#wal.sync();",
+    caughtBy: "engine/crash_test.ts :: unsynced data lost",
+  },
+  {
+    name: "engine-shows-a-batch-before-its-sync",
+    file: "engine/commit.ts",
+    find:
+      `      if (group.some((pending) => pending.sync)) await this.#wal.sync();
+    } catch (error) {
+      store.poison(error);
+      throw error;
+    }
+    let seq = firstSeq;
+    const memtable = store.current.active;
+    for (const { ops } of group) {
+      for (const { key, value } of ops!) memtable.add(seq++, key, value);
+    }
+    store.visibleSeq = seq - 1;
+`,
+    replace: `      let seq = firstSeq;
+      const memtable = store.current.active;
+      for (const { ops } of group) {
+        for (const { key, value } of ops!) memtable.add(seq++, key, value);
+      }
+      store.visibleSeq = seq - 1;
+      if (group.some((pending) => pending.sync)) await this.#wal.sync();
+    } catch (error) {
+      store.poison(error);
+      throw error;
+    }
+`,
+    caughtBy: "engine/lsm_test.ts :: a batch is not seen before",
+  },
+  {
+    name: "engine-writes-an-edit-behind-a-failed-one",
+    file: "engine/store.ts",
+    find: `      this.poison(error);
+      throw error;`,
+    replace: "      throw error;",
+    caughtBy: "engine/failure_test.ts :: nothing is appended behind an edit",
+  },
+  {
+    name: "engine-counts-an-edit-that-is-not-synced",
+    file: "engine/manifest/manifest.ts",
+    find: `    await this.#log.sync();
+    this.state.apply(edit);`,
+    replace: "    this.state.apply(edit);",
+    caughtBy: "engine/crash_test.ts :: unsynced data lost",
+  },
+  {
+    name: "engine-makes-a-wal-before-current-is-durable",
+    file: "engine/manifest/manifest.ts",
+    find: "if (state.lastWal === 0) await",
+    replace: "if (state.lastWal < 0) await",
+    caughtBy: "engine/failure_test.ts :: a store whose making was killed",
+  },
+  {
+    name: "engine-passes-over-a-missing-wal",
+    file: "engine/recovery.ts",
+    find: "    const replayed = replayWal(",
+    replace:
+      `    if (!store.files.exists(joinPath(store.dir, walName(id)))) continue;
+    const replayed = replayWal(`,
+    caughtBy: "engine/corruption_test.ts :: any missing file of a killed",
+  },
+  {
+    name: "engine-does-not-ask-how-long-a-wal-was",
+    file: "engine/recovery.ts",
+    find: "if (id > firstWal) checkChain(",
+    replace: "if (id < firstWal) checkChain(",
+    caughtBy: "engine/corruption_test.ts :: a log that has lost its end",
+  },
+  {
+    name: "engine-does-not-sync-a-torn-wal-it-has-cut",
+    file: "engine/recovery.ts",
+    find: `file.truncate(wal.length);
+  await file.syncData();`,
+    replace: "file.truncate(wal.length);",
+    caughtBy: "engine/crash_test.ts :: what a killed process wrote stays",
+  },
+  {
+    name: "engine-leaves-the-wal-open-when-an-open-fails",
+    file: "engine/recovery.ts",
+    find: "    wal?.close();\n",
+    replace: "",
+    caughtBy: "engine/failure_test.ts :: an open that fails at any step",
+  },
+  {
+    name: "engine-names-a-table-whose-name-is-not-durable",
+    file: "engine/background.ts",
+    find: `    await store.files.syncDirectory(store.dir);
+    const before`,
+    replace: "    const before",
+    caughtBy: "engine/crash_test.ts :: unsynced data lost",
+  },
+  {
+    name: "engine-drops-deletions-one-level-early",
+    file: "engine/background.ts",
+    find: "store.current.levels.slice(level + 2)",
+    replace: "store.current.levels.slice(level + 3)",
+    caughtBy: "engine/model_test.ts",
+  },
+  {
+    name: "engine-compacts-away-what-a-snapshot-sees",
+    file: "engine/background.ts",
+    find: `      snapshots: store.snapshotSeqs(),
+      deeper: store`,
+    replace: `      snapshots: [],
+      deeper: store`,
+    caughtBy: "engine/lsm_test.ts :: a snapshot stays as it was",
+  },
+  {
+    name: "engine-removes-a-table-under-an-iterator",
+    file: "engine/table/table.ts",
+    find: `    this.#dropped = true;
+    if (this.#holders === 0) this.#discard();`,
+    replace: `    this.#dropped = true;
+    this.#discard();`,
+    caughtBy: "engine/lsm_test.ts :: an iterator keeps its files",
+  },
+  {
+    name: "engine-believes-a-damaged-block",
+    file: "engine/table/table.ts",
+    find: "      view.getUint32(length - 4, true) !==\n",
+    replace: "      length < 0 && view.getUint32(length - 4, true) !==\n",
+    caughtBy: "engine/corruption_test.ts :: of a closed store gives the right",
+  },
+  {
+    name: "engine-filter-denies-a-key-it-holds",
+    file: "engine/table/filter.ts",
+    find: "if ((this.#bytes[line + (bit >>> 3)]!",
+    replace: "if ((this.#bytes[line + (bit >>> 4)]!",
+    caughtBy: "engine/model_test.ts",
+  },
+  {
+    name: "engine-misses-the-first-key-going-back",
+    file: "engine/iterator/range_iterator.ts",
+    find: `          start.length,
+        ) < 0;`,
+    replace: `          start.length,
+        ) <= 0;`,
+    caughtBy: "engine/conformance_test.ts",
+  },
+  {
+    name: "engine-flush-never-ends-while-writers-write",
+    file: "engine/lsm.ts",
+    find: "newest !== undefined && store.current.sealed.includes(newest) &&",
+    replace: "newest !== undefined && store.current.sealed.length > 0 &&",
+    caughtBy: "engine/failure_test.ts :: a flush ends though writers go on",
+  },
+  {
+    name: "engine-iterates-on-behind-damage",
+    file: "engine/iterator/range_iterator.ts",
+    find: `      this.#failure = error;
+      this.close();
+`,
+    replace: "",
+    caughtBy: "engine/corruption_test.ts :: an iterator that met damage",
+  },
+  {
     name: "ack-before-the-sync",
     file: "gossip/replication/replica.ts",
     find: `          (outcome) => () => item.resolve(outcome),`,
