@@ -131,8 +131,9 @@ export interface OpenOptions {
   /** Encrypts connections. Not in this release. */
   tls?: unknown;
   /**
-   * Gives up opening when aborted; the promise rejects with its reason. Without
-   * it a node that joins asks its peers for ever.
+   * Gives up opening when aborted: with its reason, or, once a peer was asked,
+   * with a {@linkcode JoinAbortedError} that says why nobody let this node in.
+   * Without it a node that joins asks its peers for ever.
    */
   signal?: AbortSignal;
   /** The world: clock, timers, randomness, files, network. Deno's by default. */
@@ -168,6 +169,7 @@ export interface OpenOptions {
  * @param dir A directory, or `":memory:"` to keep everything in memory.
  * @throws {ClusterRequiredError} If there is an `address`, and the directory
  * holds no cluster, and neither `peers` nor `bootstrap` are given.
+ * @throws {JoinAbortedError} If the `signal` aborts while it joins.
  * @throws {LockedError} If another process or handle has the directory open.
  * @throws {StorageError} If the directory cannot be read or written.
  * @throws {CorruptionError} If stored bytes are damaged.
@@ -186,6 +188,7 @@ export async function open(
   checkSupported("tls", tls);
   checkAddresses(options);
   const propagation = propagationOf(options.propagation);
+  const sync = checkDurability(options.durability ?? "synced") === "synced";
   signal?.throwIfAborted();
   const path = dir instanceof URL ? pathOf(dir) : dir;
   const base = options.runtime ?? denoRuntime();
@@ -201,7 +204,7 @@ export async function open(
     advertise,
     peers: options.peers ?? [],
     bootstrap: options.bootstrap ?? false,
-    sync: checkDurability(options.durability ?? "synced") === "synced",
+    sync,
     propagation,
     signal,
     events,
@@ -220,9 +223,10 @@ async function openEngine(
   return await openLsm(inMemory ? "memory" : path, {
     files,
     random: runtime.random,
+    // It keeps the process alive: writes that are awaited may wait for this.
     yieldNow: () =>
       new Promise((resolve) => {
-        runtime.timers.set(resolve, 0);
+        runtime.timers.set(resolve, 0, { persistent: true });
       }),
     onEvent: (event: LsmEvent) => events.emit({ type: "engine", event }),
   });
@@ -240,10 +244,13 @@ function checkDurability(durability: Durability): Durability {
   );
 }
 
+/** An address, as far as its form goes. */
+const ADDRESS = /^.+:\d{1,5}$/;
+
 /** Addresses that nobody can dial must not be told to peers. */
 function checkAddresses({ address, advertise, peers }: OpenOptions): void {
   for (const [name, value] of Object.entries({ address, advertise })) {
-    if (value !== undefined && !/^.+:\d{1,5}$/.test(value)) {
+    if (value !== undefined && !ADDRESS.test(value)) {
       throw new TypeError(
         `Cannot open: ${name} must be "host:port", received "${value}"`,
       );
@@ -251,6 +258,13 @@ function checkAddresses({ address, advertise, peers }: OpenOptions): void {
   }
   if (peers !== undefined && !Array.isArray(peers)) {
     throw new TypeError("Cannot open: peers must be an array of addresses");
+  }
+  for (const peer of peers ?? []) {
+    if (typeof peer !== "string" || !ADDRESS.test(peer)) {
+      throw new TypeError(
+        `Cannot open: peers must be "host:port" each, received "${peer}"`,
+      );
+    }
   }
   if (advertise === undefined && /^(0\.0\.0\.0|\[::\]):/.test(address ?? "")) {
     throw new TypeError(

@@ -131,7 +131,10 @@ export class Committer {
     const store = this.#store;
     const firstSeq = store.visibleSeq + 1;
     try {
-      this.#append(group, firstSeq);
+      // Empty batches would make the WAL grow, and no memtable that ends it.
+      if (group.some(({ ops }) => ops!.length > 0)) {
+        this.#append(group, firstSeq);
+      }
       if (group.some((pending) => pending.sync)) await this.#wal.sync();
     } catch (error) {
       store.poison(error);

@@ -134,9 +134,12 @@ export class Lsm implements KV, AsyncDisposable {
     this.#assertOpen("flush");
     await this.#committer.sealMemtable();
     const store = this.#store;
-    while (store.current.sealed.length > 0 && !store.poisoned) {
-      await store.progress.wait();
-    }
+    // Not those that writers seal meanwhile, or it might never end.
+    const [newest] = store.current.sealed;
+    while (
+      newest !== undefined && store.current.sealed.includes(newest) &&
+      !store.poisoned
+    ) await store.progress.wait();
     store.assertHealthy();
   }
 

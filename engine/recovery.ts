@@ -60,14 +60,16 @@ export async function openStore(
   await makeDirectory(files, dir);
   const lock = takeLock(files, dir);
   let store: Store | undefined;
+  let wal: LogWriter | undefined;
   try {
     const manifest = await openManifest(dir, options);
     store = new Store(dir, options, manifest, lock);
     checkTables(store);
-    const wal = await recoverWals(store);
+    wal = await recoverWals(store);
     removeOrphans(store);
     return { store, wal };
   } catch (error) {
+    wal?.close();
     if (store !== undefined) store.release();
     else lock.close();
     throw error;
@@ -75,10 +77,11 @@ export async function openStore(
 }
 
 async function makeDirectory(files: FileSystem, dir: string): Promise<void> {
-  if (files.exists(dir)) return;
-  files.makeDirectory(dir);
-  // The names of the directories made must be durable too. A parent that we may
-  // not open is none that we made.
+  if (files.exists(joinPath(dir, CURRENT_NAME))) return;
+  if (!files.exists(dir)) files.makeDirectory(dir);
+  // The names of the directories made must be durable too, also if they were
+  // made by a process that was killed before it had come to that. A parent that
+  // we may not open is none that we made.
   for (let child = dir; child !== "/" && child !== ".";) {
     const at = child.lastIndexOf("/");
     child = at > 0 ? child.slice(0, at) : at === 0 ? "/" : ".";
@@ -92,9 +95,14 @@ async function makeDirectory(files: FileSystem, dir: string): Promise<void> {
 
 function takeLock(files: FileSystem, dir: string): RuntimeFile {
   const file = files.open(joinPath(dir, LOCK_NAME), { mode: "append" });
-  if (file.tryLock()) return file;
-  file.close();
-  throw new LockedError(dir);
+  let locked = false;
+  try {
+    locked = file.tryLock();
+  } finally {
+    if (!locked) file.close();
+  }
+  if (!locked) throw new LockedError(dir);
+  return file;
 }
 
 async function openManifest(

@@ -165,7 +165,12 @@ export class Store implements TableSet {
   discard(path: string): void {
     // After the close, the directory may be someone else's; the next open
     // removes what is not listed.
-    if (!this.closed) this.files.remove(path);
+    if (this.closed) return;
+    try {
+      this.files.remove(path);
+    } catch {
+      // Likewise. Whoever closes an iterator can do nothing about it.
+    }
   }
 
   /** Closes all files and gives the directory free. */
@@ -177,7 +182,14 @@ export class Store implements TableSet {
 
   async #install(edit: VersionEdit, flushed?: Memtable): Promise<void> {
     this.assertHealthy();
-    await this.manifest.append({ ...edit, nextNumber: this.#nextNumber });
+    try {
+      await this.manifest.append({ ...edit, nextNumber: this.#nextNumber });
+    } catch (error) {
+      // Here, and not where it is caught: the next edit is waiting already, and
+      // must not stand behind one that may not be on the device.
+      this.poison(error);
+      throw error;
+    }
     const { active, sealed, levels } = this.#current;
     const moved = new Map<number, Table>();
     for (const { level, number } of edit.dropped ?? []) {

@@ -3,7 +3,7 @@
  * Two nodes of one cluster: a set on the one, the get on the other.
  *
  * ```
- * deno run -A examples/cluster.ts
+ * deno run --allow-net=localhost:22646,localhost:22647 examples/cluster.ts
  * ```
  *
  * Prints the value and the addresses of the two nodes.

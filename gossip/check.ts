@@ -14,6 +14,7 @@ import {
   toBytes,
   VALUE_BYTES_MAX,
 } from "../runtime/mod.ts";
+import type { Version } from "./replication/entry.ts";
 import { batchBytes } from "./replication/record.ts";
 
 /** A key: bytes, or a text that stands for its UTF-8. */
@@ -29,11 +30,7 @@ export type ValueLike = string | Uint8Array;
  * @throws {LimitError} If it is empty or too long.
  */
 export function checkKey(action: string, key: KeyLike): Uint8Array {
-  const bytes = ownBytes(action, "the key", key);
-  if (bytes.length === 0 || bytes.length > KEY_BYTES_MAX) {
-    throw new LimitError(action, "the key", bytes.length, 1, KEY_BYTES_MAX);
-  }
-  return bytes;
+  return ownBytes(action, "the key", key, 1, KEY_BYTES_MAX);
 }
 
 /**
@@ -43,17 +40,7 @@ export function checkKey(action: string, key: KeyLike): Uint8Array {
  * @throws {LimitError} If it is too long.
  */
 export function checkValue(action: string, value: ValueLike): Uint8Array {
-  const bytes = ownBytes(action, "the value", value);
-  if (bytes.length > VALUE_BYTES_MAX) {
-    throw new LimitError(
-      action,
-      "the value",
-      bytes.length,
-      0,
-      VALUE_BYTES_MAX,
-    );
-  }
-  return bytes;
+  return ownBytes(action, "the value", value, 0, VALUE_BYTES_MAX);
 }
 
 /**
@@ -74,6 +61,46 @@ export function checkLease(lease: number | undefined): number | undefined {
 }
 
 /**
+ * The bytes of a bound of a range; they may be empty, and are the caller's.
+ *
+ * @throws {TypeError} If it is neither text nor bytes.
+ */
+export function checkBound(name: string, bound: KeyLike): Uint8Array {
+  if (typeof bound === "string" || bound instanceof Uint8Array) {
+    return toBytes(bound);
+  }
+  throw new TypeError(
+    `Cannot list: "${name}" must be a string or a Uint8Array, received ${typeof bound}`,
+  );
+}
+
+/**
+ * A version that a checked key must have.
+ *
+ * @throws {TypeError} If it is neither `null` nor a version.
+ */
+export function checkVersion(version: Version | null): Version | null {
+  if (version === null) return null;
+  const { life, term, sub, hlc, claim, dot } = version ?? {};
+  const numbers = [
+    life,
+    term,
+    sub,
+    hlc,
+    claim?.hlc,
+    claim?.node,
+    dot?.origin,
+    dot?.seq,
+  ];
+  if (numbers.every((each) => Number.isSafeInteger(each) && each! >= 0)) {
+    return version;
+  }
+  throw new TypeError(
+    "Cannot commit: a check's version must be null or the version of an entry",
+  );
+}
+
+/**
  * Checks the size of a batch.
  *
  * @throws {LimitError} If it is too large.
@@ -90,14 +117,23 @@ export function checkBatch(
 /** A value of the largest size fits into a batch, with its key and overhead. */
 const VALUE_SLACK = 2 * KEY_BYTES_MAX;
 
+/** A copy of what was handed in; nothing beyond the limits is copied. */
 function ownBytes(
   action: string,
   what: string,
   data: string | Uint8Array,
+  min: number,
+  max: number,
 ): Uint8Array {
-  if (typeof data === "string") return toBytes(data);
-  if (data instanceof Uint8Array) return new Uint8Array(data);
-  throw new TypeError(
-    `Cannot ${action}: ${what} must be a string or a Uint8Array, received ${typeof data}`,
-  );
+  const isText = typeof data === "string";
+  if (!isText && !(data instanceof Uint8Array)) {
+    throw new TypeError(
+      `Cannot ${action}: ${what} must be a string or a Uint8Array, received ${typeof data}`,
+    );
+  }
+  const bytes = toBytes(data);
+  if (bytes.length < min || bytes.length > max) {
+    throw new LimitError(action, what, bytes.length, min, max);
+  }
+  return isText ? bytes : new Uint8Array(bytes);
 }

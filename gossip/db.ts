@@ -22,16 +22,17 @@ import {
   NotSupportedError,
   type Runtime,
   startDeadline,
-  toBytes,
   UnreachableError,
 } from "../runtime/mod.ts";
 import type { IterateOptions, KV, KVIterator } from "../engine/kv.ts";
 import type { Endpoint } from "../transport/mod.ts";
 import {
   checkBatch,
+  checkBound,
   checkKey,
   checkLease,
   checkValue,
+  checkVersion,
   type KeyLike,
   type ValueLike,
 } from "./check.ts";
@@ -121,7 +122,10 @@ export class DB implements AsyncDisposable {
       nodes: () => cluster.nodes(),
       node: (key) => cluster.node(key),
       resolve: (key) => cluster.node(key).address,
-      watch: () => cluster.watch(),
+      watch: () => {
+        this.#checkOpen("watch the cluster");
+        return cluster.watch();
+      },
       leave: () => Promise.reject(later("cluster.leave()", "leaving")),
       remove: () => Promise.reject(later("cluster.remove()", "removing nodes")),
     };
@@ -288,7 +292,7 @@ export class DB implements AsyncDisposable {
     checkBatch(ops);
     const checks = (request.checks ?? []).map(({ key, version }) => ({
       key: checkKey("check", key),
-      version,
+      version: checkVersion(version),
     }));
     const outcome = await this.#parts.rooms.router.commit(
       { checks, ops },
@@ -671,12 +675,16 @@ export class DB implements AsyncDisposable {
     const range: IterateOptions = {
       prefix: prefix === undefined
         ? spacePrefix(Space.LIVE)
-        : rowKey(Space.LIVE, toBytes(prefix)),
+        : rowKey(Space.LIVE, checkBound("prefix", prefix)),
       reverse,
       keysOnly,
     };
-    if (start !== undefined) range.start = rowKey(Space.LIVE, toBytes(start));
-    if (end !== undefined) range.end = rowKey(Space.LIVE, toBytes(end));
+    if (start !== undefined) {
+      range.start = rowKey(Space.LIVE, checkBound("start", start));
+    }
+    if (end !== undefined) {
+      range.end = rowKey(Space.LIVE, checkBound("end", end));
+    }
     return this.#parts.kv.iterate(range);
   }
 }

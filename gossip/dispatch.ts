@@ -130,6 +130,10 @@ export class Dispatch implements EndpointHandler {
     this.#events.emit({ type: "disconnected", node, reason });
   }
 
+  refused(node: number, address: string, error: unknown): void {
+    this.#events.emit({ type: "refused", node, address, error });
+  }
+
   #takeRecords(node: number, payload: Uint8Array): void {
     const { replica, pull } = this.#rooms!;
     const { heads, records } = decodeRecords(payload);

@@ -21,7 +21,10 @@ export type DatabaseEvent =
     readonly node: number;
     readonly reason: unknown;
   }
-  /** A node was not let in, because of who it is. */
+  /**
+   * Somebody is of another cluster, or was not let in, there or here. The node is
+   * 0 where nobody said which it is.
+   */
   | {
     readonly type: "refused";
     readonly node: number;

@@ -16,9 +16,13 @@ import {
   abortable,
   AddressInUseError,
   ClusterRequiredError,
+  CorruptionError,
   equalBytes,
+  JoinAbortedError,
+  PoisonedError,
   type Runtime,
   sleep,
+  StorageError,
   UnreachableError,
 } from "../runtime/mod.ts";
 import type { KV } from "../engine/kv.ts";
@@ -232,6 +236,9 @@ async function begin(
     const host = await foundHost(kv, runtime.random);
     return { host, records: [], responder: undefined };
   }
+  // One list of peers may serve all nodes; this one is no help to itself.
+  const others = peers.filter((peer) => peer !== address);
+  if (others.length === 0) throw new ClusterRequiredError(options.path);
   const { timers, random } = runtime;
   const ticket = await loadTicket(kv, random);
   const reply = await pledge({
@@ -239,7 +246,7 @@ async function begin(
     timers,
     random,
     propagation,
-    peers,
+    peers: others,
     request: { ticket, address },
     signal,
   });
@@ -385,22 +392,37 @@ async function takeFirstCopy(
   responder: number | undefined,
 ): Promise<void> {
   const first = responder === undefined ? [] : [responder];
-  for (;;) {
-    for (const node of [...first, ...cluster.others()]) {
-      signal?.throwIfAborted();
-      try {
-        await ended(cluster.gossipWith(node), signal);
-        await ended(pull.from(node), signal);
-        if (replica.caughtUp) return;
-      } catch {
-        // Down, or joining itself: the next one.
+  let failure: unknown;
+  try {
+    for (;;) {
+      for (const node of [...first, ...cluster.others()]) {
+        try {
+          await ended(cluster.gossipWith(node), signal);
+          await ended(pull.from(node), signal);
+          if (replica.caughtUp) return;
+        } catch (error) {
+          signal?.throwIfAborted();
+          if (isOwnFault(error)) throw error;
+          // Down, or joining itself: the next one.
+          failure = error;
+        }
       }
+      await sleep(runtime.timers, propagation.pledgeRetryIntervalMs, {
+        signal,
+        persistent: true,
+      });
     }
-    await sleep(runtime.timers, propagation.pledgeRetryIntervalMs, {
-      signal,
-      persistent: true,
-    });
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+    const peers = cluster.others().map((node) => cluster.node(node).address);
+    throw new JoinAbortedError(peers, signal.reason, { cause: failure });
   }
+}
+
+/** Whether this node's own engine failed, so that no other peer would help. */
+function isOwnFault(error: unknown): boolean {
+  return error instanceof StorageError || error instanceof PoisonedError ||
+    error instanceof CorruptionError;
 }
 
 /** Waits for a promise, or for the signal. */

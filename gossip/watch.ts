@@ -97,6 +97,7 @@ export class Watchers {
    * Watches from now on, until the stream is cancelled.
    *
    * @throws {NotSupportedError} If a token to resume after is given.
+   * @throws {RangeError} If the queue's limit is not positive.
    */
   watch(options: WatchOptions = {}): ReadableStream<Change[]> {
     if (options.since !== undefined) {
@@ -105,9 +106,15 @@ export class Watchers {
         "resuming a watch comes with a later release",
       );
     }
+    const { queueBytesMax = QUEUE_BYTES_MAX } = options;
+    if (!(queueBytesMax > 0)) {
+      throw new RangeError(
+        `Cannot watch: queueBytesMax must be positive, received ${queueBytesMax}`,
+      );
+    }
     const watcher: Watcher = {
       feed: new Feed<Change[]>({
-        weightMax: options.queueBytesMax ?? QUEUE_BYTES_MAX,
+        weightMax: queueBytesMax,
         weigh: bytesOf,
         lagged: (missed) => [{ type: "lagged", missed }],
         onEnd: () => this.#watchers.delete(watcher),

@@ -291,6 +291,35 @@ export class ClusterRequiredError extends AspenError {
   }
 }
 
+/** A node gave up joining a cluster, because its signal aborted. */
+export class JoinAbortedError extends AspenError {
+  /** The addresses that it asked. */
+  readonly peers: readonly string[];
+  /** Why it gave up: the signal's reason. */
+  readonly reason: unknown;
+  /**
+   * Says which peers were asked, and with what result.
+   *
+   * @param options Its `cause` is why the last attempt failed.
+   */
+  constructor(
+    peers: readonly string[],
+    reason: unknown,
+    options: ErrorOptions,
+  ) {
+    const { cause } = options;
+    const last = cause instanceof Error ? cause.message : "no answer yet";
+    super(
+      `Cannot join the cluster of ${
+        peers.map((peer) => `"${peer}"`).join(", ")
+      }: aborted, the last attempt failed so: ${last}`,
+      options,
+    );
+    this.peers = peers;
+    this.reason = reason;
+  }
+}
+
 /** No node with that key is known. */
 export class NodeNotFoundError extends AspenError {
   /** The node key. */

@@ -37,6 +37,7 @@ const samples: Error[] = [
   new errors.NotVoterError(3),
   new errors.ConfigUnsettledError("add node 4", 2),
   new errors.NodeKeysExhaustedError(),
+  new errors.JoinAbortedError(["a:1"], "enough", { cause }),
 ];
 
 Deno.test("every error has its class as its name and says what cannot be done", () => {

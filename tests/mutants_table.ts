@@ -58,4 +58,399 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (value > Number.MAX_VALUE) break;",
     caughtBy: "tests/bytes_test.ts :: more than 53 bits",
   },
+  {
+    name: "engine-acks-before-the-sync",
+    file: "engine/commit.ts",
+    find: "if (group.some((pending) => pending.sync)) await this.#wal.sync();",
+    replace: "if (group.length === 0) await this.#wal.sync();",
+    caughtBy: "engine/crash_test.ts :: unsynced data lost",
+  },
+  {
+    name: "engine-shows-a-batch-before-its-sync",
+    file: "engine/commit.ts",
+    find:
+      `      if (group.some((pending) => pending.sync)) await this.#wal.sync();
+    } catch (error) {
+      store.poison(error);
+      throw error;
+    }
+    let seq = firstSeq;
+    const memtable = store.current.active;
+    for (const { ops } of group) {
+      for (const { key, value } of ops!) memtable.add(seq++, key, value);
+    }
+    store.visibleSeq = seq - 1;
+`,
+    replace: `      let seq = firstSeq;
+      const memtable = store.current.active;
+      for (const { ops } of group) {
+        for (const { key, value } of ops!) memtable.add(seq++, key, value);
+      }
+      store.visibleSeq = seq - 1;
+      if (group.some((pending) => pending.sync)) await this.#wal.sync();
+    } catch (error) {
+      store.poison(error);
+      throw error;
+    }
+`,
+    caughtBy: "engine/lsm_test.ts :: a batch is not seen before",
+  },
+  {
+    name: "engine-writes-an-edit-behind-a-failed-one",
+    file: "engine/store.ts",
+    find: `      this.poison(error);
+      throw error;`,
+    replace: "      throw error;",
+    caughtBy: "engine/failure_test.ts :: nothing is appended behind an edit",
+  },
+  {
+    name: "engine-counts-an-edit-that-is-not-synced",
+    file: "engine/manifest/manifest.ts",
+    find: `    await this.#log.sync();
+    this.state.apply(edit);`,
+    replace: "    this.state.apply(edit);",
+    caughtBy: "engine/crash_test.ts :: unsynced data lost",
+  },
+  {
+    name: "engine-makes-a-wal-before-current-is-durable",
+    file: "engine/manifest/manifest.ts",
+    find: "if (state.lastWal === 0) await",
+    replace: "if (state.lastWal < 0) await",
+    caughtBy: "engine/failure_test.ts :: a store whose making was killed",
+  },
+  {
+    name: "engine-passes-over-a-missing-wal",
+    file: "engine/recovery.ts",
+    find: "    const replayed = replayWal(",
+    replace:
+      `    if (!store.files.exists(joinPath(store.dir, walName(id)))) continue;
+    const replayed = replayWal(`,
+    caughtBy: "engine/corruption_test.ts :: any missing file of a killed",
+  },
+  {
+    name: "engine-does-not-ask-how-long-a-wal-was",
+    file: "engine/recovery.ts",
+    find: "if (id > firstWal) checkChain(",
+    replace: "if (id < firstWal) checkChain(",
+    caughtBy: "engine/corruption_test.ts :: a log that has lost its end",
+  },
+  {
+    name: "engine-does-not-sync-a-torn-wal-it-has-cut",
+    file: "engine/recovery.ts",
+    find: `file.truncate(wal.length);
+  await file.syncData();`,
+    replace: "file.truncate(wal.length);",
+    caughtBy: "engine/crash_test.ts :: what a killed process wrote stays",
+  },
+  {
+    name: "engine-leaves-the-wal-open-when-an-open-fails",
+    file: "engine/recovery.ts",
+    find: "    wal?.close();\n",
+    replace: "",
+    caughtBy: "engine/failure_test.ts :: an open that fails at any step",
+  },
+  {
+    name: "engine-names-a-table-whose-name-is-not-durable",
+    file: "engine/background.ts",
+    find: `    await store.files.syncDirectory(store.dir);
+    const before`,
+    replace: "    const before",
+    caughtBy: "engine/crash_test.ts :: unsynced data lost",
+  },
+  {
+    name: "engine-drops-deletions-one-level-early",
+    file: "engine/background.ts",
+    find: "store.current.levels.slice(level + 2)",
+    replace: "store.current.levels.slice(level + 3)",
+    caughtBy: "engine/model_test.ts",
+  },
+  {
+    name: "engine-compacts-away-what-a-snapshot-sees",
+    file: "engine/background.ts",
+    find: `      snapshots: store.snapshotSeqs(),
+      deeper: store`,
+    replace: `      snapshots: [],
+      deeper: store`,
+    caughtBy: "engine/lsm_test.ts :: a snapshot stays as it was",
+  },
+  {
+    name: "engine-removes-a-table-under-an-iterator",
+    file: "engine/table/table.ts",
+    find: `    this.#dropped = true;
+    if (this.#holders === 0) this.#discard();`,
+    replace: `    this.#dropped = true;
+    this.#discard();`,
+    caughtBy: "engine/lsm_test.ts :: an iterator keeps its files",
+  },
+  {
+    name: "engine-believes-a-damaged-block",
+    file: "engine/table/table.ts",
+    find: "      view.getUint32(length - 4, true) !==\n",
+    replace: "      length < 0 && view.getUint32(length - 4, true) !==\n",
+    caughtBy: "engine/corruption_test.ts :: of a closed store gives the right",
+  },
+  {
+    name: "engine-filter-denies-a-key-it-holds",
+    file: "engine/table/filter.ts",
+    find: "if ((this.#bytes[line + (bit >>> 3)]!",
+    replace: "if ((this.#bytes[line + (bit >>> 4)]!",
+    caughtBy: "engine/model_test.ts",
+  },
+  {
+    name: "engine-misses-the-first-key-going-back",
+    file: "engine/iterator/range_iterator.ts",
+    find: `          start.length,
+        ) < 0;`,
+    replace: `          start.length,
+        ) <= 0;`,
+    caughtBy: "engine/conformance_test.ts",
+  },
+  {
+    name: "engine-flush-never-ends-while-writers-write",
+    file: "engine/lsm.ts",
+    find: "newest !== undefined && store.current.sealed.includes(newest) &&",
+    replace: "newest !== undefined && store.current.sealed.length > 0 &&",
+    caughtBy: "engine/failure_test.ts :: a flush ends though writers go on",
+  },
+  {
+    name: "engine-iterates-on-behind-damage",
+    file: "engine/iterator/range_iterator.ts",
+    find: `      this.#failure = error;
+      this.close();
+`,
+    replace: "",
+    caughtBy: "engine/corruption_test.ts :: an iterator that met damage",
+  },
+  {
+    name: "ack-before-the-sync",
+    file: "gossip/replication/replica.ts",
+    find: `          (outcome) => () => item.resolve(outcome),`,
+    replace: `          (outcome) => (item.resolve(outcome), () => {}),`,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "published-before-the-sync",
+    file: "gossip/replication/replica.ts",
+    find: `        await this.#kv.write(batch, { sync: this.#options.sync });
+      }`,
+    replace:
+      `        const written = this.#kv.write(batch, { sync: this.#options.sync });
+        this.#publish(draft);
+        for (const settle of settled) settle();
+        await written;
+        return;
+      }`,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "scalar-high-water-mark",
+    file: "gossip/replication/draft.ts",
+    find: `    this.vector.join(session.vector);`,
+    replace: `    for (const origin of session.vector.origins()) {
+      const seqs = [...session.vector.origins()].map((each) =>
+        session.vector.seq(each)
+      );
+      const all = this.vector.clone();
+      for (let seq = all.seq(origin); seq < Math.max(...seqs); seq++) {
+        this.vector.add(origin, seq + 1);
+      }
+    }`,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "blind-apply",
+    file: "gossip/replication/draft.ts",
+    find: `      if (order < 0) return entry;`,
+    replace: ``,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "records-of-an-origin-in-any-order",
+    file: "gossip/replication/draft.ts",
+    find:
+      `    if (originLane(origin) === 0 && seq !== this.vector.seq(origin) + 1) {
+      return "early";
+    }`,
+    replace: `    while (this.vector.seq(origin) < seq - 1) {
+      this.vector.add(origin, this.vector.seq(origin) + 1);
+    }`,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "deps-not-awaited",
+    file: "gossip/replication/draft.ts",
+    find:
+      `    if (!record.deps.every((dot) => this.vector.covers(dot.origin, dot.seq))) {
+      return "early";
+    }`,
+    replace: ``,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "own-earlier-origins-not-in-deps",
+    file: "gossip/replication/draft.ts",
+    find: `      if (current !== undefined && current.origin !== origin) {`,
+    replace: `      if (
+        current !== undefined && current.origin !== origin &&
+        current.holder !== state.nodeKey
+      ) {`,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "origin-not-fresh",
+    file: "gossip/replication/state.ts",
+    find: `    do {
+      this.origin = make(this.nodeKey, this.#random.u32(), 0);
+    } while (this.vector.seq(this.origin) > 0);
+    return this.origin;`,
+    replace: `    this.origin = make(this.nodeKey, 1, 0);
+    return this.origin;`,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "dot-not-in-the-order",
+    file: "gossip/replication/entry.ts",
+    find: `    a.hlc - b.hlc || a.origin - b.origin || a.seq - b.seq;
+}
+
+/** Orders two versions`,
+    replace: `    a.hlc - b.hlc;
+}
+
+/** Orders two versions`,
+    caughtBy: "gossip/replication/draft_test.ts :: [8] one version",
+  },
+  {
+    name: "covered-records-compared",
+    file: "gossip/replication/draft.ts",
+    find: `    if (this.vector.covers(origin, seq)) return "covered";
+    if (originLane(origin) === 0 && seq !== this.vector.seq(origin) + 1) {`,
+    replace:
+      `    if (originLane(origin) === 0 && seq > this.vector.seq(origin) + 1) {`,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "session-base-unchecked",
+    file: "gossip/replication/draft.ts",
+    find: `    if (!this.vector.includes(session.base)) return false;`,
+    replace: ``,
+    caughtBy: "gossip/replication/draft_test.ts :: [9] a session is void",
+  },
+  {
+    name: "session-conflicts-off",
+    file: "gossip/replication/draft.ts",
+    find:
+      `        lost !== undefined && !session.vector.covers(lost.origin, lost.seq)`,
+    replace: `        lost !== undefined && lost.seq < 0`,
+    caughtBy: "gossip/replication/draft_test.ts :: what a session overwrites",
+  },
+  {
+    name: "record-conflicts-off",
+    file: "gossip/replication/draft.ts",
+    find:
+      `      } else if (lost !== undefined && !isBuiltUpon(lost, record)) {`,
+    replace: `      } else if (lost !== undefined && lost.seq < 0) {`,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "every-loser-a-conflict",
+    file: "gossip/replication/draft.ts",
+    find:
+      `      } else if (lost !== undefined && !isBuiltUpon(lost, record)) {`,
+    replace: `      } else if (lost !== undefined) {`,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "log-reaches-over-a-gap",
+    file: "gossip/replication/log.ts",
+    find: `        if (run.from > from.seq(origin) + 1) return false;`,
+    replace: ``,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "index-row-of-the-loser-kept",
+    file: "gossip/replication/draft.ts",
+    find: `      if (before !== undefined) {
+        ops.push({`,
+    replace: `      if (before !== undefined) {
+        if (before.seq > 0) continue;
+        ops.push({`,
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "void-state-writes",
+    file: "gossip/replication/replica.ts",
+    find: `        if (!this.#state.caughtUp) {`,
+    replace: `        if (this.#closed) {`,
+    caughtBy: "gossip/replication/draft_test.ts :: [2] a node whose state",
+  },
+  {
+    name: "cluster-id-not-checked",
+    file: "transport/handshake.ts",
+    find: `  if (equalBytes(local.clusterId, remote.clusterId)) return;`,
+    replace:
+      `  if (local.clusterId.length === remote.clusterId.length) return;`,
+    caughtBy: "transport/endpoint_test.ts :: nodes of two clusters both get",
+  },
+  {
+    name: "engine-failure-forgotten",
+    file: "gossip/replication/replica.ts",
+    find: `    this.#failure = error;`,
+    replace: ``,
+    caughtBy: "gossip/replication/replica_test.ts :: after a failed write",
+  },
+  {
+    name: "held-record-keeps-its-message",
+    file: "gossip/replication/held.ts",
+    find: `    const own = decodeRecord(new Uint8Array(record.bytes));`,
+    replace: `    const own = decodeRecord(record.bytes);`,
+    caughtBy: "gossip/replication/log_test.ts :: does not keep the message",
+  },
+  {
+    name: "clock-far-ahead-adopted",
+    file: "gossip/replication/draft.ts",
+    find: `      this.skewedHlc = Math.max(this.skewedHlc, entry.hlc);
+    } else {`,
+    replace: `      this.skewedHlc = Math.max(this.skewedHlc, entry.hlc);
+    }
+    {`,
+    caughtBy:
+      "gossip/replication/draft_test.ts :: a clock more than 60 s ahead",
+  },
+  {
+    name: "deletes-of-absent-keys-written",
+    file: "gossip/replication/draft.ts",
+    find: `      if (op.value === undefined && current?.value === undefined) {`,
+    replace: `      if (op.value === undefined && current?.value === null) {`,
+    caughtBy: "gossip/replication/draft_test.ts :: deletes of absent keys",
+  },
+  {
+    name: "lagged-marker-forgotten",
+    file: "gossip/feed.ts",
+    find: `    if (full || this.#missed > 0) this.#missed++;`,
+    replace: `    if (full) this.#missed += 0;`,
+    caughtBy: "gossip/feed_test.ts :: what is dropped is told",
+  },
+  {
+    name: "donor-forgets-its-bound",
+    file: "gossip/replication/donor.ts",
+    find: `    const open = this.#sessions.size + this.#beginning;`,
+    replace: `    const open = this.#sessions.size;`,
+    caughtBy: "gossip/replication/donor_test.ts :: no more sessions are open",
+  },
+  {
+    name: "record-checksum-not-checked",
+    file: "gossip/replication/record.ts",
+    find:
+      `  if (checksum.u32() !== crc32(body)) reader.fail("its checksum is wrong");`,
+    replace: `  checksum.u32();`,
+    caughtBy: "gossip/replication/fuzz_test.ts :: a harmed record",
+  },
+  {
+    name: "generation-not-durable-at-start",
+    file: "gossip/membership/host.ts",
+    find: `  await kv.write([hostOp(next)], { sync: true });`,
+    replace: `  void kv.write([hostOp(next)], { sync: true });`,
+    caughtBy: "gossip/membership/host_test.ts :: the generation rises",
+  },
 ];

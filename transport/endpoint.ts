@@ -13,6 +13,7 @@ import {
   type Awaitable,
   type ByteStream,
   ClosedError,
+  ClusterMismatchError,
   equalBytes,
   type Listener,
   ProtocolError,
@@ -208,8 +209,11 @@ class NodeEndpoint implements Endpoint, Owner {
         stream,
         this.#greetingOptions(false, this.#closing.signal),
       );
-    } catch {
+    } catch (error) {
       stream.close();
+      if (error instanceof ClusterMismatchError) {
+        this.#context.handler.refused?.(0, stream.remote, error);
+      }
       return;
     } finally {
       this.#handshakes--;

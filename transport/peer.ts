@@ -16,6 +16,7 @@ import {
   ClusterMismatchError,
   DeadlineExceededError,
   equalBytes,
+  RejectedError,
   startDeadline,
   TIMEOUT_MS_DEFAULT,
   type Timer,
@@ -292,9 +293,21 @@ class PeerLane {
     this.#attempt = undefined;
     if (failure !== undefined) {
       this.#failures++;
+      this.#tellRefusal(failure.error);
       this.#failWaiting(failure.error);
     }
     this.#dialLater();
+  }
+
+  /** Both lanes meet the same answer: one of them tells. */
+  #tellRefusal(error: unknown): void {
+    if (this.#lane !== "control") return;
+    if (
+      error instanceof ClusterMismatchError || error instanceof RejectedError
+    ) {
+      const { node, address } = this.#peer;
+      this.#context.handler.refused?.(node, address, error);
+    }
   }
 
   #failWaiting(error: unknown): void {

@@ -146,6 +146,12 @@ export interface EndpointHandler {
    * Not called for connections of {@linkcode Endpoint.dial}, at either end.
    */
   connected?(connection: Connection): void;
+  /**
+   * Somebody answered at the address of a kept peer, or dialled this node, and
+   * is nobody to talk to: of another cluster, or not let in. `node` is 0 where
+   * nobody said which it is.
+   */
+  refused?(node: number, address: string, error: unknown): void;
   /** A lane to a peer was lost. */
   disconnected?(connection: Connection, reason: unknown): void;
 }

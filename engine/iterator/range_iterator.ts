@@ -3,7 +3,8 @@
  *
  * Guarantees: sees the state of the moment it was made. Until it is at its end
  * or closed it holds its version, and thereby the files of that moment. A step
- * allocates nothing; `key` and `value` give copies.
+ * allocates nothing; `key` and `value` give copies. After a step has failed,
+ * all further ones do.
  *
  * @module
  */
@@ -35,6 +36,7 @@ export class RangeIterator implements KVIterator {
   readonly #end: Uint8Array | undefined;
   #version: Version | undefined;
   #merge: MergingCursor | undefined;
+  #failure: unknown;
   #standing = false;
   #keyScratch = new Uint8Array(64);
   #keyLength = -1;
@@ -54,8 +56,11 @@ export class RangeIterator implements KVIterator {
     this.#life = life;
     this.#reverse = options.reverse ?? false;
     const { prefix } = options;
-    this.#start = later(options.start, prefix)?.slice();
-    this.#end = earlier(options.end, prefix && prefixEnd(prefix))?.slice();
+    const start = later(options.start, prefix);
+    const end = earlier(options.end, prefix && prefixEnd(prefix));
+    // Not "slice", which on a Node Buffer shares the caller's memory.
+    this.#start = start && new Uint8Array(start);
+    this.#end = end && new Uint8Array(end);
     if (
       this.#start !== undefined && this.#end !== undefined &&
       compareBytes(this.#start, this.#end) >= 0
@@ -64,12 +69,20 @@ export class RangeIterator implements KVIterator {
 
   next(): boolean {
     this.#standing = false;
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#version === undefined) return false;
     if (this.#life.closed) throw new ClosedError("iterate", "the store");
-    const merge = this.#merge ?? this.#seek(this.#version);
-    this.#standing = this.#reverse
-      ? this.#stepBackward(merge)
-      : this.#stepForward(merge);
+    try {
+      const merge = this.#merge ?? this.#seek(this.#version);
+      this.#standing = this.#reverse
+        ? this.#stepBackward(merge)
+        : this.#stepForward(merge);
+    } catch (error) {
+      // Cursors stand anywhere now: going on could pass over what is damaged.
+      this.#failure = error;
+      this.close();
+      throw error;
+    }
     // Only the files go; key and value of the last step stay where they are.
     if (!this.#standing) this.close();
     return this.#standing;

@@ -38,8 +38,6 @@ export interface Frame {
   kind: number;
   /** Batches in the payload. */
   batches: number;
-  /** Bytes of the log that were synced when it was written. */
-  syncedTo: number;
   /** The payload: a view that the next `next()` may overwrite. */
   payload: Uint8Array;
   /** The checksum. */
@@ -114,7 +112,6 @@ export class LogReader {
       offset,
       kind: view.getUint8(12),
       batches: view.getUint16(14, true),
-      syncedTo: view.getUint32(16, true) + view.getUint16(20, true) * 2 ** 32,
       payload: bytes.subarray(
         FRAME_HEADER_BYTES,
         FRAME_HEADER_BYTES + payloadLength,
@@ -136,6 +133,13 @@ export class LogReader {
     return length <= this.#size - offset ? length : 0;
   }
 
+  /** How much of the log was synced, as the frame there says. */
+  #syncedToAt(offset: number): number {
+    const bytes = this.#bytes(offset, FRAME_HEADER_BYTES);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    return view.getUint32(16, true) + view.getUint16(20, true) * 2 ** 32;
+  }
+
   #refuseDamage(bad: number): void {
     let budget = this.#size * SEARCH_FACTOR_MAX;
     for (
@@ -145,9 +149,12 @@ export class LogReader {
     ) {
       const length = this.#plausibleLength(at);
       if (length === 0) continue;
+      // Only what says so is checked: a torn value may be full of what looks
+      // like frames, and must not use up the budget.
+      const syncedTo = this.#syncedToAt(at);
+      if (syncedTo <= bad || syncedTo > at) continue;
       budget -= length;
-      const frame = this.#frameAt(at);
-      if (budget < 0 || (frame !== undefined && frame.syncedTo > bad)) {
+      if (budget < 0 || this.#frameAt(at) !== undefined) {
         throw new CorruptionError(
           this.#path,
           bad,

@@ -109,6 +109,9 @@ export class Manifest {
       // What a killed process wrote may not be on the device yet, and the next
       // frame says that it is.
       await file.syncData();
+      // A process killed while making the store may have left CURRENT's name in
+      // memory only; the first WAL must not be on the device before it.
+      if (state.lastWal === 0) await place.files.syncDirectory(place.dir);
       const log = new LogWriter(file, number, {
         length: reader.end,
         chain: reader.chain,

@@ -35,6 +35,7 @@ import { readVersion, writeVersion } from "../replication/entry.ts";
 import {
   batchBytes,
   decodeRecord,
+  OPS_MAX,
   RECORD_BYTES_MAX,
 } from "../replication/record.ts";
 
@@ -83,13 +84,13 @@ export function decodeCommit(
     number: reader.varint(),
   };
   const checks: CommitCheck[] = [];
-  for (let n = reader.count(reader.remaining); n > 0; n--) {
+  for (let n = reader.count(OPS_MAX); n > 0; n--) {
     const key = readKey(reader);
     const exists = reader.u8() === 1;
     checks.push({ key, version: exists ? readVersion(reader) : null });
   }
   const ops: CommitOp[] = [];
-  for (let n = reader.count(reader.remaining); n > 0; n--) {
+  for (let n = reader.count(OPS_MAX); n > 0; n--) {
     const flags = reader.u8();
     const key = readKey(reader);
     const lease = flags & LEASE_GIVEN ? reader.count(NODE_KEY_MAX) : undefined;
@@ -122,7 +123,7 @@ export function decodeOutcome(bytes: Uint8Array): CommitOutcome {
     ? decodeRecord(reader.bytes(RECORD_BYTES_MAX))
     : undefined;
   const after: Dot[] = [];
-  for (let n = reader.count(reader.remaining); n > 0; n--) {
+  for (let n = reader.count(OPS_MAX); n > 0; n--) {
     after.push(readDot(reader));
   }
   return { record, after };

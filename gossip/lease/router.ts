@@ -17,11 +17,15 @@
 
 import {
   CheckFailedError,
+  ClusterMismatchError,
   type CommitPart,
+  DeadlineExceededError,
+  DecodeError,
   LeaseholderUnavailableError,
   LeaseNotTransferableError,
   NodeNotFoundError,
   NotSupportedError,
+  OutcomeUnknownError,
   PartialCommitError,
   Reader,
   RemoteError,
@@ -31,6 +35,7 @@ import {
   Writer,
 } from "../../runtime/mod.ts";
 import { MessageType, type RequestOptions } from "../../transport/mod.ts";
+import { checkBatch } from "../check.ts";
 import type { Dot } from "../replication/dot.ts";
 import {
   type CommitCheck,
@@ -106,10 +111,11 @@ export class Router {
 
   /** Commits, wherever the keys are led. */
   async commit(
-    request: CommitRequest,
+    asked: CommitRequest,
     { signal, timeoutMs = 10_000 }: CallOptions,
   ): Promise<RoutedOutcome> {
     signal?.throwIfAborted();
+    const request = lastOfEachKey(asked);
     const { nodeKey, replica, timers } = this.#options;
     const mayBeLocal = request.ops.every(({ lease }) =>
       lease === undefined || lease === nodeKey
@@ -130,6 +136,8 @@ export class Router {
   /** Answers COMMIT. */
   async serve(payload: Uint8Array): Promise<Uint8Array> {
     const { request } = decodeCommit(payload);
+    // A record larger than peers read would be stuck here for ever.
+    checkBatch(request.ops);
     try {
       return encodeOutcome(await this.#options.replica.commit(request));
     } catch (error) {
@@ -261,10 +269,22 @@ export class Router {
       });
       return decodeOutcome(reply);
     } catch (error) {
-      if (error instanceof UnreachableError) {
+      // The deadline of the call, where nothing was sent before it passed: what
+      // was sent and not answered is an OutcomeUnknownError.
+      if (
+        error instanceof UnreachableError ||
+        error instanceof DeadlineExceededError ||
+        // Its address has passed to a node of another cluster.
+        error instanceof ClusterMismatchError ||
+        // A member whose address has not been heard of yet.
+        error instanceof NodeNotFoundError
+      ) {
         throw new LeaseholderUnavailableError(holder, { cause: error });
       }
       if (error instanceof RemoteError) throw localErrorOf(error, holder);
+      if (error instanceof DecodeError) {
+        throw new OutcomeUnknownError("commit", { cause: error });
+      }
       throw error;
     }
   }
@@ -295,6 +315,21 @@ interface Context {
   readonly timeoutMs: number;
   /** Keys that another node than was thought said it leads. */
   readonly moved: Map<string, number>;
+}
+
+/**
+ * Of several ops to one key the last one counts, so that no key of a commit goes
+ * to two nodes; a lease that was asked for before stays asked for.
+ */
+function lastOfEachKey(request: CommitRequest): CommitRequest {
+  if (request.ops.length < 2) return request;
+  const ops = new Map<string, CommitOp>();
+  for (const op of request.ops) {
+    const text = keyText(op.key);
+    const lease = op.lease ?? ops.get(text)?.lease;
+    ops.set(text, { ...op, lease });
+  }
+  return { ...request, ops: [...ops.values()] };
 }
 
 function routed({ record, after }: CommitOutcome): RoutedOutcome {

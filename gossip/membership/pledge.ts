@@ -16,8 +16,11 @@
 
 import {
   type Bytes,
+  JoinAbortedError,
+  NodeKeysExhaustedError,
   type Random,
   Reader,
+  RemoteError,
   sleep,
   type Timers,
   Writer,
@@ -102,28 +105,47 @@ export interface PledgeOptions {
 const PAUSE_GROWTH = 1.25;
 const PAUSE_GROWTH_MAX = 30;
 
-/** Asks the peers in turn until one of them gives this node a key. */
+/**
+ * Asks the peers in turn until one of them gives this node a key.
+ *
+ * @throws {JoinAbortedError} If the signal aborts meanwhile.
+ * @throws {NodeKeysExhaustedError} If the cluster has no key left.
+ */
 export async function pledge(options: PledgeOptions): Promise<PledgeReply> {
   const { peers, propagation, timers, random, signal } = options;
+  signal?.throwIfAborted();
   let pauseMs = propagation.pledgeRetryIntervalMs;
-  for (let attempt = 0;; attempt++) {
-    signal?.throwIfAborted();
-    try {
-      return await ask(peers[attempt % peers.length]!, options);
-    } catch {
-      // Down, joining itself, or without a majority: the next one, later.
-      signal?.throwIfAborted();
+  let failure: unknown;
+  try {
+    for (let attempt = 0;; attempt++) {
+      try {
+        return await ask(peers[attempt % peers.length]!, options);
+      } catch (error) {
+        // Down, joining itself, or without a majority: the next one, later.
+        signal?.throwIfAborted();
+        failure = error;
+        if (isFinal(error)) throw new NodeKeysExhaustedError();
+      }
+      // Up to a quarter of jitter, so that joiners do not ask in step.
+      await sleep(timers, pauseMs * (1 + random.float() / 4), {
+        signal,
+        persistent: true,
+      });
+      pauseMs = Math.min(
+        pauseMs * PAUSE_GROWTH,
+        propagation.pledgeRetryIntervalMs * PAUSE_GROWTH_MAX,
+      );
     }
-    // Up to a quarter of jitter, so that joiners do not ask in step.
-    await sleep(timers, pauseMs * (1 + random.float() / 4), {
-      signal,
-      persistent: true,
-    });
-    pauseMs = Math.min(
-      pauseMs * PAUSE_GROWTH,
-      propagation.pledgeRetryIntervalMs * PAUSE_GROWTH_MAX,
-    );
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+    throw new JoinAbortedError(peers, signal.reason, { cause: failure });
   }
+}
+
+/** Whether asking again is of no use. */
+function isFinal(error: unknown): boolean {
+  return error instanceof RemoteError &&
+    error.code === "NodeKeysExhaustedError";
 }
 
 async function ask(

@@ -59,6 +59,8 @@ export class Donor {
   readonly #options: DonorOptions;
   readonly #sessions = new Map<number, OpenSession>();
   #nextId = 1;
+  /** Sessions about to be open. */
+  #beginning = 0;
   #closed = false;
 
   constructor(options: DonorOptions) {
@@ -85,10 +87,16 @@ export class Donor {
     for (const [id, session] of this.#sessions) {
       if (session.node === node) await this.#end(id);
     }
-    if (this.#sessions.size >= this.#options.sessionsMax || this.#closed) {
+    const open = this.#sessions.size + this.#beginning;
+    if (open >= this.#options.sessionsMax || this.#closed) {
       return encodeBusyReply(replica.vector);
     }
-    return encodeSessionReply(await this.#begin(node, base));
+    this.#beginning++;
+    try {
+      return encodeSessionReply(await this.#begin(node, base));
+    } finally {
+      this.#beginning--;
+    }
   }
 
   /** Answers SESSION_CHUNK. */
@@ -99,10 +107,15 @@ export class Donor {
       throw new RemoteError("SessionNotFound", `There is no session ${id}`);
     }
     session.timer.cancel();
-    const chunk = await session.reader.chunk(CHUNK_BYTES);
-    if (chunk[0] === 1) await this.#end(id);
-    else session.timer = this.#idleTimer(id);
-    return chunk;
+    try {
+      const chunk = await session.reader.chunk(CHUNK_BYTES);
+      if (chunk[0] === 1) await this.#end(id);
+      else if (this.#sessions.has(id)) session.timer = this.#idleTimer(id);
+      return chunk;
+    } catch (error) {
+      await this.#end(id);
+      throw error;
+    }
   }
 
   /** Ends all sessions. */

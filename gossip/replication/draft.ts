@@ -24,11 +24,14 @@ import {
   equalBytes,
   isPromise,
   LeaseNotTransferableError,
+  ProtocolError,
+  startsWith,
 } from "../../runtime/mod.ts";
 import type { BatchOp, KV } from "../../engine/kv.ts";
 import {
   indexKey,
   indexOfKey,
+  logKey,
   metaKey,
   numberKey,
   openIntentKey,
@@ -39,7 +42,13 @@ import {
 } from "../keyspace.ts";
 import type { Clash } from "./conflict.ts";
 import { CONFLICTS_MAX, encodeClash } from "./conflict.ts";
-import { type Dot, makeOrigin, type Origin, originLane } from "./dot.ts";
+import {
+  type Dot,
+  makeOrigin,
+  type Origin,
+  originLane,
+  SEQ_MAX,
+} from "./dot.ts";
 import {
   compareEntries,
   decodeEntry,
@@ -51,6 +60,7 @@ import {
 } from "./entry.ts";
 import { hlcAt, isTooFarAhead } from "./hlc.ts";
 import {
+  decodeRecord,
   dotOf,
   type LogRecord,
   makeRecord,
@@ -134,8 +144,6 @@ interface Slot {
 interface Loss {
   readonly kept: Entry;
   readonly lost: Entry;
-  /** The record that lost; `undefined` if a stored entry did. */
-  readonly record: LogRecord | undefined;
 }
 
 /** The changes of one group. */
@@ -220,7 +228,12 @@ export class Draft {
     if (replaced.length === 0) return { record: undefined, after };
     const record = this.#writeRecord(replaced);
     // Its keys are read, its seq is the next, its deps are stored: it applies.
-    await this.apply(record);
+    const arrival = await this.apply(record);
+    if (arrival !== "applied") {
+      throw new ProtocolError(
+        `an own record is ${arrival}, nothing was written`,
+      );
+    }
     return { record, after: [...after, dotOf(record)] };
   }
 
@@ -228,8 +241,14 @@ export class Draft {
     replaced: readonly { op: CommitOp; current: Entry | undefined }[],
   ): LogRecord {
     const state = this.#state;
-    const origin = state.origin ?? state.openOrigin(makeOrigin);
+    let origin = state.origin ?? state.openOrigin(makeOrigin);
+    // Full, or a session said so: peers would not read what came after.
+    if (this.vector.seq(origin) >= SEQ_MAX) {
+      origin = state.openOrigin(makeOrigin);
+    }
     let hlc = Math.max(hlcAt(this.#nowMs), this.#counters.clock + 1);
+    // Adopted however far the wall clock was set back: it must not repeat.
+    this.#counters.clock = hlc;
     for (const { current } of replaced) {
       if (current !== undefined) hlc = Math.max(hlc, current.hlc + 1);
     }
@@ -237,7 +256,7 @@ export class Draft {
     const deps = new Map<string, Dot>();
     const entries = replaced.map(({ op, current }): Entry => {
       if (current !== undefined && current.origin !== origin) {
-        deps.set(`${current.origin}/${current.seq}`, dotOf(current));
+        deps.set(dotText(current), dotOf(current));
       }
       return {
         key: op.key,
@@ -294,9 +313,9 @@ export class Draft {
       const current = slot.now;
       const lost = this.#merge(entry, slot, changes);
       if (lost === entry) {
-        this.#losses.push({ kept: current!, lost, record });
+        this.#losses.push({ kept: current!, lost });
       } else if (lost !== undefined && !isBuiltUpon(lost, record)) {
-        this.#losses.push({ kept: entry, lost, record: undefined });
+        this.#losses.push({ kept: entry, lost });
       }
     }
     if (record.intent !== undefined) {
@@ -315,9 +334,11 @@ export class Draft {
    * Applies a session, whole.
    *
    * @returns `false` if this state no longer has what the donor left out.
+   * @throws {ProtocolError} If it has entries that its vector does not cover.
    */
   async ingest(session: SessionData): Promise<boolean> {
     if (!this.vector.includes(session.base)) return false;
+    checkCovered(session.entries, session.vector);
     const slots: Slot[] = [];
     for (const { key } of session.entries) slots.push(await this.#slot(key));
     const changes: Entry[] = [];
@@ -328,11 +349,11 @@ export class Draft {
       const current = slot.now;
       const lost = this.#merge(entry, slot, changes);
       if (lost === entry) {
-        this.#losses.push({ kept: current!, lost, record: undefined });
+        this.#losses.push({ kept: current!, lost });
       } else if (
         lost !== undefined && !session.vector.covers(lost.origin, lost.seq)
       ) {
-        this.#losses.push({ kept: entry, lost, record: undefined });
+        this.#losses.push({ kept: entry, lost });
       }
     }
     for (const intent of session.intents) this.#openIntent(intent);
@@ -348,6 +369,11 @@ export class Draft {
     counters.caughtUp = true;
     this.applied.push({ record: undefined, changes });
     return true;
+  }
+
+  /** Moves the clock up to a reading that is not too far ahead. */
+  adopt(hlc: number): void {
+    this.#counters.clock = Math.max(this.#counters.clock, hlc);
   }
 
   /** The entry of a key as this draft would leave it; tombstones included. */
@@ -377,7 +403,14 @@ export class Draft {
 
   /** The batch that carries all of it. */
   async seal(): Promise<BatchOp[]> {
-    for (const loss of this.#losses) await this.#report(loss);
+    if (this.#losses.length > 0) {
+      const batches = new Map<string, readonly Uint8Array[]>();
+      for (const { record } of this.applied) {
+        if (record === undefined) continue;
+        batches.set(dotText(record), record.entries.map(({ key }) => key));
+      }
+      for (const loss of this.#losses) await this.#report(loss, batches);
+    }
     for (const txn of this.#decided) await this.#closeIntents(txn);
     const ops = this.#ops;
     for (const { key, before, now } of this.#slots.values()) {
@@ -447,11 +480,19 @@ export class Draft {
     this.#ops.push({ key: openIntentKey(txn, intent), value: body });
   }
 
-  /** Reports a write that lost without having been built upon. */
-  async #report({ kept, lost, record }: Loss): Promise<void> {
-    const keys = record === undefined
-      ? await this.#keysOf(dotOf(lost))
-      : record.entries.map(({ key }) => key);
+  /**
+   * Reports a write that lost without having been built upon; `batches` are the
+   * keys of batches by dot, as far as looked up.
+   */
+  async #report(
+    { kept, lost }: Loss,
+    batches: Map<string, readonly Uint8Array[]>,
+  ): Promise<void> {
+    let keys = batches.get(dotText(lost));
+    if (keys === undefined) {
+      keys = await this.#keysOf(dotOf(lost));
+      batches.set(dotText(lost), keys);
+    }
     const batchKeys = keys.filter((key) => !equalBytes(key, kept.key));
     const clash = { kept, lost, batchKeys };
     const number = ++this.#counters.conflictNumber;
@@ -466,8 +507,18 @@ export class Draft {
     }
   }
 
-  /** The keys whose stored entry is of a record. */
+  /**
+   * The keys of a stored record: all of them from the recent log, else those
+   * whose entry is still of it.
+   */
   async #keysOf(dot: Dot): Promise<Uint8Array[]> {
+    const position = this.#state.log.positionOf(dot);
+    if (position !== undefined) {
+      const row = await this.#kv.get(logKey(position, dot));
+      if (row !== undefined) {
+        return decodeRecord(row).entries.map(({ key }) => key);
+      }
+    }
     const prefix = indexKey(dot.origin, dot.seq, EMPTY_BYTES);
     const rows = this.#kv.iterate({ prefix, keysOnly: true });
     const keys: Uint8Array[] = [];
@@ -485,6 +536,9 @@ export class Draft {
   /** A transaction was decided: its intents no longer wait. */
   async #closeIntents(txn: Dot): Promise<void> {
     const prefix = openIntentPrefix(txn);
+    // Also those that this draft has opened.
+    const opened = this.#ops.filter(({ key }) => startsWith(key, prefix));
+    for (const { key } of opened) this.#ops.push({ key, value: undefined });
     const rows = this.#kv.iterate({ prefix, keysOnly: true });
     try {
       for (;;) {
@@ -496,6 +550,37 @@ export class Draft {
       await rows.close();
     }
   }
+}
+
+/**
+ * Checks that a session's vector covers its entries: what it did not cover could
+ * not be built upon here, nor be pulled by anybody.
+ *
+ * @throws {ProtocolError} If it does not.
+ */
+export function checkCovered(
+  entries: readonly Entry[],
+  vector: Vector,
+): void {
+  for (const { origin, seq } of entries) {
+    if (!vector.covers(origin, seq)) {
+      throw new ProtocolError("a session has more than its vector covers");
+    }
+  }
+}
+
+/**
+ * The rows of entries for a state that is void, where nothing is compared: a
+ * joiner writes its first copy so, as it comes.
+ */
+export function fillOps(entries: readonly Entry[]): BatchOp[] {
+  const ops: BatchOp[] = [];
+  for (const entry of entries) {
+    const { key, origin, seq } = entry;
+    ops.push({ key: indexKey(origin, seq, key), value: EMPTY_BYTES });
+    ops.push({ key: rowKey(spaceOf(entry), key), value: encodeEntry(entry) });
+  }
+  return ops;
 }
 
 /** Whether the writer of a record knew an entry that the record replaced. */
@@ -515,6 +600,10 @@ function inheritValue(entry: Entry, current: Entry | undefined): Entry {
     flags: (entry.flags & ~EntryFlag.VALUE_UNCHANGED) |
       (gone ? EntryFlag.TOMBSTONE : 0),
   };
+}
+
+function dotText({ origin, seq }: Dot): string {
+  return `${origin}/${seq}`;
 }
 
 function spaceOf(entry: Entry): number {

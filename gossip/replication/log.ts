@@ -89,6 +89,14 @@ export class RecentLog {
     return { key: logKey(position, dot), value: record.bytes };
   }
 
+  /** Where a record stands, if it is at hand. */
+  positionOf({ origin, seq }: Dot): number | undefined {
+    const run = this.#runs.get(origin);
+    return run === undefined || seq < run.from
+      ? undefined
+      : run.positions[seq - run.start];
+  }
+
   /** Lets go of the oldest records beyond the limit: gives what deletes them. */
   trim(): BatchOp[] {
     const ops: BatchOp[] = [];

@@ -25,6 +25,9 @@ import { type Dot, readDot, writeDot } from "./dot.ts";
 import { decodeRecord, type LogRecord, RECORD_BYTES_MAX } from "./record.ts";
 import { Vector } from "./vector.ts";
 
+/** Heads that a push may have; a sender names one for each origin it pushes. */
+const HEADS_MAX = 65_536;
+
 /** A push of records. */
 export interface RecordsMessage {
   readonly heads: readonly Dot[];
@@ -46,7 +49,7 @@ export function encodeRecords(
 export function decodeRecords(bytes: Uint8Array): RecordsMessage {
   const reader = new Reader(bytes, "a push of records");
   const heads: Dot[] = [];
-  for (let n = reader.count(reader.remaining); n > 0; n--) {
+  for (let n = reader.count(HEADS_MAX); n > 0; n--) {
     heads.push(readDot(reader));
   }
   return { heads, records: readAll(reader) };

@@ -24,14 +24,28 @@ import type { Replica } from "./replica.ts";
 import { decodeChunk, decodeOffer, type SessionOffer } from "./session.ts";
 import type { Vector } from "./vector.ts";
 
-/** Deadline of one request of a pull, in milliseconds. */
-const REQUEST_TIMEOUT_MS = 30_000;
+/**
+ * Deadline of one request of a pull, in milliseconds: long enough for a record of
+ * the largest size over a slow link. A peer that is gone is found out earlier, by
+ * its silent connection.
+ */
+const REQUEST_TIMEOUT_MS = 300_000;
 
 /** Rounds in which a pull may get nothing new before it gives up for now. */
 const IDLE_ROUNDS_MAX = 3;
 
-/** Largest session that is staged in memory, in bytes of its chunks. */
-const SESSION_BYTES_MAX = 1024 * 1024 * 1024;
+/**
+ * Largest session that is staged in memory, in bytes of its chunks. A first copy
+ * has no limit: it is written as it comes.
+ */
+const SESSION_BYTES_MAX = 256 * 1024 * 1024;
+
+/** The node asked has all its sessions in use. */
+class DonorBusyError extends ProtocolError {
+  constructor(node: number) {
+    super(`node ${node} has no session to spare now`);
+  }
+}
 
 /** What pulls are made of. */
 export interface PullOptions {
@@ -103,7 +117,9 @@ export class Pull {
   /** Pulls from a node in the background. */
   nudge(node: number): void {
     this.from(node).catch((error) => {
-      if (!this.#abort.signal.aborted) this.#options.failed(node, error);
+      // A busy donor is asked again with the next comparison.
+      if (this.#abort.signal.aborted || error instanceof DonorBusyError) return;
+      this.#options.failed(node, error);
     });
   }
 
@@ -182,7 +198,7 @@ export class Pull {
         return await this.#takeSession(node, base, decodeOffer(reply.offer));
       case "busy":
         if (replica.vector.includes(reply.vector)) return reply.vector;
-        throw new ProtocolError(`node ${node} has no session to spare now`);
+        throw new DonorBusyError(node);
     }
   }
 
@@ -197,33 +213,57 @@ export class Pull {
     try {
       await before;
       await this.#options.adopt(offer.config);
-      const entries = await this.#stage(node, offer.id);
+      const { replica } = this.#options;
+      const entries = replica.caughtUp
+        ? await this.#stage(node, offer.id)
+        : await this.#fill(node, offer);
       this.figures.sessions++;
-      await this.#options.replica.ingest({ ...offer, base, entries });
+      await replica.ingest({ ...offer, base, entries });
       return offer.vector;
     } finally {
       resolve();
     }
   }
 
+  /** Gathers a session, to be applied whole. */
   async #stage(node: number, id: number): Promise<Entry[]> {
     const staged: Entry[] = [];
     let bytes = 0;
+    for await (const { entries, size } of this.#chunks(node, id)) {
+      bytes += size;
+      if (bytes > SESSION_BYTES_MAX) {
+        throw new ProtocolError(
+          `the session of node ${node} has more than ${SESSION_BYTES_MAX} bytes`,
+        );
+      }
+      for (const entry of entries) staged.push(entry);
+    }
+    return staged;
+  }
+
+  /** Writes a first copy as it comes; what makes it count is still to come. */
+  async #fill(node: number, { id, vector }: SessionOffer): Promise<Entry[]> {
+    const { replica } = this.#options;
+    await replica.clear();
+    for await (const { entries } of this.#chunks(node, id)) {
+      await replica.fill(entries, vector);
+    }
+    return [];
+  }
+
+  async *#chunks(
+    node: number,
+    id: number,
+  ): AsyncGenerator<{ entries: Entry[]; size: number }> {
     for (;;) {
       const chunk = await this.#request(
         node,
         MessageType.SESSION_CHUNK,
         encodeChunkRequest(id),
       );
-      bytes += chunk.length;
-      if (bytes > SESSION_BYTES_MAX) {
-        throw new ProtocolError(
-          `the session of node ${node} has more than ${SESSION_BYTES_MAX} bytes`,
-        );
-      }
       const { entries, last } = decodeChunk(chunk);
-      for (const entry of entries) staged.push(entry);
-      if (last) return staged;
+      yield { entries, size: chunk.length };
+      if (last) return;
     }
   }
 

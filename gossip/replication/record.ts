@@ -100,8 +100,11 @@ export const OP_OVERHEAD_BYTES = 96;
 /** Largest encoded record: a batch of the largest size and its envelope. */
 export const RECORD_BYTES_MAX = BATCH_BYTES_MAX + 4 * 1024 * 1024;
 
-/** Dependencies a record may have. */
-const DEPS_MAX = 1_000_000;
+/** Ops that a batch of the largest size may have. */
+export const OPS_MAX: number = Math.ceil(BATCH_BYTES_MAX / OP_OVERHEAD_BYTES);
+
+/** Dependencies a record may have: one an op. */
+const DEPS_MAX = OPS_MAX;
 
 /** Encodes a record and returns it with its bytes. */
 export function makeRecord(record: Omit<LogRecord, "bytes">): LogRecord {
@@ -180,7 +183,8 @@ function readBody(reader: Reader, bytes: Uint8Array): LogRecord {
   const entries: Entry[] = [];
   const context = { origin, seq, tenure, hlc };
   // Each op takes 8 bytes or more, so the count is bounded by what is there.
-  for (let n = reader.count(reader.remaining >>> 3); n > 0; n--) {
+  const opsMax = Math.min(OPS_MAX, reader.remaining >>> 3);
+  for (let n = reader.count(opsMax); n > 0; n--) {
     entries.push(readOp(reader, context));
   }
   if (reader.remaining > 0) reader.fail("bytes follow its last op");
@@ -224,6 +228,9 @@ function readOp(
   }
   const ttlMs = given & EntryFlag.TTL ? reader.varint() : 0;
   const without = EntryFlag.TOMBSTONE | EntryFlag.VALUE_UNCHANGED;
+  if ((given & without) === without) {
+    reader.fail("an op deletes its key and keeps its value");
+  }
   const value = given & without ? undefined : reader.bytes(VALUE_BYTES_MAX);
   return {
     key,

@@ -24,19 +24,22 @@ import {
   PoisonedError,
   type Random,
 } from "../../runtime/mod.ts";
-import type { KV, KVSnapshot } from "../../engine/kv.ts";
-import { rowKey, Space } from "../keyspace.ts";
+import type { BatchOp, KV, KVSnapshot } from "../../engine/kv.ts";
+import { rowKey, Space, spacePrefix } from "../keyspace.ts";
 import type { Clash } from "./conflict.ts";
 import type { Dot, Origin } from "./dot.ts";
 import {
   type Applied,
   type Arrival,
+  checkCovered,
   type CommitOutcome,
   type CommitRequest,
   Draft,
+  fillOps,
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import { HeldRecords } from "./held.ts";
+import { isTooFarAhead } from "./hlc.ts";
 import type { LogRecord } from "./record.ts";
 import type { SessionData } from "./session.ts";
 import { ReplicaState, type Writership } from "./state.ts";
@@ -69,6 +72,9 @@ export interface ReplicaOptions extends Writership {
 /** Bytes of a group after which the next one begins. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
+/** Rows that are deleted with one batch. */
+const CLEAR_ROWS = 10_000;
+
 /** Bytes of peers' records that may wait; beyond, they are pulled again later. */
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -97,15 +103,23 @@ type Item =
     reject: (error: unknown) => void;
   };
 
+interface Waiter {
+  readonly dots: readonly Dot[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** One node's copy of the data. */
 export class Replica {
   readonly #options: ReplicaOptions;
   readonly #kv: KV;
   readonly #state: ReplicaState;
   readonly #held = new HeldRecords();
-  readonly #waiters = new Set<{ dots: readonly Dot[]; resolve: () => void }>();
+  readonly #waiters = new Set<Waiter>();
   #queue: Item[] = [];
   #waitingBytes = 0;
+  /** The newest hlc of a first copy, as far as it is to be adopted. */
+  #filledHlc = 0;
   #running: Promise<void> | undefined;
   #failure: unknown;
   #closed = false;
@@ -190,6 +204,51 @@ export class Replica {
     });
   }
 
+  /**
+   * Clears a void state, before its first copy: an earlier one may have broken
+   * off.
+   */
+  async clear(): Promise<void> {
+    this.#filledHlc = 0;
+    const rows = this.#kv.iterate({
+      start: spacePrefix(Space.DOT_INDEX),
+      end: spacePrefix(Space.DEAD + 1),
+      keysOnly: true,
+    });
+    try {
+      let batch: BatchOp[] = [];
+      while (await rows.next()) {
+        batch.push({ key: rows.key, value: undefined });
+        if (batch.length === CLEAR_ROWS) {
+          await this.#kv.write(batch);
+          batch = [];
+        }
+      }
+      await this.#kv.write(batch);
+    } finally {
+      await rows.close();
+    }
+  }
+
+  /**
+   * Writes entries of the first copy into a void state. They count for nothing,
+   * and are cleared at the next start, until the session that they are of is
+   * ingested: its batch, which makes the state whole, comes after them.
+   *
+   * @throws {ProtocolError} If the session's vector does not cover them.
+   */
+  async fill(entries: readonly Entry[], vector: Vector): Promise<void> {
+    if (this.#state.caughtUp) throw new Error("Cannot fill: a copy is here");
+    checkCovered(entries, vector);
+    const nowMs = this.#options.clock.now();
+    for (const { hlc } of entries) {
+      if (!isTooFarAhead(hlc, nowMs)) {
+        this.#filledHlc = Math.max(this.#filledHlc, hlc);
+      }
+    }
+    await this.#kv.write(fillOps(entries));
+  }
+
   /** The durable state between two groups, and what it covers. */
   freeze(): Promise<{
     snapshot: KVSnapshot;
@@ -227,18 +286,22 @@ export class Replica {
     return this.#read(Space.LIVE, key);
   }
 
-  /** Resolves once all these records are durable here. */
+  /**
+   * Resolves once all these records are durable here.
+   *
+   * @throws {ClosedError} If this replica is closed before.
+   * @throws {PoisonedError} If its engine fails before.
+   */
   async covers(dots: readonly Dot[], signal: AbortSignal): Promise<void> {
     if (this.#coversAll(dots)) return;
-    let waiter: { dots: readonly Dot[]; resolve: () => void } | undefined;
-    const covered = new Promise<void>((resolve) => {
-      waiter = { dots, resolve };
-      this.#waiters.add(waiter);
-    });
+    this.#checkWriting("wait for a record");
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const waiter = { dots, resolve, reject };
+    this.#waiters.add(waiter);
     try {
-      await abortable(covered, signal);
+      await abortable(promise, signal);
     } finally {
-      this.#waiters.delete(waiter!);
+      this.#waiters.delete(waiter);
     }
   }
 
@@ -246,6 +309,16 @@ export class Replica {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running;
+    for (const { reject } of this.#waiters) {
+      reject(new ClosedError("wait for a record"));
+    }
+  }
+
+  #checkWriting(action: string): void {
+    if (this.#closed) throw new ClosedError(action);
+    if (this.#failure !== undefined) {
+      throw new PoisonedError({ cause: this.#failure });
+    }
   }
 
   async #read(space: number, key: Uint8Array): Promise<Entry | undefined> {
@@ -255,9 +328,10 @@ export class Replica {
   }
 
   #push(item: Item): void {
-    if (this.#closed) return item.reject(new ClosedError("write"));
-    if (this.#failure !== undefined) {
-      return item.reject(new PoisonedError({ cause: this.#failure }));
+    try {
+      this.#checkWriting("write");
+    } catch (error) {
+      return item.reject(error);
     }
     this.#queue.push(item);
     this.#running ??= this.#run();
@@ -329,6 +403,7 @@ export class Replica {
         }, (error) => () => item.reject(error));
       }
       case "session":
+        draft.adopt(this.#filledHlc);
         return await draft.ingest(item.session).then(async (taken) => {
           if (taken) await this.#takeHeld(draft);
           return () => item.resolve(taken);
@@ -336,11 +411,16 @@ export class Replica {
     }
   }
 
+  /** Applies what now fits. What cannot be now is dropped, and pulled again. */
   async #takeHeld(draft: Draft): Promise<void> {
     for (;;) {
       const record = this.#held.take(draft.vector);
       if (record === undefined) return;
-      await draft.apply(record);
+      try {
+        await draft.apply(record);
+      } catch {
+        // The engine could not be read: nothing of the record was applied.
+      }
     }
   }
 
@@ -366,6 +446,9 @@ export class Replica {
       }
     }
     this.#queue = [];
+    for (const { reject } of this.#waiters) {
+      reject(new PoisonedError({ cause: error }));
+    }
     this.#options.listener.failed(error);
   }
 

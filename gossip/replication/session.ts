@@ -41,6 +41,9 @@ import { type Dot, type Origin, readDot, writeDot } from "./dot.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import { Vector } from "./vector.ts";
 
+/** Largest life of something gone: leaves room to count on. */
+const LIFE_MAX = 2 ** 52;
+
 /** An intent that waits for its transaction. */
 export interface OpenIntent {
   readonly txn: Dot;
@@ -103,8 +106,8 @@ export function decodeOffer(bytes: Uint8Array): SessionOffer {
   const reader = new Reader(bytes, "a session offer");
   const id = reader.varint();
   const vector = Vector.read(reader);
-  const lifeGone = reader.varint();
-  const lifeFloor = reader.varint();
+  const lifeGone = reader.count(LIFE_MAX);
+  const lifeFloor = reader.count(LIFE_MAX);
   Vector.read(reader);
   const intents: OpenIntent[] = [];
   for (let n = reader.count(reader.remaining); n > 0; n--) {

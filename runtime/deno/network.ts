@@ -8,7 +8,8 @@
  *
  * Assumes: a host name may stand for several interfaces (`localhost` for
  * 127.0.0.1 and ::1); listening takes the first that it resolves to, dialling
- * tries all.
+ * tries all. So on `localhost` a port is refused that the other loopback has
+ * given to somebody, where this process may look: some peers would reach them.
  *
  * @module
  */
@@ -36,6 +37,16 @@ export class DenoNetwork implements Transport {
     const { host, port } = parseAddress(address);
     try {
       const listener = Deno.listen({ hostname: host, port });
+      const other = host === "localhost" && port !== 0
+        ? takenOnOtherLoopback(listener.addr)
+        : undefined;
+      if (other !== undefined) {
+        listener.close();
+        throw new AddressInUseError(
+          address,
+          `"localhost" may mean ${other} too, which is in use`,
+        );
+      }
       return new TcpListener(
         formatAddress(host, listener.addr.port),
         listener,
@@ -78,6 +89,23 @@ export class DenoNetwork implements Transport {
     }
     return new TcpStream(address, connection);
   }
+}
+
+/** Where on the other loopback the port is in use, if that can be told. */
+function takenOnOtherLoopback(own: Deno.NetAddr): string | undefined {
+  const { port } = own;
+  const hostname = own.hostname === "::1" ? "127.0.0.1" : "::1";
+  const address = formatAddress(hostname, port);
+  // Nobody is to be asked for a permission to look.
+  const { state } = Deno.permissions.querySync({ name: "net", host: address });
+  if (state !== "granted") return undefined;
+  try {
+    Deno.listen({ hostname, port }).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) return address;
+    // This machine has no such loopback.
+  }
+  return undefined;
 }
 
 class TcpListener implements Listener {
@@ -163,6 +191,7 @@ class TcpStream implements ByteStream {
 }
 
 function listenError(address: string, error: unknown): unknown {
+  if (error instanceof AspenError) return error;
   if (error instanceof Deno.errors.NotCapable) return error;
   if (error instanceof Deno.errors.AddrInUse) {
     return new AddressInUseError(address, undefined, { cause: error });

@@ -63,6 +63,29 @@ export class SimCluster {
     this.world.kill(name);
   }
 
+  /** Kills a node, and waits until those connected to it have noticed. */
+  async killNoticed(name: string): Promise<void> {
+    const { key } = this.node(name).cluster.host;
+    const others = [...this.nodes].filter(([other]) =>
+      other !== name && this.world.running(other)
+    ).map(([, db]) => db);
+    const noticed = new Set<DB>();
+    for (const db of others) {
+      void (async () => {
+        for await (const event of db.events()) {
+          if (event.type !== "disconnected" || event.node !== key) continue;
+          noticed.add(db);
+          return;
+        }
+      })();
+    }
+    this.world.kill(name);
+    await this.until(
+      "the others notice",
+      () => others.every((db) => noticed.has(db)),
+    );
+  }
+
   /** Cuts the links between one side and the other. */
   cut(side: readonly string[], other: readonly string[]): void {
     for (const a of side) for (const b of other) this.world.cut(a, b);
@@ -83,7 +106,14 @@ export class SimCluster {
     }
   }
 
-  /** Waits until the nodes hold the same, tombstones included. */
+  /** How long something took, in virtual milliseconds. */
+  async timed(work: () => Promise<unknown>): Promise<number> {
+    const start = this.world.now;
+    await work();
+    return this.world.now - start;
+  }
+
+  /** Waits until the nodes hold the same. */
   async converged(...names: string[]): Promise<void> {
     await this.until("the nodes converge", async () => {
       const states = await Promise.all(
@@ -99,6 +129,48 @@ export class SimCluster {
       if (this.world.running(name)) await db.close();
     }
   }
+}
+
+/** Options for {@linkcode scenario}. */
+export interface ScenarioOptions extends Omit<WorldOptions, "seed"> {
+  /**
+   * How many seeds it is run with, from 1.
+   *
+   * @default {3}
+   */
+  seeds?: number;
+  /** Goes to every node that is opened. */
+  defaults?: OpenOptions;
+}
+
+/** Registers a test: a program in a world of its own, once for each seed. */
+export function scenario(
+  name: string,
+  program: (cluster: SimCluster, seed: number) => Promise<void>,
+  { seeds = 3, defaults = {}, ...world }: ScenarioOptions = {},
+): void {
+  Deno.test(name, async () => {
+    for (let seed = 1; seed <= seeds; seed++) {
+      const cluster = new SimCluster({ ...world, seed }, defaults);
+      try {
+        await cluster.world.run(async () => {
+          await program(cluster, seed);
+          await cluster.close();
+        });
+      } catch (cause) {
+        throw new Error(`With seed ${seed}: ${cause}`, { cause });
+      }
+    }
+  });
+}
+
+/** All that a stream gives from now on; it ends with its database. */
+export function collect<T>(stream: ReadableStream<T>): T[] {
+  const items: T[] = [];
+  void (async () => {
+    for await (const item of stream) items.push(item);
+  })();
+  return items;
 }
 
 /** One row of {@linkcode dump}. */

@@ -1,0 +1,107 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { EMPTY_BYTES, RemoteError } from "../runtime/mod.ts";
+import { type Connection, MessageType } from "../transport/mod.ts";
+import { Dispatch, type Rooms, strangerIdentity } from "./dispatch.ts";
+import { Events } from "./events.ts";
+import { encodePull, encodeRecords } from "./replication/messages.ts";
+import { Vector } from "./replication/vector.ts";
+import {
+  openReplica,
+  origin,
+  setRecord,
+  turns,
+} from "./replication/world_test.ts";
+
+async function dispatchOf() {
+  const { replica } = await openReplica(1);
+  const events = new Events();
+  const nudged: number[] = [];
+  const dispatch = new Dispatch(
+    () => strangerIdentity(new Uint8Array(8), "here:1"),
+    events,
+  );
+  const rooms = {
+    replica,
+    pull: { nudge: (node: number) => nudged.push(node) },
+    donor: { pull: () => Promise.resolve(EMPTY_BYTES) },
+    cluster: { answerPledge: () => Promise.resolve(EMPTY_BYTES) },
+  } as unknown as Rooms;
+  return {
+    dispatch,
+    rooms,
+    replica,
+    nudged,
+    reader: events.read().getReader(),
+  };
+}
+
+function from(node: number): Connection {
+  return { remote: { node }, lane: "bulk" } as unknown as Connection;
+}
+
+const { signal } = new AbortController();
+
+Deno.test("before a node is one it answers nothing and takes nothing", async () => {
+  const { dispatch, reader } = await dispatchOf();
+  await assertRejects(
+    () => dispatch.request(from(2), MessageType.PULL, EMPTY_BYTES, signal),
+    RemoteError,
+  );
+  dispatch.message(from(2), MessageType.RECORDS, Uint8Array.of(255));
+  dispatch.connected(from(2));
+  assertEquals(dispatch.identity().node, 0);
+  await reader.cancel();
+});
+
+Deno.test("a peer without a node key may pledge, and nothing else; an unknown type is refused", async () => {
+  const { dispatch, rooms, replica, reader } = await dispatchOf();
+  dispatch.attach(rooms);
+  const ask = (node: number, type: number) =>
+    dispatch.request(from(node), type, EMPTY_BYTES, signal);
+  assertEquals(await ask(0, MessageType.PLEDGE), EMPTY_BYTES);
+  await assertRejects(() => ask(0, MessageType.PULL), RemoteError);
+  await assertRejects(() => ask(2, 60_000), RemoteError);
+  const records = encodeRecords([], [setRecord("k", "v").bytes]);
+  dispatch.message(from(0), MessageType.RECORDS, records);
+  await turns();
+  assertEquals(replica.vector.size, 0);
+  await reader.cancel();
+});
+
+Deno.test("pushed records are taken, and a head beyond them is pulled from who named it", async () => {
+  const { dispatch, rooms, replica, nudged, reader } = await dispatchOf();
+  dispatch.attach(rooms);
+  const push = (seq: number) =>
+    encodeRecords([{ origin: origin(2), seq }], [setRecord("k", "v").bytes]);
+  dispatch.message(from(2), MessageType.RECORDS, push(1));
+  await turns();
+  assertEquals([replica.vector.seq(origin(2)), nudged.length], [1, 0]);
+  dispatch.message(from(2), MessageType.RECORDS, push(5));
+  await turns();
+  assertEquals(nudged, [2]);
+  // Who asks for more than is here has it.
+  const vector = new Vector();
+  vector.add(origin(7), 1);
+  const pull = encodePull({ configEpoch: 1, whole: false, vector });
+  await dispatch.request(from(3), MessageType.PULL, pull, signal);
+  assertEquals(nudged, [2, 3]);
+  await reader.cancel();
+});
+
+Deno.test("bad bytes from a peer are an event, and the node lives", async () => {
+  const { dispatch, rooms, replica, reader } = await dispatchOf();
+  dispatch.attach(rooms);
+  const harmed = encodeRecords([], [setRecord("k", "v").bytes]);
+  harmed[20]! ^= 1;
+  for (const bytes of [Uint8Array.of(255), harmed]) {
+    dispatch.message(from(2), MessageType.RECORDS, bytes);
+    const { value } = await reader.read();
+    assert(value?.type === "peerFailed" && value.node === 2);
+  }
+  dispatch.message(from(2), 60_000, Uint8Array.of(1));
+  const good = encodeRecords([], [setRecord("k", "v").bytes]);
+  dispatch.message(from(2), MessageType.RECORDS, good);
+  await turns();
+  assertEquals(replica.vector.seq(origin(2)), 1);
+  await reader.cancel();
+});

@@ -1,0 +1,261 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  EMPTY_BYTES,
+  ProtocolError,
+  UnreachableError,
+} from "../../runtime/mod.ts";
+import { Prng } from "../../runtime/virtual/mod.ts";
+import { MessageType } from "../../transport/mod.ts";
+import { Donor } from "./donor.ts";
+import {
+  decodePull,
+  decodePullReply,
+  decodeRecords,
+  encodeRecordsReply,
+  encodeSessionReply,
+} from "./messages.ts";
+import { Pull } from "./pull.ts";
+import { Push } from "./push.ts";
+import { SEQ_MAX } from "./dot.ts";
+import { decodeOffer, encodeOffer } from "./session.ts";
+import { Vector } from "./vector.ts";
+import {
+  HandTimers,
+  openReplica,
+  origin,
+  readText,
+  setRecord,
+  sets,
+  type TestNode,
+  turns,
+} from "./world_test.ts";
+
+type Answer = (type: number, payload: Uint8Array) => Promise<Uint8Array>;
+
+function pullOf(
+  { replica }: TestNode,
+  answer: Answer,
+  timers = new HandTimers(),
+) {
+  const failed: unknown[] = [];
+  const pull = new Pull({
+    replica,
+    timers,
+    random: new Prng(1),
+    intervalMs: 1,
+    connected: () => [2],
+    request: (_node, type, payload) => answer(type, payload),
+    configEpoch: () => 1,
+    adopt: () => Promise.resolve(),
+    failed: (_node, error) => failed.push(error),
+  });
+  return { pull, failed, timers };
+}
+
+function donorAnswers(node: TestNode): Answer {
+  const donor = new Donor({
+    replica: node.replica,
+    timers: new HandTimers(),
+    sessionsMax: 2,
+    idleMs: 1,
+    cluster: () => ({ config: EMPTY_BYTES, incarnations: [] }),
+  });
+  return (type, payload) =>
+    type === MessageType.PULL
+      ? donor.pull(1, decodePull(payload))
+      : donor.chunk(1, payload);
+}
+
+Deno.test("a pull brings all that the other has, by records or by a session", async () => {
+  for (const logBytesMax of [1, 1e6]) {
+    const a = await openReplica(1);
+    const b = await openReplica(2, { logBytesMax });
+    for (let i = 0; i < 20; i++) {
+      await b.replica.commit(sets({ [`k${i}`]: "v" }));
+    }
+    const { pull } = pullOf(a, donorAnswers(b));
+    await pull.from(2);
+    assert(a.replica.vector.includes(b.replica.vector));
+    assertEquals(await readText(a.replica, "k7"), "v");
+    assertEquals(pull.figures.sessions, logBytesMax === 1 ? 1 : 0);
+    await pull.close();
+  }
+});
+
+Deno.test("a joiner's first pull is a session, also of an empty donor", async () => {
+  const a = await openReplica(1, { caughtUp: false });
+  const b = await openReplica(2);
+  const { pull } = pullOf(a, donorAnswers(b));
+  await pull.from(2);
+  assert(a.replica.caughtUp);
+  await a.replica.commit(sets({ k: "v" }));
+});
+
+Deno.test("a peer whose vector claims what it cannot give is asked a few times, then given up", async () => {
+  const a = await openReplica(1);
+  const claim = new Vector();
+  claim.decodeOrigin(
+    origin(2),
+    Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x3f),
+  );
+  assertEquals(claim.seq(origin(2)), SEQ_MAX);
+  let asked = 0;
+  const { pull } = pullOf(a, () => {
+    asked++;
+    return Promise.resolve(encodeRecordsReply(claim, [], false));
+  });
+  await assertRejects(() => pull.from(2), ProtocolError);
+  assertEquals(asked, 3);
+  assertEquals(a.replica.vector.size, 0);
+});
+
+Deno.test("a pull that is asked for while one runs begins once, after it", async () => {
+  const a = await openReplica(1);
+  const replies: (() => void)[] = [];
+  const { pull } = pullOf(a, () => {
+    const { promise, resolve } = Promise.withResolvers<Uint8Array>();
+    replies.push(() => resolve(encodeRecordsReply(new Vector(), [], false)));
+    return promise;
+  });
+  const first = pull.from(2);
+  const [second, third] = [pull.from(2), pull.from(2)];
+  assertEquals(replies.length, 1);
+  replies[0]!();
+  await first;
+  await turns();
+  assertEquals(replies.length, 2);
+  replies[1]!();
+  await Promise.all([second, third]);
+  await turns();
+  assertEquals(replies.length, 2);
+});
+
+Deno.test("bad answers and lost peers end a pull, and the next one is free to go", async () => {
+  const a = await openReplica(1);
+  const b = await openReplica(2);
+  await b.replica.commit(sets({ k: "v" }));
+  const good = donorAnswers(b);
+  const bad: Answer[] = [
+    () => Promise.reject(new UnreachableError("ask", [])),
+    () => Promise.resolve(Uint8Array.of(9)),
+    () => Promise.resolve(EMPTY_BYTES),
+    (type) =>
+      Promise.resolve(
+        type === MessageType.PULL
+          ? encodeSessionReply(encodeOffer({
+            id: 1,
+            vector: b.replica.vector,
+            lifeGone: 0,
+            lifeFloor: 0,
+            intents: [],
+            config: EMPTY_BYTES,
+            incarnations: [],
+          }))
+          : Uint8Array.of(1, 200),
+      ),
+  ];
+  let answer = bad[0]!;
+  const { pull, failed } = pullOf(a, (type, payload) => answer(type, payload));
+  for (answer of bad) {
+    await assertRejects(() => pull.from(2));
+    pull.nudge(2);
+    await turns(200);
+  }
+  assertEquals(failed.length, bad.length);
+  assertEquals(a.replica.vector.size, 0);
+  answer = good;
+  await pull.from(2);
+  assertEquals(await readText(a.replica, "k"), "v");
+});
+
+Deno.test("every interval a random peer is compared with; close ends it", async () => {
+  const a = await openReplica(1);
+  const b = await openReplica(2);
+  await b.replica.commit(sets({ k: "v" }));
+  const { pull, timers } = pullOf(a, donorAnswers(b));
+  pull.start();
+  timers.fire();
+  await turns();
+  assertEquals(await readText(a.replica, "k"), "v");
+  assertEquals(timers.size, 1);
+  await pull.close();
+  assertEquals(timers.size, 0);
+});
+
+Deno.test("pushes gather for a moment, go at once when large, and announce what is too large", () => {
+  const timers = new HandTimers();
+  const sent: Uint8Array[] = [];
+  const push = new Push({
+    timers,
+    delayMs: 1,
+    broadcast: (message) => sent.push(message),
+  });
+  push.add(setRecord("k", "1", { seq: 1 }));
+  push.add(setRecord("k", "2", { seq: 2 }));
+  assertEquals(sent.length, 0);
+  timers.fire();
+  push.flush();
+  assertEquals(sent.length, 1);
+  const both = decodeRecords(sent[0]!);
+  assertEquals(both.records.map(({ seq }) => seq), [1, 2]);
+  assertEquals(both.heads, [{ origin: origin(2), seq: 2 }]);
+  push.add(setRecord("k", "v".repeat(64 * 1024), { seq: 3 }));
+  assertEquals(sent.length, 2);
+  assertEquals(timers.size, 0);
+  push.add(setRecord("k", "v".repeat(300 * 1024), { seq: 4 }));
+  timers.fire();
+  const announced = decodeRecords(sent[2]!);
+  assertEquals(announced.records, []);
+  assertEquals(announced.heads, [{ origin: origin(2), seq: 4 }]);
+});
+
+Deno.test("a first copy moves the clock, is void until it is whole, and begins anew after it broke off", async () => {
+  const b = await openReplica(2);
+  b.clock.ms += 30_000;
+  await b.replica.commit(sets({ k: "v", gone: "v" }));
+  await b.replica.commit(sets({ gone: undefined }));
+  const a = await openReplica(1, { caughtUp: false });
+  const good = donorAnswers(b);
+  let broken = true;
+  const { pull } = pullOf(a, async (type, payload) => {
+    const reply = await good(type, payload);
+    if (!broken || type === MessageType.PULL) return reply;
+    // The first entries come, the last do not.
+    if (reply[0] === 1) reply[0] = 0;
+    else throw new UnreachableError("ask", []);
+    return reply;
+  });
+  await assertRejects(() => pull.from(2));
+  assertEquals(a.replica.caughtUp, false);
+  await assertRejects(() => a.replica.commit(sets({ k: "early" })));
+  // It breaks off with what it has, which counts for nothing.
+  const again = await openReplica(1, { kv: a.kv });
+  assertEquals(again.replica.caughtUp, false);
+  assertEquals(again.replica.vector.size, 0);
+  broken = false;
+  const { pull: next } = pullOf(again, good);
+  await next.from(2);
+  assert(again.replica.caughtUp);
+  assertEquals(await readText(again.replica, "k"), "v");
+  assertEquals(await readText(again.replica, "gone"), undefined);
+  const newest = (await b.replica.entry(new TextEncoder().encode("gone")))!;
+  const { record } = await again.replica.commit(sets({ own: "v" }));
+  assertEquals(record!.hlc, newest.hlc + 1);
+});
+
+Deno.test("a first copy with more than its vector covers is refused", async () => {
+  const a = await openReplica(1, { caughtUp: false });
+  const b = await openReplica(2);
+  await b.replica.commit(sets({ k: "v" }));
+  const good = donorAnswers(b);
+  const { pull } = pullOf(a, async (type, payload) => {
+    const reply = await good(type, payload);
+    if (type !== MessageType.PULL) return reply;
+    const answer = decodePullReply(reply);
+    assert(answer.kind === "session");
+    const offer = decodeOffer(answer.offer);
+    return encodeSessionReply(encodeOffer({ ...offer, vector: new Vector() }));
+  });
+  await assertRejects(() => pull.from(2), ProtocolError);
+  assertEquals(a.replica.caughtUp, false);
+});

@@ -1,0 +1,176 @@
+/**
+ * A node in a process of its own, driven by its test.
+ *
+ * Guarantees: every call settles: by the node's answer, or by
+ * {@linkcode ProcessEndedError} when the process ended first: then nobody knows
+ * whether it happened.
+ *
+ * @module
+ */
+
+import type { CaughtUp, OpenOptions, Version } from "../../mod.ts";
+import { Child, type ChildOptions, within } from "./child.ts";
+
+/** What a test says to a node. */
+export interface RemoteOptions extends Pick<ChildOptions, "prefix"> {
+  /** The directory. */
+  dir: string;
+  /** Options of `open` that JSON can say. */
+  open: OpenOptions;
+  /** Permission flags; by default read and write on the directory, and net. */
+  permissions?: readonly string[];
+  /** Variables added to the environment. */
+  env?: Record<string, string>;
+}
+
+/** A write: key, value or `null` to delete, node that is to lead it or `null`. */
+export type RemoteOp = readonly [string, string | null, number | null];
+
+/** The node answered with an error. */
+export class RemoteCallError extends Error {
+  /** The name of the error there. */
+  readonly code: string;
+  /** Of a commit of which a part failed: the keys, and the names of the errors. */
+  readonly failed: readonly [string, string][];
+  constructor(
+    { name, message, failed = [] }: {
+      name: string;
+      message: string;
+      failed?: [string, string][];
+    },
+  ) {
+    super(`${name}: ${message}`);
+    this.code = name;
+    this.failed = failed;
+  }
+}
+
+/** The process ended before it answered. */
+export class ProcessEndedError extends Error {}
+
+/** A node in a process of its own. */
+export class RemoteNode implements AsyncDisposable {
+  readonly #child: Child;
+  readonly #calls = new Map<number, PromiseWithResolvers<unknown>>();
+  readonly #pump: Promise<void>;
+  #started = Promise.withResolvers<{ node: number; address: string }>();
+  #next = 0;
+  #ended = false;
+
+  /** Its node key. */
+  key = 0;
+  /** Where it listens. */
+  address = "";
+
+  private constructor(child: Child) {
+    this.#child = child;
+    this.#started.promise.catch(() => {});
+    this.#pump = this.#read();
+  }
+
+  /**
+   * Starts a node and waits until it is open.
+   *
+   * @throws {RemoteCallError} If `open` failed there.
+   */
+  static async start(options: RemoteOptions): Promise<RemoteNode> {
+    const { dir, open, env = {}, prefix = [] } = options;
+    const node = new RemoteNode(
+      new Child("node", {
+        args: [JSON.stringify({ dir, options: open })],
+        permissions: options.permissions ??
+          [`--allow-read=${dir}`, `--allow-write=${dir}`, "--allow-net"],
+        env,
+        prefix,
+      }),
+    );
+    try {
+      const started = await within("a node's start", node.#started.promise);
+      node.key = started.node;
+      node.address = started.address;
+      return node;
+    } catch (error) {
+      await node[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Commits; gives the new version of each op, `null` where nothing changed. */
+  commit(...ops: RemoteOp[]): Promise<(Version | null)[]> {
+    return this.#call({ name: "commit", ops });
+  }
+
+  /** The value of a key, as text. */
+  get(key: string): Promise<string | null> {
+    return this.#call({ name: "get", key });
+  }
+
+  /** Has the node take what the others have, until all have answered. */
+  async caughtUp(): Promise<void> {
+    const asked = async () => {
+      for (;;) {
+        const { missing } = await this.#call<CaughtUp>({ name: "caughtUp" });
+        if (missing.length === 0) return;
+      }
+    };
+    await within("catching up", asked());
+  }
+
+  /** Closes the node and lets the process end, which it must do with code 0. */
+  async close(): Promise<void> {
+    await this.#call({ name: "close" });
+    await this.#child.closeInput();
+    const { code } = await this.#child.ended();
+    if (code !== 0) throw new Error(`Exit ${code}: ${await this.stderr}`);
+    await this[Symbol.asyncDispose]();
+  }
+
+  /** Kills it at once. */
+  async kill(): Promise<void> {
+    await this.#child.kill();
+    await this[Symbol.asyncDispose]();
+  }
+
+  /** What it wrote to its standard error; resolves when it has ended. */
+  get stderr(): Promise<string> {
+    return this.#child.stderr;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#child[Symbol.asyncDispose]();
+    await this.#pump;
+  }
+
+  async #call<T>(call: Record<string, unknown>): Promise<T> {
+    if (this.#ended) throw new ProcessEndedError();
+    const id = this.#next++;
+    const answered = Promise.withResolvers<unknown>();
+    this.#calls.set(id, answered);
+    // A write that fails has its reason: the process has ended.
+    this.#child.send(JSON.stringify({ id, ...call })).catch(() => {});
+    return await answered.promise as T;
+  }
+
+  async #read(): Promise<void> {
+    for (;;) {
+      const line = await this.#child.nextLine();
+      if (line === undefined) break;
+      const { id, result, error, ready, refused } = JSON.parse(line);
+      if (ready !== undefined) this.#started.resolve(ready);
+      else if (refused !== undefined) {
+        this.#started.reject(new RemoteCallError(refused));
+      } else {
+        const call = this.#calls.get(id)!;
+        this.#calls.delete(id);
+        if (error === undefined) call.resolve(result);
+        else call.reject(new RemoteCallError(error));
+      }
+    }
+    this.#ended = true;
+    this.#started.reject(new ProcessEndedError(await this.stderr));
+    for (const call of this.#calls.values()) {
+      call.reject(new ProcessEndedError());
+    }
+    this.#calls.clear();
+  }
+}

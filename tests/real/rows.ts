@@ -1,0 +1,54 @@
+/**
+ * What a closed node has on its disk, read without the node.
+ *
+ * @module
+ */
+
+import { openLsm } from "../../engine/mod.ts";
+import { Space, spacePrefix } from "../../gossip/keyspace.ts";
+import {
+  decodeEntry,
+  type Version,
+  versionOf,
+} from "../../gossip/replication/entry.ts";
+import { DenoFiles } from "../../runtime/deno/mod.ts";
+
+/** What a node holds of a key. */
+export interface Row {
+  /** The value; `null` for a tombstone. */
+  value: string | null;
+  version: Version;
+  leaseholder: number;
+}
+
+/** The entries in a closed directory, tombstones included. */
+export async function readRows(dir: string): Promise<Map<string, Row>> {
+  const rows = new Map<string, Row>();
+  const text = new TextDecoder("utf-8", { fatal: true });
+  await using store = await openLsm(dir, { files: new DenoFiles() });
+  for (const space of [Space.LIVE, Space.DEAD]) {
+    const found = store.iterate({ prefix: spacePrefix(space) });
+    while (found.next()) {
+      const key = text.decode(found.key.subarray(1));
+      if (rows.has(key)) throw new Error(`"${key}" is both alive and dead`);
+      const entry = decodeEntry(found.key, found.value);
+      rows.set(key, {
+        value: entry.value === undefined ? null : text.decode(entry.value),
+        version: versionOf(entry),
+        leaseholder: entry.holder,
+      });
+    }
+    found.close();
+  }
+  return rows;
+}
+
+/** How many conflicts a closed directory has on record. */
+export async function countConflicts(dir: string): Promise<number> {
+  await using store = await openLsm(dir, { files: new DenoFiles() });
+  const found = store.iterate({ prefix: spacePrefix(Space.CONFLICT) });
+  let count = 0;
+  while (found.next()) count++;
+  found.close();
+  return count;
+}
