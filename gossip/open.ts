@@ -44,7 +44,8 @@ import {
   loadTicket,
   restartHost,
 } from "./membership/host.ts";
-import { Cluster } from "./membership/cluster.ts";
+import { Cluster, selfRecord } from "./membership/cluster.ts";
+import { Members } from "./membership/members.ts";
 import { type NodeRecord, NONCE_BYTES } from "./membership/mod.ts";
 import { pledge } from "./membership/pledge.ts";
 import type { Propagation } from "./propagation.ts";
@@ -121,7 +122,7 @@ export async function openNode(options: NodeOptions): Promise<DB> {
   const address = await listen(options, endpoint, nonce);
   let responder: number | undefined;
   if (node === undefined) {
-    const origin = await begin(options, endpoint, address);
+    const origin = await begin(options, endpoint, address, nonce);
     responder = origin.responder;
     node = await assemble(options, origin, wires, opened);
   }
@@ -230,8 +231,9 @@ async function begin(
   options: NodeOptions,
   endpoint: Endpoint | undefined,
   address: string | undefined,
+  nonce: Uint8Array,
 ): Promise<Origin> {
-  const { kv, runtime, propagation, peers, signal } = options;
+  const { kv, runtime, propagation, peers, signal, software } = options;
   if (endpoint === undefined || address === undefined || options.bootstrap) {
     const host = await foundHost(kv, runtime.random);
     return { host, records: [], responder: undefined };
@@ -252,7 +254,9 @@ async function begin(
   });
   const { clusterId, node, records, responder } = reply;
   const host = { clusterId, node, generation: 1 };
-  await joinHost(kv, host, reply.config);
+  const self = selfRecord(host, { address, nonce, software });
+  const members = new Members(self, { others: records }).encode();
+  await joinHost(kv, host, { config: reply.config, members });
   return { host, records, responder };
 }
 

@@ -137,7 +137,7 @@ export class Cluster {
 
   /** Opens the cluster that the engine knows. */
   static async open(options: ClusterOptions): Promise<Cluster> {
-    const { kv, host, nonce } = options;
+    const { kv, host, nonce, software } = options;
     const acceptor = await Acceptor.open({
       kv,
       prefix: ACCEPTOR_PREFIX,
@@ -145,20 +145,8 @@ export class Cluster {
     });
     const row = await kv.get(metaKey("members"));
     const stored = row === undefined ? undefined : decodeMembers(row);
-    const self = nodeRecord({
-      key: host.node,
-      address: stored?.self.address ?? "",
-      generation: host.generation,
-      version: 1,
-      state: "healthy",
-      nonce,
-      role: "member",
-      replica: "full",
-      features: 0,
-      protocolMin: PROTOCOL,
-      protocolMax: PROTOCOL,
-      software: options.software,
-    });
+    const address = stored?.self.address ?? "";
+    const self = selfRecord(host, { address, nonce, software });
     return new Cluster(
       options,
       acceptor,
@@ -468,6 +456,25 @@ export class Cluster {
     this.#incarnations.set(node, { node, generation, nonce: nonce.slice() });
     this.#options.endpoint?.dropOthers(node, nonce);
   }
+}
+
+/** What a node says of itself when a start of it begins. */
+export function selfRecord(
+  { node, generation }: HostState,
+  said: Pick<NodeRecord, "address" | "nonce" | "software">,
+): NodeRecord {
+  return nodeRecord({
+    key: node,
+    generation,
+    version: 1,
+    state: "healthy",
+    role: "member",
+    replica: "full",
+    features: 0,
+    protocolMin: PROTOCOL,
+    protocolMax: PROTOCOL,
+    ...said,
+  });
 }
 
 async function loadIncarnations(

@@ -412,6 +412,21 @@ scenario(
 );
 
 scenario(
+  "a node that is killed at any moment of its joining joins at the next start",
+  async (cluster, seed) => {
+    await cluster.open("a");
+    const peers = [cluster.address("a")];
+    void cluster.open("b", { peers });
+    // Joining takes some 40 ms; the key alone is known for a tenth of one.
+    await cluster.world.sleep(20 + seed / 10);
+    cluster.kill("b");
+    const tookMs = await cluster.timed(() => cluster.open("b", { peers }));
+    assert(tookMs < 10_000, `it took ${tookMs} ms`);
+  },
+  { seeds: 200 },
+);
+
+scenario(
   "P6: open gives up when its signal aborts, wherever it is then, and the directory can be opened again",
   async (cluster, seed) => {
     const a = await cluster.open("a");
