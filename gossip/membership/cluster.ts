@@ -389,7 +389,9 @@ export class Cluster {
     this.#timer?.cancel();
     this.#abort.abort();
     for (const feed of [...this.#feeds]) feed.close();
-    await this.#saving;
+    await this.#saving?.catch(() => {
+      // As above: a failed engine must not keep the node from closing.
+    });
   }
 
   #merged({ cloned }: MergeOutcome): void {
