@@ -99,7 +99,7 @@ export interface OpenOptions {
   advertise?: string;
   /**
    * Addresses of nodes of the cluster to join: needed once, ignored when the
-   * directory holds a cluster already.
+   * directory holds a cluster already. Needs an `address`.
    */
   peers?: readonly string[];
   /**
@@ -186,11 +186,11 @@ export async function open(
   const { secret, tls, signal, address, advertise } = options;
   checkSupported("secret", secret);
   checkSupported("tls", tls);
+  const path = pathOf(dir);
   checkAddresses(options);
   const propagation = propagationOf(options.propagation);
   const sync = checkDurability(options.durability ?? "synced") === "synced";
   signal?.throwIfAborted();
-  const path = dir instanceof URL ? pathOf(dir) : dir;
   const base = options.runtime ?? denoRuntime();
   const runtime = { ...base, network: options.transport ?? base.network };
   const events = new Events();
@@ -266,6 +266,12 @@ function checkAddresses({ address, advertise, peers }: OpenOptions): void {
       );
     }
   }
+  // It would found a cluster of its own in silence.
+  if (address === undefined && (peers?.length || advertise !== undefined)) {
+    throw new TypeError(
+      'Cannot open: "peers" and "advertise" need an "address", without which no network is used',
+    );
+  }
   if (advertise === undefined && /^(0\.0\.0\.0|\[::\]):/.test(address ?? "")) {
     throw new TypeError(
       `Cannot open: "${address}" is no address that peers can dial, pass "advertise"`,
@@ -273,9 +279,15 @@ function checkAddresses({ address, advertise, peers }: OpenOptions): void {
   }
 }
 
-function pathOf(url: URL): string {
-  if (url.protocol !== "file:") {
-    throw new TypeError(`Cannot open "${url.href}": it is no file: URL`);
+function pathOf(dir: string | URL): string {
+  if (dir instanceof URL) {
+    if (dir.protocol === "file:") return decodeURIComponent(dir.pathname);
+    throw new TypeError(`Cannot open "${dir.href}": it is no file: URL`);
   }
-  return decodeURIComponent(url.pathname);
+  if (typeof dir === "string" && dir !== "") return dir;
+  throw new TypeError(
+    `Cannot open: the directory must be a path or a file: URL, received ${
+      typeof dir === "string" ? `""` : typeof dir
+    }`,
+  );
 }

@@ -66,12 +66,16 @@ export function checkLease(lease: number | undefined): number | undefined {
  *
  * @throws {TypeError} If it is neither text nor bytes.
  */
-export function checkBound(name: string, bound: KeyLike): Uint8Array {
+export function checkBound(
+  name: string,
+  bound: KeyLike,
+  action = "list",
+): Uint8Array {
   if (typeof bound === "string" || bound instanceof Uint8Array) {
     return toBytes(bound);
   }
   throw new TypeError(
-    `Cannot list: "${name}" must be a string or a Uint8Array, received ${typeof bound}`,
+    `Cannot ${action}: "${name}" must be a string or a Uint8Array, received ${typeof bound}`,
   );
 }
 

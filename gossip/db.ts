@@ -281,12 +281,16 @@ export class DB implements AsyncDisposable {
    * @throws {NotSupportedError} If there are checks and several leaseholders.
    * @throws {PartialCommitError} If some leaseholders committed and some failed.
    * @throws {LimitError} If a key, a value or the batch is beyond its limit.
+   * @throws {TypeError} If an op is none.
    */
   async commit(
     request: CommitRequestInit,
     options: CommitOptions = {},
   ): Promise<CommitResult> {
     this.#checkOpen("write");
+    if (!Array.isArray(request?.ops)) {
+      throw new TypeError('Cannot commit: "ops" must be an array');
+    }
     const ops = request.ops.map(toOp);
     checkBatch(ops);
     const checks = (request.checks ?? []).map(({ key, version }) => ({
@@ -481,6 +485,9 @@ export class DB implements AsyncDisposable {
     handler: (changes: Change[]) => void | Promise<void>,
     options: WatchOptions = {},
   ): Disposable {
+    if (typeof handler !== "function") {
+      throw new TypeError("Cannot watch: the handler must be a function");
+    }
     const reader = this.watch(options).getReader();
     const run = async () => {
       for (;;) {
@@ -700,6 +707,9 @@ export class DB implements AsyncDisposable {
 }
 
 function toOp(op: SetOp | DeleteOp): CommitOp {
+  if (typeof op !== "object" || op === null) {
+    throw new TypeError("Cannot commit: an op must be an object");
+  }
   const key = checkKey(op.type, op.key);
   switch (op.type) {
     case "set":
