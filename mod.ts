@@ -98,8 +98,9 @@ export interface OpenOptions {
   /** Where peers reach it, if elsewhere. Needed with 0.0.0.0 and [::]. */
   advertise?: string;
   /**
-   * Addresses of nodes of the cluster to join: needed once, ignored when the
-   * directory holds a cluster already. Needs an `address`.
+   * Addresses of nodes of the cluster to join: needed until this node has joined,
+   * ignored when the directory holds a copy of the cluster's data. Needs an
+   * `address`.
    */
   peers?: readonly string[];
   /**

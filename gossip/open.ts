@@ -129,7 +129,7 @@ export async function openNode(options: NodeOptions): Promise<DB> {
   await node.rooms.cluster.enter(address);
   if (endpoint !== undefined) {
     if (!node.rooms.replica.caughtUp) {
-      await takeFirstCopy(options, node.rooms, responder);
+      await takeFirstCopy(options, endpoint, node.rooms, responder);
     }
     node.rooms.cluster.start();
     node.rooms.pull.start();
@@ -384,10 +384,12 @@ async function assemble(
 
 /**
  * A joiner's state is void until it has taken a whole copy: from the member that
- * let it in, or else from whoever answers.
+ * let it in, or else from whoever answers. Where nobody does, the members may
+ * have moved since it was let in: then it asks the `peers` where they are.
  */
 async function takeFirstCopy(
-  { runtime, propagation, signal }: NodeOptions,
+  { runtime, propagation, peers, signal }: NodeOptions,
+  endpoint: Endpoint,
   { cluster, pull, replica }: {
     cluster: Cluster;
     pull: Pull;
@@ -411,6 +413,12 @@ async function takeFirstCopy(
           failure = error;
         }
       }
+      for (const address of peers) {
+        await askWhere(endpoint, cluster, address, signal).catch((error) => {
+          signal?.throwIfAborted();
+          failure = error;
+        });
+      }
       await sleep(runtime.timers, propagation.pledgeRetryIntervalMs, {
         signal,
         persistent: true,
@@ -420,6 +428,21 @@ async function takeFirstCopy(
     if (!signal?.aborted) throw error;
     const peers = cluster.others().map((node) => cluster.node(node).address);
     throw new JoinAbortedError(peers, signal.reason, { cause: failure });
+  }
+}
+
+/** Learns from whoever is at an address who the members are, and where. */
+async function askWhere(
+  endpoint: Endpoint,
+  cluster: Cluster,
+  address: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const connection = await endpoint.dial(address, { signal });
+  try {
+    await ended(cluster.gossipOver(connection), signal);
+  } finally {
+    connection.close("the question is answered");
   }
 }
 

@@ -363,17 +363,7 @@ export class Cluster {
     if (this.#gossiping.has(node)) return;
     this.#gossiping.add(node);
     try {
-      const peer = this.peer(node);
-      const ack = await peer.request(
-        MessageType.CLUSTER_SYNC,
-        this.#members.sync(),
-        { timeoutMs: GOSSIP_TIMEOUT_MS, signal: this.#abort.signal },
-      );
-      const outcome = this.#members.ack2(ack);
-      this.#merged(outcome);
-      if (outcome.reply !== undefined) {
-        peer.send(MessageType.CLUSTER_ACK2, outcome.reply);
-      }
+      await this.gossipOver(this.peer(node));
     } catch (error) {
       // Lost connections are routine; the next round asks another node.
       if (error instanceof RemoteError) {
@@ -381,6 +371,23 @@ export class Cluster {
       }
     } finally {
       this.#gossiping.delete(node);
+    }
+  }
+
+  /**
+   * Exchanges with whoever is at the other end what either does not know.
+   * Rejects if the exchange fails.
+   */
+  async gossipOver(link: Pick<Peer, "request" | "send">): Promise<void> {
+    const ack = await link.request(
+      MessageType.CLUSTER_SYNC,
+      this.#members.sync(),
+      { timeoutMs: GOSSIP_TIMEOUT_MS, signal: this.#abort.signal },
+    );
+    const outcome = this.#members.ack2(ack);
+    this.#merged(outcome);
+    if (outcome.reply !== undefined) {
+      link.send(MessageType.CLUSTER_ACK2, outcome.reply);
     }
   }
 

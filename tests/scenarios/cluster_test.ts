@@ -427,6 +427,27 @@ scenario(
 );
 
 scenario(
+  "a node that was killed while it joined finds a cluster that has moved since by its peers",
+  async (cluster, seed) => {
+    await cluster.open("a");
+    void cluster.open("b");
+    // From before it has its key to after it has its first copy.
+    await cluster.world.sleep(20 + seed / 2);
+    cluster.kill("b");
+    await cluster.node("a").close();
+    await cluster.reopen("a", { address: "a:2" });
+    const tookMs = await cluster.timed(async () => {
+      const b = await cluster.open("b", { peers: ["a:2"] });
+      assertEquals(b.cluster.host.key, 2);
+    });
+    assert(tookMs < 10_000, `it took ${tookMs} ms`);
+    await cluster.node("a").set("key", "value");
+    await cluster.converged("a", "b");
+  },
+  { seeds: 40 },
+);
+
+scenario(
   "P6: open gives up when its signal aborts, wherever it is then, and the directory can be opened again",
   async (cluster, seed) => {
     const a = await cluster.open("a");
