@@ -14,6 +14,9 @@ import type { Fault } from "./schedule.ts";
 
 /** How often a flapping link is cut. */
 const FLAPS = 5;
+/** How long a fault waits until there is a node that it can hit. */
+const FREE_WAIT_MS = 15_000;
+const FREE_POLL_MS = 50;
 
 /** What faults work on. */
 export interface FaultsOptions {
@@ -35,7 +38,7 @@ export class Faults {
 
   /** Does a fault, to its end; whether there was anybody whom it could hit. */
   async perform({ kind, forMs, nodes }: Fault): Promise<boolean> {
-    const { members, network } = this.#options;
+    const { network } = this.#options;
     const [a, b] = nodes as [number, number];
     switch (kind) {
       case "kill":
@@ -43,10 +46,7 @@ export class Faults {
       case "move":
       case "stop":
       case "diskFull": {
-        const member = nodes.map((i) => members[i]!).find((member) =>
-          member.node !== undefined && !member.busy &&
-          (kind !== "diskFull" || member.ownDisk)
-        );
+        const member = await this.#free(nodes, kind === "diskFull");
         if (member === undefined) return false;
         member.busy = true;
         try {
@@ -83,6 +83,23 @@ export class Faults {
       case "delay":
       case "throttle":
         return await this.#slowDown(nodes, kind, forMs);
+    }
+  }
+
+  /** The first node that no other fault is at work on; waits for one. */
+  async #free(
+    nodes: readonly number[],
+    ownDisk: boolean,
+  ): Promise<Member | undefined> {
+    const until = performance.now() + FREE_WAIT_MS;
+    for (;;) {
+      const found = nodes.map((i) => this.#options.members[i]!).find(
+        (member) =>
+          member.node !== undefined && !member.busy &&
+          (member.ownDisk || !ownDisk),
+      );
+      if (found !== undefined || performance.now() > until) return found;
+      await sleep(FREE_POLL_MS);
     }
   }
 

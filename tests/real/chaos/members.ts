@@ -60,7 +60,7 @@ export class Member {
 
   /** Gives it a small disk of its own, where that can be had. */
   async mountDisk(): Promise<void> {
-    if (!isRoot()) return;
+    if (!await isRoot()) return;
     await Deno.mkdir(this.dir);
     await this.#context.guard.atEnd("umount", this.dir);
     const size = `size=${DISK_BYTES}`;

@@ -41,7 +41,7 @@ export class NamespaceNetwork implements ChaosNetwork {
     nodes: number,
     guard: Guard,
   ): Promise<NamespaceNetwork | undefined> {
-    if (!isRoot() || !await succeeds("ip", "-V")) return undefined;
+    if (!await isRoot() || !await succeeds("ip", "-V")) return undefined;
     const network = new NamespaceNetwork(`aspen-chaos-${Deno.pid}`, nodes);
     try {
       await network.#build(nodes, guard);

@@ -206,7 +206,9 @@ class Life implements AsyncDisposable {
   /** Starts all nodes. */
   async #found(): Promise<void> {
     const [founder, ...others] = this.#members as [Member, ...Member[]];
-    await this.#members.at(-1)!.mountDisk();
+    if (!this.#options.without?.includes("diskFull")) {
+      await this.#members.at(-1)!.mountDisk();
+    }
     await founder.start({ ...this.#reopen(founder), bootstrap: true }, true);
     const peers = [founder.node!.address];
     await Promise.all(

@@ -20,25 +20,28 @@ export async function run(...words: string[]): Promise<void> {
 }
 
 /** Whether this process is root. */
-export function isRoot(): boolean {
-  try {
-    return Deno.uid() === 0;
-  } catch {
-    return false;
-  }
+export async function isRoot(): Promise<boolean> {
+  return (await finished(["id", "-u"])).said === "0";
 }
 
 async function failureOf(words: string[]): Promise<string | undefined> {
+  const { success, complaint } = await finished(words);
+  return success ? undefined : `${words.join(" ")}: ${complaint}`;
+}
+
+async function finished(
+  words: string[],
+): Promise<{ success: boolean; said: string; complaint: string }> {
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
   try {
-    const { success, stderr } = await new Deno.Command(words[0]!, {
+    const { success, stdout, stderr } = await new Deno.Command(words[0]!, {
       args: words.slice(1),
       stdin: "null",
-      stdout: "null",
+      stdout: "piped",
       stderr: "piped",
     }).output();
-    if (success) return undefined;
-    return `${words.join(" ")}: ${new TextDecoder().decode(stderr).trim()}`;
+    return { success, said: text(stdout), complaint: text(stderr) };
   } catch (error) {
-    return `${words.join(" ")}: ${error}`;
+    return { success: false, said: "", complaint: String(error) };
   }
 }
