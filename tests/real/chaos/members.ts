@@ -166,7 +166,9 @@ export class Member {
       oracle.shown(this.index, key, version);
     }
     if (event === undefined) return;
-    if (event !== "engine") count(event);
+    // What failed tells more than that something did.
+    if (event === "peerFailed") count(`peerFailed: ${error!.split(":")[0]}`);
+    else if (event !== "engine") count(event);
     if (lost !== undefined) oracle.conflict(lost.key, lost.version, batchKeys);
     if (WRONG_EVENTS.includes(event) && !this.starved) {
       oracle.violate(`node ${this.index} says "${event}": ${error}`);

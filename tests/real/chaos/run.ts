@@ -55,16 +55,16 @@ const PROPAGATION: Partial<Propagation> = {
   idleTimeoutMs: 3000,
 };
 
-/** Refusals that a caller must expect. */
-const REFUSED = [
+/** What a caller must expect in a world like this. */
+const EXPECTED = [
   "LeaseholderUnavailableError",
   "DeadlineExceededError",
+  "OutcomeUnknownError",
+  "PartialCommitError",
   // A member that has not been heard of yet, and one that is going.
   "NodeNotFoundError",
   "ClosedError",
 ];
-/** What a caller hears when nobody knows. */
-const UNKNOWN = ["OutcomeUnknownError", "PartialCommitError"];
 /** What a caller hears of a node whose disk is full, or of another one about it. */
 const STARVED = ["StorageError", "PoisonedError", "RemoteError"];
 
@@ -304,6 +304,7 @@ class Life implements AsyncDisposable {
     const node = member.node!;
     const began = performance.now();
     const stoppedMs = member.stoppedMs;
+    const starved = this.#starved;
     // Only a call that never ends takes longer than any stop and any slack.
     const endless = TIMEOUT_MS + 4 * TIMEOUT_SLACK_MS;
     const called = node.commitWithin(TIMEOUT_MS, ops);
@@ -326,7 +327,7 @@ class Life implements AsyncDisposable {
       }
       add(this.#calls, "acked");
     } catch (error) {
-      this.#judgeError(error);
+      this.#judgeError(error, starved || this.#starved);
       this.#took(member, began, stoppedMs);
     }
   }
@@ -343,17 +344,19 @@ class Life implements AsyncDisposable {
     return took;
   }
 
-  #judgeError(error: unknown): void {
+  #judgeError(error: unknown, starved: boolean): void {
     if (error instanceof ProcessEndedError) add(this.#calls, "unanswered");
-    else if (!(error instanceof RemoteCallError)) {
-      this.#oracle.violate(`a call failed: ${error}`);
-    } else if (REFUSED.includes(error.code)) add(this.#calls, "refused");
-    else if (UNKNOWN.includes(error.code)) add(this.#calls, "unknown");
     else if (
-      STARVED.includes(error.code) &&
-      this.#members.some(({ ownDisk }) => ownDisk)
-    ) add(this.#calls, "starved");
+      error instanceof RemoteCallError &&
+      (EXPECTED.includes(error.code) ||
+        starved && STARVED.includes(error.code))
+    ) add(this.#calls, error.code);
     else this.#oracle.violate(`a call failed: ${error}`);
+  }
+
+  /** Whether the disk of some node is, or was, full since its last start. */
+  get #starved(): boolean {
+    return this.#members.some(({ starved }) => starved);
   }
 
   /** The faults are over: waits until all nodes are equal by themselves. */
