@@ -65,8 +65,8 @@ const EXPECTED = [
   "NodeNotFoundError",
   "ClosedError",
 ];
-/** What a caller hears of a node whose disk is full, or of another one about it. */
-const STARVED = ["StorageError", "PoisonedError", "RemoteError"];
+/** What a caller at a node whose disk is full hears besides. */
+const STARVED = ["StorageError", "PoisonedError"];
 
 /** Options for {@linkcode runChaos}. */
 export interface ChaosOptions {
@@ -304,7 +304,7 @@ class Life implements AsyncDisposable {
     const node = member.node!;
     const began = performance.now();
     const stoppedMs = member.stoppedMs;
-    const starved = this.#starved;
+    const { starved } = member;
     // Only a call that never ends takes longer than any stop and any slack.
     const endless = TIMEOUT_MS + 4 * TIMEOUT_SLACK_MS;
     const called = node.commitWithin(TIMEOUT_MS, ops);
@@ -327,7 +327,7 @@ class Life implements AsyncDisposable {
       }
       add(this.#calls, "acked");
     } catch (error) {
-      this.#judgeError(error, starved || this.#starved);
+      this.#judgeError(error, starved || member.starved);
       this.#took(member, began, stoppedMs);
     }
   }
@@ -352,11 +352,6 @@ class Life implements AsyncDisposable {
         starved && STARVED.includes(error.code))
     ) add(this.#calls, error.code);
     else this.#oracle.violate(`a call failed: ${error}`);
-  }
-
-  /** Whether the disk of some node is, or was, full since its last start. */
-  get #starved(): boolean {
-    return this.#members.some(({ starved }) => starved);
   }
 
   /** The faults are over: waits until all nodes are equal by themselves. */
