@@ -167,8 +167,9 @@ export class Member {
     }
     if (event === undefined) return;
     // What failed tells more than that something did.
-    if (event === "peerFailed") count(`peerFailed: ${error!.split(":")[0]}`);
-    else if (event !== "engine") count(event);
+    if (event === "peerFailed" || event === "refused") {
+      count(`${event}: ${error!.split(":")[0]}`);
+    } else if (event !== "engine") count(event);
     if (lost !== undefined) oracle.conflict(lost.key, lost.version, batchKeys);
     if (WRONG_EVENTS.includes(event) && !this.starved) {
       oracle.violate(`node ${this.index} says "${event}": ${error}`);

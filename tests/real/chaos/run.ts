@@ -221,7 +221,11 @@ class Life implements AsyncDisposable {
   #reopen({ index }: Member): OpenOptions {
     // Every other node has a log so small that sessions do the work.
     const log = index % 2 === 1 ? { logBytesMax: 400 } : {};
-    return { propagation: { ...PROPAGATION, ...log } };
+    return {
+      propagation: { ...PROPAGATION, ...log },
+      // What is killed here are processes: both kinds must survive that.
+      durability: index % 3 === 2 ? "written" : "synced",
+    };
   }
 
   /** The kinds of faults that can be had here. */
