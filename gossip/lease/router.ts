@@ -372,6 +372,9 @@ function localErrorOf(error: RemoteError, holder: number): unknown {
     case "NotCaughtUpError":
     case "PoisonedError":
       return new LeaseholderUnavailableError(holder, { cause: error });
+    case "StorageError":
+      // A sync that failed says nothing of what its next start will find.
+      return new OutcomeUnknownError("commit", { cause: error });
     default:
       return error;
   }
