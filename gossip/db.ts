@@ -555,8 +555,8 @@ export class DB implements AsyncDisposable {
 
   /**
    * Waits for one answer, or one failed attempt, of every node that has not left:
-   * afterwards this node has all that those who answered had. On a node alone it
-   * resolves at once.
+   * afterwards this node has all that those who answered had. Who has done neither
+   * by the deadline is missing too. On a node alone it resolves at once.
    *
    * @example
    * ```ts
@@ -577,7 +577,6 @@ export class DB implements AsyncDisposable {
    * assertEquals(await two.has("planet"), true);
    * ```
    *
-   * @throws {DeadlineExceededError} If the deadline passed.
    * @throws {ClosedError} If the database is closed, also meanwhile.
    * @throws {RangeError} If `timeoutMs` is not positive.
    */
@@ -593,13 +592,14 @@ export class DB implements AsyncDisposable {
     const asked = cluster.others().map(async (node) => {
       try {
         if (this.#parts.endpoint === undefined) throw noNetwork(node);
-        await pull.from(node);
+        await abortable(pull.from(node), deadline.signal);
         peers.push(node);
       } catch {
         missing.push(node);
       }
     });
-    await abortable(Promise.all(asked), deadline.signal);
+    await Promise.all(asked);
+    signal?.throwIfAborted();
     // A close makes all that is under way fail: that says nothing of the peers.
     if (missing.length > 0) this.#checkOpen("catch up");
     return { peers: peers.sort(byKey), missing: missing.sort(byKey) };
