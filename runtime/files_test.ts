@@ -209,6 +209,25 @@ for (const [name, make] of Object.entries(subjects)) {
     assertThrows(() => files.rename(`${root}/b`, `${root}/d`), StorageError);
   });
 
+  Deno.test(`${name} link a second name to a file, and to no taken name`, () => {
+    using subject = make();
+    const { files, root } = subject;
+    using file = files.open(`${root}/f`, { mode: "create" });
+    file.append(bytes(1, 2));
+    files.makeDirectory(`${root}/d`);
+    files.link(`${root}/f`, `${root}/d/g`);
+    files.remove(`${root}/f`);
+    using linked = files.open(`${root}/d/g`, { mode: "read" });
+    assertEquals([linked.size(), files.exists(`${root}/f`)], [2, false]);
+    const link = (from: string, to: string) => () =>
+      files.link(`${root}/${from}`, `${root}/${to}`);
+    assertThrows(link("none", "h"), FileNotFoundError, "Cannot link");
+    assertThrows(link("d/g", "none/h"), FileNotFoundError);
+    assertThrows(link("d", "h"), StorageError, "it is a directory");
+    files.open(`${root}/h`, { mode: "create" }).close();
+    assertThrows(link("d/g", "h"), StorageError, "exists already");
+  });
+
   Deno.test(`${name} give a lock to one handle until it closes`, () => {
     using subject = make();
     const path = `${subject.root}/LOCK`;
