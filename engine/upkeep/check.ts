@@ -173,14 +173,17 @@ export async function checkOpenStore(
   const { version } = await store.pin();
   try {
     const found = new Findings(true);
-    found.attempt(store.dir, () => Manifest.view(store).close());
+    const { readOnly } = store.settings;
+    // Who reads only has read MANIFEST and logs at the open, and another process
+    // may have moved on since; the tables of that moment it holds open.
+    if (!readOnly) found.attempt(store.dir, () => Manifest.view(store).close());
     const job = new Job(found, store, options.onProgress, async () => {
       await store.settings.yieldNow();
       if (store.closed) throw new ClosedError("check", "the store");
     });
     await job.run(
       version.levels.flatMap((tables) => tables.map(({ info }) => info)),
-      store.manifest.state,
+      readOnly ? undefined : store.manifest.state,
     );
     return found;
   } finally {
@@ -228,12 +231,13 @@ class Job {
   readonly #onProgress: ((progress: Progress) => void) | undefined;
   readonly #pause: () => Promise<void>;
   readonly #set: TableSet;
+  readonly #ownsHandles: boolean;
   #doneBytes = 0;
   #totalBytes = 0;
 
   constructor(
     found: Findings,
-    place: WalPlace,
+    place: WalPlace & { readonly handles?: FileCache },
     onProgress: ((progress: Progress) => void) | undefined,
     pause: () => Promise<void>,
   ) {
@@ -242,31 +246,34 @@ class Job {
     this.#onProgress = onProgress;
     this.#pause = pause;
     const { files, dir, storeId } = place;
+    this.#ownsHandles = place.handles === undefined;
     this.#set = {
       files,
       dir,
       storeId,
-      handles: new FileCache(files, 1),
+      handles: place.handles ?? new FileCache(files, 1),
       // Nothing is read twice, and what others cached must not be believed.
       blocks: new BlockCache(0),
       discard: () => {},
     };
   }
 
-  /** Checks the tables, and the logs that `state` names. */
+  /** Checks the tables, and the logs that `state` names, if it is given. */
   async run(
     tables: readonly TableInfo[],
-    state: ManifestState,
+    state: ManifestState | undefined,
   ): Promise<void> {
     this.#totalBytes = tables.reduce((sum, { size }) => sum + size, 0);
-    for (let id = state.firstWal; id <= state.lastWal; id++) {
-      this.#totalBytes += this.#sizeOf(walName(id));
+    if (state !== undefined) {
+      for (let id = state.firstWal; id <= state.lastWal; id++) {
+        this.#totalBytes += this.#sizeOf(walName(id));
+      }
     }
     try {
       for (const info of tables) await this.#table(info);
-      await this.#wals(state);
+      if (state !== undefined) await this.#wals(state);
     } finally {
-      this.#set.handles.closeAll();
+      if (this.#ownsHandles) this.#set.handles.closeAll();
     }
   }
 
@@ -293,7 +300,12 @@ class Job {
     const whole = "rows" in info ? info : undefined;
     const table = new Table(this.#set, whole ?? { ...NO_INFO, ...info });
     this.#found.tables++;
-    const size = this.#sizeOf(tableName(info.number));
+    const size = this.#found.attempt(
+      path,
+      () => this.#set.handles.get(info.number, path).size(),
+    );
+    // One damage a missing file.
+    if (size === undefined) return await this.#done(path, info.size);
     if (size !== info.size) {
       this.#found.add(
         path,
@@ -302,7 +314,7 @@ class Job {
       );
     }
     await checkTable(table, whole, this.#found, this.#pause);
-    this.#set.handles.close(info.number);
+    if (this.#ownsHandles) this.#set.handles.close(info.number);
     await this.#done(path, info.size);
   }
 
