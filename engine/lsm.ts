@@ -212,9 +212,10 @@ export class Lsm implements KV, AsyncDisposable {
 
   /**
    * Takes in tables written by `buildTable`, all or none of them, also at a
-   * crash: newer than all before, in the place where the fewest bytes have to
-   * be merged. They are checked whole and copied, and stay as they are. Writes
-   * wait meanwhile, reads do not.
+   * crash: newer than all batches handed in before, in the deepest level where
+   * that is right. A batch handed in meanwhile is before or after them. They are
+   * checked whole and copied, and stay as they are; while they are copied writes
+   * wait, reads do not.
    *
    * @param paths The tables; no two have keys in the same stretch.
    * @throws {ClosedError} After `close`.

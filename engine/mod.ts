@@ -28,6 +28,7 @@ export { destroyLsm, type DestroyOptions } from "./upkeep/destroy.ts";
 export {
   buildTable,
   type BuildTableOptions,
+  type BuiltTable,
   type TableBuilder,
 } from "./upkeep/build_table.ts";
 export {
@@ -38,6 +39,13 @@ export {
   type Damage,
   type Progress,
 } from "./upkeep/check.ts";
+export {
+  describeLsm,
+  type DescribeOptions,
+  type StoreDescription,
+  type TableDescription,
+  type WalDescription,
+} from "./upkeep/describe.ts";
 export {
   repairLsm,
   type RepairOptions,

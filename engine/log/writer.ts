@@ -28,7 +28,7 @@ export interface LogPosition {
 
 /** Counts what is written to logs. */
 export interface LogMeter {
-  /** A frame was appended. */
+  /** A frame was appended; its payload counts if it is data. */
   appended(payloadBytes: number, frameBytes: number): void;
   /** Runs a sync. */
   sync(run: () => Promise<void>): Promise<void>;
@@ -132,7 +132,10 @@ export class LogWriter {
     });
     this.#file.append(frame);
     this.#length += frame.length;
-    this.#meter?.appended(payloadLength, frame.length);
+    this.#meter?.appended(
+      kind === FrameKind.data ? payloadLength : 0,
+      frame.length,
+    );
     this.#chain = extendChain(this.#chain, crc);
   }
 }
