@@ -280,6 +280,32 @@ Deno.test("Deno's files word what the system refuses", () => {
 });
 
 Deno.test({
+  name: "Deno's files copy where the system cannot link: to another device",
+  ignore: Deno.build.os !== "linux",
+  fn() {
+    const here = Deno.makeTempDirSync();
+    const there = Deno.makeTempDirSync({ dir: "/dev/shm" });
+    try {
+      const files = new DenoFiles();
+      using file = files.open(`${here}/f`, { mode: "create" });
+      const content = new Uint8Array(3_000_000).fill(7);
+      file.append(content);
+      files.link(`${here}/f`, `${there}/g`);
+      file.append(bytes(8));
+      assertEquals(Deno.readFileSync(`${there}/g`), content);
+      assertThrows(
+        () => files.link(`${here}/f`, `${there}/g`),
+        StorageError,
+        "it exists already",
+      );
+    } finally {
+      Deno.removeSync(here, { recursive: true });
+      Deno.removeSync(there, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
   name: "Deno's files say that the device is full",
   ignore: Deno.build.os !== "linux",
   async fn() {

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- what it finds is printed.
 /**
  * Prints what a store's directory holds, for people or, with `--json`, for
  * programs. Opens it for reading only, so that it may be in use; changes nothing.

@@ -1,9 +1,9 @@
 /**
  * Makes a store out of the tables of another.
  *
- * Order: directory, its tables as further names of the store's own, sync
- * directory; a MANIFEST of one edit, sync, sync directory; CURRENT last. A crash
- * in between leaves files without CURRENT, which no open takes for a store.
+ * Order: directory; the tables' further names in it; a MANIFEST of one edit,
+ * sync, sync directory, which makes all these names durable; CURRENT last. A
+ * crash in between leaves files without CURRENT, which no open takes for a store.
  *
  * Guarantees: the copy has no write-ahead log and needs none: who calls has
  * flushed.
@@ -40,7 +40,6 @@ export async function makeCheckpoint(store: Store, dir: string): Promise<void> {
       files.link(joinPath(store.dir, name), joinPath(dir, name));
       await store.settings.yieldNow();
     }
-    await files.syncDirectory(dir);
     const state = new ManifestState();
     const { nextNumber, lastSeq } = edit;
     state.apply({ nextNumber: nextNumber!, lastSeq: lastSeq!, added: tables });

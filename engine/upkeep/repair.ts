@@ -15,8 +15,9 @@
  * old value, or one that was deleted, may be back; `mayBeStale` says whether
  * that is possible.
  *
- * Order: LOCK; all is read; `lost/<n>/`, links, sync directories; tables, sync
- * directory; MANIFEST and CURRENT (see `manifest.ts`); the old names go.
+ * Order: LOCK; all is read; `lost/<n>/`, links, sync directories; tables;
+ * MANIFEST, which makes their names durable, and CURRENT (see `manifest.ts`);
+ * the old names go.
  *
  * @module
  */
@@ -384,7 +385,6 @@ class Repair implements Disposable {
   }
 
   async #putInForce(made: readonly TableInfo[]): Promise<void> {
-    await this.#files.syncDirectory(this.#dir);
     const state = new ManifestState();
     let lastWal = 0;
     for (const name of this.#names) {
