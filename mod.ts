@@ -224,6 +224,10 @@ async function openEngine(
   return await openLsm(inMemory ? "memory" : path, {
     files,
     random: runtime.random,
+    clock: runtime.clock,
+    owner: runtime.processId === undefined
+      ? undefined
+      : `process ${runtime.processId}`,
     // It keeps the process alive: writes that are awaited may wait for this.
     yieldNow: () =>
       new Promise((resolve) => {

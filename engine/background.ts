@@ -14,10 +14,12 @@
 
 import {
   type Compaction,
+  compactionOf,
   pickCompaction,
   totalBytes,
 } from "./compaction/picker.ts";
 import { mergeRuns } from "./compaction/merge.ts";
+import { type KeyRange, overlaps } from "./range.ts";
 import type { Cursor } from "./iterator/cursor.ts";
 import { LevelCursor } from "./iterator/level_cursor.ts";
 import type { Memtable } from "./memtable/memtable.ts";
@@ -38,6 +40,8 @@ export class Background {
   #flushing: Promise<void> | undefined;
   #compacting: Promise<void> | undefined;
   #stopping = false;
+  #held = 0;
+  #exclusive: Promise<void> = Promise.resolve();
 
   constructor(store: Store) {
     this.#store = store;
@@ -54,13 +58,59 @@ export class Background {
       });
     }
     if (
-      this.#compacting === undefined && !this.#stopping &&
+      this.#compacting === undefined && !this.#stopping && this.#held === 0 &&
       this.#pick() !== undefined
     ) {
       this.#compacting = this.#guard(() => this.#compactAll()).then(() => {
         this.#compacting = undefined;
         this.#after();
       });
+    }
+  }
+
+  /**
+   * Runs a job while nothing else compacts, so that it may move tables between
+   * levels. One such job at a time; flushes go on.
+   */
+  exclusively(job: () => Promise<void>): Promise<void> {
+    this.#held++;
+    const done = this.#exclusive.then(async () => {
+      await this.#compacting;
+      await job();
+    }).finally(() => {
+      this.#held--;
+      this.#after();
+    });
+    this.#exclusive = done.catch(() => {});
+    return done;
+  }
+
+  /**
+   * Merges a range of keys down to the deepest level that has any of it. Call
+   * it {@linkcode Background.exclusively}.
+   */
+  async compactRange(range: KeyRange): Promise<void> {
+    const store = this.#store;
+    const deepest = store.current.levels.findLastIndex((tables) =>
+      tables.some((table) => overlaps(table.info, range))
+    );
+    for (let level = 0; level < Math.max(deepest, 1); level++) {
+      // One table after the other, so that no merge is larger than it must be.
+      // None of the merges takes in another table of this level.
+      const listed = store.current.levels[level]!.filter((table) =>
+        overlaps(table.info, range)
+      );
+      for (const table of level === 0 ? listed.slice(0, 1) : listed) {
+        if (this.#stopping || store.poisoned) return;
+        const compaction = compactionOf(store.current.levels, level, table);
+        try {
+          await this.#compact(compaction);
+        } catch (error) {
+          if (error instanceof StoppedError) return;
+          store.poison(error);
+          throw error;
+        }
+      }
     }
   }
 
@@ -75,6 +125,7 @@ export class Background {
   /** Ends the compaction at its next pause, and all flushes. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    await this.#exclusive;
     await this.idle();
   }
 
@@ -142,9 +193,10 @@ export class Background {
   async #compactAll(): Promise<void> {
     for (;;) {
       const compaction = this.#pick();
-      if (compaction === undefined || this.#stopping || this.#store.poisoned) {
-        return;
-      }
+      if (
+        compaction === undefined || this.#stopping || this.#held > 0 ||
+        this.#store.poisoned
+      ) return;
       await this.#compact(compaction);
       this.#store.progress.notify();
     }
@@ -176,6 +228,7 @@ export class Background {
         outputs: tables.length,
         moved: move,
         bytes: move ? 0 : totalBytes(upper) + totalBytes(lower),
+        bytesOut: move ? 0 : sizeOf(tables),
       });
     } finally {
       version.release();

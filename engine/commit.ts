@@ -27,9 +27,10 @@ import type { Store } from "./store.ts";
 import { encodeBatch, measureBatch } from "./wal/batch.ts";
 import { createWal } from "./wal/wal.ts";
 
-/** A batch that waits, or, without `ops`, a wish to seal the memtable. */
+/** A batch that waits, or, without `ops`, a job that runs alone. */
 interface Pending {
   ops: readonly BatchOp[] | undefined;
+  job: (() => Promise<void>) | undefined;
   bytes: number;
   sync: boolean;
   resolve: () => void;
@@ -54,12 +55,17 @@ export class Committer {
 
   /** Hands in a batch. Resolves when it is as durable as asked, and visible. */
   write(ops: readonly BatchOp[], sync: boolean): Promise<void> {
-    return this.#enqueue(ops, measureBatch(ops), sync);
+    return this.#enqueue(ops, undefined, measureBatch(ops), sync);
   }
 
   /** Seals the memtable, after all batches handed in before. */
   sealMemtable(): Promise<void> {
-    return this.#enqueue(undefined, 0, false);
+    return this.runAlone(() => this.sealNow());
+  }
+
+  /** Runs a job after all batches handed in before, and before all others. */
+  runAlone(job: () => Promise<void>): Promise<void> {
+    return this.#enqueue(undefined, job, 0, false);
   }
 
   /** Resolves when nothing waits. */
@@ -80,11 +86,12 @@ export class Committer {
 
   #enqueue(
     ops: readonly BatchOp[] | undefined,
+    job: (() => Promise<void>) | undefined,
     bytes: number,
     sync: boolean,
   ): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ ops, bytes, sync, resolve, reject });
+      this.#queue.push({ ops, job, bytes, sync, resolve, reject });
       // In a microtask, so that all writes of this turn make one group.
       this.#running ??= Promise.resolve().then(() => this.#run());
     });
@@ -95,7 +102,8 @@ export class Committer {
       const group = this.#takeGroup();
       try {
         this.#store.assertHealthy();
-        if (group[0]!.ops === undefined) await this.#sealNow();
+        const { job } = group[0]!;
+        if (job !== undefined) await job();
         else await this.#commit(group);
         for (const pending of group) pending.resolve();
       } catch (error) {
@@ -176,12 +184,12 @@ export class Committer {
       () => store.current.levels[0]!.length >= LEVEL0_STOP,
     );
     if (store.current.active.bytes >= store.settings.memtableBytes) {
-      await this.#sealNow();
+      await this.sealNow();
     }
   }
 
-  /** Starts a new memtable and a WAL for it. */
-  async #sealNow(): Promise<void> {
+  /** Starts a new memtable and a WAL for it. Only in a job that runs alone. */
+  async sealNow(): Promise<void> {
     const store = this.#store;
     if (store.current.active.count === 0) return;
     await this.#waitWhile(

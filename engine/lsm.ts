@@ -8,7 +8,7 @@
  * @module
  */
 
-import { type Bytes, ClosedError } from "../runtime/mod.ts";
+import { type Bytes, ClosedError, NotSupportedError } from "../runtime/mod.ts";
 import { Background } from "./background.ts";
 import { Committer } from "./commit.ts";
 import { RangeIterator } from "./iterator/range_iterator.ts";
@@ -20,20 +20,33 @@ import type {
   WriteOptions,
 } from "./kv.ts";
 import type { LogWriter } from "./log/writer.ts";
+import type { LsmMetrics } from "./metrics.ts";
 import type { LsmOptions } from "./options.ts";
+import type { KeyRange } from "./range.ts";
+import { openReadOnly } from "./read_only.ts";
 import { openStore } from "./recovery.ts";
 import type { Store } from "./store.ts";
+import {
+  checkOpenStore,
+  type CheckOptions,
+  type CheckReport,
+} from "./upkeep/check.ts";
+import { makeCheckpoint } from "./upkeep/checkpoint.ts";
+import { ingestTables } from "./upkeep/ingest.ts";
+import { approximateSize, deleteRange } from "./upkeep/ranges.ts";
 
 /**
- * Opens the store in a directory, or makes one there.
+ * Opens the store in a directory, or, unless for reading only, makes one there.
  *
  * @throws {LockedError} If another handle, in this process or another, has it
  * open.
  * @throws {StorageError} If the directory or a file cannot be used.
+ * @throws {FileNotFoundError} If it is to be read only and holds no store.
  * @throws {CorruptionError} If files are damaged or missing.
  * @throws {FormatVersionError} If a newer version wrote them.
  */
 export async function openLsm(dir: string, options: LsmOptions): Promise<Lsm> {
+  if (options.readOnly) return new Lsm(openReadOnly(dir, options), undefined);
   const { store, wal } = await openStore(dir, options);
   return new Lsm(store, wal);
 }
@@ -56,13 +69,15 @@ export class Lsm implements KV, AsyncDisposable {
   readonly synchronous = true;
   readonly #store: Store;
   readonly #background: Background;
-  readonly #committer: Committer;
+  /** Absent if the store is open for reading only. */
+  readonly #committer: Committer | undefined;
   #closing: Promise<void> | undefined;
 
   /** Serves a store that was opened; use {@linkcode openLsm}. */
-  constructor(store: Store, wal: LogWriter) {
+  constructor(store: Store, wal: LogWriter | undefined) {
     this.#store = store;
     this.#background = new Background(store);
+    if (wal === undefined) return;
     this.#committer = new Committer(store, wal, () => this.#background.kick());
     this.#background.kick();
   }
@@ -115,13 +130,13 @@ export class Lsm implements KV, AsyncDisposable {
    * @throws {StorageError} If this write failed; whether it happened is known
    * only after the store was opened anew.
    * @throws {PoisonedError} If an earlier write failed.
+   * @throws {NotSupportedError} If the store is open for reading only.
    */
   async write(
     batch: readonly BatchOp[],
     options: WriteOptions = {},
   ): Promise<void> {
-    this.#assertOpen("write");
-    await this.#committer.write(batch, options.sync ?? false);
+    await this.#writer("write").write(batch, options.sync ?? false);
   }
 
   /**
@@ -131,22 +146,112 @@ export class Lsm implements KV, AsyncDisposable {
    * @throws {PoisonedError} If a write or background job failed.
    */
   async flush(): Promise<void> {
-    this.#assertOpen("flush");
-    await this.#committer.sealMemtable();
-    const store = this.#store;
-    // Not those that writers seal meanwhile, or it might never end.
-    const [newest] = store.current.sealed;
-    while (
-      newest !== undefined && store.current.sealed.includes(newest) &&
-      !store.poisoned
-    ) await store.progress.wait();
-    store.assertHealthy();
+    await this.#writer("flush").sealMemtable();
+    await this.#store.flushed();
+  }
+
+  /**
+   * Deletes the keys of a range that are there now, in batches of bounded size.
+   * Not atomic: a reader, or a crash, may see some of them deleted.
+   *
+   * @returns How many there were.
+   * @throws As {@linkcode Lsm.write}.
+   */
+  async deleteRange(
+    range: KeyRange,
+    options: WriteOptions = {},
+  ): Promise<number> {
+    this.#writer("delete a range");
+    return await deleteRange(this, range, options);
+  }
+
+  /**
+   * About how many bytes of tables hold a range of keys, older versions and
+   * deletions included; what is in memtables is not counted. Reads no data.
+   *
+   * @throws {ClosedError} After `close`.
+   * @throws {CorruptionError} If a table's index is damaged.
+   */
+  approximateSize(range: KeyRange = {}): number {
+    this.#assertOpen("measure");
+    return approximateSize(this.#store.current, range);
+  }
+
+  /**
+   * Merges a range of keys as deep as it goes, which frees the room of what was
+   * overwritten or deleted and is not seen by a snapshot.
+   *
+   * @throws {ClosedError} After `close`.
+   * @throws {PoisonedError} If a write or background job failed.
+   */
+  async compact(range: KeyRange = {}): Promise<void> {
+    await this.flush();
+    await this.#background.exclusively(() =>
+      this.#background.compactRange(range)
+    );
+    this.#store.assertHealthy();
+  }
+
+  /**
+   * Makes a copy of the store in another directory that opens as a store of its
+   * own: the state of some moment during the call, with every batch whose write
+   * resolved before it. Writes go on meanwhile. Costs no room on the same
+   * device: tables are never changed, and the copy names the same ones.
+   *
+   * @param dir Must be absent, or hold no file of a store. Until it is
+   * complete it opens as no store; if the process ends on the way,
+   * `destroyLsm` removes what there is.
+   * @throws {ClosedError} After `close`.
+   * @throws {StorageError} If the directory is in use, or cannot be written.
+   * @throws {PoisonedError} If a write or background job failed.
+   */
+  async checkpoint(dir: string): Promise<void> {
+    await this.flush();
+    await makeCheckpoint(this.#store, dir);
+  }
+
+  /**
+   * Takes in tables written by `buildTable`, all or none of them, also at a
+   * crash: newer than all batches handed in before, in the deepest level where
+   * that is right. A batch handed in meanwhile is before or after them. They are
+   * checked whole and copied, and stay as they are; while they are copied writes
+   * wait, reads do not.
+   *
+   * @param paths The tables; no two have keys in the same stretch.
+   * @throws {ClosedError} After `close`.
+   * @throws {CorruptionError} If one is damaged, or no such table.
+   * @throws {RangeError} If two of them overlap.
+   * @throws {StorageError} If a file cannot be read or written.
+   * @throws {PoisonedError} If a write or background job failed.
+   */
+  async ingest(paths: readonly string[]): Promise<void> {
+    await ingestTables(this.#store, paths, {
+      committer: this.#writer("ingest"),
+      background: this.#background,
+    });
+  }
+
+  /**
+   * Reads everything and compares it with what it must be: every block, entry,
+   * log and the MANIFEST. Goes on behind what is broken, and names all of it.
+   *
+   * @throws {ClosedError} After `close`, also if that comes in between.
+   * @throws {StorageError} If a file cannot be read.
+   */
+  async check(options: CheckOptions = {}): Promise<CheckReport> {
+    this.#assertOpen("check");
+    return await checkOpenStore(this.#store, options);
   }
 
   /** Waits until no flush or compaction is left to do. */
   async idle(): Promise<void> {
-    await this.#committer.drain();
+    await this.#committer?.drain();
     await this.#background.idle();
+  }
+
+  /** How the store stands, and what it has done since it was opened. */
+  metrics(): LsmMetrics {
+    return this.#store.meter.metricsOf(this.#store);
   }
 
   /** How much the store holds. */
@@ -182,17 +287,28 @@ export class Lsm implements KV, AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.#committer.drain();
+    const committer = this.#committer;
+    await committer?.drain();
     await this.#background.stop();
     try {
-      if (!this.#store.poisoned) {
-        await this.#committer.seal();
+      if (committer !== undefined && !this.#store.poisoned) {
+        await committer.seal();
         await this.#store.manifest.seal();
       }
     } finally {
-      this.#committer.close();
+      committer?.close();
       this.#store.release();
+      this.#store.emit({ type: "closed" });
     }
+  }
+
+  #writer(action: string): Committer {
+    this.#assertOpen(action);
+    if (this.#committer !== undefined) return this.#committer;
+    throw new NotSupportedError(
+      action,
+      "the store is open for reading only",
+    );
   }
 
   #assertOpen(action: string): void {

@@ -24,4 +24,33 @@
 export * from "./kv.ts";
 export { Lsm, type LsmSnapshot, type LsmStats, openLsm } from "./lsm.ts";
 export type { RangeIterator } from "./iterator/range_iterator.ts";
+export { destroyLsm, type DestroyOptions } from "./upkeep/destroy.ts";
+export {
+  buildTable,
+  type BuildTableOptions,
+  type BuiltTable,
+  type TableBuilder,
+} from "./upkeep/build_table.ts";
+export {
+  checkLsm,
+  type CheckLsmOptions,
+  type CheckOptions,
+  type CheckReport,
+  type Damage,
+  type Progress,
+} from "./upkeep/check.ts";
+export {
+  describeLsm,
+  type DescribeOptions,
+  type StoreDescription,
+  type TableDescription,
+  type WalDescription,
+} from "./upkeep/describe.ts";
+export {
+  repairLsm,
+  type RepairOptions,
+  type RepairReport,
+} from "./upkeep/repair.ts";
+export type { LevelMetrics, LsmMetrics, SyncBucket } from "./metrics.ts";
+export type { KeyRange } from "./range.ts";
 export type { LsmEvent, LsmOptions, StallReason } from "./options.ts";

@@ -2,12 +2,13 @@
  * The names of the files in a store's directory.
  *
  * ```text
- * LOCK             empty; its lock is the right to use the directory
+ * LOCK             its lock is the right to use the directory; says who has it
  * CURRENT          names the MANIFEST in force
  * CURRENT.new      the next CURRENT, until it is renamed
  * MANIFEST-000001  the log of version edits
  * 000001.wal       a write-ahead log; numbers are dense and start at 1
  * 000001.sst       a table
+ * lost/1/          what the first repair put aside, under its old names
  * ```
  *
  * Guarantees: a name that is none of these belongs to someone else and is never
@@ -57,6 +58,12 @@ export function parseName(name: string): NumberedName | undefined {
     kind: match[3] === "wal" ? "wal" : "table",
     number: Number(match[2]),
   };
+}
+
+/** Whether a name is one of a store's own, whatever its number. */
+export function isStoreFile(name: string): boolean {
+  return name === LOCK_NAME || name === CURRENT_NAME ||
+    name === CURRENT_NEW_NAME || parseName(name) !== undefined;
 }
 
 /** A name in a directory. */

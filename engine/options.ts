@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { FileSystem, Random } from "../runtime/mod.ts";
+import type { Clock, FileSystem, Random } from "../runtime/mod.ts";
 
 /** Options for `openLsm`. */
 export interface LsmOptions {
@@ -57,6 +57,24 @@ export interface LsmOptions {
    * Without it they let only promises through, not timers and sockets.
    */
   yieldNow?: (() => Promise<void>) | undefined;
+  /**
+   * Whether to serve reads only: nothing in the directory is changed and no lock
+   * is taken, so another process may have the store open. What is read is the
+   * state at the open; all write-ahead logs are kept in memory.
+   *
+   * @default {false}
+   */
+  readOnly?: boolean;
+  /**
+   * What to call this process to others who find the store locked, such as
+   * "process 4711".
+   */
+  owner?: string | undefined;
+  /**
+   * Tells how long syncs and stalls take, for {@linkcode Lsm.metrics}. Without
+   * it they are counted only.
+   */
+  clock?: Clock | undefined;
   /** Told of what happens inside. */
   onEvent?: ((event: LsmEvent) => void) | undefined;
 }
@@ -81,21 +99,35 @@ export type LsmEvent =
     inputs: number;
     outputs: number;
     moved: boolean;
+    /** Bytes read. */
     bytes: number;
+    /** Bytes written. */
+    bytesOut: number;
   }
+  /** A checkpoint is complete. */
+  | { type: "checkpoint"; dir: string; tables: number; bytes: number }
+  /** Tables were taken in. */
+  | { type: "ingest"; tables: number; bytes: number }
   /** Writes wait until there is room. */
   | { type: "stallBegin"; reason: StallReason }
   /** Writes go on. */
   | { type: "stallEnd"; reason: StallReason }
   /** A write, sync or background job failed; no more writes are taken. */
-  | { type: "poisoned"; error: unknown };
+  | { type: "poisoned"; error: unknown }
+  /** The store is closed. */
+  | { type: "closed" };
 
 /** Why writes wait: too many full memtables, or tables in level 0. */
 export type StallReason = "memtables" | "level0";
 
 /** Options with their defaults. */
 export type LsmSettings =
-  & Required<Omit<LsmOptions, "random" | "onEvent" | "files" | "yieldNow">>
+  & Required<
+    Omit<
+      LsmOptions,
+      "random" | "onEvent" | "files" | "yieldNow" | "owner" | "clock"
+    >
+  >
   & { yieldNow: () => Promise<void> };
 
 /** Fills in the defaults. */
@@ -107,7 +139,10 @@ export function settingsOf(options: LsmOptions): LsmSettings {
     blockBytes: options.blockBytes ?? 8 * 1024,
     levelBytes: options.levelBytes ?? 32 * MiB,
     cacheBytes: options.cacheBytes ?? 32 * MiB,
-    openFilesMax: options.openFilesMax ?? 256,
+    readOnly: options.readOnly ?? false,
+    // A file that was closed may be gone when it is wanted again: who reads only
+    // cannot keep the writer from removing it.
+    openFilesMax: options.readOnly ? Infinity : options.openFilesMax ?? 256,
     yieldNow: options.yieldNow ?? (() => Promise.resolve()),
   };
 }

@@ -17,6 +17,8 @@ import {
   type FileSystem,
   LockedError,
   type RuntimeFile,
+  toBytes,
+  toText,
 } from "../runtime/mod.ts";
 import { type LogIdentity, STORE_ID_BYTES } from "./log/frame.ts";
 import type { LogWriter } from "./log/writer.ts";
@@ -34,7 +36,10 @@ import {
 } from "./names.ts";
 import { type LsmOptions, RECOVERED_WALS_MAX } from "./options.ts";
 import { Store } from "./store.ts";
-import { createWal, holdsData, replayWal } from "./wal/wal.ts";
+import { createWal, holdsData, replayWal, type WalPlace } from "./wal/wal.ts";
+
+/** The text in LOCK, at most, in bytes. */
+const OWNER_BYTES_MAX = 128;
 
 /** A store that was opened. */
 export interface OpenedStore {
@@ -58,7 +63,7 @@ export async function openStore(
 ): Promise<OpenedStore> {
   const { files } = options;
   await makeDirectory(files, dir);
-  const lock = takeLock(files, dir);
+  const lock = takeLock(files, dir, options.owner);
   let store: Store | undefined;
   let wal: LogWriter | undefined;
   try {
@@ -76,7 +81,11 @@ export async function openStore(
   }
 }
 
-async function makeDirectory(files: FileSystem, dir: string): Promise<void> {
+/** Makes the directory of a store, and its name durable. */
+export async function makeDirectory(
+  files: FileSystem,
+  dir: string,
+): Promise<void> {
   if (files.exists(joinPath(dir, CURRENT_NAME))) return;
   if (!files.exists(dir)) files.makeDirectory(dir);
   // The names of the directories made must be durable too, also if they were
@@ -93,16 +102,37 @@ async function makeDirectory(files: FileSystem, dir: string): Promise<void> {
   }
 }
 
-function takeLock(files: FileSystem, dir: string): RuntimeFile {
+/**
+ * Takes a directory's lock, and says in LOCK who has it.
+ *
+ * @throws {LockedError} If another handle has it.
+ */
+export function takeLock(
+  files: FileSystem,
+  dir: string,
+  owner?: string,
+): RuntimeFile {
   const file = files.open(joinPath(dir, LOCK_NAME), { mode: "append" });
   let locked = false;
   try {
-    locked = file.tryLock();
+    if (!file.tryLock()) throw new LockedError(dir, { owner: ownerIn(file) });
+    // Nothing depends on this text, so it is not synced.
+    if (file.size() > 0) file.truncate(0);
+    if (owner !== undefined) {
+      file.append(toBytes(owner).subarray(0, OWNER_BYTES_MAX));
+    }
+    locked = true;
+    return file;
   } finally {
     if (!locked) file.close();
   }
-  if (!locked) throw new LockedError(dir);
-  return file;
+}
+
+/** Who has the lock, as far as LOCK says so in plain text. */
+function ownerIn(lock: RuntimeFile): string | undefined {
+  const bytes = new Uint8Array(OWNER_BYTES_MAX);
+  const text = toText(bytes.subarray(0, lock.readAt(bytes, 0)));
+  return /^[\x20-\x7e]+$/.test(text) ? text : undefined;
 }
 
 async function openManifest(
@@ -132,7 +162,8 @@ async function openManifest(
   return await Manifest.load(place);
 }
 
-function checkTables(store: Store): void {
+/** Checks that every table is there, of the right size, with its footer. */
+export function checkTables(store: Store): void {
   for (const tables of store.current.levels) {
     for (const table of tables) {
       const file = store.handles.get(table.info.number, table.path);
@@ -148,8 +179,22 @@ function checkTables(store: Store): void {
   }
 }
 
-/** Replays all WALs into memtables and starts a new one. */
-async function recoverWals(store: Store): Promise<LogWriter> {
+/** What the WALs of a store hold. */
+export interface ReplayedWals {
+  /** The last of them, or, if there is none, what it would be. */
+  last: LogIdentity;
+  /** Bytes of torn tail behind the last. */
+  tornBytes: number;
+  /** Batches in all of them. */
+  batches: number;
+}
+
+/**
+ * Replays all WALs into the memtables of a store, and changes no file.
+ *
+ * @throws {CorruptionError} If one is damaged or missing.
+ */
+export function replayWals(store: Store): ReplayedWals {
   const { firstWal, lastWal, lastSeq, closedWal } = store.manifest.state;
   const sealed: Memtable[] = [];
   let active = new Memtable();
@@ -166,7 +211,6 @@ async function recoverWals(store: Store): Promise<LogWriter> {
     );
     if (id > firstWal) checkChain(store, previous, replayed.previous);
     if (id === closedWal?.id) checkChain(store, replayed, closedWal);
-    if (id === lastWal) await cutTail(store, replayed);
     previous = replayed;
     nextSeq = replayed.nextSeq;
     batches += replayed.batches;
@@ -181,10 +225,21 @@ async function recoverWals(store: Store): Promise<LogWriter> {
       active = new Memtable();
     }
   }
-  refuseUnnamedWals(store);
+  store.visibleSeq = nextSeq - 1;
+  store.setMemtables(active, sealed);
+  return { last: previous, tornBytes, batches };
+}
+
+/** Replays all WALs and starts a new one. */
+async function recoverWals(store: Store): Promise<LogWriter> {
+  const { firstWal, lastWal } = store.manifest.state;
+  const { last, tornBytes, batches } = replayWals(store);
+  if (firstWal <= lastWal) await cutTail(store, last, tornBytes);
+  for (const path of unnamedWals(store)) store.files.remove(path);
 
   // Also makes durable what names a killed process has left.
-  const wal = await createWal(store, previous);
+  const wal = await createWal(store, last);
+  const { active, sealed } = store.current;
   const empty = sealed.length === 0 && active.count === 0;
   try {
     await store.install(
@@ -194,15 +249,17 @@ async function recoverWals(store: Store): Promise<LogWriter> {
     wal.close();
     throw error;
   }
-  store.visibleSeq = nextSeq - 1;
-  store.setMemtables(active, sealed);
   store.emit({ type: "opened", batches, tornBytes });
   return wal;
 }
 
-/** A WAL must be as the next one's HEADER, or the clean close, says. */
-function checkChain(
-  store: Store,
+/**
+ * A WAL must be as the next one's HEADER, or the clean close, says.
+ *
+ * @throws {CorruptionError} If it is not.
+ */
+export function checkChain(
+  store: WalPlace,
   found: LogIdentity,
   { id, length, chain }: LogIdentity,
 ): void {
@@ -218,28 +275,33 @@ function checkChain(
 /** Cuts a torn tail, and makes what is left durable before others build on it. */
 async function cutTail(
   store: Store,
-  wal: LogIdentity & { tornBytes: number },
+  wal: LogIdentity,
+  tornBytes: number,
 ): Promise<void> {
   const path = joinPath(store.dir, walName(wal.id));
   using file = store.files.open(path, { mode: "append" });
-  if (wal.tornBytes > 0) file.truncate(wal.length);
+  if (tornBytes > 0) file.truncate(wal.length);
   await file.syncData();
 }
 
 /**
- * A WAL beyond the last one named can be left by a crash, with nothing in it.
+ * The WALs beyond the last one named: a crash can leave one, with nothing in it.
  * One with data says that the MANIFEST has lost its end.
+ *
+ * @throws {CorruptionError} If one has data.
  */
-function refuseUnnamedWals(store: Store): void {
+export function unnamedWals(store: Store): string[] {
   const { lastWal } = store.manifest.state;
+  const paths: string[] = [];
   for (const [name, numbered] of numberedNames(store)) {
     if (numbered.kind !== "wal" || numbered.number <= lastWal) continue;
     const path = joinPath(store.dir, name);
     if (holdsData(store, numbered.number)) {
       throw new CorruptionError(path, 0, "no MANIFEST names this log");
     }
-    store.files.remove(path);
+    paths.push(path);
   }
+  return paths;
 }
 
 function removeOrphans(store: Store): void {

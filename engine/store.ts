@@ -26,6 +26,7 @@ import {
   type LsmSettings,
   settingsOf,
 } from "./options.ts";
+import { Meter } from "./metrics.ts";
 import { Signal } from "./signal.ts";
 import { Table, type TableSet } from "./table/table.ts";
 import { LEVELS, type Levels, Version } from "./version.ts";
@@ -46,11 +47,13 @@ export class Store implements TableSet {
   readonly blocks: BlockCache;
   /** Notified when a flush or compaction is done, or the store is poisoned. */
   readonly progress: Signal = new Signal();
+  /** Counts what happens. */
+  readonly meter: Meter;
   /** The sequence number up to which readers see. */
   visibleSeq = 0;
   /** Whether the user has closed the store. */
   closed = false;
-  readonly #lock: RuntimeFile;
+  readonly #lock: RuntimeFile | undefined;
   readonly #onEvent: ((event: LsmEvent) => void) | undefined;
   readonly #snapshots: Map<number, number> = new Map();
   #current: Version;
@@ -63,7 +66,7 @@ export class Store implements TableSet {
     dir: string,
     options: LsmOptions,
     manifest: Manifest,
-    lock: RuntimeFile,
+    lock: RuntimeFile | undefined,
   ) {
     this.files = options.files;
     this.dir = dir;
@@ -71,6 +74,7 @@ export class Store implements TableSet {
     this.manifest = manifest;
     this.handles = new FileCache(this.files, this.settings.openFilesMax);
     this.blocks = new BlockCache(this.settings.cacheBytes);
+    this.meter = new Meter(options.clock);
     this.#lock = lock;
     this.#onEvent = options.onEvent;
     this.#nextNumber = manifest.state.nextNumber;
@@ -104,6 +108,7 @@ export class Store implements TableSet {
 
   /** Tells the user what happened. A listener that throws is its own problem. */
   emit(event: LsmEvent): void {
+    this.meter.observe(event);
     try {
       this.#onEvent?.(event);
     } catch (error) {
@@ -161,6 +166,33 @@ export class Store implements TableSet {
     return done;
   }
 
+  /**
+   * Waits until all memtables that are sealed by now are tables.
+   *
+   * @throws {PoisonedError} If a write or background job failed.
+   */
+  async flushed(): Promise<void> {
+    // Not those that writers seal meanwhile, or it might never end.
+    const [newest] = this.#current.sealed;
+    while (
+      newest !== undefined && this.#current.sealed.includes(newest) &&
+      !this.poisoned
+    ) await this.progress.wait();
+    this.assertHealthy();
+  }
+
+  /**
+   * What is on the device: the tables, held until the version is released, and
+   * the sum of all edits, which names exactly these.
+   */
+  pin(): Promise<{ edit: VersionEdit; version: Version }> {
+    // Behind the edit that is being installed: until then the two differ.
+    return this.#installs.then(() => ({
+      edit: this.manifest.state.snapshot(),
+      version: this.#current.acquire(),
+    }));
+  }
+
   /** Removes a table that nobody holds. */
   discard(path: string): void {
     // After the close, the directory may be someone else's; the next open
@@ -177,7 +209,7 @@ export class Store implements TableSet {
   release(): void {
     this.handles.closeAll();
     this.manifest.close();
-    this.#lock.close();
+    this.#lock?.close();
   }
 
   async #install(edit: VersionEdit, flushed?: Memtable): Promise<void> {

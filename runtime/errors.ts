@@ -22,18 +22,30 @@ export class ClosedError extends AspenError {
   }
 }
 
+/** Options for {@linkcode LockedError}. */
+export interface LockedErrorOptions extends ErrorOptions {
+  /** Who has the directory open. */
+  owner?: string | undefined;
+}
+
 /** Another handle, in this process or another, has the directory open. */
 export class LockedError extends AspenError {
   /** The locked directory. */
   readonly path: string;
+  /** Who has it open, as they call themselves, such as "process 4711". */
+  readonly owner: string | undefined;
 
-  /** Names the locked directory. */
-  constructor(path: string, options?: ErrorOptions) {
+  /** Names the locked directory and, where known, who has it open. */
+  constructor(path: string, options?: LockedErrorOptions) {
+    const owner = options?.owner;
     super(
-      `Cannot open "${path}": another process or handle has it open`,
+      `Cannot open "${path}": ${
+        owner ?? "another process or handle"
+      } has it open`,
       options,
     );
     this.path = path;
+    this.owner = owner;
   }
 }
 

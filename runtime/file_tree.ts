@@ -206,6 +206,21 @@ export class FileTree {
     return { source, target };
   }
 
+  /** Gives a file a second name; returns that name's place. */
+  link(from: string, to: string): Place {
+    const { node } = this.place("link", from);
+    if (node === undefined) throw new FileNotFoundError("link", from);
+    if (node instanceof DirectoryNode) {
+      throw new StorageError("link", from, "it is a directory");
+    }
+    const target = this.place("link to", to);
+    if (target.node !== undefined) {
+      throw new StorageError("link", from, `"${to}" exists already`);
+    }
+    target.directory.entries.set(target.name, node);
+    return { ...target, node };
+  }
+
   #descend(action: string, path: string, parts: string[]): DirectoryNode {
     let directory = this.root;
     for (const part of parts) {

@@ -209,6 +209,25 @@ for (const [name, make] of Object.entries(subjects)) {
     assertThrows(() => files.rename(`${root}/b`, `${root}/d`), StorageError);
   });
 
+  Deno.test(`${name} link a second name to a file, and to no taken name`, () => {
+    using subject = make();
+    const { files, root } = subject;
+    using file = files.open(`${root}/f`, { mode: "create" });
+    file.append(bytes(1, 2));
+    files.makeDirectory(`${root}/d`);
+    files.link(`${root}/f`, `${root}/d/g`);
+    files.remove(`${root}/f`);
+    using linked = files.open(`${root}/d/g`, { mode: "read" });
+    assertEquals([linked.size(), files.exists(`${root}/f`)], [2, false]);
+    const link = (from: string, to: string) => () =>
+      files.link(`${root}/${from}`, `${root}/${to}`);
+    assertThrows(link("none", "h"), FileNotFoundError, "Cannot link");
+    assertThrows(link("d/g", "none/h"), FileNotFoundError);
+    assertThrows(link("d", "h"), StorageError, "it is a directory");
+    files.open(`${root}/h`, { mode: "create" }).close();
+    assertThrows(link("d/g", "h"), StorageError, "exists already");
+  });
+
   Deno.test(`${name} give a lock to one handle until it closes`, () => {
     using subject = make();
     const path = `${subject.root}/LOCK`;
@@ -258,6 +277,32 @@ Deno.test("Deno's files word what the system refuses", () => {
   } finally {
     Deno.removeSync(root, { recursive: true });
   }
+});
+
+Deno.test({
+  name: "Deno's files copy where the system cannot link: to another device",
+  ignore: Deno.build.os !== "linux",
+  fn() {
+    const here = Deno.makeTempDirSync();
+    const there = Deno.makeTempDirSync({ dir: "/dev/shm" });
+    try {
+      const files = new DenoFiles();
+      using file = files.open(`${here}/f`, { mode: "create" });
+      const content = new Uint8Array(3_000_000).fill(7);
+      file.append(content);
+      files.link(`${here}/f`, `${there}/g`);
+      file.append(bytes(8));
+      assertEquals(Deno.readFileSync(`${there}/g`), content);
+      assertThrows(
+        () => files.link(`${here}/f`, `${there}/g`),
+        StorageError,
+        "it exists already",
+      );
+    } finally {
+      Deno.removeSync(here, { recursive: true });
+      Deno.removeSync(there, { recursive: true });
+    }
+  },
 });
 
 Deno.test({

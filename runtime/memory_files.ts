@@ -45,6 +45,11 @@ export class MemoryFiles implements FileSystem {
     this.#tree.rename(from, to);
   }
 
+  /** Gives a file a second name. */
+  link(from: string, to: string): void {
+    this.#tree.link(from, to);
+  }
+
   /** Waits until the names in the directory are on the device. */
   // An async function, so that every failure is a rejection.
   // deno-lint-ignore require-await

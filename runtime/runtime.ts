@@ -128,6 +128,15 @@ export interface FileSystem {
   /** Renames a file, replacing what stood at `to`, in one step. */
   rename(from: string, to: string): void;
   /**
+   * Gives a file a second name, `to`, which must not be taken: both then name
+   * the same content until one of them is removed or replaced. Where the system
+   * cannot (another device), `to` becomes a copy whose content is on the device.
+   *
+   * @throws {FileNotFoundError} If `from` is absent.
+   * @throws {StorageError} If `to` is taken, or the system refuses.
+   */
+  link(from: string, to: string): void;
+  /**
    * Waits until the names in the directory (files made, renamed, removed) are
    * on the device.
    */
@@ -207,4 +216,6 @@ export interface Runtime {
   readonly files: FileSystem;
   /** Byte streams between nodes. */
   readonly network: Transport;
+  /** The number of this process, for who looks for the holder of a lock. */
+  readonly processId?: number;
 }

@@ -174,6 +174,65 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/lsm_test.ts :: a snapshot stays as it was",
   },
   {
+    name: "engine-leaves-half-a-checkpoint",
+    file: "engine/upkeep/checkpoint.ts",
+    find:
+      "    await removeStoreFiles(files, dir, files.list(dir)).catch(() => {});\n",
+    replace: "    void removeStoreFiles;\n",
+    caughtBy: "engine/upkeep/checkpoint_test.ts :: fails leaves nothing",
+  },
+  {
+    name: "engine-checkpoint-without-what-is-in-memory",
+    file: "engine/lsm.ts",
+    find: `    await this.flush();
+    await makeCheckpoint(`,
+    replace: `    this.#writer("checkpoint");
+    await makeCheckpoint(`,
+    caughtBy: "engine/upkeep/checkpoint_test.ts :: all that was acked before",
+  },
+  {
+    name: "engine-ingests-below-newer-entries",
+    file: "engine/upkeep/ingest.ts",
+    find: "Math.max(0, meets - 1)",
+    replace: "Math.min(LEVELS - 1, meets + 1)",
+    caughtBy: "engine/upkeep/ingest_test.ts :: as deep as nothing above",
+  },
+  {
+    name: "engine-check-believes-the-table",
+    file: "engine/upkeep/check_table.ts",
+    find: "if (info !== undefined && !sum.equals(info)) {",
+    replace: "if (info === undefined && sum.equals(properties!)) {",
+    caughtBy: "engine/upkeep/check_test.ts :: sound in themselves",
+  },
+  {
+    name: "engine-repair-drops-the-originals",
+    file: "engine/upkeep/repair.ts",
+    find: "      files.link(joinPath(this.#dir, name), joinPath(aside, name));",
+    replace: "      if (name === CURRENT_NAME) files.exists(name);",
+    caughtBy: "engine/upkeep/repair_test.ts :: the repair of a sound",
+  },
+  {
+    name: "engine-repair-keeps-quiet-about-what-is-stale",
+    file: "engine/upkeep/repair.ts",
+    find: "      mayBeStale: this.#mayBeStale || this.#found.count > 0,",
+    replace: "      mayBeStale: this.#found.count < 0,",
+    caughtBy: "engine/upkeep/repair_test.ts :: is missing, repair saves",
+  },
+  {
+    name: "engine-reads-only-but-takes-what-a-writer-removed-for-damage",
+    file: "engine/read_only.ts",
+    find: "        stampOf(files, dir) === before",
+    replace: "        before !== undefined",
+    caughtBy: "engine/read_only_test.ts :: a writer that moves on",
+  },
+  {
+    name: "engine-destroys-current-last",
+    file: "engine/upkeep/destroy.ts",
+    find: "  if (names.includes(CURRENT_NAME)) {",
+    replace: "  if (names.length === 0) {",
+    caughtBy: "engine/upkeep/destroy_test.ts :: a store that is destroyed",
+  },
+  {
     name: "engine-removes-a-table-under-an-iterator",
     file: "engine/table/table.ts",
     find: `    this.#dropped = true;

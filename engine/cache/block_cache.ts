@@ -32,6 +32,10 @@ const SHARE = 8;
 export class BlockCache {
   readonly #budget: number;
   readonly #slots: Map<number, Slot> = new Map();
+  /** Blocks asked for that were held. */
+  hits = 0;
+  /** Blocks asked for that were not. */
+  misses = 0;
   #bytes = 0;
 
   /** Makes a cache of at most `budget` bytes. */
@@ -47,7 +51,11 @@ export class BlockCache {
   /** A block, if it is held. */
   get(table: number, block: number): CachedBlock | undefined {
     const slot = this.#slots.get(table * BLOCKS_PER_TABLE_MAX + block);
-    if (slot === undefined) return undefined;
+    if (slot === undefined) {
+      this.misses++;
+      return undefined;
+    }
+    this.hits++;
     slot.used = true;
     return slot.block;
   }

@@ -48,6 +48,23 @@ export function pickCompaction(
   }
   if (level < 0) return undefined;
   const upper = level === 0 ? levels[0]! : cheapest(levels, level);
+  return mergeDown(levels, level, upper);
+}
+
+/** The compaction that takes a table, in level 0 all of them, one level down. */
+export function compactionOf(
+  levels: Levels,
+  level: number,
+  table: Table,
+): Compaction {
+  return mergeDown(levels, level, level === 0 ? levels[0]! : [table]);
+}
+
+function mergeDown(
+  levels: Levels,
+  level: number,
+  upper: readonly Table[],
+): Compaction {
   const lower = overlapping(levels[level + 1]!, upper);
   // A deletion that is only moved would never be dropped.
   const move = lower.length === 0 && disjoint(upper) &&

@@ -14,10 +14,8 @@
 /** Sequence numbers are integers up to this: what u48 can say. */
 export const SEQ_MAX: number = 2 ** 48 - 1;
 
-/** A position in a sorted run. The fields hold only while `valid`. */
-export interface Cursor {
-  /** Whether the cursor stands on an entry. */
-  readonly valid: boolean;
+/** An entry, by where its bytes are. */
+export interface Entry {
   /** Where the key's bytes are. */
   readonly keyBuffer: Uint8Array;
   /** Where in `keyBuffer` the key starts. */
@@ -34,6 +32,12 @@ export interface Cursor {
   readonly valueAt: number;
   /** The value's length in bytes. */
   readonly valueLength: number;
+}
+
+/** A position in a sorted run. The fields hold only while `valid`. */
+export interface Cursor extends Entry {
+  /** Whether the cursor stands on an entry. */
+  readonly valid: boolean;
   /** Goes to the first entry of a key at or after `key`; absent: the first. */
   seekTo(key: Uint8Array | undefined): void;
   /** Goes to the last entry of a key before `key`; absent: the last. */

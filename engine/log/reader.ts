@@ -100,6 +100,30 @@ export class LogReader {
     return frame;
   }
 
+  /**
+   * After damage, for who wants what is left: goes on at the next valid frame.
+   *
+   * @returns `false` if none was found.
+   */
+  resume(): boolean {
+    let budget = this.#size * SEARCH_FACTOR_MAX;
+    for (
+      let at = this.#end + FRAME_GRID_BYTES;
+      at + FRAME_HEADER_BYTES <= this.#size;
+      at += FRAME_GRID_BYTES
+    ) {
+      const length = this.#plausibleLength(at);
+      if (length === 0 || this.#syncedToAt(at) > at) continue;
+      budget -= length;
+      if (budget < 0) return false;
+      if (this.#frameAt(at) === undefined) continue;
+      this.#end = at;
+      this.#finished = false;
+      return true;
+    }
+    return false;
+  }
+
   #frameAt(offset: number): Frame | undefined {
     const length = this.#plausibleLength(offset);
     if (length === 0) return undefined;

@@ -26,11 +26,20 @@ export interface LogPosition {
   chain: number;
 }
 
+/** Counts what is written to logs. */
+export interface LogMeter {
+  /** A frame was appended; its payload counts if it is data. */
+  appended(payloadBytes: number, frameBytes: number): void;
+  /** Runs a sync. */
+  sync(run: () => Promise<void>): Promise<void>;
+}
+
 /** The writer of one log. */
 export class LogWriter {
   /** The log's number. */
   readonly id: number;
   readonly #file: RuntimeFile;
+  readonly #meter: LogMeter | undefined;
   #length: number;
   #chain: number;
   #syncedTo: number;
@@ -39,12 +48,14 @@ export class LogWriter {
     file: RuntimeFile,
     id: number,
     position: LogPosition = { length: 0, chain: 0 },
+    meter?: LogMeter,
   ) {
     this.#file = file;
     this.id = id;
     this.#length = position.length;
     this.#syncedTo = position.length;
     this.#chain = position.chain;
+    this.#meter = meter;
   }
 
   /** The log's length in bytes. */
@@ -86,7 +97,8 @@ export class LogWriter {
   async sync(): Promise<void> {
     const length = this.#length;
     if (length === this.#syncedTo) return;
-    await this.#file.syncData();
+    if (this.#meter === undefined) await this.#file.syncData();
+    else await this.#meter.sync(() => this.#file.syncData());
     this.#syncedTo = length;
   }
 
@@ -120,6 +132,10 @@ export class LogWriter {
     });
     this.#file.append(frame);
     this.#length += frame.length;
+    this.#meter?.appended(
+      kind === FrameKind.data ? payloadLength : 0,
+      frame.length,
+    );
     this.#chain = extendChain(this.#chain, crc);
   }
 }

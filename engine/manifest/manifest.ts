@@ -53,6 +53,14 @@ interface Place {
   readonly dir: string;
 }
 
+/** What a MANIFEST that is made anew says. */
+interface CreateOptions {
+  /** Its number; 1 by default. */
+  number?: number;
+  /** Its snapshot; that of an empty store by default. */
+  state?: ManifestState;
+}
+
 /** The log of version edits. One caller at a time. */
 export class Manifest {
   /** The store's id. */
@@ -81,14 +89,45 @@ export class Manifest {
     return this.#log.id;
   }
 
+  /** Its length in bytes, without a torn tail. */
+  get length(): number {
+    return this.#log.length;
+  }
+
   /**
-   * Makes the MANIFEST of a new store. Until CURRENT is durable, which is last,
-   * the directory still counts as empty.
+   * Makes a MANIFEST and puts it in force. Until CURRENT is durable, which is
+   * last, the directory is as it was: empty, if the store is new.
    */
-  static async create(place: Place, storeId: Uint8Array): Promise<Manifest> {
-    const state = new ManifestState();
-    const log = await writeManifest(place, 1, storeId, state);
+  static async create(
+    place: Place,
+    storeId: Uint8Array,
+    { number = 1, state = new ManifestState() }: CreateOptions = {},
+  ): Promise<Manifest> {
+    const log = await writeManifest(place, number, storeId, state);
     return new Manifest(place, storeId, state, log);
+  }
+
+  /**
+   * Reads the MANIFEST that CURRENT names, and changes nothing: what is made
+   * cannot be appended to.
+   *
+   * @throws {CorruptionError} If CURRENT or the MANIFEST is damaged or missing.
+   * @throws {FormatVersionError} If a newer version wrote them.
+   */
+  static view(place: Place): Manifest {
+    const { number, storeId } = readCurrent(place);
+    const path = joinPath(place.dir, manifestName(number));
+    const file = openExisting(place.files, path);
+    try {
+      const state = new ManifestState();
+      const reader = readEdits(file, path, number, storeId, state);
+      const { end: length, chain } = reader;
+      const log = new LogWriter(file, number, { length, chain });
+      return new Manifest(place, storeId, state, log);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   }
 
   /**

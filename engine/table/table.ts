@@ -70,10 +70,14 @@ export class Table {
   #holders = 0;
   #dropped = false;
 
-  constructor(set: TableSet, info: TableInfo) {
+  constructor(
+    set: TableSet,
+    info: TableInfo,
+    path: string = joinPath(set.dir, tableName(info.number)),
+  ) {
     this.#set = set;
     this.info = info;
-    this.path = joinPath(set.dir, tableName(info.number));
+    this.path = path;
   }
 
   /** Needs the file until {@linkcode Table.release}. */
@@ -99,7 +103,7 @@ export class Table {
    * @param hash The key's {@linkcode hashKey}.
    */
   get(key: Uint8Array, seq: number, hash: number): Bytes | null | undefined {
-    if (!this.#filter().mayHold(hash)) return undefined;
+    if (!this.filter().mayHold(hash)) return undefined;
     const index = this.index();
     for (let at = index.lowerBound(key, seq); at < index.rows; at++) {
       const block = this.block(index, at, true);
@@ -167,7 +171,8 @@ export class Table {
     return decodeAt(this.path, handle.offset, () => decodeProperties(body));
   }
 
-  #filter(): Filter {
+  /** The filter: which keys there may be. */
+  filter(): Filter {
     const cached = this.#set.blocks.get(this.info.number, FILTER_SLOT);
     if (cached !== undefined) return cached as Filter;
     const handle = this.footer().filter;

@@ -15,7 +15,7 @@ import {
   Writer,
 } from "../../runtime/mod.ts";
 import { copyRange } from "../compare.ts";
-import type { Cursor } from "../iterator/cursor.ts";
+import type { Entry } from "../iterator/cursor.ts";
 import { joinPath, tableName } from "../names.ts";
 import { readFields, writeField } from "../tlv.ts";
 import { BLOCK_DATA, BLOCK_INDEX, BlockBuilder } from "./block_builder.ts";
@@ -63,10 +63,14 @@ export class TableWriter {
   #lastKey: Uint8Array = new Uint8Array(0);
 
   /** Makes the file. */
-  constructor(target: TableTarget, number: number) {
+  constructor(
+    target: TableTarget,
+    number: number,
+    path: string = joinPath(target.dir, tableName(number)),
+  ) {
     this.#target = target;
     this.#number = number;
-    this.path = joinPath(target.dir, tableName(number));
+    this.path = path;
     this.#file = target.files.open(this.path, { mode: "create" });
   }
 
@@ -81,7 +85,7 @@ export class TableWriter {
    * @param newKey Whether it is the first of its key.
    * @param seq The sequence number to write.
    */
-  add(cursor: Cursor, newKey: boolean, seq: number): void {
+  add(cursor: Entry, newKey: boolean, seq: number): void {
     const block = this.#block;
     const { keyBuffer, keyAt, keyLength, valueLength, deleted } = cursor;
     if (

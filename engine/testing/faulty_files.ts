@@ -97,6 +97,11 @@ export class FaultyFiles implements FileSystem {
     this.#inner.rename(from, to);
   }
 
+  link(from: string, to: string): void {
+    this.#ask("link", from);
+    this.#inner.link(from, to);
+  }
+
   async syncDirectory(path: string): Promise<void> {
     this.#ask("begin to sync", path);
     await this.#inner.syncDirectory(path);

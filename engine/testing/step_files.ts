@@ -93,6 +93,12 @@ export class StepFiles implements FileSystem {
     ]);
   }
 
+  link(from: string, to: string): void {
+    this.step("link", to);
+    const { directory, name, node } = this.disk.tree.link(from, to);
+    this.disk.changed([{ directory, name, before: undefined, after: node }]);
+  }
+
   async syncDirectory(path: string): Promise<void> {
     const directory = this.disk.tree.directory("sync the directory", path);
     await this.sync(path, () => this.disk.beginDirectorySync(directory));

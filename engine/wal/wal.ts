@@ -28,7 +28,7 @@ import {
   type LogIdentity,
 } from "../log/frame.ts";
 import { LogReader } from "../log/reader.ts";
-import { LogWriter } from "../log/writer.ts";
+import { type LogMeter, LogWriter } from "../log/writer.ts";
 import { decodeBatches } from "./batch.ts";
 
 /** Where a store's WALs are. */
@@ -39,6 +39,8 @@ export interface WalPlace {
   readonly dir: string;
   /** The store's id. */
   readonly storeId: Uint8Array;
+  /** Counts what is written. */
+  readonly meter?: LogMeter;
 }
 
 /**
@@ -53,7 +55,7 @@ export async function createWal(
   const path = joinPath(place.dir, walName(id));
   const file = place.files.open(path, { mode: "create" });
   try {
-    const wal = new LogWriter(file, id);
+    const wal = new LogWriter(file, id, undefined, place.meter);
     wal.append(
       FrameKind.header,
       encodeHeader({ storeId: place.storeId, previous }),

@@ -25,5 +25,6 @@ export function denoRuntime(): Runtime {
     random: new DenoRandom(),
     files: new DenoFiles(),
     network: new DenoNetwork(),
+    processId: Deno.pid,
   };
 }

@@ -79,6 +79,13 @@ export class VirtualFiles implements FileSystem {
     this.#host.trace("rename", `${from} ${to}`);
   }
 
+  /** Gives a file a second name. */
+  link(from: string, to: string): void {
+    const { directory, name, node } = this.#disk.tree.link(from, to);
+    this.#disk.changed([{ directory, name, before: undefined, after: node }]);
+    this.#host.trace("link", `${from} ${to}`);
+  }
+
   /** Waits until the names in the directory are on the device. */
   // An async function, so that every failure is a rejection.
   async syncDirectory(path: string): Promise<void> {
