@@ -16,7 +16,7 @@ import {
   EMPTY_BYTES,
   prefixEnd,
 } from "../../runtime/mod.ts";
-import { compareRanges, copyRange } from "../compare.ts";
+import { compareRanges, giveRange } from "../compare.ts";
 import type { IterateOptions, KVIterator } from "../kv.ts";
 import type { Version } from "../version.ts";
 import type { Cursor } from "./cursor.ts";
@@ -90,12 +90,12 @@ export class RangeIterator implements KVIterator {
 
   get key(): Bytes {
     this.#assertStanding();
-    return copyRange(this.#keyScratch, 0, this.#keyLength);
+    return giveRange(this.#keyScratch, 0, this.#keyLength);
   }
 
   get value(): Bytes {
     this.#assertStanding();
-    return copyRange(this.#valueBuffer, this.#valueAt, this.#valueLength);
+    return giveRange(this.#valueBuffer, this.#valueAt, this.#valueLength);
   }
 
   close(): void {
