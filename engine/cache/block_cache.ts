@@ -46,13 +46,19 @@ export class CacheEntry {
 /** The share of the budget that one entry may take is one in this many. */
 const SHARE = 8;
 
+/** Dropped entries that wait for one of their size, at most. */
+const SPARES_MAX = 8;
+
+/** The most memory that an entry takes, as a multiple of what it needs. */
+const SPARE_RATIO = 1.25;
+
 /** A cache of entries. */
 export class BlockCache {
   readonly #budget: number;
   /** In the order in which the hand comes by; a hole for each free slot. */
   readonly #entries: (CacheEntry | undefined)[] = [];
   readonly #free: number[] = [];
-  readonly #spare: Map<number, CacheEntry[]> = new Map();
+  readonly #spares: CacheEntry[] = [];
   #bytes = 0;
   #spareBytes = 0;
   #hand = 0;
@@ -73,15 +79,16 @@ export class BlockCache {
   }
 
   /**
-   * Makes room for an entry that the cache takes, and gives a dropped one of
-   * exactly that size, never lent, whose memory can be used again.
+   * Makes room for an entry that the cache takes, and gives a dropped one, never
+   * lent, whose memory is as large or a little larger.
    */
   reserve(byteLength: number): CacheEntry | undefined {
     while (this.bytes + byteLength > this.#budget) {
       const spare = this.#takeSpare(byteLength);
       if (spare !== undefined) return spare;
-      if (this.#spareBytes > 0) this.#forgetSpares();
-      else this.#dropOne();
+      if (this.#spares.length === SPARES_MAX || this.#bytes === 0) {
+        this.#spareBytes -= this.#spares.pop()!.byteLength;
+      } else this.#dropOne();
     }
     return this.#takeSpare(byteLength);
   }
@@ -112,14 +119,17 @@ export class BlockCache {
   }
 
   #takeSpare(byteLength: number): CacheEntry | undefined {
-    const spare = this.#spare.get(byteLength)?.pop();
-    if (spare !== undefined) this.#spareBytes -= byteLength;
-    return spare;
-  }
-
-  #forgetSpares(): void {
-    this.#spare.clear();
-    this.#spareBytes = 0;
+    const spares = this.#spares;
+    const most = byteLength * SPARE_RATIO;
+    for (let i = 0; i < spares.length; i++) {
+      const spare = spares[i]!;
+      if (spare.byteLength < byteLength || spare.byteLength > most) continue;
+      spares[i] = spares[spares.length - 1]!;
+      spares.pop();
+      this.#spareBytes -= spare.byteLength;
+      return spare;
+    }
+    return undefined;
   }
 
   #dropOne(): void {
@@ -133,11 +143,10 @@ export class BlockCache {
       }
       entry.owner!.forget(entry.row);
       this.remove(entry);
-      if (entry.lent) return;
-      const spares = this.#spare.get(entry.byteLength);
-      if (spares === undefined) this.#spare.set(entry.byteLength, [entry]);
-      else spares.push(entry);
-      this.#spareBytes += entry.byteLength;
+      if (!entry.lent) {
+        this.#spares.push(entry);
+        this.#spareBytes += entry.byteLength;
+      }
       return;
     }
   }

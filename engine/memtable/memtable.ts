@@ -292,6 +292,10 @@ class MemtableCursor implements Cursor {
     this.#stand(this.#table.before(this.#node));
   }
 
+  takeValue(): Bytes {
+    return giveRange(this.valueBuffer, this.valueAt, this.valueLength);
+  }
+
   #stand(node: number): void {
     this.#node = node;
     this.valid = node !== 0;

@@ -27,6 +27,9 @@ export const ABSENT = -1;
 /** What it says where the key's entries may go on in the next block. */
 export const BEYOND = -2;
 
+/** Bytes of a key that an abbreviation holds. */
+const ABBREVIATED_BYTES = 4;
+
 const HEADER_WORDS = BLOCK_HEADER_BYTES / 4;
 
 /** The memory that a stored block of `length` bytes takes, in bytes. */
@@ -134,23 +137,34 @@ export class Block extends CacheEntry {
    * none here or behind, {@linkcode BEYOND} if all here are newer.
    */
   find(key: Uint8Array, seq: number): number {
-    const row = this.lowerBound(key, seq);
-    if (row < this.rows) return this.isKey(row, key) ? row : ABSENT;
-    return this.isKey(row - 1, key) ? BEYOND : ABSENT;
-  }
-
-  /** Whether a row has exactly this key. */
-  isKey(row: number, key: Uint8Array): boolean {
-    return key.length === this.prefixLength + this.suffixLength(row) &&
-      this.#compareSuffix(row, key) === 0 &&
-      compareRanges(
-          this.bytes,
-          this.prefixAt,
-          this.prefixLength,
-          key,
-          0,
-          this.prefixLength,
-        ) === 0;
+    const { bytes, prefixLength, prefixAt } = this;
+    if (key.length < prefixLength) return ABSENT;
+    for (let i = 0; i < prefixLength; i++) {
+      if (bytes[prefixAt + i] !== key[i]) return ABSENT;
+    }
+    const words = this.#words;
+    const abbreviation = abbreviate(key, prefixLength);
+    let low = 0;
+    let high = this.rows;
+    let found = ABSENT;
+    while (low < high) {
+      const row = (low + high) >>> 1;
+      let difference = words[HEADER_WORDS + row]! - abbreviation;
+      if (difference === 0) {
+        difference = this.#compareSuffix(row, key);
+        if (difference === 0) {
+          if (this.seqOf(row) <= seq) found = row;
+          else {
+            difference = -1;
+            if (found < 0) found = BEYOND;
+          }
+        }
+      }
+      if (difference < 0) low = row + 1;
+      else high = row;
+    }
+    // The key's entries here are all too new, and another key may follow them.
+    return found === BEYOND && low < this.rows ? ABSENT : found;
   }
 
   /** Where in `bytes` the part of a key behind the prefix starts. */
@@ -189,14 +203,22 @@ export class Block extends CacheEntry {
     return this.#kinds !== 0 && this.bytes[this.#kinds + row] === 0;
   }
 
+  /** Compares with a key of the same prefix and abbreviation. */
   #compareSuffix(row: number, key: Uint8Array): number {
+    const prefixLength = this.prefixLength;
+    const suffixLength = this.suffixLength(row);
+    const keyLength = key.length - prefixLength;
+    // Equal abbreviations of short keys differ in zeros at the end, if at all.
+    if (suffixLength <= ABBREVIATED_BYTES && keyLength <= ABBREVIATED_BYTES) {
+      return suffixLength - keyLength;
+    }
     return compareRanges(
       this.bytes,
       this.suffixAt(row),
-      this.suffixLength(row),
+      suffixLength,
       key,
-      this.prefixLength,
-      key.length - this.prefixLength,
+      prefixLength,
+      keyLength,
     );
   }
 }

@@ -106,12 +106,12 @@ export class Table implements CacheOwner {
    */
   get(key: Uint8Array, seq: number, hash: number): Bytes | null | undefined {
     const filter = this.#filter ?? this.#loadFilter();
-    filter.used = true;
+    if (!filter.used) filter.used = true;
     if (!filter.mayHold(hash)) return undefined;
     const index = this.index();
     for (let at = index.lowerBound(key, seq); at < index.rows; at++) {
       const block = this.#blocks[at] ?? this.#loadBlock(index, at);
-      block.used = true;
+      if (!block.used) block.used = true;
       const row = block.find(key, seq);
       // A key's older entries may start the next block.
       if (row === BEYOND) continue;
@@ -125,28 +125,22 @@ export class Table implements CacheOwner {
   /** The index: a row for each block. */
   index(): Block {
     const index = this.#index ?? this.#loadIndex();
-    index.used = true;
+    if (!index.used) index.used = true;
     return index;
   }
 
   /**
    * A data block, by its row in the index, for whoever names its bytes for as
    * long as they like.
-   *
-   * @param keep Whether to put it into the cache, if it is not there.
    */
-  block(index: Block, row: number, keep: boolean): Block {
-    let block = this.#blocks[row];
-    if (block === undefined) {
-      block = keep
-        ? this.#loadBlock(index, row)
-        : this.readBlock(index, row, undefined);
-    } else if (keep) block.used = true;
+  block(index: Block, row: number): Block {
+    const block = this.#blocks[row] ?? this.#loadBlock(index, row);
+    if (!block.used) block.used = true;
     block.lent = true;
     return block;
   }
 
-  /** A data block, if it is cached, as {@linkcode Table.block} gives it. */
+  /** A data block as {@linkcode Table.block} gives it, if it is cached. */
   cachedBlock(row: number): Block | undefined {
     const block = this.#blocks[row];
     if (block !== undefined) block.lent = true;
