@@ -19,13 +19,15 @@ import {
 } from "../../runtime/mod.ts";
 import { compareRanges, giveRange } from "../compare.ts";
 import type { IterateOptions, KVIterator } from "../kv.ts";
+import type { Leaks } from "../leaks.ts";
 import type { Version } from "../version.ts";
 import type { Cursor } from "./cursor.ts";
 import { MergingCursor } from "./merging_cursor.ts";
 
-/** What tells whether the store is closed. */
+/** What tells whether the store is closed, and is told of iterators. */
 interface Life {
   readonly closed: boolean;
+  readonly leaks: Leaks | undefined;
 }
 
 /** Reads the visible keys of a range in order. */
@@ -66,6 +68,7 @@ export class RangeIterator implements KVIterator, Disposable {
     // Not "slice", which on a Node Buffer shares the caller's memory.
     this.#start = start && new Uint8Array(start);
     this.#end = end && new Uint8Array(end);
+    life.leaks?.opened(this, "iterator");
     if (
       this.#start !== undefined && this.#end !== undefined &&
       compareBytes(this.#start, this.#end) >= 0
@@ -122,9 +125,11 @@ export class RangeIterator implements KVIterator, Disposable {
 
   close(): void {
     this.#standing = false;
-    this.#version?.release();
+    if (this.#version === undefined) return;
+    this.#version.release();
     this.#version = undefined;
     this.#merge = undefined;
+    this.#life.leaks?.closed(this);
   }
 
   /** Closes the iterator. */
