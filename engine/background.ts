@@ -26,7 +26,6 @@ import type { Memtable } from "./memtable/memtable.ts";
 import { joinPath, walName } from "./names.ts";
 import type { Store } from "./store.ts";
 import type { TableInfo } from "./table/format.ts";
-import { TableCursor } from "./table/table_cursor.ts";
 import type { TableTarget } from "./table/table_writer.ts";
 
 /** Thrown into a compaction that is to end because the store closes. */
@@ -238,7 +237,9 @@ export class Background {
   async #merge(compaction: Compaction): Promise<TableInfo[]> {
     const store = this.#store;
     const { level, upper, lower } = compaction;
-    const runs: Cursor[] = upper.map((table) => new TableCursor(table, false));
+    const runs: Cursor[] = upper.map((table) =>
+      new LevelCursor([table], false)
+    );
     runs.push(new LevelCursor(lower, false));
     const tables = await mergeRuns(runs, {
       target: this.#target(),

@@ -94,6 +94,28 @@ export class Lsm implements KV, AsyncDisposable {
   }
 
   /**
+   * The values of keys, as {@linkcode Lsm.get} gives them, in the order of the
+   * keys, all of one moment.
+   *
+   * @throws {ClosedError} After `close`.
+   * @throws {CorruptionError} If the bytes in a table are damaged.
+   */
+  getMany(keys: readonly Uint8Array[]): (Bytes | undefined)[] {
+    this.#assertOpen("read");
+    return getMany(this.#store, keys, this.#store.visibleSeq);
+  }
+
+  /**
+   * How many keys there are in a range. Reads their keys, not their values.
+   *
+   * @throws {ClosedError} After `close`.
+   * @throws {CorruptionError} If the bytes in a table are damaged.
+   */
+  count(options: IterateOptions = {}): number {
+    return countOf(this.iterate({ ...options, keysOnly: true }));
+  }
+
+  /**
    * Iterates over the keys as they are now. Close it, or go to its end: until
    * then the files of this moment stay.
    *
@@ -327,12 +349,24 @@ export class LsmSnapshot implements KVSnapshot, Disposable {
     this.#store = store;
     this.#seq = store.visibleSeq;
     store.rememberSeq(this.#seq);
+    store.leaks?.opened(this, "snapshot");
   }
 
   /** The value that a key had, a copy. */
   get(key: Uint8Array): Bytes | undefined {
     this.#assertOpen("read");
     return this.#store.current.get(key, this.#seq);
+  }
+
+  /** The values that keys had, in the order of the keys. */
+  getMany(keys: readonly Uint8Array[]): (Bytes | undefined)[] {
+    this.#assertOpen("read");
+    return getMany(this.#store, keys, this.#seq);
+  }
+
+  /** How many keys there were in a range. */
+  count(options: IterateOptions = {}): number {
+    return countOf(this.iterate({ ...options, keysOnly: true }));
   }
 
   /** Iterates over the keys that there were. May outlive the snapshot. */
@@ -349,8 +383,10 @@ export class LsmSnapshot implements KVSnapshot, Disposable {
 
   /** Lets the store forget that state. Idempotent. */
   close(): void {
-    if (!this.#closed) this.#store.forgetSeq(this.#seq);
+    if (this.#closed) return;
     this.#closed = true;
+    this.#store.forgetSeq(this.#seq);
+    this.#store.leaks?.closed(this);
   }
 
   /** Closes the snapshot. */
@@ -362,4 +398,19 @@ export class LsmSnapshot implements KVSnapshot, Disposable {
     if (this.#closed) throw new ClosedError(action, "the snapshot");
     if (this.#store.closed) throw new ClosedError(action, "the store");
   }
+}
+
+function getMany(
+  store: Store,
+  keys: readonly Uint8Array[],
+  seq: number,
+): (Bytes | undefined)[] {
+  return keys.map((key) => store.current.get(key, seq));
+}
+
+function countOf(keys: RangeIterator): number {
+  using closing = keys;
+  let count = 0;
+  while (closing.next()) count++;
+  return count;
 }

@@ -170,7 +170,7 @@ export class Meter implements LogMeter {
       tableBytes: this.#flushes.bytes + this.#compactions.bytesOut +
         this.#ingestedBytes,
     };
-    const { bytes, hits, misses } = store.blocks;
+    const { bytes, lookups, misses } = store.blocks;
     return {
       levels: metrics,
       tableBytes,
@@ -178,7 +178,7 @@ export class Meter implements LogMeter {
         count: 1 + sealed.length,
         bytes: sealed.reduce((sum, { bytes }) => sum + bytes, active.bytes),
       },
-      cache: { bytes, hits, misses },
+      cache: { bytes, hits: lookups - misses, misses },
       snapshots: store.snapshotSeqs().length,
       flushes: { ...this.#flushes },
       compactions: { ...this.#compactions },

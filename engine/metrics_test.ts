@@ -17,7 +17,8 @@ Deno.test("metrics tell what was written, how it stands and how long syncs took"
       now += slow;
     }
   }();
-  const store = await openLsm(DIR, { ...TINY, files, clock });
+  const cacheBytes = 2 ** 20;
+  const store = await openLsm(DIR, { ...TINY, cacheBytes, files, clock });
   const empty = store.metrics();
   assertEquals([empty.tableBytes, empty.writeAmplification], [0, 0]);
   assertEquals([empty.spaceAmplification, empty.snapshots], [0, 0]);

@@ -17,6 +17,7 @@ import {
 } from "../runtime/mod.ts";
 import { BlockCache } from "./cache/block_cache.ts";
 import { FileCache } from "./cache/file_cache.ts";
+import { Leaks } from "./leaks.ts";
 import type { VersionEdit } from "./manifest/edit.ts";
 import type { Manifest } from "./manifest/manifest.ts";
 import { Memtable } from "./memtable/memtable.ts";
@@ -49,6 +50,8 @@ export class Store implements TableSet {
   readonly progress: Signal = new Signal();
   /** Counts what happens. */
   readonly meter: Meter;
+  /** Watches over iterators and snapshots, if anyone listens. */
+  readonly leaks: Leaks | undefined;
   /** The sequence number up to which readers see. */
   visibleSeq = 0;
   /** Whether the user has closed the store. */
@@ -77,6 +80,10 @@ export class Store implements TableSet {
     this.meter = new Meter(options.clock);
     this.#lock = lock;
     this.#onEvent = options.onEvent;
+    this.leaks = options.onEvent && new Leaks((event) => {
+      // A closed store holds nothing any more.
+      if (!this.closed) this.emit(event);
+    }, this.settings.traceLeaks);
     this.#nextNumber = manifest.state.nextNumber;
     const levels = Array.from({ length: LEVELS }, (_, level) =>
       sortLevel(

@@ -9,13 +9,12 @@
  */
 
 import type { Bytes } from "../runtime/mod.ts";
-import { compareBytes } from "../runtime/mod.ts";
 import type { Cursor } from "./iterator/cursor.ts";
-import { findTable, LevelCursor } from "./iterator/level_cursor.ts";
+import { LevelCursor } from "./iterator/level_cursor.ts";
+import { LevelMap } from "./iterator/level_map.ts";
 import type { Memtable } from "./memtable/memtable.ts";
 import { hashKey } from "./table/filter.ts";
 import type { Table } from "./table/table.ts";
-import { TableCursor } from "./table/table_cursor.ts";
 
 /** The number of levels. */
 export const LEVELS = 7;
@@ -31,6 +30,8 @@ export class Version {
   readonly sealed: readonly Memtable[];
   /** The tables. */
   readonly levels: Levels;
+  /** Where keys are in the levels that have tables; not made before a get. */
+  #maps: readonly LevelMap[] | undefined;
   #holders = 1;
 
   /** Makes a version held once, by whoever makes it. */
@@ -67,32 +68,27 @@ export class Version {
 
   #getFromTables(key: Uint8Array, seq: number): Bytes | null | undefined {
     const hash = hashKey(key);
-    for (let level = 0; level < this.levels.length; level++) {
-      const tables = this.levels[level]!;
-      const sorted = level > 0;
-      for (
-        let at = sorted ? findTable(tables, key) : 0;
-        at < tables.length;
-        at++
-      ) {
-        const table = tables[at]!;
-        if (holdsKey(table, key)) {
-          const found = table.get(key, seq, hash);
-          if (found !== undefined) return found;
-        }
-        if (sorted) break;
+    const maps = this.#maps ??= mapsOf(this.levels);
+    for (let level = 0; level < maps.length; level++) {
+      const map = maps[level]!;
+      for (let at = map.first(key); at >= 0; at = map.next(at, key)) {
+        const found = map.tables[at]!.get(key, seq, hash);
+        if (found !== undefined) return found;
       }
     }
     return undefined;
   }
 
-  /** A cursor for each sorted run, of memtables and levels. */
+  /** A cursor for each sorted run that is not empty, of memtables and levels. */
   cursors(): Cursor[] {
-    const cursors = [this.active.cursor()];
+    const cursors: Cursor[] = [];
+    if (this.active.count > 0) cursors.push(this.active.cursor());
     for (const memtable of this.sealed) cursors.push(memtable.cursor());
     this.levels.forEach((tables, level) => {
       if (level === 0) {
-        for (const table of tables) cursors.push(new TableCursor(table, true));
+        for (const table of tables) {
+          cursors.push(new LevelCursor([table], true));
+        }
       } else if (tables.length > 0) {
         cursors.push(new LevelCursor(tables, true));
       }
@@ -101,7 +97,19 @@ export class Version {
   }
 }
 
-function holdsKey(table: Table, key: Uint8Array): boolean {
-  return compareBytes(table.info.minKey, key) <= 0 &&
-    compareBytes(table.info.maxKey, key) >= 0;
+/** By the tables of a level, which many versions share. */
+const levelMaps = new WeakMap<readonly Table[], LevelMap>();
+
+function mapsOf(levels: Levels): LevelMap[] {
+  const maps: LevelMap[] = [];
+  levels.forEach((tables, level) => {
+    if (tables.length === 0) return;
+    let map = levelMaps.get(tables);
+    if (map === undefined) {
+      map = new LevelMap(tables, level > 0);
+      levelMaps.set(tables, map);
+    }
+    maps.push(map);
+  });
+  return maps;
 }

@@ -266,10 +266,34 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "engine-flush-never-ends-while-writers-write",
-    file: "engine/lsm.ts",
-    find: "newest !== undefined && store.current.sealed.includes(newest) &&",
-    replace: "newest !== undefined && store.current.sealed.length > 0 &&",
+    file: "engine/store.ts",
+    find: "newest !== undefined && this.#current.sealed.includes(newest) &&",
+    replace: "newest !== undefined && this.#current.sealed.length > 0 &&",
     caughtBy: "engine/failure_test.ts :: a flush ends though writers go on",
+  },
+  {
+    name: "engine-reuses-the-memory-an-iterator-reads",
+    file: "engine/table/table.ts",
+    find: `    if (!block.used) block.used = true;
+    block.lent = true;`,
+    replace: "    if (!block.used) block.used = true;",
+    caughtBy: "engine/read_test.ts :: what iterators stand on stays",
+  },
+  {
+    name: "engine-misses-what-a-key-has-in-the-next-block",
+    file: "engine/table/block.ts",
+    find: "return found === BEYOND && low < this.rows ? ABSENT : found;",
+    replace: "return found === BEYOND ? ABSENT : found;",
+    caughtBy: "engine/model_test.ts",
+  },
+  {
+    name: "engine-misses-the-last-key-of-a-table",
+    file: "engine/iterator/level_map.ts",
+    find:
+      "(max === abbreviation && compare(this.tables[at]!.info.maxKey, key) < 0)",
+    replace:
+      "(max === abbreviation && compare(this.tables[at]!.info.maxKey, key) <= 0)",
+    caughtBy: "engine/model_test.ts",
   },
   {
     name: "engine-iterates-on-behind-damage",

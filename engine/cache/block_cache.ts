@@ -1,85 +1,157 @@
 /**
  * Blocks of tables in memory, within a budget of bytes.
  *
- * CLOCK: a hit only marks the block; what makes room goes through the blocks
- * from the oldest on, gives marked ones another round and drops the others. One
- * scan over cold data thus does not drop what is read often.
+ * CLOCK: a hit only marks the entry; what makes room goes around all entries,
+ * takes the mark from marked ones and drops the others. Whoever owns an entry
+ * has it in a field and finds it without the cache, which tells the owner when
+ * it drops one: a hit costs one read and one write.
  *
- * Guarantees: never more than the budget; a block larger than an eighth of it
- * is not kept at all. Dropped blocks live on as long as a cursor is on them.
+ * Memory of dropped entries is used again for the next ones, since the garbage
+ * collector is too slow for what a store reads: fresh buffers for each block
+ * take several times the budget. Only an entry that was lent to someone who may
+ * still name its bytes is left to the garbage collector.
+ *
+ * Guarantees: never more than the budget, spare memory included; an entry larger
+ * than an eighth of it is not kept at all.
  *
  * @module
  */
 
+/** Who has an entry in a field. */
+export interface CacheOwner {
+  /** The cache has dropped what the owner has under that number. */
+  forget(row: number): void;
+}
+
 /** What can be cached. */
-export interface CachedBlock {
+export class CacheEntry {
   /** Its memory, in bytes. */
   readonly byteLength: number;
+  /** Whether it was used since the cache last came by. */
+  used = false;
+  /** Whether someone may still name its bytes when it is dropped. */
+  lent = false;
+  /** Who is told when it is dropped. */
+  owner: CacheOwner | undefined = undefined;
+  /** Which of the owner's entries it is. */
+  row = 0;
+  /** Where it is in the cache; -1 if it is not. */
+  slot = -1;
+
+  constructor(byteLength: number) {
+    this.byteLength = byteLength;
+  }
 }
 
-interface Slot {
-  block: CachedBlock;
-  used: boolean;
-}
-
-/** Blocks a table can have; the two largest numbers stand for its filter and index. */
-export const BLOCKS_PER_TABLE_MAX: number = 2 ** 21;
-
-/** The share of the budget that one block may take is one in this many. */
+/** The share of the budget that one entry may take is one in this many. */
 const SHARE = 8;
 
-/** A cache of blocks, by table number and number of the block in it. */
+/** Dropped entries that wait for one of their size, at most. */
+const SPARES_MAX = 8;
+
+/** The most memory that an entry takes, as a multiple of what it needs. */
+const SPARE_RATIO = 1.25;
+
+/** A cache of entries. */
 export class BlockCache {
   readonly #budget: number;
-  readonly #slots: Map<number, Slot> = new Map();
-  /** Blocks asked for that were held. */
-  hits = 0;
-  /** Blocks asked for that were not. */
+  /** Data blocks asked for, by their owners' count. */
+  lookups = 0;
+  /** Those of them that were not held. */
   misses = 0;
+  /** In the order in which the hand comes by; a hole for each free slot. */
+  readonly #entries: (CacheEntry | undefined)[] = [];
+  readonly #free: number[] = [];
+  readonly #spares: CacheEntry[] = [];
   #bytes = 0;
+  #spareBytes = 0;
+  #hand = 0;
 
   /** Makes a cache of at most `budget` bytes. */
   constructor(budget: number) {
     this.#budget = budget;
   }
 
-  /** Memory of the blocks held, in bytes. */
+  /** Memory of the entries held and of spare ones, in bytes. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#bytes + this.#spareBytes;
   }
 
-  /** A block, if it is held. */
-  get(table: number, block: number): CachedBlock | undefined {
-    const slot = this.#slots.get(table * BLOCKS_PER_TABLE_MAX + block);
-    if (slot === undefined) {
-      this.misses++;
-      return undefined;
+  /** Whether an entry of that size is kept at all. */
+  takes(byteLength: number): boolean {
+    return byteLength <= this.#budget / SHARE;
+  }
+
+  /**
+   * Makes room for an entry that the cache takes, and gives a dropped one, never
+   * lent, whose memory is as large or a little larger.
+   */
+  reserve(byteLength: number): CacheEntry | undefined {
+    while (this.bytes + byteLength > this.#budget) {
+      const spare = this.#takeSpare(byteLength);
+      if (spare !== undefined) return spare;
+      if (this.#spares.length === SPARES_MAX || this.#bytes === 0) {
+        this.#spareBytes -= this.#spares.pop()!.byteLength;
+      } else this.#dropOne();
     }
-    this.hits++;
-    slot.used = true;
-    return slot.block;
+    return this.#takeSpare(byteLength);
   }
 
-  /** Keeps a block that is not held yet. */
-  put(table: number, block: number, content: CachedBlock): void {
-    if (content.byteLength > this.#budget / SHARE) return;
-    const key = table * BLOCKS_PER_TABLE_MAX + block;
-    if (this.#slots.has(key)) return;
-    this.#slots.set(key, { block: content, used: false });
-    this.#bytes += content.byteLength;
-    while (this.#bytes > this.#budget) this.#dropOne();
+  /**
+   * Keeps an entry for its owner, right after {@linkcode BlockCache.reserve}.
+   */
+  put(entry: CacheEntry, owner: CacheOwner, row: number): void {
+    entry.owner = owner;
+    entry.row = row;
+    entry.used = false;
+    // In the place of what was dropped: the hand comes here last.
+    const slot = this.#free.pop() ?? this.#entries.length;
+    this.#entries[slot] = entry;
+    entry.slot = slot;
+    this.#bytes += entry.byteLength;
+  }
+
+  /** Lets go of an entry, if it is here. */
+  remove(entry: CacheEntry): void {
+    const { slot } = entry;
+    if (slot < 0) return;
+    this.#entries[slot] = undefined;
+    this.#free.push(slot);
+    entry.slot = -1;
+    entry.owner = undefined;
+    this.#bytes -= entry.byteLength;
+  }
+
+  #takeSpare(byteLength: number): CacheEntry | undefined {
+    const spares = this.#spares;
+    const most = byteLength * SPARE_RATIO;
+    for (let i = 0; i < spares.length; i++) {
+      const spare = spares[i]!;
+      if (spare.byteLength < byteLength || spare.byteLength > most) continue;
+      spares[i] = spares[spares.length - 1]!;
+      spares.pop();
+      this.#spareBytes -= spare.byteLength;
+      return spare;
+    }
+    return undefined;
   }
 
   #dropOne(): void {
-    for (const [key, slot] of this.#slots) {
-      this.#slots.delete(key);
-      if (slot.used) {
-        slot.used = false;
-        this.#slots.set(key, slot);
-      } else {
-        this.#bytes -= slot.block.byteLength;
-        return;
+    for (;;) {
+      if (this.#hand >= this.#entries.length) this.#hand = 0;
+      const entry = this.#entries[this.#hand++];
+      if (entry === undefined) continue;
+      if (entry.used) {
+        entry.used = false;
+        continue;
       }
+      entry.owner!.forget(entry.row);
+      this.remove(entry);
+      if (!entry.lent) {
+        this.#spares.push(entry);
+        this.#spareBytes += entry.byteLength;
+      }
+      return;
     }
   }
 }

@@ -5,11 +5,12 @@
  * Entries are ordered by key, and for one key from the newest (largest sequence
  * number) to the oldest. The bytes of key and value are named by buffer, offset
  * and length, so that a step makes no objects. `keyBuffer` may be overwritten by
- * the next step; `valueBuffer` never changes, so a value may be kept by its
- * three fields.
+ * the next step, and so may `valueBuffer`, but for cursors made for a merge.
  *
  * @module
  */
+
+import type { Bytes } from "../../runtime/mod.ts";
 
 /** Sequence numbers are integers up to this: what u48 can say. */
 export const SEQ_MAX: number = 2 ** 48 - 1;
@@ -46,4 +47,9 @@ export interface Cursor extends Entry {
   next(): void;
   /** Goes to the entry before. Only while `valid`. */
   prev(): void;
+  /**
+   * A copy of the value for the user, who may keep and change it; asked again,
+   * it may be the same one. Only while `valid`.
+   */
+  takeValue(): Bytes;
 }

@@ -1,14 +1,25 @@
 /**
- * A position in a level whose tables are sorted and do not overlap: opens one
- * table at a time.
+ * A position in tables that are sorted and do not overlap: a level, or a table
+ * of level 0. Opens one table at a time, and of it one block.
+ *
+ * Guarantees: what a scan reads beyond its first blocks is not put into the
+ * cache, so that it does not push out what is read often; such blocks are read
+ * into the cursor's own memory, again and again.
  *
  * @module
  */
 
-import { compareBytes, EMPTY_BYTES } from "../../runtime/mod.ts";
+import { type Bytes, compareBytes, EMPTY_BYTES } from "../../runtime/mod.ts";
+import { giveRange } from "../compare.ts";
+import type { Block } from "../table/block.ts";
 import type { Table } from "../table/table.ts";
-import { TableCursor } from "../table/table_cursor.ts";
-import type { Cursor } from "./cursor.ts";
+import { type Cursor, SEQ_MAX } from "./cursor.ts";
+
+/** Blocks behind a seek that are put into the cache: short ranges come again. */
+const CACHED_BLOCKS = 2;
+
+/** Values of a block with more bytes than this are copied one by one. */
+const COPIED_BYTES_MAX = 64 * 1024;
 
 /** The first table of a sorted level whose last key is not before `key`. */
 export function findTable(tables: readonly Table[], key: Uint8Array): number {
@@ -22,84 +33,194 @@ export function findTable(tables: readonly Table[], key: Uint8Array): number {
   return low;
 }
 
-/** Reads a level in order. */
+/**
+ * Reads tables in order. The key is put together in a buffer of the cursor's
+ * own: the prefix once a block, the rest at each step.
+ */
 export class LevelCursor implements Cursor {
-  readonly #tables: readonly Table[];
-  readonly #keep: boolean;
-  #at = 0;
-  #cursor: TableCursor | undefined;
   valid = false;
-  keyBuffer: Uint8Array = EMPTY_BYTES;
-  readonly keyAt = 0;
+  keyBuffer: Uint8Array = new Uint8Array(64);
+  keyAt = 0;
   keyLength = 0;
   seq = 0;
   deleted = false;
   valueBuffer: Uint8Array = EMPTY_BYTES;
   valueAt = 0;
   valueLength = 0;
+  readonly #tables: readonly Table[];
+  readonly #keep: boolean;
+  #tableAt = 0;
+  #table: Table | undefined;
+  #index: Block | undefined;
+  #blockAt = 0;
+  #block: Block | undefined;
+  #row = 0;
+  /** Blocks opened since the seek. */
+  #opened = 0;
+  /** Memory of the cursor's own, for blocks that are not cached. */
+  #own: Block | undefined;
+  /** A value of this block was asked for. */
+  #asked = false;
+  /** A copy of the values of this block, for the user. */
+  #values: ArrayBuffer | undefined;
 
-  /** Reads `tables`; `keep` tells whether blocks are put into the cache. */
+  /**
+   * Reads `tables`. With `keep`, for a reader who takes values by `takeValue`;
+   * without, for a merge: the bytes of values stay as they are and may be named
+   * after the next step, and no block is put into the cache.
+   */
   constructor(tables: readonly Table[], keep: boolean) {
     this.#tables = tables;
     this.#keep = keep;
   }
 
   seekTo(key: Uint8Array | undefined): void {
-    const at = key === undefined ? 0 : findTable(this.#tables, key);
-    if (this.#open(at)) this.#cursor!.seekTo(key);
-    this.#settleForward();
+    this.#opened = 0;
+    const tables = this.#tables;
+    if (!this.#openTable(key === undefined ? 0 : findTable(tables, key))) {
+      return;
+    }
+    const at = key === undefined ? 0 : this.#index!.lowerBound(key, SEQ_MAX);
+    // Behind the last separator is nothing; a key's last entries are before it.
+    this.#openBlock(Math.min(at, this.#index!.rows - 1));
+    this.#stand(key === undefined ? 0 : this.#block!.lowerBound(key, SEQ_MAX));
   }
 
   seekBefore(key: Uint8Array | undefined): void {
+    this.#opened = 0;
     const last = this.#tables.length - 1;
-    const at = key === undefined
+    const table = key === undefined
       ? last
       : Math.min(findTable(this.#tables, key), last);
-    if (this.#open(at)) this.#cursor!.seekBefore(key);
-    this.#settleBackward();
+    if (!this.#openTable(table)) return;
+    const end = this.#index!.rows - 1;
+    const at = key === undefined
+      ? end
+      : Math.min(this.#index!.lowerBound(key, SEQ_MAX), end);
+    this.#openBlock(at);
+    const block = this.#block!;
+    this.#stand(
+      (key === undefined ? block.rows : block.lowerBound(key, SEQ_MAX)) - 1,
+    );
   }
 
   next(): void {
-    this.#cursor!.next();
-    this.#settleForward();
+    this.#stand(this.#row + 1);
   }
 
   prev(): void {
-    this.#cursor!.prev();
-    this.#settleBackward();
+    this.#stand(this.#row - 1);
   }
 
-  #settleForward(): void {
-    while (this.#cursor !== undefined && !this.#cursor.valid) {
-      if (this.#open(this.#at + 1)) this.#cursor.seekTo(undefined);
+  takeValue(): Bytes {
+    const { valueLength } = this;
+    // The first value of a block alone; with the second, it is taken for a scan.
+    if (!this.#asked) {
+      this.#asked = true;
+      return giveRange(this.valueBuffer, this.valueAt, valueLength);
     }
-    this.#load();
-  }
-
-  #settleBackward(): void {
-    while (this.#cursor !== undefined && !this.#cursor.valid) {
-      if (this.#open(this.#at - 1)) this.#cursor.seekBefore(undefined);
+    const { valuesAt } = this.#block!;
+    let values = this.#values;
+    // A user who transfers the buffer of a value leaves one of length 0.
+    if (values === undefined || values.byteLength === 0) {
+      const { bytes, valuesEnd } = this.#block!;
+      if (valuesEnd - valuesAt > COPIED_BYTES_MAX || valuesEnd === valuesAt) {
+        return giveRange(this.valueBuffer, this.valueAt, valueLength);
+      }
+      values = new Uint8Array(bytes.subarray(valuesAt, valuesEnd)).buffer;
+      this.#values = values;
     }
-    this.#load();
+    return new Uint8Array(values, this.valueAt - valuesAt, valueLength);
   }
 
-  #open(at: number): boolean {
+  /** Stands on a row, or on the nearest of the neighbour block beyond an end. */
+  #stand(row: number): void {
+    let block = this.#block!;
+    if (row < 0) {
+      if (!this.#openNeighbour(-1)) return;
+      block = this.#block!;
+      row = block.rows - 1;
+    } else if (row >= block.rows) {
+      if (!this.#openNeighbour(1)) return;
+      block = this.#block!;
+      row = 0;
+    }
+    this.#row = row;
+    this.valid = true;
+    const { bytes, prefixLength } = block;
+    const suffixAt = block.suffixAt(row);
+    const suffixLength = block.suffixLength(row);
+    const keyLength = prefixLength + suffixLength;
+    this.keyLength = keyLength;
+    if (keyLength > this.keyBuffer.length) this.#growKey(block);
+    const key = this.keyBuffer;
+    for (let i = 0; i < suffixLength; i++) {
+      key[prefixLength + i] = bytes[suffixAt + i]!;
+    }
+    this.seq = block.seqOf(row);
+    this.deleted = block.isDeleted(row);
+    this.valueBuffer = bytes;
+    this.valueAt = block.valueAt(row);
+    this.valueLength = block.valueLength(row);
+  }
+
+  /** Opens the next block or the one before; `false` at the run's end. */
+  #openNeighbour(step: number): boolean {
+    const at = this.#blockAt + step;
+    if (at >= 0 && at < this.#index!.rows) {
+      this.#openBlock(at);
+      return true;
+    }
+    if (!this.#openTable(this.#tableAt + step)) return false;
+    this.#openBlock(step > 0 ? 0 : this.#index!.rows - 1);
+    return true;
+  }
+
+  /** Goes to a table; `false` if there is none, and the cursor is nowhere. */
+  #openTable(at: number): boolean {
     const table = this.#tables[at];
-    this.#at = at;
-    this.#cursor = table && new TableCursor(table, this.#keep);
-    return table !== undefined;
+    this.#tableAt = at;
+    if (table === undefined) {
+      this.valid = false;
+      return false;
+    }
+    if (table !== this.#table) {
+      this.#table = table;
+      this.#index = table.index();
+    }
+    return true;
   }
 
-  #load(): void {
-    const cursor = this.#cursor;
-    this.valid = cursor !== undefined;
-    if (cursor === undefined) return;
-    this.keyBuffer = cursor.keyBuffer;
-    this.keyLength = cursor.keyLength;
-    this.seq = cursor.seq;
-    this.deleted = cursor.deleted;
-    this.valueBuffer = cursor.valueBuffer;
-    this.valueAt = cursor.valueAt;
-    this.valueLength = cursor.valueLength;
+  #openBlock(at: number): void {
+    const table = this.#table!;
+    const index = this.#index!;
+    this.#blockAt = at;
+    this.#asked = false;
+    this.#values = undefined;
+    this.#block = undefined;
+    this.#block = this.#keep && this.#opened++ < CACHED_BLOCKS
+      ? table.block(index, at)
+      : table.cachedBlock(at) ?? this.#readOwn(table, index, at);
+    this.#copyPrefix(this.#block);
+  }
+
+  #readOwn(table: Table, index: Block, at: number): Block {
+    const own = table.readBlock(index, at, this.#own);
+    if (this.#keep) this.#own = own;
+    return own;
+  }
+
+  #growKey(block: Block): void {
+    this.keyBuffer = new Uint8Array(this.keyLength * 2);
+    this.#copyPrefix(block);
+  }
+
+  #copyPrefix(block: Block): void {
+    const { bytes, prefixAt, prefixLength } = block;
+    if (prefixLength > this.keyBuffer.length) {
+      this.keyBuffer = new Uint8Array(prefixLength * 2);
+    }
+    const key = this.keyBuffer;
+    for (let i = 0; i < prefixLength; i++) key[i] = bytes[prefixAt + i]!;
   }
 }

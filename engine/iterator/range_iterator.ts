@@ -3,8 +3,9 @@
  *
  * Guarantees: sees the state of the moment it was made. Until it is at its end
  * or closed it holds its version, and thereby the files of that moment. A step
- * allocates nothing; `key` and `value` give copies. After a step has failed,
- * all further ones do.
+ * allocates nothing but, going back, the value; `key` and `value` give copies.
+ * Small copies share memory: one that is kept holds 8 KiB, or as much as a block
+ * has. After a step has failed, all further ones do.
  *
  * @module
  */
@@ -16,33 +17,38 @@ import {
   EMPTY_BYTES,
   prefixEnd,
 } from "../../runtime/mod.ts";
-import { compareRanges, copyRange } from "../compare.ts";
+import { compareRanges, giveRange } from "../compare.ts";
 import type { IterateOptions, KVIterator } from "../kv.ts";
+import type { Leaks } from "../leaks.ts";
 import type { Version } from "../version.ts";
 import type { Cursor } from "./cursor.ts";
 import { MergingCursor } from "./merging_cursor.ts";
 
-/** What tells whether the store is closed. */
+/** What tells whether the store is closed, and is told of iterators. */
 interface Life {
   readonly closed: boolean;
+  readonly leaks: Leaks | undefined;
 }
 
 /** Reads the visible keys of a range in order. */
-export class RangeIterator implements KVIterator {
+export class RangeIterator implements KVIterator, Disposable {
   readonly #life: Life;
   readonly #seq: number;
   readonly #reverse: boolean;
+  readonly #keysOnly: boolean;
   readonly #start: Uint8Array | undefined;
   readonly #end: Uint8Array | undefined;
   #version: Version | undefined;
   #merge: MergingCursor | undefined;
+  #sought = false;
+  #target: Uint8Array | undefined;
   #failure: unknown;
   #standing = false;
   #keyScratch = new Uint8Array(64);
   #keyLength = -1;
-  #valueBuffer: Uint8Array = EMPTY_BYTES;
-  #valueAt = 0;
-  #valueLength = 0;
+  /** Going forward, what stands on the key of the position. */
+  #top: Cursor | undefined;
+  #value: Bytes = EMPTY_BYTES;
 
   /** Takes over one hold of `version`. */
   constructor(
@@ -55,12 +61,14 @@ export class RangeIterator implements KVIterator {
     this.#seq = seq;
     this.#life = life;
     this.#reverse = options.reverse ?? false;
+    this.#keysOnly = options.keysOnly ?? false;
     const { prefix } = options;
     const start = later(options.start, prefix);
     const end = earlier(options.end, prefix && prefixEnd(prefix));
     // Not "slice", which on a Node Buffer shares the caller's memory.
     this.#start = start && new Uint8Array(start);
     this.#end = end && new Uint8Array(end);
+    life.leaks?.opened(this, "iterator");
     if (
       this.#start !== undefined && this.#end !== undefined &&
       compareBytes(this.#start, this.#end) >= 0
@@ -73,7 +81,7 @@ export class RangeIterator implements KVIterator {
     if (this.#version === undefined) return false;
     if (this.#life.closed) throw new ClosedError("iterate", "the store");
     try {
-      const merge = this.#merge ?? this.#seek(this.#version);
+      const merge = this.#sought ? this.#merge! : this.#seek(this.#version);
       this.#standing = this.#reverse
         ? this.#stepBackward(merge)
         : this.#stepForward(merge);
@@ -90,37 +98,66 @@ export class RangeIterator implements KVIterator {
 
   get key(): Bytes {
     this.#assertStanding();
-    return copyRange(this.#keyScratch, 0, this.#keyLength);
+    return giveRange(this.#keyScratch, 0, this.#keyLength);
   }
 
   get value(): Bytes {
     this.#assertStanding();
-    return copyRange(this.#valueBuffer, this.#valueAt, this.#valueLength);
+    const top = this.#top;
+    if (top !== undefined) {
+      this.#value = top.takeValue();
+      // Taken once, so that who changes it finds the change, as going back.
+      this.#top = undefined;
+    }
+    return this.#value;
+  }
+
+  /**
+   * Lets the next `next` go to the first key at or behind `key`, in the
+   * direction of the iterator and within its range. Nothing happens at the end
+   * and after `close`.
+   */
+  seek(key: Uint8Array): void {
+    this.#standing = false;
+    this.#target = new Uint8Array(key);
+    this.#sought = false;
   }
 
   close(): void {
     this.#standing = false;
-    this.#version?.release();
+    if (this.#version === undefined) return;
+    this.#version.release();
     this.#version = undefined;
     this.#merge = undefined;
+    this.#life.leaks?.closed(this);
+  }
+
+  /** Closes the iterator. */
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   #seek(version: Version): MergingCursor {
-    const merge = new MergingCursor(version.cursors());
-    if (this.#reverse) merge.seekBefore(this.#end);
-    else merge.seekTo(this.#start);
-    this.#merge = merge;
+    const merge = this.#merge ??= new MergingCursor(version.cursors());
+    const target = this.#target;
+    if (this.#reverse) {
+      merge.seekBefore(earlier(target && successor(target), this.#end));
+    } else merge.seekTo(later(target, this.#start));
+    this.#keyLength = -1;
+    this.#sought = true;
     return merge;
   }
 
   /** The newest visible entry of a key comes first; the others are passed. */
   #stepForward(merge: MergingCursor): boolean {
+    // On the entry of the last step, unless there was none.
+    if (this.#keyLength >= 0) merge.advance();
     for (let top = merge.top; top !== undefined; top = merge.top) {
       if (this.#isBeyondEnd(top)) return false;
       if (top.seq <= this.#seq && !this.#isScratchKey(top)) {
         this.#takeKey(top);
         if (!top.deleted) {
-          this.#takeValue(top);
+          this.#top = top;
           return true;
         }
       }
@@ -141,7 +178,8 @@ export class RangeIterator implements KVIterator {
           this.#takeKey(top);
         }
         live = !top.deleted;
-        this.#takeValue(top);
+        // Before the cursor goes on, and the value with it.
+        if (live && !this.#keysOnly) this.#value = top.takeValue();
       }
       merge.advance();
     }
@@ -197,17 +235,18 @@ export class RangeIterator implements KVIterator {
     this.#keyLength = keyLength;
   }
 
-  #takeValue(top: Cursor): void {
-    this.#valueBuffer = top.valueBuffer;
-    this.#valueAt = top.valueAt;
-    this.#valueLength = top.valueLength;
-  }
-
   #assertStanding(): void {
     if (!this.#standing) {
       throw new TypeError("Cannot read the iterator: it stands on no key");
     }
   }
+}
+
+/** The first key behind `key`. */
+function successor(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1);
+  next.set(key);
+  return next;
 }
 
 function later(

@@ -16,7 +16,7 @@
  */
 
 import { type Bytes, EMPTY_BYTES } from "../../runtime/mod.ts";
-import { abbreviate, compareRanges, copyRange } from "../compare.ts";
+import { abbreviate, compareRanges, giveRange } from "../compare.ts";
 import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
 import { Arena } from "./arena.ts";
 
@@ -112,6 +112,7 @@ export class Memtable {
    * there is no entry here.
    */
   get(key: Uint8Array, seq: number): Bytes | null | undefined {
+    if (this.#count === 0) return undefined;
     const node = this.firstFrom(key, seq);
     if (node === 0) return undefined;
     const nodes = this.#nodes;
@@ -122,7 +123,7 @@ export class Memtable {
       compareRanges(bytes, offset, keyLength, key, 0, key.length) !== 0
     ) return undefined;
     if (nodes[node + SEQ_HIGH]! & DELETED_BIT) return null;
-    return copyRange(bytes, offset + keyLength, nodes[node + VALUE_LENGTH]!);
+    return giveRange(bytes, offset + keyLength, nodes[node + VALUE_LENGTH]!);
   }
 
   /** A cursor over all entries, also those added later. */
@@ -289,6 +290,10 @@ class MemtableCursor implements Cursor {
 
   prev(): void {
     this.#stand(this.#table.before(this.#node));
+  }
+
+  takeValue(): Bytes {
+    return giveRange(this.valueBuffer, this.valueAt, this.valueLength);
   }
 
   #stand(node: number): void {

@@ -17,7 +17,7 @@
  */
 
 import { DecodeError } from "../../runtime/mod.ts";
-import type { CachedBlock } from "../cache/block_cache.ts";
+import { CacheEntry } from "../cache/block_cache.ts";
 
 const VERSION = 1;
 /** What a filter block calls itself. */
@@ -95,8 +95,7 @@ export class FilterBuilder {
 }
 
 /** A filter that was read. */
-export class Filter implements CachedBlock {
-  readonly byteLength: number;
+export class Filter extends CacheEntry {
   readonly #bytes: Uint8Array;
   readonly #lines: number;
   readonly #probes: number;
@@ -107,13 +106,15 @@ export class Filter implements CachedBlock {
    * @throws {DecodeError} If it is malformed.
    */
   constructor(bytes: Uint8Array) {
+    super(bytes.length);
+    // Its memory is not of a size that comes again.
+    this.lent = true;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     if (
       bytes.length < HEADER_BYTES + LINE_BYTES ||
       view.getUint8(0) !== VERSION || view.getUint8(1) !== FILTER_KIND ||
       view.getUint32(4, true) * LINE_BYTES + HEADER_BYTES !== bytes.length
     ) throw new DecodeError("a filter", "its header is malformed");
-    this.byteLength = bytes.length;
     this.#bytes = bytes;
     this.#probes = view.getUint8(2);
     this.#lines = view.getUint32(4, true);
@@ -122,8 +123,9 @@ export class Filter implements CachedBlock {
   /** Whether a key with that hash may be in the table. */
   mayHold(hash: number): boolean {
     const line = lineOf(hash, this.#lines);
+    const probes = this.#probes;
     let probe = mix(hash);
-    for (let n = 0; n < this.#probes; n++) {
+    for (let n = 0; n < probes; n++) {
       const bit = probe >>> 23;
       if ((this.#bytes[line + (bit >>> 3)]! & (1 << (bit & 7))) === 0) {
         return false;

@@ -118,6 +118,20 @@ export function writeHandle(writer: Writer, handle: BlockHandle): void {
   writer.u48(handle.offset).u32(handle.length);
 }
 
+/** Bytes of a handle. */
+export const HANDLE_BYTES = 10;
+
+/** Reads a handle inside a block, without making what a reader needs. */
+export function handleAt(bytes: Uint8Array, at: number): BlockHandle {
+  const word = (from: number) =>
+    (bytes[from]! | bytes[from + 1]! << 8 | bytes[from + 2]! << 16 |
+      bytes[from + 3]! << 24) >>> 0;
+  return {
+    offset: word(at) + (bytes[at + 4]! | bytes[at + 5]! << 8) * 2 ** 32,
+    length: word(at + 6),
+  };
+}
+
 /** Reads a handle. */
 export function readHandle(reader: Reader): BlockHandle {
   return { offset: reader.u48(), length: reader.u32() };

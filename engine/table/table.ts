@@ -15,16 +15,16 @@ import {
   type FileSystem,
   Reader,
 } from "../../runtime/mod.ts";
-import {
-  type BlockCache,
-  BLOCKS_PER_TABLE_MAX,
-  type CachedBlock,
+import type {
+  BlockCache,
+  CacheEntry,
+  CacheOwner,
 } from "../cache/block_cache.ts";
 import type { FileCache } from "../cache/file_cache.ts";
-import { copyRange } from "../compare.ts";
+import { giveRange } from "../compare.ts";
 import { decodeAt } from "../decode.ts";
 import { joinPath, tableName } from "../names.ts";
-import { Block } from "./block.ts";
+import { BEYOND, Block, blockCapacity } from "./block.ts";
 import { BLOCK_DATA, BLOCK_INDEX } from "./block_builder.ts";
 import { Filter } from "./filter.ts";
 import {
@@ -33,8 +33,9 @@ import {
   checkFooter,
   type Footer,
   FOOTER_BYTES,
+  HANDLE_BYTES,
+  handleAt,
   readFooterHandles,
-  readHandle,
   type TableInfo,
   TRAILER_BYTES,
 } from "./format.ts";
@@ -56,17 +57,22 @@ export interface TableSet {
   discard(path: string): void;
 }
 
-const INDEX_SLOT = BLOCKS_PER_TABLE_MAX - 1;
-const FILTER_SLOT = BLOCKS_PER_TABLE_MAX - 2;
+/** What the cache calls the index and the filter; data blocks are 0 or more. */
+const INDEX_ROW = -1;
+const FILTER_ROW = -2;
 
 /** A table of a store. */
-export class Table {
+export class Table implements CacheOwner {
   /** What is known of it. */
   readonly info: TableInfo;
   /** Its file. */
   readonly path: string;
   readonly #set: TableSet;
   #footer: Footer | undefined;
+  #filter: Filter | undefined;
+  #index: Block | undefined;
+  /** The cached data blocks, by their row in the index. */
+  #blocks: (Block | undefined)[] = [];
   #holders = 0;
   #dropped = false;
 
@@ -103,53 +109,69 @@ export class Table {
    * @param hash The key's {@linkcode hashKey}.
    */
   get(key: Uint8Array, seq: number, hash: number): Bytes | null | undefined {
-    if (!this.filter().mayHold(hash)) return undefined;
+    const filter = this.#filter ?? this.#loadFilter();
+    if (!filter.used) filter.used = true;
+    if (!filter.mayHold(hash)) return undefined;
     const index = this.index();
     for (let at = index.lowerBound(key, seq); at < index.rows; at++) {
-      const block = this.block(index, at, true);
-      const row = block.lowerBound(key, seq);
-      // Behind the last row: a key's older entries may start the next block.
-      if (row === block.rows) continue;
-      if (!block.isKey(row, key)) return undefined;
+      this.#set.blocks.lookups++;
+      const block = this.#blocks[at] ?? this.#loadBlock(index, at);
+      if (!block.used) block.used = true;
+      const row = block.find(key, seq);
+      // A key's older entries may start the next block.
+      if (row === BEYOND) continue;
+      if (row < 0) return undefined;
       if (block.isDeleted(row)) return null;
-      return copyRange(block.bytes, block.valueAt(row), block.valueLength(row));
+      return giveRange(block.bytes, block.valueAt(row), block.valueLength(row));
     }
     return undefined;
   }
 
   /** The index: a row for each block. */
   index(): Block {
-    const cached = this.#set.blocks.get(this.info.number, INDEX_SLOT);
-    if (cached !== undefined) return cached as Block;
-    const handle = this.footer().index;
-    const body = this.#read(handle);
-    return this.#keep(
-      INDEX_SLOT,
-      decodeAt(this.path, handle.offset, () => new Block(body, BLOCK_INDEX)),
-    );
+    const index = this.#index ?? this.#loadIndex();
+    if (!index.used) index.used = true;
+    return index;
   }
 
-  /** A data block, by its row in the index. */
-  block(index: Block, row: number, keep: boolean): Block {
-    const cached = this.#set.blocks.get(this.info.number, row);
-    if (cached !== undefined) return cached as Block;
-    const { path } = this;
-    const handle = decodeAt(path, this.footer().index.offset, () => {
-      const at = index.valueAt(row);
-      return readHandle(
-        new Reader(
-          index.bytes.subarray(at, at + index.valueLength(row)),
-          "a block's handle",
-        ),
-      );
-    });
-    const body = this.#read(handle);
-    const block = decodeAt(
-      path,
-      handle.offset,
-      () => new Block(body, BLOCK_DATA),
-    );
-    return keep ? this.#keep(row, block) : block;
+  /**
+   * A data block, by its row in the index, for whoever names its bytes for as
+   * long as they like.
+   */
+  block(index: Block, row: number): Block {
+    this.#set.blocks.lookups++;
+    const block = this.#blocks[row] ?? this.#loadBlock(index, row);
+    if (!block.used) block.used = true;
+    block.lent = true;
+    return block;
+  }
+
+  /** A data block as {@linkcode Table.block} gives it, if it is cached. */
+  cachedBlock(row: number): Block | undefined {
+    const block = this.#blocks[row];
+    if (block !== undefined) block.lent = true;
+    return block;
+  }
+
+  /**
+   * Reads a data block past the cache, into the memory of `old` if it has as
+   * much as is needed.
+   */
+  readBlock(index: Block, row: number, old: Block | undefined): Block {
+    const handle = this.#handleOf(index, row);
+    const capacity = blockCapacity(handle.length);
+    const block = old !== undefined && old.byteLength >= capacity
+      ? old
+      : new Block(capacity);
+    this.#readInto(block, handle, BLOCK_DATA);
+    return block;
+  }
+
+  /** The cache has dropped an entry. */
+  forget(row: number): void {
+    if (row >= 0) this.#blocks[row] = undefined;
+    else if (row === INDEX_ROW) this.#index = undefined;
+    else this.#filter = undefined;
   }
 
   /** Reads and checks the footer, once. */
@@ -158,7 +180,8 @@ export class Table {
     const { number, size } = this.info;
     const offset = size - FOOTER_BYTES;
     if (offset < 0) throw new CorruptionError(this.path, 0, "it is too short");
-    const bytes = this.#readRaw({ offset, length: FOOTER_BYTES });
+    const bytes = new Uint8Array(FOOTER_BYTES);
+    this.#readRaw(bytes, offset);
     checkFooter(bytes, number, this.#set.storeId, this.path, offset);
     this.#footer = readFooterHandles(new Reader(bytes, "a footer"));
     return this.#footer;
@@ -173,31 +196,101 @@ export class Table {
 
   /** The filter: which keys there may be. */
   filter(): Filter {
-    const cached = this.#set.blocks.get(this.info.number, FILTER_SLOT);
-    if (cached !== undefined) return cached as Filter;
-    const handle = this.footer().filter;
-    const body = this.#read(handle);
-    return this.#keep(
-      FILTER_SLOT,
-      decodeAt(this.path, handle.offset, () => new Filter(body)),
-    );
+    return this.#filter ?? this.#loadFilter();
   }
 
-  #keep<T extends CachedBlock>(slot: number, block: T): T {
-    this.#set.blocks.put(this.info.number, slot, block);
+  #loadFilter(): Filter {
+    const handle = this.footer().filter;
+    const body = this.#read(handle);
+    const filter = decodeAt(
+      this.path,
+      handle.offset,
+      () => new Filter(body),
+    );
+    if (this.#keep(filter, FILTER_ROW)) this.#filter = filter;
+    return filter;
+  }
+
+  #loadIndex(): Block {
+    const handle = this.footer().index;
+    this.#checkHandle(handle);
+    const index = new Block(blockCapacity(handle.length));
+    // Read through while data blocks come and go.
+    index.lent = true;
+    this.#readInto(index, handle, BLOCK_INDEX);
+    // All at once: an array that grows by its end becomes a dictionary.
+    if (this.#blocks.length === 0) {
+      this.#blocks = new Array(index.rows).fill(undefined);
+    }
+    if (this.#keep(index, INDEX_ROW)) this.#index = index;
+    return index;
+  }
+
+  #loadBlock(index: Block, row: number): Block {
+    const handle = this.#handleOf(index, row);
+    const capacity = blockCapacity(handle.length);
+    const { blocks } = this.#set;
+    blocks.misses++;
+    if (!blocks.takes(capacity)) return this.readBlock(index, row, undefined);
+    // Only data blocks are ever not lent.
+    const spare = blocks.reserve(capacity) as Block | undefined;
+    const block = spare ?? new Block(capacity);
+    this.#readInto(block, handle, BLOCK_DATA);
+    blocks.put(block, this, row);
+    this.#blocks[row] = block;
     return block;
   }
 
-  /** Reads a stored block, verifies it and gives its body. */
-  #read(handle: BlockHandle): Uint8Array {
-    const { offset, length } = handle;
-    // Before anything is allocated for it.
+  #handleOf(index: Block, row: number): BlockHandle {
+    const handle = handleAt(index.bytes, index.valueAt(row));
+    if (index.valueLength(row) !== HANDLE_BYTES) {
+      const { offset } = this.footer().index;
+      throw new CorruptionError(this.path, offset, "a handle is malformed");
+    }
+    this.#checkHandle(handle);
+    return handle;
+  }
+
+  #keep(entry: CacheEntry, row: number): boolean {
+    const { blocks } = this.#set;
+    if (!blocks.takes(entry.byteLength)) return false;
+    blocks.reserve(entry.byteLength);
+    blocks.put(entry, this, row);
+    return true;
+  }
+
+  /** Before anything is allocated for what it points to. */
+  #checkHandle({ offset, length }: BlockHandle): void {
     if (
       length <= TRAILER_BYTES || offset + length > this.info.size - FOOTER_BYTES
     ) {
       throw new CorruptionError(this.path, offset, "a handle points outside");
     }
-    const stored = this.#readRaw(handle);
+  }
+
+  #readInto(block: Block, handle: BlockHandle, kind: number): void {
+    const { offset, length } = handle;
+    const stored = block.bytes.subarray(0, length);
+    this.#readStored(stored, offset);
+    decodeAt(
+      this.path,
+      offset,
+      () => block.read(length - TRAILER_BYTES, kind),
+    );
+  }
+
+  /** Reads a stored block and gives its body. */
+  #read(handle: BlockHandle): Uint8Array {
+    this.#checkHandle(handle);
+    const stored = new Uint8Array(handle.length);
+    this.#readStored(stored, handle.offset);
+    return stored.subarray(0, handle.length - TRAILER_BYTES);
+  }
+
+  /** Fills `stored` from its place in the file and verifies it. */
+  #readStored(stored: Bytes, offset: number): void {
+    this.#readRaw(stored, offset);
+    const { length } = stored;
     const view = new DataView(stored.buffer);
     const bodyLength = length - TRAILER_BYTES;
     if (
@@ -212,20 +305,20 @@ export class Table {
     ) {
       throw new CorruptionError(this.path, offset, "the trailer is malformed");
     }
-    return stored.subarray(0, bodyLength);
   }
 
-  #readRaw(handle: BlockHandle): Bytes {
-    const { offset, length } = handle;
-    const bytes = new Uint8Array(length);
+  #readRaw(bytes: Bytes, offset: number): void {
     const file = this.#set.handles.get(this.info.number, this.path);
-    if (file.readAt(bytes, offset) !== length) {
+    if (file.readAt(bytes, offset) !== bytes.length) {
       throw new CorruptionError(this.path, offset, "the file ends too early");
     }
-    return bytes;
   }
 
   #discard(): void {
+    const { blocks } = this.#set;
+    for (const block of this.#blocks) if (block) blocks.remove(block);
+    if (this.#index) blocks.remove(this.#index);
+    if (this.#filter) blocks.remove(this.#filter);
     this.#set.handles.close(this.info.number);
     this.#set.discard(this.path);
   }

@@ -51,7 +51,10 @@ export async function checkTable(
     const { offset } = handle;
     if (offset !== end) found.add(path, offset, "a block is out of place");
     end = offset + handle.length;
-    const block = found.attempt(path, () => table.block(index, at, false));
+    const block = found.attempt(
+      path,
+      () => table.readBlock(index, at, undefined),
+    );
     const last = separator;
     separator = keyOf(index, at);
     if (block === undefined) continue;

@@ -17,6 +17,7 @@ import { compareBytes, CorruptionError } from "../../runtime/mod.ts";
 import type { Background } from "../background.ts";
 import { BlockCache } from "../cache/block_cache.ts";
 import { FileCache } from "../cache/file_cache.ts";
+import { LevelCursor } from "../iterator/level_cursor.ts";
 import type { Committer } from "../commit.ts";
 import { openExisting } from "../decode.ts";
 import type { AddedTable } from "../manifest/edit.ts";
@@ -25,7 +26,6 @@ import { intersects, type KeyBounds } from "../range.ts";
 import type { Store } from "../store.ts";
 import type { TableInfo } from "../table/format.ts";
 import { Table } from "../table/table.ts";
-import { TableCursor } from "../table/table_cursor.ts";
 import { TableWriter } from "../table/table_writer.ts";
 import { LEVELS, type Levels } from "../version.ts";
 import { EXTERNAL_NUMBER, EXTERNAL_STORE_ID } from "./build_table.ts";
@@ -137,7 +137,7 @@ async function copy(
     store.takeNumber(),
   );
   try {
-    const cursor = new TableCursor(table, false);
+    const cursor = new LevelCursor([table], false);
     let work = 0;
     for (cursor.seekTo(undefined); cursor.valid; cursor.next()) {
       writer.add(cursor, true, seq);

@@ -16,7 +16,7 @@ import {
   Writer,
 } from "../../runtime/mod.ts";
 import { decodeAt } from "../decode.ts";
-import { Block } from "../table/block.ts";
+import { Block, blockCapacity } from "../table/block.ts";
 import {
   BLOCK_DATA,
   BLOCK_HAS_KINDS,
@@ -104,7 +104,7 @@ export async function salvageTable(
     const handle = handles[at]!;
     const block = found.attempt(
       path,
-      () => place.block(place.index(), at, false),
+      () => place.readBlock(place.index(), at, undefined),
     );
     if (block === undefined) continue;
     const first = keyOf(block, 0);
@@ -271,10 +271,10 @@ function indexOf(handles: readonly BlockHandle[]): Block {
 
 function blockOf(builder: BlockBuilder): Block {
   const stored = builder.finish(TRAILER_BYTES);
-  return new Block(
-    stored.subarray(0, stored.length - TRAILER_BYTES),
-    BLOCK_INDEX,
-  );
+  const block = new Block(blockCapacity(stored.length));
+  block.bytes.set(stored);
+  block.read(stored.length - TRAILER_BYTES, BLOCK_INDEX);
+  return block;
 }
 
 function encodeHandle(handle: BlockHandle): [Uint8Array, number, number] {

@@ -1,0 +1,45 @@
+/**
+ * Finds iterators and snapshots that nobody can close any more: the garbage
+ * collector took them while they were open. What they held stays until the store
+ * is opened anew, so this is a mistake of the program, and worth a word.
+ *
+ * Assumes that somebody listens: who registers each object pays for it.
+ *
+ * @module
+ */
+
+import type { LsmEvent } from "./options.ts";
+
+/** What can leak. */
+export type Leakable = "iterator" | "snapshot";
+
+/** What is told of an object that leaked. */
+interface Origin {
+  readonly what: Leakable;
+  readonly createdAt: string | undefined;
+}
+
+/** Watches over open objects of a store. */
+export class Leaks {
+  readonly #trace: boolean;
+  readonly #registry: FinalizationRegistry<Origin>;
+
+  /** Tells `emit`; `trace` asks for where objects were made. */
+  constructor(emit: (event: LsmEvent) => void, trace: boolean) {
+    this.#trace = trace;
+    this.#registry = new FinalizationRegistry(({ what, createdAt }) =>
+      emit({ type: "leak", what, createdAt })
+    );
+  }
+
+  /** Watches over an object until {@linkcode Leaks.closed}. */
+  opened(object: object, what: Leakable): void {
+    const createdAt = this.#trace ? new Error(what).stack : undefined;
+    this.#registry.register(object, { what, createdAt }, object);
+  }
+
+  /** The object was closed, as it should be. */
+  closed(object: object): void {
+    this.#registry.unregister(object);
+  }
+}

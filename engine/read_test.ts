@@ -1,0 +1,191 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { runInNewContext } from "node:vm";
+import { setFlagsFromString } from "node:v8";
+import { toBytes, toText } from "../runtime/mod.ts";
+import { MemoryFiles } from "../runtime/memory_files.ts";
+import { BlockCache, CacheEntry } from "./cache/block_cache.ts";
+import { type BatchOp, type Lsm, type LsmEvent, openLsm } from "./mod.ts";
+import { TINY } from "./testing/history.ts";
+
+const DIR = "store";
+const ROWS = 400;
+
+function keyOf(i: number): Uint8Array {
+  return toBytes(`key${String(i).padStart(6, "0")}`);
+}
+
+function valueOf(i: number): Uint8Array {
+  return toBytes(`value ${i} `.repeat(8));
+}
+
+/** A store of tables and a memtable, small blocks and few of them cached. */
+async function openFilled(
+  onEvent?: (event: LsmEvent) => void,
+): Promise<Lsm> {
+  const store = await openLsm(DIR, {
+    files: new MemoryFiles(),
+    ...TINY,
+    blockBytes: 512,
+    cacheBytes: 12 * 1024,
+    traceLeaks: true,
+    ...onEvent && { onEvent },
+  });
+  const write = (from: number) =>
+    store.write(
+      Array.from({ length: ROWS / 2 }, (_, n): BatchOp => {
+        const i = from + 2 * n;
+        return { key: keyOf(i), value: valueOf(i) };
+      }),
+    );
+  await write(0);
+  await store.flush();
+  await write(1);
+  return store;
+}
+
+Deno.test("values read stay as they are while blocks' memory is used again", async () => {
+  await using store = await openFilled();
+  await store.flush();
+  await store.idle();
+  const read = [...Array(ROWS).keys()].map((i) => store.get(keyOf(i))!);
+  for (let i = 0; i < ROWS; i++) {
+    assertEquals(store.get(keyOf(i * 7 % ROWS)), valueOf(i * 7 % ROWS));
+  }
+  read.forEach((value, i) => assertEquals(value, valueOf(i)));
+  assert(store.stats().cacheBytes <= 12 * 1024);
+});
+
+Deno.test("what iterators stand on stays while gets fill the cache anew, in both directions", async () => {
+  await using store = await openFilled();
+  await store.flush();
+  await store.idle();
+  for (const reverse of [false, true]) {
+    using rows = store.iterate({ reverse });
+    const values: Uint8Array[] = [];
+    for (let n = 0; n < ROWS; n++) {
+      assert(rows.next());
+      for (let i = n; i < n + 100; i++) store.get(keyOf(i * 13 % ROWS));
+      const i = reverse ? ROWS - 1 - n : n;
+      assertEquals(toText(rows.key), toText(keyOf(i)));
+      values.push(rows.value);
+    }
+    assert(!rows.next());
+    values.forEach((value, n) =>
+      assertEquals(value, valueOf(reverse ? ROWS - 1 - n : n))
+    );
+  }
+});
+
+Deno.test("values belong to their receiver: changing or transferring them changes nothing else", async () => {
+  await using store = await openFilled();
+  await store.flush();
+  await store.idle();
+  for (let round = 0; round < 2; round++) {
+    using rows = store.iterate();
+    for (let i = 0; rows.next(); i++) {
+      assertEquals(rows.key, keyOf(i));
+      const { value } = rows;
+      assertEquals(value, valueOf(i));
+      value.fill(0);
+      const got = store.get(keyOf(i))!;
+      assertEquals(got, valueOf(i));
+      got.fill(0);
+      if (i % 5 === 0) structuredClone(0, { transfer: [value.buffer] });
+      else if (i % 7 === 0) structuredClone(0, { transfer: [got.buffer] });
+    }
+  }
+});
+
+Deno.test("an iterator seeks ahead and back within its range", async () => {
+  await using store = await openFilled();
+  const range = { start: keyOf(100), end: keyOf(200) };
+  using forward = store.iterate(range);
+  const goes = (rows: typeof forward, to: Uint8Array, i: number) => {
+    rows.seek(to);
+    assertThrows(() => rows.key, TypeError);
+    assert(rows.next());
+    assertEquals(toText(rows.key), toText(keyOf(i)));
+    assertEquals(rows.value, valueOf(i));
+  };
+  goes(forward, keyOf(150), 150);
+  goes(forward, keyOf(50), 100);
+  goes(forward, toBytes("key000120x"), 121);
+  assert(forward.next());
+  assertEquals(forward.key, keyOf(122));
+  forward.seek(keyOf(200));
+  assert(!forward.next());
+  forward.seek(keyOf(150));
+  assert(!forward.next());
+
+  using reverse = store.iterate({ ...range, reverse: true });
+  goes(reverse, keyOf(150), 150);
+  goes(reverse, keyOf(300), 199);
+  goes(reverse, toBytes("key000120x"), 120);
+  assert(reverse.next());
+  assertEquals(reverse.key, keyOf(119));
+  reverse.seek(keyOf(99));
+  assert(!reverse.next());
+});
+
+Deno.test("getMany and count give what there is, now and in a snapshot", async () => {
+  await using store = await openFilled();
+  using snapshot = store.snapshot();
+  await store.write([{ key: keyOf(1), value: undefined }]);
+  const keys = [keyOf(2), keyOf(1), keyOf(ROWS)];
+  assertEquals(store.getMany(keys), [valueOf(2), undefined, undefined]);
+  assertEquals(snapshot.getMany(keys), [valueOf(2), valueOf(1), undefined]);
+  assertEquals(store.count(), ROWS - 1);
+  assertEquals(snapshot.count(), ROWS);
+  assertEquals(store.count({ start: keyOf(1), end: keyOf(3) }), 1);
+});
+
+Deno.test("the cache stays within its budget and gives memory of a size again", () => {
+  const cache = new BlockCache(8000);
+  const gone: number[] = [];
+  const owner = { forget: (row: number) => gone.push(row) };
+  const entries: CacheEntry[] = [];
+  for (let row = 0; row < 20; row++) {
+    const spare = cache.reserve(1000);
+    assertEquals(spare, row < 8 ? undefined : entries[gone.at(-1)!]);
+    entries.push(spare ?? new CacheEntry(1000));
+    cache.put(entries[row]!, owner, row);
+    assert(cache.bytes <= 8000);
+    // The first is used all the time and stays.
+    entries[0]!.used = true;
+  }
+  assert(!gone.includes(0));
+  assert(!cache.takes(1001));
+  for (const entry of entries) entry.lent = true;
+  assertEquals(cache.reserve(1000), undefined);
+});
+
+Deno.test("an iterator or snapshot lost without close is reported with where it was made", async () => {
+  const leaks: LsmEvent[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await using store = await openFilled((event) => {
+    if (event.type !== "leak") return;
+    leaks.push(event);
+    if (leaks.length === 2) resolve();
+  });
+  function loseSome(): void {
+    store.iterate().next();
+    store.snapshot();
+    store.iterate().close();
+    store.snapshot().close();
+  }
+  loseSome();
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  // What a turn has touched is collected in a later one.
+  const timer = setInterval(() => collect(), 5);
+  await promise;
+  clearInterval(timer);
+  const told = leaks.map((event) => event.type === "leak" && event);
+  assertEquals(
+    told.map((leak) => leak && leak.what).sort(),
+    ["iterator", "snapshot"],
+  );
+  for (const leak of told) {
+    assert(leak && leak.createdAt?.includes("loseSome"));
+  }
+});
