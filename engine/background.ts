@@ -146,7 +146,7 @@ export class Background {
         return;
       }
       await this.#compact(compaction);
-      this.#store.progress.notify();
+      this.#store.countSlice();
     }
   }
 
@@ -194,6 +194,7 @@ export class Background {
       snapshots: store.snapshotSeqs(),
       deeper: store.current.levels.slice(level + 2),
       pause: async () => {
+        store.countSlice();
         await store.settings.yieldNow();
         if (this.#stopping) throw new StoppedError();
       },

@@ -110,18 +110,22 @@ export class Lsm implements KV, AsyncDisposable {
    * while flushes or compactions are behind.
    *
    * @throws {ClosedError} After `close`.
-   * @throws {LimitError} If a key is empty or longer than 65,535 bytes, or the
-   * batch larger than 1 GiB.
+   * @throws {LimitError} If a key is empty or longer than 65,535 bytes, the batch
+   * larger than 1 GiB, or too much waits: 1,000,000 batches, or 256 MiB.
    * @throws {StorageError} If this write failed; whether it happened is known
    * only after the store was opened anew.
    * @throws {PoisonedError} If an earlier write failed.
    */
-  async write(
+  write(
     batch: readonly BatchOp[],
-    options: WriteOptions = {},
+    options?: WriteOptions,
   ): Promise<void> {
-    this.#assertOpen("write");
-    await this.#committer.write(batch, options.sync ?? false);
+    try {
+      this.#assertOpen("write");
+      return this.#committer.write(batch, options?.sync ?? false);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**

@@ -124,6 +124,9 @@ export const LEVEL0_TRIGGER = 4;
  */
 export const LEVEL0_STOP = 12;
 
+/** Tables in level 0 from which writes are slowed down. */
+export const LEVEL0_SLOW = 8;
+
 /** How much larger a level is than the one above it. */
 export const LEVEL_RATIO = 10;
 
@@ -133,8 +136,17 @@ export const GROUP_BYTES = 1024 * 1024;
 /** Batches in a group, at most: what u16 can say. */
 export const GROUP_BATCHES_MAX = 65_535;
 
-/** Work of a flush or compaction between two pauses, in bytes. */
-export const SLICE_BYTES = 1024 * 1024;
+/** Work of a flush or compaction between two pauses, in bytes: about 2 ms. */
+export const SLICE_BYTES = 256 * 1024;
+
+/** Work of writers before timers and sockets have a turn, in bytes. */
+export const COMMIT_SLICE_WORK = 512 * 1024;
+
+/** Batches that may wait for their turn, at most. */
+export const WAITING_BATCHES_MAX = 1_000_000;
+
+/** Bytes of batches that may wait for their turn, at most; one always may. */
+export const WAITING_BYTES_MAX: number = 256 * 1024 * 1024;
 
 /** A MANIFEST is written anew from this size on, in bytes. */
 export const MANIFEST_BYTES = 1024 * 1024;

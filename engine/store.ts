@@ -48,6 +48,8 @@ export class Store implements TableSet {
   readonly progress: Signal = new Signal();
   /** The sequence number up to which readers see. */
   visibleSeq = 0;
+  /** Slices of compaction done since the store was opened. */
+  compactedSlices = 0;
   /** Whether the user has closed the store. */
   closed = false;
   readonly #lock: RuntimeFile;
@@ -110,6 +112,12 @@ export class Store implements TableSet {
       // Rejected, unhandled: seen by the program, not by what happens to run.
       Promise.reject(error);
     }
+  }
+
+  /** Counts a slice of compaction, for which writers may wait. */
+  countSlice(): void {
+    this.compactedSlices++;
+    this.progress.notify();
   }
 
   /** Takes no more writes: what is on the device is not known any more. */

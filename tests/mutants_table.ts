@@ -61,38 +61,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-acks-before-the-sync",
     file: "engine/commit.ts",
-    find: "if (group.some((pending) => pending.sync)) await this.#wal.sync();",
-    replace: "if (group.length === 0) await this.#wal.sync();",
+    find: "await this.#settleEarly();\n        await this.#wal.sync();",
+    replace: "await this.#settleEarly();",
     caughtBy: "engine/crash_test.ts :: unsynced data lost",
   },
   {
     name: "engine-shows-a-batch-before-its-sync",
     file: "engine/commit.ts",
-    find:
-      `      if (group.some((pending) => pending.sync)) await this.#wal.sync();
-    } catch (error) {
-      store.poison(error);
-      throw error;
-    }
-    let seq = firstSeq;
-    const memtable = store.current.active;
-    for (const { ops } of group) {
-      for (const { key, value } of ops!) memtable.add(seq++, key, value);
-    }
-    store.visibleSeq = seq - 1;
-`,
-    replace: `      let seq = firstSeq;
-      const memtable = store.current.active;
-      for (const { ops } of group) {
-        for (const { key, value } of ops!) memtable.add(seq++, key, value);
-      }
-      store.visibleSeq = seq - 1;
-      if (group.some((pending) => pending.sync)) await this.#wal.sync();
-    } catch (error) {
-      store.poison(error);
-      throw error;
-    }
-`,
+    find: "const room = this.#append(group);\n",
+    replace:
+      "const room = this.#append(group);\n    this.#apply(group, room);\n",
     caughtBy: "engine/lsm_test.ts :: a batch is not seen before",
   },
   {
