@@ -66,6 +66,8 @@ export type {
   TimerOptions,
   Timers,
   Transport,
+  Workers,
+  WorkerThread,
 } from "./runtime/mod.ts";
 export type {
   BatchOp,
@@ -223,6 +225,7 @@ async function openEngine(
   return await openLsm(inMemory ? "memory" : path, {
     files,
     random: runtime.random,
+    workers: inMemory ? undefined : runtime.workers,
     // It keeps the process alive: writes that are awaited may wait for this.
     yieldNow: () =>
       new Promise((resolve) => {

@@ -33,7 +33,12 @@ import {
   WAITING_BYTES_MAX,
 } from "./options.ts";
 import type { Store } from "./store.ts";
-import { applyBatch, encodeBatch, measureBatch } from "./wal/batch.ts";
+import {
+  applyBatch,
+  encodeBatch,
+  measureBatch,
+  userBytes,
+} from "./wal/batch.ts";
 import { createWal } from "./wal/wal.ts";
 
 /** What a batch costs besides its bytes, in bytes that cost as much. */
@@ -243,6 +248,12 @@ export class Committer {
     if (at - offset - FRAME_HEADER_BYTES !== group.bytes) {
       throw new TypeError("Cannot write: a batch was changed while it waited");
     }
+    store.written.user += userBytes(
+      group.bytes,
+      group.batches.length,
+      group.ops,
+    );
+    store.written.wal += length;
     try {
       this.#wal.appendFrame(
         bytes.subarray(offset, offset + length),

@@ -22,7 +22,7 @@ import type {
 import type { LogWriter } from "./log/writer.ts";
 import type { LsmOptions } from "./options.ts";
 import { openStore } from "./recovery.ts";
-import type { Store } from "./store.ts";
+import type { Store, WrittenBytes } from "./store.ts";
 
 /**
  * Opens the store in a directory, or makes one there.
@@ -48,6 +48,13 @@ export interface LsmStats {
   memtableBytes: number;
   /** Memory of cached blocks, in bytes. */
   cacheBytes: number;
+  /** What has been written since the store was opened, in bytes. */
+  written: WrittenBytes;
+  /**
+   * Bytes written to logs and tables, by bytes of keys and values handed in; 0
+   * as long as nothing was.
+   */
+  writeAmplification: number;
 }
 
 /** A store on files. Made by {@linkcode openLsm}. */
@@ -156,6 +163,7 @@ export class Lsm implements KV, AsyncDisposable {
   /** How much the store holds. */
   stats(): LsmStats {
     const { active, sealed, levels } = this.#store.current;
+    const { written } = this.#store;
     return {
       tables: levels.map((tables) => tables.length),
       tableBytes: levels.flat().reduce((sum, { info }) => sum + info.size, 0),
@@ -164,6 +172,10 @@ export class Lsm implements KV, AsyncDisposable {
         active.bytes,
       ),
       cacheBytes: this.#store.blocks.bytes,
+      written: { ...written },
+      writeAmplification: written.user === 0
+        ? 0
+        : (written.wal + written.flushed + written.compacted) / written.user,
     };
   }
 

@@ -24,4 +24,6 @@
 export * from "./kv.ts";
 export { Lsm, type LsmSnapshot, type LsmStats, openLsm } from "./lsm.ts";
 export type { RangeIterator } from "./iterator/range_iterator.ts";
+export type { EntryFilter } from "./compaction/merge.ts";
+export type { WrittenBytes } from "./store.ts";
 export type { LsmEvent, LsmOptions, StallReason } from "./options.ts";

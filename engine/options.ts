@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { FileSystem, Random } from "../runtime/mod.ts";
+import type { FileSystem, Random, Workers } from "../runtime/mod.ts";
+import type { EntryFilter } from "./compaction/merge.ts";
 
 /** Options for `openLsm`. */
 export interface LsmOptions {
@@ -53,10 +54,29 @@ export interface LsmOptions {
    */
   openFilesMax?: number;
   /**
-   * Lets others run: awaited by flushes and compactions after each MiB or so.
+   * Lets others run: awaited by writers, flushes and compactions after each
+   * quarter of a MiB or so.
    * Without it they let only promises through, not timers and sockets.
    */
   yieldNow?: (() => Promise<void>) | undefined;
+  /**
+   * Where compactions run, if `files` are files that another thread can open by
+   * the same paths. Without it they run in this thread, in slices.
+   */
+  workers?: Workers | undefined;
+  /**
+   * Compactions of fewer bytes run in this thread all the same, in bytes.
+   *
+   * @default {4_194_304}
+   */
+  workerBytes?: number;
+  /**
+   * Asked by compactions about each value that no snapshot sees, whether to keep
+   * it: what it refuses is deleted. It must always say the same of the same
+   * entry, and not use the store. Tables that are only moved to a deeper level
+   * are not asked about. With it, compactions run in this thread.
+   */
+  compactionFilter?: EntryFilter | undefined;
   /** Told of what happens inside. */
   onEvent?: ((event: LsmEvent) => void) | undefined;
 }
@@ -87,6 +107,8 @@ export type LsmEvent =
   | { type: "stallBegin"; reason: StallReason }
   /** Writes go on. */
   | { type: "stallEnd"; reason: StallReason }
+  /** A compaction thread failed; compactions run in this thread from now on. */
+  | { type: "workerFailed"; error: unknown }
   /** A write, sync or background job failed; no more writes are taken. */
   | { type: "poisoned"; error: unknown };
 
@@ -95,8 +117,22 @@ export type StallReason = "memtables" | "level0";
 
 /** Options with their defaults. */
 export type LsmSettings =
-  & Required<Omit<LsmOptions, "random" | "onEvent" | "files" | "yieldNow">>
-  & { yieldNow: () => Promise<void> };
+  & Required<
+    Omit<
+      LsmOptions,
+      | "random"
+      | "onEvent"
+      | "files"
+      | "yieldNow"
+      | "workers"
+      | "compactionFilter"
+    >
+  >
+  & {
+    yieldNow: () => Promise<void>;
+    workers: Workers | undefined;
+    compactionFilter: EntryFilter | undefined;
+  };
 
 /** Fills in the defaults. */
 export function settingsOf(options: LsmOptions): LsmSettings {
@@ -108,6 +144,9 @@ export function settingsOf(options: LsmOptions): LsmSettings {
     levelBytes: options.levelBytes ?? 32 * MiB,
     cacheBytes: options.cacheBytes ?? 32 * MiB,
     openFilesMax: options.openFilesMax ?? 256,
+    workerBytes: options.workerBytes ?? 4 * MiB,
+    workers: options.workers,
+    compactionFilter: options.compactionFilter,
     yieldNow: options.yieldNow ?? (() => Promise.resolve()),
   };
 }

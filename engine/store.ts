@@ -30,6 +30,18 @@ import { Signal } from "./signal.ts";
 import { Table, type TableSet } from "./table/table.ts";
 import { LEVELS, type Levels, Version } from "./version.ts";
 
+/** What has been written since the store was opened, in bytes. */
+export interface WrittenBytes {
+  /** Keys and values handed in. */
+  user: number;
+  /** Write-ahead logs. */
+  wal: number;
+  /** Tables by flushes. */
+  flushed: number;
+  /** Tables by compactions. */
+  compacted: number;
+}
+
 /** The shared state of an open store. */
 export class Store implements TableSet {
   /** The file system. */
@@ -48,6 +60,13 @@ export class Store implements TableSet {
   readonly progress: Signal = new Signal();
   /** The sequence number up to which readers see. */
   visibleSeq = 0;
+  /** What has been written so far. */
+  readonly written: WrittenBytes = {
+    user: 0,
+    wal: 0,
+    flushed: 0,
+    compacted: 0,
+  };
   /** Slices of compaction done since the store was opened. */
   compactedSlices = 0;
   /** Whether the user has closed the store. */
@@ -99,9 +118,11 @@ export class Store implements TableSet {
     return this.#failure !== undefined;
   }
 
-  /** Takes the number of a new table. */
-  takeNumber(): number {
-    return this.#nextNumber++;
+  /** Takes the numbers of `count` new tables, and gives the first. */
+  takeNumber(count = 1): number {
+    const first = this.#nextNumber;
+    this.#nextNumber += count;
+    return first;
   }
 
   /** Tells the user what happened. A listener that throws is its own problem. */

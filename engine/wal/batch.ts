@@ -55,6 +55,15 @@ export function measureBatch(ops: readonly BatchOp[]): number {
   return bytes;
 }
 
+/** The bytes of keys and values in `bytes` of encoded batches. */
+export function userBytes(
+  bytes: number,
+  batches: number,
+  ops: number,
+): number {
+  return bytes - batches * BATCH_HEADER_BYTES - ops * OP_HEADER_BYTES;
+}
+
 /**
  * Writes a batch.
  *
