@@ -179,7 +179,7 @@ export const GROUP_BATCHES_MAX = 65_535;
 export const SLICE_BYTES = 256 * 1024;
 
 /** Work of writers before timers and sockets have a turn, in bytes. */
-export const COMMIT_SLICE_WORK = 512 * 1024;
+export const COMMIT_SLICE_WORK = 256 * 1024;
 
 /** Batches that may wait for their turn, at most. */
 export const WAITING_BATCHES_MAX = 1_000_000;
