@@ -7,9 +7,12 @@
  * deno run -A bench/write_path.ts --against ../other --rounds 5 --n 300000
  * ```
  *
- * 16-byte keys, 100-byte values, made before the clock starts. Rates are in
+ * `cpuUs`: of all threads, by entry: it says more than the rate where the machine
+ * is shared. 16-byte keys, 100-byte values, made before the clock starts. Rates are in
  * thousands a second; rows of writes end when the store is idle.
  */
+
+import { cpuUsage } from "node:process";
 
 const args = new Map<string, string>();
 for (let i = 0; i + 1 < Deno.args.length; i += 2) {
@@ -71,7 +74,10 @@ const table = rows.map((name) => {
   for (const field of Object.keys(a!)) {
     line[field] = b === undefined ? a![field] : `${a![field]} → ${b[field]}`;
   }
-  if (b !== undefined) line.ratio = (b.rate! / a!.rate!).toFixed(2);
+  if (b !== undefined) {
+    line.ratio = (b.rate! / a!.rate!).toFixed(2);
+    line.cpuRatio = (a!.cpuUs! / b.cpuUs!).toFixed(2);
+  }
   return line;
 });
 console.table(table);
@@ -161,6 +167,7 @@ async function measure(
     };
     if (watching) setTimeout(tick, 0);
     const start = performance.now();
+    const cpu = cpuUsage();
     let count = keys.length;
     if (batched) {
       const passes = name === "overwrite" ? Number(args.get("passes") ?? 2) : 1;
@@ -185,11 +192,13 @@ async function measure(
       }));
     }
     const ms = performance.now() - start;
+    const { user, system } = cpuUsage(cpu);
     watching = false;
     gaps.sort((a, b) => a - b);
     const stats = store.stats();
     return {
       rate: count / ms,
+      cpuUs: (user + system) / count,
       longestMs: longest,
       p999Ms: gaps[Math.floor(gaps.length * 0.999)] ?? 0,
       rssMb: Deno.memoryUsage().rss / 2 ** 20,
