@@ -101,6 +101,11 @@ export function encodeBatch(
   return at;
 }
 
+function getU32(source: Uint8Array, at: number): number {
+  return (source[at]! | source[at + 1]! << 8 | source[at + 2]! << 16 |
+    source[at + 3]! << 24) >>> 0;
+}
+
 function putU32(target: Uint8Array, at: number, value: number): void {
   target[at] = value;
   target[at + 1] = value >>> 8;
@@ -121,12 +126,11 @@ export function applyBatch(
   at: number,
   firstSeq: number,
 ): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const count = view.getUint32(at + 6, true);
+  const count = getU32(bytes, at + 6);
   at += BATCH_HEADER_BYTES;
   for (let i = 0; i < count; i++) {
     const keyLength = bytes[at + 2]! | bytes[at + 3]! << 8;
-    const valueLength = view.getUint32(at + 4, true);
+    const valueLength = getU32(bytes, at + 4);
     const isSet = bytes[at] === KIND_SET;
     at += OP_HEADER_BYTES;
     memtable.addStored(
