@@ -66,6 +66,8 @@ export type {
   TimerOptions,
   Timers,
   Transport,
+  Workers,
+  WorkerThread,
 } from "./runtime/mod.ts";
 export type {
   BatchOp,
@@ -228,6 +230,7 @@ async function openEngine(
     owner: runtime.processId === undefined
       ? undefined
       : `process ${runtime.processId}`,
+    workers: inMemory ? undefined : runtime.workers,
     // It keeps the process alive: writes that are awaited may wait for this.
     yieldNow: () =>
       new Promise((resolve) => {

@@ -18,24 +18,19 @@ import {
   pickCompaction,
   totalBytes,
 } from "./compaction/picker.ts";
+import { Compactor, StoppedError } from "./compaction/compactor.ts";
 import { mergeRuns } from "./compaction/merge.ts";
 import { type KeyRange, overlaps } from "./range.ts";
-import type { Cursor } from "./iterator/cursor.ts";
-import { LevelCursor } from "./iterator/level_cursor.ts";
 import type { Memtable } from "./memtable/memtable.ts";
 import { joinPath, walName } from "./names.ts";
 import type { Store } from "./store.ts";
 import type { TableInfo } from "./table/format.ts";
 import type { TableTarget } from "./table/table_writer.ts";
 
-/** Thrown into a compaction that is to end because the store closes. */
-class StoppedError extends Error {
-  override readonly name = "StoppedError";
-}
-
 /** Flushes and compacts. */
 export class Background {
   readonly #store: Store;
+  readonly #compactor: Compactor;
   #flushing: Promise<void> | undefined;
   #compacting: Promise<void> | undefined;
   #stopping = false;
@@ -44,6 +39,7 @@ export class Background {
 
   constructor(store: Store) {
     this.#store = store;
+    this.#compactor = new Compactor(store);
   }
 
   /** Starts what there is to do and is not being done. */
@@ -124,8 +120,10 @@ export class Background {
   /** Ends the compaction at its next pause, and all flushes. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    this.#compactor.stop();
     await this.#exclusive;
     await this.idle();
+    this.#compactor.close();
   }
 
   #after(): void {
@@ -175,11 +173,9 @@ export class Background {
     for (let id = before; id < firstWal; id++) {
       store.files.remove(joinPath(store.dir, walName(id)));
     }
-    store.emit({
-      type: "flush",
-      tables: tables.length,
-      bytes: sizeOf(tables),
-    });
+    const bytes = sizeOf(tables);
+    store.written.flushed += bytes;
+    store.emit({ type: "flush", tables: tables.length, bytes });
   }
 
   #pick(): Compaction | undefined {
@@ -197,7 +193,7 @@ export class Background {
         this.#store.poisoned
       ) return;
       await this.#compact(compaction);
-      this.#store.progress.notify();
+      this.#store.countSlice();
     }
   }
 
@@ -219,6 +215,7 @@ export class Background {
         ],
         added: tables.map((info) => ({ level: level + 1, info })),
       });
+      if (!move) store.written.compacted += sizeOf(tables);
       store.emit({
         type: "compaction",
         fromLevel: level,
@@ -234,26 +231,27 @@ export class Background {
     }
   }
 
-  async #merge(compaction: Compaction): Promise<TableInfo[]> {
+  #merge({ level, upper, lower }: Compaction): Promise<TableInfo[]> {
     const store = this.#store;
-    const { level, upper, lower } = compaction;
-    const runs: Cursor[] = upper.map((table) =>
-      new LevelCursor([table], false)
-    );
-    runs.push(new LevelCursor(lower, false));
-    const tables = await mergeRuns(runs, {
-      target: this.#target(),
-      takeNumber: () => store.takeNumber(),
-      tableBytes: store.settings.tableBytes,
+    const { tableBytes, blockBytes } = store.settings;
+    const bytes = totalBytes(upper) + totalBytes(lower);
+    // More than can be needed: no table but the last is below a quarter of
+    // `tableBytes`.
+    const numbers = 8 * Math.ceil(bytes / tableBytes) + 8;
+    return this.#compactor.run({
+      dir: store.dir,
+      storeId: store.storeId,
+      upper: upper.map(({ info }) => info),
+      lower: lower.map(({ info }) => info),
       snapshots: store.snapshotSeqs(),
-      deeper: store.current.levels.slice(level + 2),
-      pause: async () => {
-        await store.settings.yieldNow();
-        if (this.#stopping) throw new StoppedError();
-      },
+      deeper: store.current.levels.slice(level + 2).map((tables) =>
+        tables.map(({ info }) => info)
+      ),
+      firstNumber: store.takeNumber(numbers),
+      numbers,
+      tableBytes,
+      blockBytes,
     });
-    await store.files.syncDirectory(store.dir);
-    return tables;
   }
 
   #target(): TableTarget {

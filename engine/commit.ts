@@ -7,34 +7,57 @@
  * acts on what a crash could still take back from who asked for more. At most
  * one `syncData` is in flight; whatever arrives meanwhile is the next group, so
  * the size of groups follows the device and no timer is needed. When memtables
- * or level 0 are full, writers wait, and hold nothing but their own batch.
+ * or level 0 are full, writers wait; what waits is bounded.
+ *
+ * A group that need not wait for anything is written in one microtask, without
+ * a promise but the one that its writers hold. The frame is put together in the
+ * memtable's memory, so each byte is copied once.
  *
  * @module
  */
 
+import { LimitError } from "../runtime/mod.ts";
 import type { BatchOp } from "./kv.ts";
 import { FRAME_HEADER_BYTES, frameLength } from "./log/frame.ts";
 import type { LogWriter } from "./log/writer.ts";
-import { Memtable } from "./memtable/memtable.ts";
+import { Memtable, type Reserved } from "./memtable/memtable.ts";
 import {
+  COMMIT_SLICE_WORK,
   GROUP_BATCHES_MAX,
   GROUP_BYTES,
+  LEVEL0_SLOW,
   LEVEL0_STOP,
   SEALED_MAX,
   type StallReason,
+  WAITING_BATCHES_MAX,
+  WAITING_BYTES_MAX,
 } from "./options.ts";
 import type { Store } from "./store.ts";
-import { encodeBatch, measureBatch } from "./wal/batch.ts";
+import {
+  applyBatch,
+  encodeBatch,
+  measureBatch,
+  userBytes,
+} from "./wal/batch.ts";
 import { createWal } from "./wal/wal.ts";
 
-/** A batch that waits, or, without `ops`, a job that runs alone. */
-interface Pending {
-  ops: readonly BatchOp[] | undefined;
-  job: (() => Promise<void>) | undefined;
-  bytes: number;
-  sync: boolean;
-  resolve: () => void;
-  reject: (error: unknown) => void;
+/** What a batch costs besides its bytes, in bytes that cost as much. */
+const BATCH_WORK = 256;
+
+const READY: Promise<void> = Promise.resolve();
+
+/** Batches that are written together, or a job that runs alone. */
+class Group {
+  readonly batches: (readonly BatchOp[])[] = [];
+  readonly done: PromiseWithResolvers<void> = Promise.withResolvers();
+  bytes = 0;
+  ops = 0;
+  sync = false;
+  readonly job: (() => Promise<void>) | undefined;
+
+  constructor(job: (() => Promise<void>) | undefined) {
+    this.job = job;
+  }
 }
 
 /** Writes batches to the WAL and the memtable. */
@@ -42,9 +65,14 @@ export class Committer {
   readonly #store: Store;
   readonly #onSealed: () => void;
   #wal: LogWriter;
-  #queue: Pending[] = [];
+  #queue: Group[] = [];
+  #waitingBatches = 0;
+  #waitingBytes = 0;
   #running: Promise<void> | undefined;
-  #frame = new Uint8Array(4096);
+  /** A sync that nobody asked for, in flight. */
+  #early: Promise<void> | undefined;
+  /** Work since others had their turn. */
+  #work = 0;
 
   /** Writes to `wal`; calls `onSealed` when a memtable wants to be flushed. */
   constructor(store: Store, wal: LogWriter, onSealed: () => void) {
@@ -53,9 +81,28 @@ export class Committer {
     this.#onSealed = onSealed;
   }
 
-  /** Hands in a batch. Resolves when it is as durable as asked, and visible. */
+  /**
+   * Hands in a batch. Resolves when it is as durable as asked, and visible; all
+   * batches of a group have one promise.
+   *
+   * @throws {LimitError} If a key, the batch or what waits is beyond its limit.
+   */
   write(ops: readonly BatchOp[], sync: boolean): Promise<void> {
-    return this.#enqueue(ops, undefined, measureBatch(ops), sync);
+    const bytes = measureBatch(ops);
+    this.#checkRoom(bytes);
+    let group = this.#queue.at(-1);
+    if (
+      group === undefined || group.job !== undefined ||
+      group.batches.length === GROUP_BATCHES_MAX ||
+      group.bytes + bytes > GROUP_BYTES
+    ) group = this.#enqueue(new Group(undefined));
+    group.batches.push(ops);
+    group.bytes += bytes;
+    group.ops += ops.length;
+    if (sync) group.sync = true;
+    this.#waitingBatches++;
+    this.#waitingBytes += bytes;
+    return group.done.promise;
   }
 
   /** Seals the memtable, after all batches handed in before. */
@@ -65,16 +112,18 @@ export class Committer {
 
   /** Runs a job after all batches handed in before, and before all others. */
   runAlone(job: () => Promise<void>): Promise<void> {
-    return this.#enqueue(undefined, job, 0, false);
+    return this.#enqueue(new Group(job)).done.promise;
   }
 
   /** Resolves when nothing waits. */
   async drain(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
+    await this.#early;
   }
 
   /** Marks the WAL as complete, there and in the MANIFEST. */
   async seal(): Promise<void> {
+    this.#store.assertHealthy();
     await this.#wal.seal();
     await this.#store.install({ closedWal: this.#wal.identity });
   }
@@ -84,108 +133,210 @@ export class Committer {
     this.#wal.close();
   }
 
-  #enqueue(
-    ops: readonly BatchOp[] | undefined,
-    job: (() => Promise<void>) | undefined,
-    bytes: number,
-    sync: boolean,
-  ): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ ops, job, bytes, sync, resolve, reject });
-      // In a microtask, so that all writes of this turn make one group.
-      this.#running ??= Promise.resolve().then(() => this.#run());
-    });
+  /** One batch may always wait, however large. */
+  #checkRoom(bytes: number): void {
+    if (this.#waitingBatches === 0) return;
+    const total = this.#waitingBytes + bytes;
+    if (total > WAITING_BYTES_MAX) {
+      const what = "the bytes of waiting writes";
+      throw new LimitError("write", what, total, 0, WAITING_BYTES_MAX);
+    }
+    if (this.#waitingBatches >= WAITING_BATCHES_MAX) {
+      throw new LimitError(
+        "write",
+        "the number of waiting writes",
+        this.#waitingBatches + 1,
+        0,
+        WAITING_BATCHES_MAX,
+      );
+    }
   }
 
-  async #run(): Promise<void> {
+  #enqueue(group: Group): Group {
+    this.#queue.push(group);
+    // In a microtask, so that all writes of this turn make one group.
+    this.#running ??= READY.then(this.#run);
+    return group;
+  }
+
+  /** Writes what waits: as far as it can at once, then with promises. */
+  readonly #run = (): Promise<void> | undefined => {
     while (this.#queue.length > 0) {
       const group = this.#takeGroup();
-      try {
-        this.#store.assertHealthy();
-        const { job } = group[0]!;
-        if (job !== undefined) await job();
-        else await this.#commit(group);
-        for (const pending of group) pending.resolve();
-      } catch (error) {
-        for (const pending of group) pending.reject(error);
+      const waiting = this.#start(group);
+      if (waiting !== undefined) return this.#runOn(group, waiting);
+    }
+    this.#running = undefined;
+    return undefined;
+  };
+
+  async #runOn(
+    group: Group,
+    waiting: Promise<void> | undefined,
+  ): Promise<void> {
+    for (;;) {
+      if (waiting !== undefined) {
+        try {
+          await waiting;
+          group.done.resolve();
+        } catch (error) {
+          group.done.reject(error);
+        }
       }
+      if (this.#queue.length === 0) break;
+      group = this.#takeGroup();
+      waiting = this.#start(group);
     }
     this.#running = undefined;
   }
 
-  #takeGroup(): Pending[] {
-    const queue = this.#queue;
-    let bytes = 0;
-    let count = 0;
-    while (count < queue.length && count < GROUP_BATCHES_MAX) {
-      const pending = queue[count]!;
-      if (
-        count > 0 &&
-        (pending.ops === undefined || queue[0]!.ops === undefined ||
-          bytes + pending.bytes > GROUP_BYTES)
-      ) break;
-      bytes += pending.bytes;
-      count++;
-    }
-    if (count === queue.length) {
-      this.#queue = [];
-      return queue;
-    }
-    return queue.splice(0, count);
+  #takeGroup(): Group {
+    const group = this.#queue.shift()!;
+    this.#waitingBatches -= group.batches.length;
+    this.#waitingBytes -= group.bytes;
+    return group;
   }
 
-  async #commit(group: readonly Pending[]): Promise<void> {
-    await this.#makeRoom();
-    const store = this.#store;
-    const firstSeq = store.visibleSeq + 1;
+  /** Settles a group, or says what settles it. */
+  #start(group: Group): Promise<void> | undefined {
     try {
-      // Empty batches would make the WAL grow, and no memtable that ends it.
-      if (group.some(({ ops }) => ops!.length > 0)) {
-        this.#append(group, firstSeq);
+      this.#store.assertHealthy();
+      if (group.job !== undefined) return group.job();
+      if (group.sync || this.#mustWait()) return this.#commitLater(group);
+      this.#apply(group, this.#append(group));
+      group.done.resolve();
+    } catch (error) {
+      group.done.reject(error);
+    }
+    return undefined;
+  }
+
+  #mustWait(): boolean {
+    const { active, levels } = this.#store.current;
+    return this.#work >= COMMIT_SLICE_WORK ||
+      levels[0]!.length >= LEVEL0_STOP ||
+      active.bytes >= this.#store.settings.memtableBytes;
+  }
+
+  async #commitLater(group: Group): Promise<void> {
+    await this.#makeRoom();
+    const room = this.#append(group);
+    if (group.sync) {
+      try {
+        await this.#settleEarly();
+        await this.#wal.sync();
+        // The device took its time, and so could others.
+        this.#work = 0;
+      } catch (error) {
+        this.#store.poison(error);
+        throw error;
       }
-      if (group.some((pending) => pending.sync)) await this.#wal.sync();
+    }
+    this.#apply(group, room);
+  }
+
+  /** Appends a group to the WAL, from the memtable's memory. */
+  #append(group: Group): Reserved | undefined {
+    this.#work += group.bytes + group.batches.length * BATCH_WORK;
+    // Empty batches would make the WAL grow, and no memtable that ends it.
+    if (group.ops === 0) return undefined;
+    const store = this.#store;
+    const length = frameLength(group.bytes);
+    const room = store.current.active.reserve(length);
+    const { bytes, offset } = room;
+    let seq = store.visibleSeq + 1;
+    let at = offset + FRAME_HEADER_BYTES;
+    for (const ops of group.batches) {
+      at = encodeBatch(bytes, at, ops, seq);
+      seq += ops.length;
+    }
+    if (at - offset - FRAME_HEADER_BYTES !== group.bytes) {
+      throw new TypeError("Cannot write: a batch was changed while it waited");
+    }
+    store.written.user += userBytes(
+      group.bytes,
+      group.batches.length,
+      group.ops,
+    );
+    store.written.wal += length;
+    try {
+      this.#wal.appendFrame(
+        bytes.subarray(offset, offset + length),
+        group.bytes,
+        group.batches.length,
+      );
+      return room;
     } catch (error) {
       store.poison(error);
       throw error;
     }
-    let seq = firstSeq;
+  }
+
+  /** Makes a group that was written visible. */
+  #apply(group: Group, room: Reserved | undefined): void {
+    if (room === undefined) return;
+    const store = this.#store;
     const memtable = store.current.active;
-    for (const { ops } of group) {
-      for (const { key, value } of ops!) memtable.add(seq++, key, value);
+    let at = room.offset + FRAME_HEADER_BYTES;
+    let seq = store.visibleSeq + 1;
+    for (const ops of group.batches) {
+      at = applyBatch(memtable, room, at, seq);
+      seq += ops.length;
     }
     store.visibleSeq = seq - 1;
   }
 
-  #append(group: readonly Pending[], seq: number): void {
-    let payloadLength = 0;
-    for (const { bytes } of group) payloadLength += bytes;
-    const frame = this.#frameOf(frameLength(payloadLength));
-    let at = FRAME_HEADER_BYTES;
-    for (const { ops } of group) {
-      at = encodeBatch(frame, at, ops!, seq);
-      seq += ops!.length;
-    }
-    this.#wal.appendFrame(frame, payloadLength, group.length);
-  }
-
-  /** A frame's bytes: reused, unless the frame is a large one. */
-  #frameOf(length: number): Uint8Array {
-    if (length > 2 * GROUP_BYTES) return new Uint8Array(length);
-    if (length > this.#frame.length) {
-      this.#frame = new Uint8Array(Math.max(length, this.#frame.length * 2));
-    }
-    return this.#frame.subarray(0, length);
-  }
-
+  /** Waits until there is room, and lets others have their turn. */
   async #makeRoom(): Promise<void> {
     const store = this.#store;
+    if (this.#work >= COMMIT_SLICE_WORK) {
+      this.#work = 0;
+      await store.settings.yieldNow();
+      await this.#keepPace();
+    }
     await this.#waitWhile(
       "level0",
       () => store.current.levels[0]!.length >= LEVEL0_STOP,
     );
     if (store.current.active.bytes >= store.settings.memtableBytes) {
       await this.sealNow();
+    } else this.#syncEarly();
+  }
+
+  /**
+   * Starts to sync a WAL of which half a memtable is not synced, and goes on:
+   * when it is to be sealed, little is left to wait for.
+   */
+  #syncEarly(): void {
+    const store = this.#store;
+    if (
+      this.#early !== undefined ||
+      this.#wal.unsynced < store.settings.memtableBytes / 2
+    ) return;
+    this.#early = this.#wal.sync()
+      .catch((error) => store.poison(error))
+      .then(() => {
+        this.#early = undefined;
+      });
+  }
+
+  /**
+   * Above LEVEL0_SLOW tables in level 0, lets compaction do more slices for one
+   * of the writers' the more tables there are, so that they need not stop.
+   */
+  async #keepPace(): Promise<void> {
+    const store = this.#store;
+    const debt = () => store.current.levels[0]!.length - LEVEL0_SLOW + 1;
+    const from = store.compactedSlices;
+    while (store.compactedSlices - from < debt() && !store.poisoned) {
+      await store.progress.wait();
     }
+  }
+
+  /** Waits for the early sync; after a failed one no other can be trusted. */
+  async #settleEarly(): Promise<void> {
+    await this.#early;
+    this.#store.assertHealthy();
   }
 
   /** Starts a new memtable and a WAL for it. Only in a job that runs alone. */
@@ -198,6 +349,7 @@ export class Committer {
     );
     const old = this.#wal;
     try {
+      await this.#settleEarly();
       await old.sync();
       this.#wal = await createWal(store, old.identity);
       // Named before anything is in it, so that its loss is noticed.

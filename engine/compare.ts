@@ -9,6 +9,9 @@
 
 import type { Bytes } from "../runtime/mod.ts";
 
+/** Below this a loop copies faster than a call of the platform, in bytes. */
+const LOOP_BYTES = 64;
+
 /** Compares `aLength` bytes of `a` from `aAt` on with bytes of `b`. */
 export function compareRanges(
   a: Uint8Array,
@@ -36,6 +39,36 @@ export function abbreviate(key: Uint8Array, at: number): number {
     (at + 1 < length ? key[at + 1]! << 16 : 0) |
     (at + 2 < length ? key[at + 2]! << 8 : 0) |
     (at + 3 < length ? key[at + 3]! : 0)) >>> 0;
+}
+
+/** The abbreviation of `length` bytes from `at` on. */
+export function abbreviateRange(
+  buffer: Uint8Array,
+  at: number,
+  length: number,
+): number {
+  if (length >= 4) {
+    return (buffer[at]! << 24 | buffer[at + 1]! << 16 | buffer[at + 2]! << 8 |
+      buffer[at + 3]!) >>> 0;
+  }
+  return ((length > 0 ? buffer[at]! << 24 : 0) |
+    (length > 1 ? buffer[at + 1]! << 16 : 0) |
+    (length > 2 ? buffer[at + 2]! << 8 : 0)) >>> 0;
+}
+
+/** Copies bytes between buffers; short ones without making a view. */
+export function copyBytes(
+  target: Uint8Array,
+  targetAt: number,
+  source: Uint8Array,
+  at: number,
+  length: number,
+): void {
+  if (length < LOOP_BYTES) {
+    for (let i = 0; i < length; i++) target[targetAt + i] = source[at + i]!;
+  } else {
+    target.set(source.subarray(at, at + length), targetAt);
+  }
 }
 
 /**

@@ -25,7 +25,7 @@ import type { LsmOptions } from "./options.ts";
 import type { KeyRange } from "./range.ts";
 import { openReadOnly } from "./read_only.ts";
 import { openStore } from "./recovery.ts";
-import type { Store } from "./store.ts";
+import type { Store, WrittenBytes } from "./store.ts";
 import {
   checkOpenStore,
   type CheckOptions,
@@ -61,6 +61,13 @@ export interface LsmStats {
   memtableBytes: number;
   /** Memory of cached blocks, in bytes. */
   cacheBytes: number;
+  /** What has been written since the store was opened, in bytes. */
+  written: WrittenBytes;
+  /**
+   * Bytes written to logs and tables, by bytes of keys and values handed in; 0
+   * as long as nothing was.
+   */
+  writeAmplification: number;
 }
 
 /** A store on files. Made by {@linkcode openLsm}. */
@@ -147,18 +154,23 @@ export class Lsm implements KV, AsyncDisposable {
    * while flushes or compactions are behind.
    *
    * @throws {ClosedError} After `close`.
-   * @throws {LimitError} If a key is empty or longer than 65,535 bytes, or the
-   * batch larger than 1 GiB.
+   * @throws {LimitError} If a key is empty or longer than 65,535 bytes, the batch
+   * larger than 1 GiB, or too much waits: 1,000,000 batches, or 256 MiB.
    * @throws {StorageError} If this write failed; whether it happened is known
    * only after the store was opened anew.
    * @throws {PoisonedError} If an earlier write failed.
    * @throws {NotSupportedError} If the store is open for reading only.
    */
-  async write(
+  write(
     batch: readonly BatchOp[],
-    options: WriteOptions = {},
+    options?: WriteOptions,
   ): Promise<void> {
-    await this.#writer("write").write(batch, options.sync ?? false);
+    try {
+      const writer = this.#writer("write");
+      return writer.write(batch, options?.sync ?? false);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -279,6 +291,7 @@ export class Lsm implements KV, AsyncDisposable {
   /** How much the store holds. */
   stats(): LsmStats {
     const { active, sealed, levels } = this.#store.current;
+    const { written } = this.#store;
     return {
       tables: levels.map((tables) => tables.length),
       tableBytes: levels.flat().reduce((sum, { info }) => sum + info.size, 0),
@@ -287,6 +300,10 @@ export class Lsm implements KV, AsyncDisposable {
         active.bytes,
       ),
       cacheBytes: this.#store.blocks.bytes,
+      written: { ...written },
+      writeAmplification: written.user === 0
+        ? 0
+        : (written.wal + written.flushed + written.compacted) / written.user,
     };
   }
 

@@ -4,7 +4,8 @@
  * @module
  */
 
-import type { Clock, FileSystem, Random } from "../runtime/mod.ts";
+import type { Clock, FileSystem, Random, Workers } from "../runtime/mod.ts";
+import type { EntryFilter } from "./compaction/merge.ts";
 
 /** Options for `openLsm`. */
 export interface LsmOptions {
@@ -53,7 +54,8 @@ export interface LsmOptions {
    */
   openFilesMax?: number;
   /**
-   * Lets others run: awaited by flushes and compactions after each MiB or so.
+   * Lets others run: awaited by writers, flushes and compactions after each
+   * quarter of a MiB or so.
    * Without it they let only promises through, not timers and sockets.
    */
   yieldNow?: (() => Promise<void>) | undefined;
@@ -82,6 +84,24 @@ export interface LsmOptions {
    * @default {false}
    */
   traceLeaks?: boolean;
+  /**
+   * Where compactions run, if `files` are files that another thread can open by
+   * the same paths. Without it they run in this thread, in slices.
+   */
+  workers?: Workers | undefined;
+  /**
+   * Compactions of fewer bytes run in this thread all the same, in bytes.
+   *
+   * @default {4_194_304}
+   */
+  workerBytes?: number;
+  /**
+   * Asked by compactions about each value that no snapshot sees, whether to keep
+   * it: what it refuses is deleted. It must always say the same of the same
+   * entry, and not use the store. Tables that are only moved to a deeper level
+   * are not asked about. With it, compactions run in this thread.
+   */
+  compactionFilter?: EntryFilter | undefined;
   /** Told of what happens inside. */
   onEvent?: ((event: LsmEvent) => void) | undefined;
 }
@@ -128,6 +148,8 @@ export type LsmEvent =
     what: "iterator" | "snapshot";
     createdAt: string | undefined;
   }
+  /** A compaction thread failed; compactions run in this thread from now on. */
+  | { type: "workerFailed"; error: unknown }
   /** A write, sync or background job failed; no more writes are taken. */
   | { type: "poisoned"; error: unknown }
   /** The store is closed. */
@@ -141,10 +163,21 @@ export type LsmSettings =
   & Required<
     Omit<
       LsmOptions,
-      "random" | "onEvent" | "files" | "yieldNow" | "owner" | "clock"
+      | "random"
+      | "onEvent"
+      | "files"
+      | "yieldNow"
+      | "owner"
+      | "clock"
+      | "workers"
+      | "compactionFilter"
     >
   >
-  & { yieldNow: () => Promise<void> };
+  & {
+    yieldNow: () => Promise<void>;
+    workers: Workers | undefined;
+    compactionFilter: EntryFilter | undefined;
+  };
 
 /** Fills in the defaults. */
 export function settingsOf(options: LsmOptions): LsmSettings {
@@ -160,6 +193,9 @@ export function settingsOf(options: LsmOptions): LsmSettings {
     // cannot keep the writer from removing it.
     openFilesMax: options.readOnly ? Infinity : options.openFilesMax ?? 256,
     traceLeaks: options.traceLeaks ?? false,
+    workerBytes: options.workerBytes ?? 4 * MiB,
+    workers: options.workers,
+    compactionFilter: options.compactionFilter,
     yieldNow: options.yieldNow ?? (() => Promise.resolve()),
   };
 }
@@ -176,6 +212,9 @@ export const LEVEL0_TRIGGER = 4;
  */
 export const LEVEL0_STOP = 12;
 
+/** Tables in level 0 from which writes are slowed down. */
+export const LEVEL0_SLOW = 8;
+
 /** How much larger a level is than the one above it. */
 export const LEVEL_RATIO = 10;
 
@@ -185,8 +224,17 @@ export const GROUP_BYTES = 1024 * 1024;
 /** Batches in a group, at most: what u16 can say. */
 export const GROUP_BATCHES_MAX = 65_535;
 
-/** Work of a flush or compaction between two pauses, in bytes. */
-export const SLICE_BYTES = 1024 * 1024;
+/** Work of a flush or compaction between two pauses, in bytes: about 2 ms. */
+export const SLICE_BYTES = 256 * 1024;
+
+/** Work of writers before timers and sockets have a turn, in bytes. */
+export const COMMIT_SLICE_WORK = 256 * 1024;
+
+/** Batches that may wait for their turn, at most. */
+export const WAITING_BATCHES_MAX = 1_000_000;
+
+/** Bytes of batches that may wait for their turn, at most; one always may. */
+export const WAITING_BYTES_MAX: number = 256 * 1024 * 1024;
 
 /** A MANIFEST is written anew from this size on, in bytes. */
 export const MANIFEST_BYTES = 1024 * 1024;

@@ -32,6 +32,18 @@ import { Signal } from "./signal.ts";
 import { Table, type TableSet } from "./table/table.ts";
 import { LEVELS, type Levels, Version } from "./version.ts";
 
+/** What has been written since the store was opened, in bytes. */
+export interface WrittenBytes {
+  /** Keys and values handed in. */
+  user: number;
+  /** Write-ahead logs. */
+  wal: number;
+  /** Tables by flushes. */
+  flushed: number;
+  /** Tables by compactions. */
+  compacted: number;
+}
+
 /** The shared state of an open store. */
 export class Store implements TableSet {
   /** The file system. */
@@ -54,6 +66,15 @@ export class Store implements TableSet {
   readonly leaks: Leaks | undefined;
   /** The sequence number up to which readers see. */
   visibleSeq = 0;
+  /** What has been written so far. */
+  readonly written: WrittenBytes = {
+    user: 0,
+    wal: 0,
+    flushed: 0,
+    compacted: 0,
+  };
+  /** Slices of compaction done since the store was opened. */
+  compactedSlices = 0;
   /** Whether the user has closed the store. */
   closed = false;
   readonly #lock: RuntimeFile | undefined;
@@ -108,9 +129,11 @@ export class Store implements TableSet {
     return this.#failure !== undefined;
   }
 
-  /** Takes the number of a new table. */
-  takeNumber(): number {
-    return this.#nextNumber++;
+  /** Takes the numbers of `count` new tables, and gives the first. */
+  takeNumber(count = 1): number {
+    const first = this.#nextNumber;
+    this.#nextNumber += count;
+    return first;
   }
 
   /** Tells the user what happened. A listener that throws is its own problem. */
@@ -122,6 +145,12 @@ export class Store implements TableSet {
       // Rejected, unhandled: seen by the program, not by what happens to run.
       Promise.reject(error);
     }
+  }
+
+  /** Counts a slice of compaction, for which writers may wait. */
+  countSlice(): void {
+    this.compactedSlices++;
+    this.progress.notify();
   }
 
   /** Takes no more writes: what is on the device is not known any more. */

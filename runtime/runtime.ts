@@ -204,6 +204,42 @@ export interface Transport {
   dial(address: string, options?: DialOptions): Promise<ByteStream>;
 }
 
+/** A thread that serves calls, one at a time. */
+export interface WorkerThread {
+  /**
+   * Sends a request, which is copied, and waits for the answer.
+   *
+   * @param onNote Called whenever the thread says that it has got on.
+   * @throws {Error} If the module fails, or the thread dies or is closed.
+   */
+  call(request: unknown, onNote: () => void): Promise<unknown>;
+  /** Ends the thread. Idempotent. */
+  close(): void;
+}
+
+/** Starts threads. They keep the process alive only while they serve a call. */
+export interface Workers {
+  /**
+   * Starts a thread that serves with the {@linkcode WorkerModule} at a URL;
+   * `undefined` where there are none, or the permissions do not allow it.
+   */
+  start(module: string): WorkerThread | undefined;
+}
+
+/** What a thread is given. */
+export interface WorkerTools {
+  /** Files in directories. */
+  readonly files: FileSystem;
+}
+
+/** What a module exports that a thread serves with. */
+export interface WorkerModule {
+  /** Makes the function that answers requests; `note` says that it gets on. */
+  serve(
+    tools: WorkerTools,
+  ): (request: unknown, note: () => void) => Promise<unknown>;
+}
+
 /** All that a node asks of the world. */
 export interface Runtime {
   /** Tells the time. */
@@ -218,4 +254,6 @@ export interface Runtime {
   readonly network: Transport;
   /** The number of this process, for who looks for the holder of a lock. */
   readonly processId?: number;
+  /** Threads, where there are any: an engine's compaction runs in one. */
+  readonly workers?: Workers | undefined;
 }

@@ -61,38 +61,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-acks-before-the-sync",
     file: "engine/commit.ts",
-    find: "if (group.some((pending) => pending.sync)) await this.#wal.sync();",
-    replace: "if (group.length === 0) await this.#wal.sync();",
+    find: "await this.#settleEarly();\n        await this.#wal.sync();",
+    replace: "await this.#settleEarly();",
     caughtBy: "engine/crash_test.ts :: unsynced data lost",
   },
   {
     name: "engine-shows-a-batch-before-its-sync",
     file: "engine/commit.ts",
-    find:
-      `      if (group.some((pending) => pending.sync)) await this.#wal.sync();
-    } catch (error) {
-      store.poison(error);
-      throw error;
-    }
-    let seq = firstSeq;
-    const memtable = store.current.active;
-    for (const { ops } of group) {
-      for (const { key, value } of ops!) memtable.add(seq++, key, value);
-    }
-    store.visibleSeq = seq - 1;
-`,
-    replace: `      let seq = firstSeq;
-      const memtable = store.current.active;
-      for (const { ops } of group) {
-        for (const { key, value } of ops!) memtable.add(seq++, key, value);
-      }
-      store.visibleSeq = seq - 1;
-      if (group.some((pending) => pending.sync)) await this.#wal.sync();
-    } catch (error) {
-      store.poison(error);
-      throw error;
-    }
-`,
+    find: "const room = this.#append(group);\n",
+    replace:
+      "const room = this.#append(group);\n    this.#apply(group, room);\n",
     caughtBy: "engine/lsm_test.ts :: a batch is not seen before",
   },
   {
@@ -162,6 +140,41 @@ export const MUTANTS: readonly Mutant[] = [
     file: "engine/background.ts",
     find: "store.current.levels.slice(level + 2)",
     replace: "store.current.levels.slice(level + 3)",
+    caughtBy: "engine/model_test.ts",
+  },
+  {
+    name: "engine-names-a-compacted-table-whose-name-is-not-durable",
+    file: "engine/compaction/job.ts",
+    find: "  await set.files.syncDirectory(job.dir);\n",
+    replace: "",
+    caughtBy: "engine/crash_test.ts :: unsynced data lost",
+  },
+  {
+    name: "engine-filters-what-a-snapshot-sees",
+    file: "engine/compaction/merge.ts",
+    find: "(filter !== undefined && stripe === snapshots.length &&",
+    replace: "(filter !== undefined &&",
+    caughtBy: "engine/compaction/compactor_test.ts :: a compaction filter",
+  },
+  {
+    name: "engine-hangs-on-a-dead-thread",
+    file: "engine/compaction/compactor.ts",
+    find: "        this.#workers = undefined;\n        this.close();\n",
+    replace: "        await new Promise(() => {});\n",
+    caughtBy: "engine/compaction/compactor_test.ts :: a thread that dies",
+  },
+  {
+    name: "engine-sorts-a-key-like-the-last-one-behind-it",
+    file: "engine/memtable/memtable.ts",
+    find: "abbreviation, seq) > 0",
+    replace: "abbreviation, 0) > 0",
+    caughtBy: "engine/model_test.ts",
+  },
+  {
+    name: "engine-keeps-abbreviations-of-a-longer-prefix",
+    file: "engine/memtable/memtable.ts",
+    find: "      nodes[node + ABBREVIATION] = abbreviateRange(",
+    replace: "      nodes[node + CHUNK]! < 0 && abbreviateRange(",
     caughtBy: "engine/model_test.ts",
   },
   {

@@ -28,9 +28,10 @@ async function open(
       : runtime.files,
     random: runtime.random,
     // As `open` of mod.ts does it.
+    workers: runtime.workers,
     yieldNow: () =>
       new Promise((resolve) => {
-        runtime.timers.set(resolve, 0);
+        runtime.timers.set(resolve, 0, { persistent: true });
       }),
   };
   if (!settings.defaults) {

@@ -15,10 +15,18 @@ import { MergingCursor } from "../iterator/merging_cursor.ts";
 import { SLICE_BYTES } from "../options.ts";
 import type { TableInfo } from "../table/format.ts";
 import { type TableTarget, TableWriter } from "../table/table_writer.ts";
-import type { Levels } from "../version.ts";
 
 /** What an entry costs besides its bytes, in bytes that cost as much. */
 const ENTRY_WORK = 64;
+
+/** Whether an entry is kept; key and value are views for the call only. */
+export type EntryFilter = (key: Uint8Array, value: Uint8Array) => boolean;
+
+/** The tables of levels, each by key. */
+type Ranges = readonly (readonly TableInfo[])[];
+
+/** Tables of the level below that a new table overlaps, about, at most. */
+const GRANDPARENT_TABLES = 10;
 
 /** How runs are merged. */
 export interface MergeOptions {
@@ -31,9 +39,11 @@ export interface MergeOptions {
   /** The sequence numbers that snapshots stand on, ascending. */
   readonly snapshots: readonly number[];
   /** The levels below the tables; `undefined` if older entries may be anywhere. */
-  readonly deeper: Levels | undefined;
+  readonly deeper: Ranges | undefined;
   /** Called after each slice of work; throws to stop it. */
   readonly pause: () => Promise<void>;
+  /** Asked about each value that no snapshot sees; absent: all are kept. */
+  readonly filter?: EntryFilter | undefined;
 }
 
 /**
@@ -46,7 +56,7 @@ export async function mergeRuns(
 ): Promise<TableInfo[]> {
   const merge = new MergingCursor(runs);
   const depth = new Depth(options.deeper);
-  const { snapshots } = options;
+  const { snapshots, filter } = options;
   const tables: TableInfo[] = [];
   let writer: TableWriter | undefined;
   let key = new Uint8Array(64);
@@ -77,14 +87,18 @@ export async function mergeRuns(
       if (stripe !== newerStripe) {
         // Seen by all and the last of its key: its age does not matter.
         const last = stripe === 0 && !depth.holds(top);
-        if (!last || !top.deleted) {
-          if (newKey && writer && writer.bytes >= options.tableBytes) {
+        const deleted = top.deleted ||
+          (filter !== undefined && stripe === snapshots.length &&
+            !keeps(filter, top));
+        if (!last || !deleted) {
+          if (newKey && writer && isFull(writer, options, depth, top)) {
             tables.push(await writer.finish());
             writer = undefined;
           }
+          if (writer === undefined) depth.startTable(top);
           const first = newKey || writer === undefined;
           writer ??= new TableWriter(options.target, options.takeNumber());
-          writer.add(top, first, last ? 0 : top.seq);
+          writer.add(top, first, last ? 0 : top.seq, deleted);
         }
       }
       merge.advance();
@@ -100,6 +114,31 @@ export async function mergeRuns(
   }
 }
 
+function keeps(filter: EntryFilter, cursor: Cursor): boolean {
+  const { keyBuffer, keyAt, keyLength } = cursor;
+  const { valueBuffer, valueAt, valueLength } = cursor;
+  return filter(
+    keyBuffer.subarray(keyAt, keyAt + keyLength),
+    valueBuffer.subarray(valueAt, valueAt + valueLength),
+  );
+}
+
+/**
+ * A table ends at its size, or earlier, from a quarter of it on, where it would
+ * overlap too much of the next level: merging it down would cost too much.
+ */
+function isFull(
+  writer: TableWriter,
+  { tableBytes }: MergeOptions,
+  depth: Depth,
+  next: Cursor,
+): boolean {
+  const { bytes } = writer;
+  return bytes >= tableBytes ||
+    (bytes >= tableBytes / 4 &&
+      depth.overlapAt(next) > GRANDPARENT_TABLES * tableBytes);
+}
+
 /**
  * Which snapshot is the first to see an entry; past the end: none. Entries of a
  * key in one stripe are seen by the same snapshots, so all but the newest of
@@ -111,42 +150,70 @@ function stripeOf(snapshots: readonly number[], seq: number): number {
   return stripe;
 }
 
-/** Whether keys, asked for in order, may have entries in deeper levels. */
+/** Where keys, asked for in order, stand in deeper levels. */
 class Depth {
-  readonly #levels: Levels | undefined;
+  readonly #levels: Ranges | undefined;
   readonly #at: number[];
+  /** The level right below the new tables. */
+  readonly #next: readonly TableInfo[];
+  #nextAt = 0;
+  #passedBytes = 0;
 
-  constructor(levels: Levels | undefined) {
+  constructor(levels: Ranges | undefined) {
     this.#levels = levels?.filter((tables) => tables.length > 0);
     this.#at = (this.#levels ?? []).map(() => 0);
+    this.#next = levels?.[0] ?? [];
   }
 
+  /** Whether there may be entries of the key. */
   holds(cursor: Cursor): boolean {
-    if (this.#levels === undefined) return true;
-    const { keyBuffer, keyAt, keyLength } = cursor;
-    for (let level = 0; level < this.#levels.length; level++) {
-      const tables = this.#levels[level]!;
-      for (let at = this.#at[level]!; at < tables.length; at++) {
-        const { minKey, maxKey } = tables[at]!.info;
-        this.#at[level] = at;
-        if (
-          compareRanges(maxKey, 0, maxKey.length, keyBuffer, keyAt, keyLength) <
-            0
-        ) continue;
-        if (
-          compareRanges(
-            minKey,
-            0,
-            minKey.length,
-            keyBuffer,
-            keyAt,
-            keyLength,
-          ) <=
-            0
-        ) return true;
-        break;
+    const levels = this.#levels;
+    if (levels === undefined) return true;
+    for (let level = 0; level < levels.length; level++) {
+      const tables = levels[level]!;
+      const at = skipTo(tables, this.#at[level]!, cursor);
+      this.#at[level] = at;
+      if (at < tables.length && orderOf(tables[at]!.minKey, cursor) <= 0) {
+        return true;
       }
     }
     return false;
   }
+
+  /** A new table starts with the key. */
+  startTable(cursor: Cursor): void {
+    this.#nextAt = skipTo(this.#next, this.#nextAt, cursor);
+    this.#passedBytes = 0;
+  }
+
+  /** Bytes of the next level's tables that it has passed by, up to the key. */
+  overlapAt(cursor: Cursor): number {
+    const from = this.#nextAt;
+    this.#nextAt = skipTo(this.#next, from, cursor);
+    for (let at = from; at < this.#nextAt; at++) {
+      this.#passedBytes += this.#next[at]!.size;
+    }
+    return this.#passedBytes;
+  }
+}
+
+/** The first table from `at` on whose last key is not before the cursor's. */
+function skipTo(
+  tables: readonly TableInfo[],
+  at: number,
+  cursor: Cursor,
+): number {
+  while (at < tables.length && orderOf(tables[at]!.maxKey, cursor) < 0) at++;
+  return at;
+}
+
+function orderOf(key: Uint8Array, cursor: Cursor): number {
+  return compareRanges(
+    key,
+    0,
+    key.length,
+    cursor.keyBuffer,
+    cursor.keyAt,
+    cursor.keyLength,
+  );
 }

@@ -4,7 +4,9 @@
  * A level's score is how full it is: tables over the trigger for level 0, bytes
  * over its size for the others; the fullest one from 1 on goes first. Level 0
  * goes whole, since its tables overlap; of another level the table that pulls
- * in the fewest bytes of the next one for its own.
+ * in the fewest bytes of the next one for its own, where a deletion counts as
+ * much as a row of the next level that it may take away. If no level is full,
+ * tables of mostly deletions go down all the same: what they hide is given back.
  *
  * @module
  */
@@ -14,6 +16,9 @@ import { LEVEL0_TRIGGER, LEVEL_RATIO } from "../options.ts";
 import type { Table } from "../table/table.ts";
 import { findTable } from "../iterator/level_cursor.ts";
 import { LEVELS, type Levels } from "../version.ts";
+
+/** A table goes down if this share of its rows, or more, are deletions. */
+const DELETIONS_SHARE = 0.5;
 
 /** Tables to merge into the next level. */
 export interface Compaction {
@@ -46,9 +51,20 @@ export function pickCompaction(
       highest = score;
     }
   }
-  if (level < 0) return undefined;
+  if (level < 0) return pickDeletions(levels);
   const upper = level === 0 ? levels[0]! : cheapest(levels, level);
   return mergeDown(levels, level, upper);
+}
+
+/** A table of mostly deletions that is not at the bottom. */
+function pickDeletions(levels: Levels): Compaction | undefined {
+  for (let level = 1; level < LEVELS - 1; level++) {
+    const table = levels[level]!.find(({ info }) =>
+      info.tombstones >= info.rows * DELETIONS_SHARE
+    );
+    if (table !== undefined) return mergeDown(levels, level, [table]);
+  }
+  return undefined;
 }
 
 /** The compaction that takes a table, in level 0 all of them, one level down. */
@@ -83,8 +99,9 @@ function cheapest(levels: Levels, level: number): readonly Table[] {
   let best: Table | undefined;
   let lowest = Infinity;
   for (const table of levels[level]!) {
+    const { size, rows, tombstones } = table.info;
     const cost = totalBytes(overlapping(levels[level + 1]!, [table])) /
-      table.info.size;
+      (size * (1 + tombstones / rows));
     if (cost < lowest) {
       lowest = cost;
       best = table;

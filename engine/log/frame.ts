@@ -128,11 +128,15 @@ export function frameChecksum(frame: Uint8Array, offset: number): number {
   return crc32(frame.subarray(4), offset >>> 0);
 }
 
+const chained = new Uint8Array(4);
+
 /** Continues the chain of a log by a frame's checksum. */
 export function extendChain(chain: number, crc: number): number {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, crc, true);
-  return crc32(bytes, chain);
+  chained[0] = crc;
+  chained[1] = crc >>> 8;
+  chained[2] = crc >>> 16;
+  chained[3] = crc >>> 24;
+  return crc32(chained, chain);
 }
 
 /** Writes the payload of a HEADER. */

@@ -63,6 +63,11 @@ export class LogWriter {
     return this.#length;
   }
 
+  /** Bytes of it that may not be on the device yet. */
+  get unsynced(): number {
+    return this.#length - this.#syncedTo;
+  }
+
   /** What the next log says about this one. */
   get identity(): LogIdentity {
     return { id: this.id, length: this.#length, chain: this.#chain };

@@ -9,6 +9,9 @@
  *       | seqLow | seqHigh and kind | previous | next[height]
  * ```
  *
+ * `abbreviation` is the four bytes behind what all keys start with, so that a
+ * search seldom looks at keys.
+ *
  * Guarantees: entries are only added, and added ones never change, so cursors
  * stay valid across writes. A key's entries go from the newest to the oldest.
  *
@@ -16,7 +19,7 @@
  */
 
 import { type Bytes, EMPTY_BYTES } from "../../runtime/mod.ts";
-import { abbreviate, compareRanges, giveRange } from "../compare.ts";
+import { abbreviateRange, compareRanges, giveRange } from "../compare.ts";
 import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
 import { Arena } from "./arena.ts";
 
@@ -40,6 +43,16 @@ const HEIGHT_MAX = 12;
 const HEAD = 1;
 const WORD_BYTES = 4;
 
+/** Room in a memtable. */
+export interface Reserved {
+  /** The memory that the room is part of. */
+  bytes: Uint8Array;
+  /** Its name. */
+  chunk: number;
+  /** Where in it the room starts. */
+  offset: number;
+}
+
 /** The newest entries of a store. */
 export class Memtable {
   readonly #arena = new Arena();
@@ -50,6 +63,12 @@ export class Memtable {
   #lastSeq = 0;
   #random = 0x9e3779b9;
   readonly #path = new Uint32Array(HEIGHT_MAX);
+  /** The last node of each level. */
+  readonly #tail = new Uint32Array(HEIGHT_MAX).fill(HEAD);
+  /** What all keys start with, as an entry that has it, and how long it is. */
+  #prefixChunk = 0;
+  #prefixAt = 0;
+  #prefixLength = 0;
 
   /** The number of the last WAL whose batches are here. */
   lastWal = 0;
@@ -71,38 +90,93 @@ export class Memtable {
 
   /** Adds an entry, a copy. Sequence numbers only grow. */
   add(seq: number, key: Uint8Array, value: Uint8Array | undefined): void {
-    const path = this.#path;
-    let node = HEAD;
-    const abbreviation = abbreviate(key, 0);
-    for (let level = this.#height - 1; level >= 0; level--) {
-      node = this.#lastBefore(node, level, key, abbreviation, seq);
-      path[level] = node;
+    const valueLength = value?.length ?? 0;
+    const bytes = this.#arena.allocate(key.length + valueLength);
+    const { chunk, offset } = this.#arena;
+    bytes.set(key, offset);
+    if (value !== undefined) bytes.set(value, offset + key.length);
+    this.addStored(
+      seq,
+      chunk,
+      offset,
+      key.length,
+      value === undefined ? -1 : valueLength,
+    );
+  }
+
+  /**
+   * Takes room for bytes that {@linkcode Memtable.addStored} then names: a
+   * group is put together here, written to the WAL from here and stays.
+   */
+  reserve(length: number): Reserved {
+    const bytes = this.#arena.allocate(length);
+    return { bytes, chunk: this.#arena.chunk, offset: this.#arena.offset };
+  }
+
+  /**
+   * Adds an entry whose key, and behind it its value, lie in the table's memory
+   * already, and never change from now on. Sequence numbers only grow.
+   *
+   * @param valueLength -1: the entry deletes the key.
+   */
+  addStored(
+    seq: number,
+    chunk: number,
+    offset: number,
+    keyLength: number,
+    valueLength: number,
+  ): void {
+    const bytes = this.#arena.bytesOf(chunk);
+    this.#shrinkPrefix(bytes, chunk, offset, keyLength);
+    const abbreviation = abbreviateRange(
+      bytes,
+      offset + this.#prefixLength,
+      keyLength - this.#prefixLength,
+    );
+    let path = this.#tail;
+    // Keys in order, which is how much is written, go behind all others.
+    if (
+      this.#count > 0 &&
+      this.#orderOf(path[0]!, bytes, offset, keyLength, abbreviation, seq) > 0
+    ) {
+      path = this.#path;
+      let node = HEAD;
+      for (let level = this.#height - 1; level >= 0; level--) {
+        node = this.#lastBefore(
+          node,
+          level,
+          bytes,
+          offset,
+          keyLength,
+          abbreviation,
+          seq,
+        );
+        path[level] = node;
+      }
     }
     const height = this.#drawHeight();
     while (this.#height < height) path[this.#height++] = HEAD;
 
     const added = this.#allocateNode(height);
     const nodes = this.#nodes;
-    const valueLength = value?.length ?? 0;
-    const bytes = this.#arena.allocate(key.length + valueLength);
-    bytes.set(key, this.#arena.offset);
-    if (value !== undefined) bytes.set(value, this.#arena.offset + key.length);
     nodes[added + ABBREVIATION] = abbreviation;
-    nodes[added + CHUNK] = this.#arena.chunk;
-    nodes[added + OFFSET] = this.#arena.offset;
-    nodes[added + KEY_LENGTH] = key.length;
-    nodes[added + VALUE_LENGTH] = valueLength;
+    nodes[added + CHUNK] = chunk;
+    nodes[added + OFFSET] = offset;
+    nodes[added + KEY_LENGTH] = keyLength;
+    nodes[added + VALUE_LENGTH] = valueLength < 0 ? 0 : valueLength;
     nodes[added + SEQ_LOW] = seq >>> 0;
     nodes[added + SEQ_HIGH] = Math.floor(seq / 2 ** 32) |
-      (value === undefined ? DELETED_BIT : 0);
+      (valueLength < 0 ? DELETED_BIT : 0);
+    nodes[added + PREVIOUS] = path[0]!;
+    const tail = this.#tail;
     for (let level = 0; level < height; level++) {
       const before = path[level]!;
-      nodes[added + NEXT + level] = nodes[before + NEXT + level]!;
+      const after = nodes[before + NEXT + level]!;
+      nodes[added + NEXT + level] = after;
       nodes[before + NEXT + level] = added;
+      if (after === 0) tail[level] = added;
+      else if (level === 0) nodes[after + PREVIOUS] = added;
     }
-    nodes[added + PREVIOUS] = path[0]!;
-    const after = nodes[added + NEXT]!;
-    if (after !== 0) nodes[after + PREVIOUS] = added;
     this.#count++;
     this.#lastSeq = seq;
   }
@@ -133,10 +207,18 @@ export class Memtable {
 
   /** The first node at or behind a key as of `seq`; 0 if there is none. */
   firstFrom(key: Uint8Array, seq: number): number {
-    const abbreviation = abbreviate(key, 0);
+    const abbreviation = this.#abbreviate(key);
     let node = HEAD;
     for (let level = this.#height - 1; level >= 0; level--) {
-      node = this.#lastBefore(node, level, key, abbreviation, seq);
+      node = this.#lastBefore(
+        node,
+        level,
+        key,
+        0,
+        key.length,
+        abbreviation,
+        seq,
+      );
     }
     return this.#nodes[node + NEXT]!;
   }
@@ -153,9 +235,17 @@ export class Memtable {
         ) node = next;
       }
     } else {
-      const abbreviation = abbreviate(key, 0);
+      const abbreviation = this.#abbreviate(key);
       for (let level = this.#height - 1; level >= 0; level--) {
-        node = this.#lastBefore(node, level, key, abbreviation, SEQ_MAX);
+        node = this.#lastBefore(
+          node,
+          level,
+          key,
+          0,
+          key.length,
+          abbreviation,
+          SEQ_MAX,
+        );
       }
     }
     return node === HEAD ? 0 : node;
@@ -199,6 +289,8 @@ export class Memtable {
     node: number,
     level: number,
     key: Uint8Array,
+    keyAt: number,
+    keyLength: number,
     abbreviation: number,
     seq: number,
   ): number {
@@ -206,23 +298,92 @@ export class Memtable {
     for (;;) {
       const next = nodes[node + NEXT + level]!;
       if (next === 0) return node;
-      let order = nodes[next + ABBREVIATION]! - abbreviation;
-      if (order === 0) {
-        order = compareRanges(
-          this.#arena.bytesOf(nodes[next + CHUNK]!),
-          nodes[next + OFFSET]!,
-          nodes[next + KEY_LENGTH]!,
-          key,
-          0,
-          key.length,
-        );
-        if (order === 0) {
-          order = seq - nodes[next + SEQ_LOW]! -
-            (nodes[next + SEQ_HIGH]! & 0xffff) * 2 ** 32;
-        }
-      }
+      const order = nodes[next + ABBREVIATION]! - abbreviation ||
+        this.#orderOf(next, key, keyAt, keyLength, abbreviation, seq);
       if (order >= 0) return node;
       node = next;
+    }
+  }
+
+  /** How a node compares with (key, seq). */
+  #orderOf(
+    node: number,
+    key: Uint8Array,
+    keyAt: number,
+    keyLength: number,
+    abbreviation: number,
+    seq: number,
+  ): number {
+    const nodes = this.#nodes;
+    const order = nodes[node + ABBREVIATION]! - abbreviation;
+    if (order !== 0) return order;
+    const skip = this.#prefixLength;
+    return compareRanges(
+      this.#arena.bytesOf(nodes[node + CHUNK]!),
+      nodes[node + OFFSET]! + skip,
+      nodes[node + KEY_LENGTH]! - skip,
+      key,
+      keyAt + skip,
+      keyLength - skip,
+    ) ||
+      seq - nodes[node + SEQ_LOW]! -
+        (nodes[node + SEQ_HIGH]! & 0xffff) * 2 ** 32;
+  }
+
+  /** The abbreviation of any key; beyond all others if it has not the prefix. */
+  #abbreviate(key: Uint8Array): number {
+    const skip = this.#prefixLength;
+    if (skip > 0) {
+      const order = compareRanges(
+        key,
+        0,
+        Math.min(key.length, skip),
+        this.#arena.bytesOf(this.#prefixChunk),
+        this.#prefixAt,
+        skip,
+      );
+      if (order !== 0) return order < 0 ? -1 : 2 ** 32;
+    }
+    return abbreviateRange(key, skip, key.length - skip);
+  }
+
+  /**
+   * Cuts the prefix to what a new key shares with it. All abbreviations are then
+   * made anew: rarely, since the first few keys settle it.
+   */
+  #shrinkPrefix(
+    bytes: Uint8Array,
+    chunk: number,
+    offset: number,
+    keyLength: number,
+  ): void {
+    if (this.#count === 0) {
+      this.#prefixChunk = chunk;
+      this.#prefixAt = offset;
+      this.#prefixLength = keyLength;
+      return;
+    }
+    const before = this.#prefixLength;
+    const prefix = this.#arena.bytesOf(this.#prefixChunk);
+    const prefixAt = this.#prefixAt;
+    const length = keyLength < before ? keyLength : before;
+    let shared = 0;
+    while (
+      shared < length && prefix[prefixAt + shared] === bytes[offset + shared]
+    ) shared++;
+    if (shared === before) return;
+    this.#prefixLength = shared;
+    const nodes = this.#nodes;
+    for (
+      let node = nodes[HEAD + NEXT]!;
+      node !== 0;
+      node = nodes[node + NEXT]!
+    ) {
+      nodes[node + ABBREVIATION] = abbreviateRange(
+        this.#arena.bytesOf(nodes[node + CHUNK]!),
+        nodes[node + OFFSET]! + shared,
+        nodes[node + KEY_LENGTH]! - shared,
+      );
     }
   }
 

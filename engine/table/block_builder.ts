@@ -23,7 +23,7 @@
  * @module
  */
 
-import { abbreviate } from "../compare.ts";
+import { abbreviateRange, copyBytes } from "../compare.ts";
 
 /** The version of the block format. */
 export const BLOCK_VERSION = 1;
@@ -96,9 +96,7 @@ export class BlockBuilder {
       grown.set(this.#keys);
       this.#keys = grown;
     }
-    for (let i = 0; i < keyLength; i++) {
-      this.#keys[this.#keysLength + i] = key[keyAt + i]!;
-    }
+    copyBytes(this.#keys, this.#keysLength, key, keyAt, keyLength);
     this.#keysLength = keysLength;
     if (this.rows === 0) {
       this.#minSeq = seq;
@@ -158,35 +156,45 @@ export class BlockBuilder {
     view.setUint16(28, Math.floor(this.#minSeq / 2 ** 32), true);
 
     block.set(this.#keys.subarray(0, prefixLength), prefixAt);
-    let column = BLOCK_HEADER_BYTES;
     let keyAt = 0;
     const suffixesAt = prefixAt + prefixLength;
     let suffixEnd = 0;
     let valueEnd = 0;
-    for (let row = 0; row < rows; row++, column += 4) {
+    const keys = this.#keys;
+    const words = new Uint32Array(
+      block.buffer,
+      BLOCK_HEADER_BYTES,
+      rows * columns,
+    );
+    for (let row = 0; row < rows; row++) {
       const keyEnd = this.#keyEnds[row]!;
-      const key = this.#keys.subarray(keyAt, keyEnd);
-      view.setUint32(column, abbreviate(key, prefixLength), true);
-      block.set(key.subarray(prefixLength), suffixesAt + suffixEnd);
-      suffixEnd += key.length - prefixLength;
-      view.setUint32(column + rows * 4, suffixEnd, true);
+      const suffixLength = keyEnd - keyAt - prefixLength;
+      words[row] = abbreviateRange(keys, keyAt + prefixLength, suffixLength);
+      copyBytes(
+        block,
+        suffixesAt + suffixEnd,
+        keys,
+        keyAt + prefixLength,
+        suffixLength,
+      );
+      suffixEnd += suffixLength;
+      words[row + rows] = suffixEnd;
       keyAt = keyEnd;
 
       const value = this.#valueBuffers[row];
-      const valueLength = this.#valueLengths[row]!;
       if (value !== undefined) {
-        const at = this.#valueAts[row]!;
-        block.set(value.subarray(at, at + valueLength), valuesAt + valueEnd);
+        const valueLength = this.#valueLengths[row]!;
+        copyBytes(
+          block,
+          valuesAt + valueEnd,
+          value,
+          this.#valueAts[row]!,
+          valueLength,
+        );
         valueEnd += valueLength;
       }
-      view.setUint32(column + rows * 8, valueEnd, true);
-      if (hasSeqs) {
-        view.setUint32(
-          column + rows * 12,
-          this.#seqs[row]! - this.#minSeq,
-          true,
-        );
-      }
+      words[row + rows * 2] = valueEnd;
+      if (hasSeqs) words[row + rows * 3] = this.#seqs[row]! - this.#minSeq;
       if (hasKinds) {
         block[BLOCK_HEADER_BYTES + rows * 4 * columns + row] =
           value === undefined ? 0 : 1;

@@ -84,10 +84,17 @@ export class TableWriter {
    *
    * @param newKey Whether it is the first of its key.
    * @param seq The sequence number to write.
+   * @param deleted Whether the key is deleted, whatever the entry says.
    */
-  add(cursor: Entry, newKey: boolean, seq: number): void {
+  add(
+    cursor: Entry,
+    newKey: boolean,
+    seq: number,
+    deleted: boolean = cursor.deleted,
+  ): void {
     const block = this.#block;
-    const { keyBuffer, keyAt, keyLength, valueLength, deleted } = cursor;
+    const { keyBuffer, keyAt, keyLength } = cursor;
+    const valueLength = deleted ? 0 : cursor.valueLength;
     if (
       block.rows > 0 &&
       (block.bytes + valueLength > this.#target.blockBytes ||
@@ -105,7 +112,7 @@ export class TableWriter {
       seq,
       deleted ? undefined : cursor.valueBuffer,
       cursor.valueAt,
-      deleted ? 0 : valueLength,
+      valueLength,
     );
     this.#rows++;
     if (deleted) this.#tombstones++;

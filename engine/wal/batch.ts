@@ -14,7 +14,9 @@
  */
 
 import { LimitError, Reader } from "../../runtime/mod.ts";
+import { copyBytes } from "../compare.ts";
 import type { BatchOp } from "../kv.ts";
+import type { Memtable, Reserved } from "../memtable/memtable.ts";
 
 const BATCH_HEADER_BYTES = 14;
 const OP_HEADER_BYTES = 8;
@@ -53,6 +55,15 @@ export function measureBatch(ops: readonly BatchOp[]): number {
   return bytes;
 }
 
+/** The bytes of keys and values in `bytes` of encoded batches. */
+export function userBytes(
+  bytes: number,
+  batches: number,
+  ops: number,
+): number {
+  return bytes - batches * BATCH_HEADER_BYTES - ops * OP_HEADER_BYTES;
+}
+
 /**
  * Writes a batch.
  *
@@ -65,26 +76,72 @@ export function encodeBatch(
   ops: readonly BatchOp[],
   firstSeq: number,
 ): number {
-  const view = new DataView(target.buffer, target.byteOffset, target.length);
   const start = at;
   at += BATCH_HEADER_BYTES;
   for (const { key, value } of ops) {
-    view.setUint8(at, value === undefined ? KIND_DELETE : KIND_SET);
-    view.setUint8(at + 1, 0);
-    view.setUint16(at + 2, key.length, true);
-    view.setUint32(at + 4, value?.length ?? 0, true);
+    const keyLength = key.length;
+    const valueLength = value === undefined ? 0 : value.length;
+    target[at] = value === undefined ? KIND_DELETE : KIND_SET;
+    target[at + 1] = 0;
+    target[at + 2] = keyLength;
+    target[at + 3] = keyLength >>> 8;
+    putU32(target, at + 4, valueLength);
     at += OP_HEADER_BYTES;
-    target.set(key, at);
-    at += key.length;
-    if (value !== undefined) {
-      target.set(value, at);
-      at += value.length;
-    }
+    copyBytes(target, at, key, 0, keyLength);
+    at += keyLength;
+    if (valueLength > 0) target.set(value!, at);
+    at += valueLength;
   }
-  view.setUint32(start, firstSeq >>> 0, true);
-  view.setUint16(start + 4, Math.floor(firstSeq / 2 ** 32), true);
-  view.setUint32(start + 6, ops.length, true);
-  view.setUint32(start + 10, at - start - BATCH_HEADER_BYTES, true);
+  putU32(target, start, firstSeq);
+  const high = Math.floor(firstSeq / 2 ** 32);
+  target[start + 4] = high;
+  target[start + 5] = high >>> 8;
+  putU32(target, start + 6, ops.length);
+  putU32(target, start + 10, at - start - BATCH_HEADER_BYTES);
+  return at;
+}
+
+function getU32(source: Uint8Array, at: number): number {
+  return (source[at]! | source[at + 1]! << 8 | source[at + 2]! << 16 |
+    source[at + 3]! << 24) >>> 0;
+}
+
+function putU32(target: Uint8Array, at: number, value: number): void {
+  target[at] = value;
+  target[at + 1] = value >>> 8;
+  target[at + 2] = value >>> 16;
+  target[at + 3] = value >>> 24;
+}
+
+/**
+ * Adds the ops of a batch that {@linkcode encodeBatch} wrote into a memtable's
+ * own memory to that memtable.
+ *
+ * @param at Where in `room.bytes` the batch starts.
+ * @returns Where it ends.
+ */
+export function applyBatch(
+  memtable: Memtable,
+  { bytes, chunk }: Reserved,
+  at: number,
+  firstSeq: number,
+): number {
+  const count = getU32(bytes, at + 6);
+  at += BATCH_HEADER_BYTES;
+  for (let i = 0; i < count; i++) {
+    const keyLength = bytes[at + 2]! | bytes[at + 3]! << 8;
+    const valueLength = getU32(bytes, at + 4);
+    const isSet = bytes[at] === KIND_SET;
+    at += OP_HEADER_BYTES;
+    memtable.addStored(
+      firstSeq + i,
+      chunk,
+      at,
+      keyLength,
+      isSet ? valueLength : -1,
+    );
+    at += keyLength + valueLength;
+  }
   return at;
 }
 

@@ -14,8 +14,16 @@ import { DenoFiles } from "./files.ts";
 import { DenoNetwork } from "./network.ts";
 import { DenoRandom } from "./random.ts";
 import { DenoTimers } from "./timers.ts";
+import { DenoWorkers } from "./workers.ts";
 
-export { DenoClock, DenoFiles, DenoNetwork, DenoRandom, DenoTimers };
+export {
+  DenoClock,
+  DenoFiles,
+  DenoNetwork,
+  DenoRandom,
+  DenoTimers,
+  DenoWorkers,
+};
 
 /** The runtime of this process. */
 export function denoRuntime(): Runtime {
@@ -26,5 +34,6 @@ export function denoRuntime(): Runtime {
     files: new DenoFiles(),
     network: new DenoNetwork(),
     processId: Deno.pid,
+    workers: new DenoWorkers(),
   };
 }

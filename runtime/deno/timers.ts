@@ -8,6 +8,7 @@
  * @module
  */
 
+import { clearImmediate, setImmediate } from "node:timers";
 import type { Timer, TimerOptions, Timers } from "../runtime.ts";
 
 /** Longest wait of one timer of the platform, in milliseconds. */
@@ -21,7 +22,27 @@ export class DenoTimers implements Timers {
     delayMs: number,
     options: TimerOptions = {},
   ): Timer {
-    return new DenoTimer(callback, delayMs, options.persistent ?? false);
+    const persistent = options.persistent ?? false;
+    return delayMs <= 0
+      ? new Turn(callback, persistent)
+      : new DenoTimer(callback, delayMs, persistent);
+  }
+}
+
+/**
+ * The next turn of the event loop: it comes within microseconds, where the
+ * platform's timers round a delay of 0 up to a millisecond or two.
+ */
+class Turn implements Timer {
+  readonly #id: ReturnType<typeof setImmediate>;
+
+  constructor(callback: () => void, persistent: boolean) {
+    this.#id = setImmediate(callback);
+    if (!persistent) this.#id.unref();
+  }
+
+  cancel(): void {
+    clearImmediate(this.#id);
   }
 }
 

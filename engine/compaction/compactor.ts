@@ -1,0 +1,97 @@
+/**
+ * Runs compaction jobs: in a thread of their own where there is one, else in
+ * this one.
+ *
+ * Guarantees: a thread is started by the first job that is worth it. If it fails
+ * or dies, for whatever reason, the job is done again in this thread, where an
+ * error has its true type, and no thread is used from then on. Once `stop` was
+ * called a job ends at its next slice, and no thread writes any more when it has.
+ *
+ * @module
+ */
+
+import type { Workers, WorkerThread } from "../../runtime/mod.ts";
+import type { Store } from "../store.ts";
+import type { TableInfo } from "../table/format.ts";
+import { type CompactionJob, runJob } from "./job.ts";
+import type { WorkerRequest } from "./worker.ts";
+
+/** Thrown out of a job that is to end because the store closes. */
+export class StoppedError extends Error {
+  override readonly name = "StoppedError";
+}
+
+/** Runs compaction jobs, one at a time. */
+export class Compactor {
+  readonly #store: Store;
+  readonly #stop = new Int32Array(new SharedArrayBuffer(4));
+  #workers: Workers | undefined;
+  #thread: WorkerThread | undefined;
+
+  constructor(store: Store) {
+    this.#store = store;
+    const { workers, compactionFilter } = store.settings;
+    // A function cannot be sent to a thread.
+    if (compactionFilter === undefined) this.#workers = workers;
+  }
+
+  /** Runs a job; resolves with the tables that were written, all synced. */
+  async run(job: CompactionJob): Promise<TableInfo[]> {
+    const thread = this.#threadFor(job);
+    if (thread !== undefined) {
+      try {
+        const request: WorkerRequest = { job, stop: this.#stop };
+        const infos = await thread.call(request, () => {
+          this.#store.countSlice();
+        });
+        return infos as TableInfo[];
+      } catch (error) {
+        this.#assertGoesOn();
+        this.#workers = undefined;
+        this.close();
+        this.#store.emit({ type: "workerFailed", error });
+        // Its tables, begun or done, stay behind as orphans.
+        const { numbers } = job;
+        job = { ...job, firstNumber: this.#store.takeNumber(numbers) };
+      }
+    }
+    return await runJob(this.#store, job, {
+      pause: () => this.#pause(),
+      filter: this.#store.settings.compactionFilter,
+    });
+  }
+
+  /** Ends the job under way at its next slice, and all later ones. */
+  stop(): void {
+    Atomics.store(this.#stop, 0, 1);
+  }
+
+  /** Ends the thread. Idempotent; no job is under way. */
+  close(): void {
+    this.#thread?.close();
+    this.#thread = undefined;
+  }
+
+  #threadFor(job: CompactionJob): WorkerThread | undefined {
+    if (this.#workers === undefined) return undefined;
+    let bytes = 0;
+    for (const { size } of job.upper) bytes += size;
+    for (const { size } of job.lower) bytes += size;
+    if (bytes < this.#store.settings.workerBytes) return undefined;
+    this.#thread ??= this.#workers.start(
+      new URL("./worker.ts", import.meta.url).href,
+    );
+    if (this.#thread === undefined) this.#workers = undefined;
+    return this.#thread;
+  }
+
+  async #pause(): Promise<void> {
+    this.#store.countSlice();
+    await this.#store.settings.yieldNow();
+    this.#assertGoesOn();
+  }
+
+  #assertGoesOn(): void {
+    if (Atomics.load(this.#stop, 0) !== 0) throw new StoppedError();
+  }
+}

@@ -1,0 +1,196 @@
+import { assert, assertEquals } from "@std/assert";
+import { toBytes, toText } from "../../runtime/mod.ts";
+import type { FileSystem, Workers } from "../../runtime/mod.ts";
+import { MemoryFiles } from "../../runtime/memory_files.ts";
+import { type Lsm, type LsmEvent, type LsmOptions, openLsm } from "../mod.ts";
+import { batchOf, prefixOf, TINY } from "../testing/history.ts";
+import { serve } from "./worker.ts";
+
+const DIR = "store";
+
+/** A thread that is none: all that it is told and tells is copied. */
+function inline(
+  files: FileSystem,
+  onCall: () => Promise<void> = () => Promise.resolve(),
+): Workers & { calls: number; closed: number } {
+  return {
+    calls: 0,
+    closed: 0,
+    start(module) {
+      assert(module.endsWith("/compaction/worker.ts"));
+      const answer = serve({ files });
+      return {
+        call: async (request, onNote) => {
+          this.calls++;
+          await onCall();
+          const { job, stop } = request as { job: object; stop: unknown };
+          return structuredClone(
+            await answer({ job: structuredClone(job), stop }, onNote),
+          );
+        },
+        close: () => void this.closed++,
+      };
+    },
+  };
+}
+
+async function openTiny(
+  files: FileSystem,
+  options: Partial<LsmOptions>,
+): Promise<{ store: Lsm; events: LsmEvent[] }> {
+  const events: LsmEvent[] = [];
+  const store = await openLsm(DIR, {
+    ...TINY,
+    files,
+    workerBytes: 0,
+    onEvent: (event) => events.push(event),
+    ...options,
+  });
+  return { store, events };
+}
+
+async function fill(store: Lsm, until = 80): Promise<void> {
+  for (let i = 1; i <= until; i++) await store.write(batchOf(i));
+  await store.flush();
+  await store.idle();
+}
+
+function compactions(events: LsmEvent[]): number {
+  return events.filter((event) => event.type === "compaction" && !event.moved)
+    .length;
+}
+
+Deno.test("compactions run in a thread, and give what they give in this one", async () => {
+  const files = new MemoryFiles();
+  const workers = inline(files);
+  const { store, events } = await openTiny(files, { workers });
+  await fill(store);
+  assertEquals(await prefixOf(store), 80);
+  assertEquals(workers.calls, compactions(events));
+  assert(workers.calls > 5);
+  await store.close();
+  assertEquals(workers.closed, 1);
+
+  const others = new MemoryFiles();
+  const { store: plain } = await openTiny(others, {});
+  await fill(plain);
+  assertEquals(plain.stats().tableBytes > 0, true);
+  assertEquals(await prefixOf(plain), 80);
+  await plain.close();
+});
+
+Deno.test("a snapshot stays as it was while a thread compacts", async () => {
+  const files = new MemoryFiles();
+  const { store } = await openTiny(files, { workers: inline(files) });
+  await fill(store, 10);
+  const snapshot = store.snapshot();
+  for (let i = 11; i <= 80; i++) await store.write(batchOf(i));
+  await store.flush();
+  await store.idle();
+  assertEquals(toText(snapshot.get(toBytes("count"))!), "10");
+  snapshot.close();
+  await store.close();
+});
+
+Deno.test("small compactions start no thread", async () => {
+  const files = new MemoryFiles();
+  const workers = inline(files);
+  const { store } = await openTiny(files, { workers, workerBytes: 1_000_000 });
+  await fill(store);
+  assertEquals(workers.calls, 0);
+  await store.close();
+});
+
+Deno.test("the job of a thread that dies is done again, and it is told", async () => {
+  const files = new MemoryFiles();
+  const workers = inline(
+    files,
+    () => Promise.reject(new Error("the thread has ended")),
+  );
+  const { store, events } = await openTiny(files, { workers });
+  await fill(store);
+  assertEquals(workers.calls, 1);
+  assertEquals(workers.closed, 1);
+  assertEquals(
+    events.filter(({ type }) => type === "workerFailed").length,
+    1,
+  );
+  assert(compactions(events) > 5);
+  assertEquals(await prefixOf(store), 80);
+  await store.close();
+});
+
+Deno.test("a thread that cannot be started is done without", async () => {
+  const files = new MemoryFiles();
+  const { store, events } = await openTiny(files, {
+    workers: { start: () => undefined },
+  });
+  await fill(store);
+  assert(compactions(events) > 5);
+  await store.close();
+});
+
+Deno.test("a store that closes ends the thread's job, and keeps its data", async () => {
+  const files = new MemoryFiles();
+  const called = Promise.withResolvers<void>();
+  const gate = Promise.withResolvers<void>();
+  const workers = inline(files, () => {
+    called.resolve();
+    return gate.promise;
+  });
+  // A slice is 256 KiB, so this takes some.
+  const { store, events } = await openTiny(files, {
+    workers,
+    memtableBytes: 400_000,
+    tableBytes: 100_000,
+    levelBytes: 1_000_000,
+  });
+  for (let i = 0; i < 60; i++) {
+    const value = new Uint8Array(60_000).fill(i);
+    await store.write([{ key: toBytes(`${i % 20}`), value }]);
+  }
+  await called.promise;
+  const closing = store.close();
+  gate.resolve();
+  await closing;
+  assertEquals(compactions(events), 0);
+  assertEquals(events.filter(({ type }) => type === "workerFailed"), []);
+  const again = await openTiny(files, {});
+  for (let i = 0; i < 20; i++) {
+    assertEquals(again.store.get(toBytes(`${i}`))?.[0], 40 + i);
+  }
+  await again.store.close();
+});
+
+Deno.test("a compaction filter drops what it refuses, once no snapshot sees it, and runs in this thread", async () => {
+  const files = new MemoryFiles();
+  const workers = inline(files);
+  const { store } = await openTiny(files, {
+    workers,
+    compactionFilter: (key) => toText(key) !== "unwanted",
+  });
+  const write = async (key: string) => {
+    // With keys around it, so that tables overlap and are not just moved.
+    await store.write(["a", key, "z"].map((each) => ({
+      key: toBytes(each),
+      value: toBytes("value"),
+    })));
+    await store.flush();
+    await store.idle();
+  };
+  await write("unwanted");
+  await write("wanted");
+  for (let i = 0; i < 8; i++) await write(`b${i}`);
+  assertEquals(store.get(toBytes("unwanted")), undefined);
+  assertEquals(toText(store.get(toBytes("wanted"))!), "value");
+  assertEquals(workers.calls, 0);
+
+  await write("unwanted");
+  const snapshot = store.snapshot();
+  for (let i = 0; i < 8; i++) await write(`b${i}`);
+  assertEquals(toText(snapshot.get(toBytes("unwanted"))!), "value");
+  snapshot.close();
+  for (let i = 0; i < 8; i++) await write(`b${i}`);
+  assertEquals(store.get(toBytes("unwanted")), undefined);
+  await store.close();
+});

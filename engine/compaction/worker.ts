@@ -1,0 +1,52 @@
+/**
+ * What a compaction thread serves: jobs, one at a time. It opens the tables
+ * itself, and leaves nothing open behind.
+ *
+ * @module
+ */
+
+import type { WorkerTools } from "../../runtime/mod.ts";
+import { BlockCache } from "../cache/block_cache.ts";
+import { FileCache } from "../cache/file_cache.ts";
+import type { TableInfo } from "../table/format.ts";
+import { type CompactionJob, runJob } from "./job.ts";
+
+/** Memory for indexes of the tables that are merged, in bytes. */
+const CACHE_BYTES = 8 * 1024 * 1024;
+/** Tables that are open at a time: level 0, and one of the level below. */
+const OPEN_FILES_MAX = 64;
+
+/** What the thread is asked. */
+export interface WorkerRequest {
+  /** What to do. */
+  readonly job: CompactionJob;
+  /** Shared with who asks: not 0 once the job is to stop. */
+  readonly stop: Int32Array<SharedArrayBuffer>;
+}
+
+/** Makes the function that answers a request with the infos of the tables. */
+export function serve(
+  { files }: WorkerTools,
+): (request: unknown, note: () => void) => Promise<TableInfo[]> {
+  return async (request, note) => {
+    const { job, stop } = request as WorkerRequest;
+    const handles = new FileCache(files, OPEN_FILES_MAX);
+    const { dir, storeId } = job;
+    const blocks = new BlockCache(CACHE_BYTES);
+    try {
+      return await runJob(
+        { files, dir, storeId, handles, blocks, discard() {} },
+        job,
+        {
+          pause() {
+            if (Atomics.load(stop, 0) !== 0) throw new Error("it is to stop");
+            note();
+            return Promise.resolve();
+          },
+        },
+      );
+    } finally {
+      handles.closeAll();
+    }
+  };
+}
