@@ -266,9 +266,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "engine-flush-never-ends-while-writers-write",
-    file: "engine/lsm.ts",
-    find: "newest !== undefined && store.current.sealed.includes(newest) &&",
-    replace: "newest !== undefined && store.current.sealed.length > 0 &&",
+    file: "engine/store.ts",
+    find: "this.#current.sealed.includes(newest)",
+    replace: "this.#current.sealed.length > 0",
     caughtBy: "engine/failure_test.ts :: a flush ends though writers go on",
   },
   {
