@@ -8,12 +8,7 @@
  * @module
  */
 
-import {
-  CorruptionError,
-  DecodeError,
-  equalBytes,
-  Reader,
-} from "../../runtime/mod.ts";
+import { CorruptionError, equalBytes, Reader } from "../../runtime/mod.ts";
 import { decodeAt, openExisting } from "../decode.ts";
 import { decodeHeader, FrameKind, type LogIdentity } from "../log/frame.ts";
 import { LogReader } from "../log/reader.ts";
@@ -60,8 +55,10 @@ export function scanWal(
   let batches = 0;
   let previous: LogIdentity | undefined;
   for (;;) {
+    let passed = false;
     try {
       const frame = reader.next();
+      passed = true;
       if (frame === undefined) {
         if (reader.end === 0) {
           sink.damaged(new CorruptionError(path, 0, "the log has no header"));
@@ -107,8 +104,8 @@ export function scanWal(
     } catch (error) {
       if (!(error instanceof CorruptionError)) throw error;
       sink.damaged(error);
-      // A frame that does not decode was passed; one that is bad was not.
-      if (!(error.cause instanceof DecodeError) && !reader.resume()) break;
+      // A whole frame with a bad content was passed; one that is bad was not.
+      if (!passed && !reader.resume()) break;
     }
   }
   const { end, tornBytes } = reader;

@@ -59,7 +59,7 @@ Deno.test("a directory that this process has open is a LockedError, and the firs
     LockedError,
     "has it open",
   );
-  assertEquals(error.path, dir);
+  assertEquals([error.path, error.owner], [dir, `process ${Deno.pid}`]);
   await first.set("key 2", "value");
   await first.close();
   await using second = await open(dir);
