@@ -10,8 +10,10 @@
  * - With `sync`, `write` resolves only when the batch survives a power failure.
  * - A read that starts after `write` resolved sees the batch. Snapshots and
  *   iterators see the state of the moment they were made, and stay so.
- * - Bytes that an engine returns belong to the caller, who may keep them;
- *   bytes handed in may be reused by the caller once `write` has settled.
+ * - Bytes that an engine returns belong to the caller, who may keep and change
+ *   them. Several may lie in one `ArrayBuffer`, as Node's do: whoever transfers
+ *   one's `buffer` takes the others along. Bytes handed in may be reused by the
+ *   caller once `write` has settled.
  * - After any failed write or sync every later write fails with
  *   {@linkcode PoisonedError} until the store is opened anew.
  *
