@@ -33,7 +33,7 @@ function altered(
 Deno.test("a sound store has nothing broken, open or closed, and progress is told", async () => {
   const files = new StepFiles();
   const store = await openLsm(DIR, { ...TINY, files });
-  for (let i = 1; i <= 25; i++) await store.write(batchOf(i));
+  for (let i = 1; i <= 60; i++) await store.write(batchOf(i));
   await store.idle();
   const told: Progress[] = [];
   const report = await store.check({ onProgress: (p) => told.push(p) });
