@@ -282,7 +282,8 @@ export class Clients {
 
   #checkDeadline(call: Call): void {
     const tookMs = this.#world.now - call.startedAt;
-    if (call.late || tookMs <= TIMEOUT_MS + GRACE_MS) return;
+    if (call.late || call.what === "watch") return;
+    if (tookMs <= TIMEOUT_MS + GRACE_MS) return;
     call.late = true;
     // What holds up any node may hold up its peers' commits there.
     const hindered = this.#members.all.some((member) =>

@@ -206,6 +206,7 @@ export class Faults {
 
   #kill(member: Member, unsynced: Unsynced, downMs: number): boolean {
     if (member.life === undefined) return false;
+    if (member.life.db === undefined) this.#coverage.path("killedAtOpen");
     this.#members.kill(member, unsynced);
     this.#startLater(member, downMs);
     return true;

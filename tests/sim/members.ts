@@ -190,10 +190,9 @@ export class Members {
 
   /** Ends a node at once. */
   kill(member: Member, unsynced: Unsynced): void {
-    const { world, coverage, draw } = this.#options;
+    const { world, draw } = this.#options;
     const { life } = member;
     if (life === undefined) return;
-    if (life.db === undefined) coverage.path("killedAtOpen");
     this.harvest(member);
     const lossy = draw.durability === "written" && unsynced !== "kept";
     if (lossy) this.discard(member, member.vector);
@@ -348,6 +347,18 @@ export class Members {
   unhinder(member: Member): void {
     member.hindrances--;
     member.hinderedAt = this.#options.world.now;
+  }
+
+  /** Whether nodes are up and cover the same. */
+  vectorsAgree(members: readonly Member[]): boolean {
+    let first: Vector | undefined;
+    for (const { life } of members) {
+      if (life?.db === undefined || life.failed) return false;
+      const vector = readVector(life.engine!);
+      first ??= vector;
+      if (!first.includes(vector) || !vector.includes(first)) return false;
+    }
+    return true;
   }
 
   /** Reads what a node has on record, and judges its state. */

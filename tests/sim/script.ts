@@ -217,7 +217,7 @@ export function isFault(step: Step): step is FaultStep {
 function drawWorld(random: Prng): WorldDraw {
   return {
     durability: random.chance(0.8) ? "synced" : "written",
-    memtableBytes: pick(random, [8, 16, 64, 8192]) * 1024,
+    memtableBytes: pick(random, [16, 64, 8192]) * 1024,
     propagation: {
       pushDelayMs: pick(random, [1, 2, 20]),
       antiEntropyIntervalMs: pick(random, [300, 1000, 2000]),
