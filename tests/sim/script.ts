@@ -186,6 +186,11 @@ const COMMON: readonly FaultKind[] = [
  */
 const IMAGES: readonly FaultKind[] = ["clone", "putBack"];
 
+/** All kinds of faults that scripts draw. */
+export const FAULT_KINDS: readonly FaultKind[] = [
+  ...new Set<FaultKind>([...COMMON, ...IMAGES, "join"]),
+];
+
 /** Draws a script. */
 export function writeScript(options: ScriptOptions): Script {
   const { seed, nodes = 5, steps = 3000 } = options;
