@@ -125,6 +125,13 @@ export class Faults {
     switch (step.fault) {
       case "kill":
         return this.#kill(member, step.unsynced, forMs);
+      case "killAtOpen": {
+        const { afterMs } = step;
+        const downMs = Math.min(forMs, 2000);
+        if (!this.#kill(member, "torn", downMs)) return false;
+        this.#later(downMs + afterMs, () => this.#kill(member, "torn", 500));
+        return true;
+      }
       case "killAtSync":
         faults.onSync = (syncMs) => {
           const { life } = member;
@@ -193,7 +200,14 @@ export class Faults {
       case "putBack": {
         const image = members.image(member);
         if (image === undefined) return false;
+        const others = members.all.filter((other) => other !== member);
+        if (step.aloneMs > 0) {
+          this.#later(forMs - step.aloneMs, () => {
+            for (const other of others) world.cut(name, other.name);
+          });
+        }
         this.#later(forMs, () => {
+          if (step.aloneMs > 0) world.heal(name);
           members.putBack(member, image);
           void members.start(member);
         });

@@ -39,8 +39,8 @@ interface Known {
   crc: number | undefined;
 }
 
-/** Violations that are kept; the first ones matter. */
-const VIOLATIONS_MAX = 20;
+/** Violations that are kept of each invariant; the first ones matter. */
+const VIOLATIONS_MAX = 5;
 
 const decoder = new TextDecoder();
 
@@ -54,7 +54,8 @@ export class Oracle {
   readonly #written = new Map<number, Set<string>>();
   readonly #records = new Map<number, Map<number, Known>>();
   readonly #discards: Discard[] = [];
-  readonly #watched: { watch: WatchJudge; changes: Change[] }[] = [];
+  /** Batches of watches that are not yet known to be whole. */
+  #watched: { at: number; watch: WatchJudge; changes: Change[] }[] = [];
   #conflicts = 0;
 
   /** An oracle that knows nothing; `now` is virtual time. */
@@ -74,7 +75,8 @@ export class Oracle {
 
   /** An invariant does not hold. */
   violate(id: InvariantId, text: string): void {
-    if (this.violations.length >= VIOLATIONS_MAX) return;
+    const same = this.violations.filter((violation) => violation.id === id);
+    if (same.length >= VIOLATIONS_MAX) return;
     this.violations.push({ id, at: Math.round(this.#now()), text });
   }
 
@@ -193,7 +195,16 @@ export class Oracle {
 
   /** A watch showed a batch; judged at the end, when all records are known. */
   shows(watch: WatchJudge, changes: Change[]): void {
-    if (changes.length > 0) this.#watched.push({ watch, changes });
+    this.#watched.push({ at: this.#now(), watch, changes });
+  }
+
+  /** Forgets batches that are whole, and those of which no log tells any more. */
+  settles(): void {
+    const old = this.#now() - 60_000;
+    this.#watched = this.#watched.filter(({ at, changes }) => {
+      const missing = this.#missing(changes);
+      return missing === undefined ? at > old : missing.length > 0;
+    });
   }
 
   /** All that was acked is to be found in the state that all nodes agree on. */
@@ -220,27 +231,31 @@ export class Oracle {
       }
     }
     for (const { watch, changes } of this.#watched) {
-      this.#judgeBatch(watch, changes);
+      for (const key of this.#missing(changes) ?? []) {
+        this.violate("I4", `${watch.where} saw a batch without "${key}"`);
+      }
     }
   }
 
-  #judgeBatch(watch: WatchJudge, changes: readonly Change[]): void {
+  /** Keys that a batch of a watch lacks; `undefined` if its record is unknown. */
+  #missing(changes: readonly Change[]): string[] | undefined {
     const shown = new Set<string>();
     for (const change of changes) {
       if (change.type !== "lagged") shown.add(decoder.decode(change.key));
     }
+    const missing: string[] = [];
     for (const change of changes) {
       if (change.type === "lagged" || change.coalesced) continue;
       const known = this.#known(change.version.dot);
-      if (known.crc === undefined) continue;
+      if (known.crc === undefined) return undefined;
       for (const [key, { version }] of known.entries) {
         const reported = this.#lost.get(key)?.some((lost) =>
           compareVersions(lost, version) === 0
         );
-        if (shown.has(key) || reported) continue;
-        this.violate("I4", `${watch.where} saw a batch without "${key}"`);
+        if (!shown.has(key) && reported !== true) missing.push(key);
       }
     }
+    return missing;
   }
 
   /** Whether a write was reported to have lost, or its only disk has gone. */

@@ -68,6 +68,12 @@ export type FaultStep =
       readonly node: number;
       readonly unsynced: Unsynced;
     }
+    /** Killed, and once more so long after its next start. */
+    | {
+      readonly fault: "killAtOpen";
+      readonly node: number;
+      readonly afterMs: number;
+    }
     | { readonly fault: "close" | "move"; readonly node: number }
     | { readonly fault: "stall"; readonly node: number }
     | {
@@ -101,8 +107,15 @@ export type FaultStep =
     | { readonly fault: "twice"; readonly node: number }
     /** A copy of its directory is opened beside it. */
     | { readonly fault: "clone"; readonly node: number }
-    /** An image of its disk, taken at `at`, is put back after `forMs`. */
-    | { readonly fault: "putBack"; readonly node: number }
+    /**
+     * An image of its disk, taken at `at`, is put back after `forMs`; for the
+     * last `aloneMs` of it what it writes goes nowhere.
+     */
+    | {
+      readonly fault: "putBack";
+      readonly node: number;
+      readonly aloneMs: number;
+    }
     | { readonly fault: "join"; readonly peers: readonly number[] }
     /** A device that lies: no promise holds against it. Never drawn. */
     | { readonly fault: "lyingSync"; readonly node: number }
@@ -166,7 +179,7 @@ const COMMON: readonly FaultKind[] = [
   "corrupt",
   "kill",
   "killAtSync",
-  "kill",
+  "killAtOpen",
   "close",
   "move",
   "stall",
@@ -358,6 +371,10 @@ function drawFault(
       };
     case "clockDrift":
       return { ...when, fault, node, drift: pick(random, [-0.1, 0.001, 0.1]) };
+    case "killAtOpen":
+      return { ...when, fault, node, afterMs: random.below(10) };
+    case "putBack":
+      return { ...when, fault, node, aloneMs: pick(random, [0, 300]) };
     case "syncFails":
       return { ...when, fault, node, times: pick(random, [1, 1_000_000]) };
     case "slowSync":

@@ -50,8 +50,11 @@ const CORE_MS = 60_000;
 /** How long all nodes may take to converge, in ms. */
 const CONVERGENCE_MS = 120_000;
 
-/** Pause between two looks at all nodes, in ms. */
+/** Shortest pause between two looks at all nodes, in ms. */
 const INSPECTION_MS = 4000;
+
+/** Looks at all nodes in a life, at most. */
+const INSPECTIONS_MAX = 60;
 
 /** Draws a script and runs it. */
 export function runWorkload(
@@ -72,6 +75,7 @@ export async function runScript(
   } catch (error) {
     oracle.violate("E1", `the life ended early: ${error}`);
   }
+  life.coverage.path("conflict", oracle.conflicts);
   return {
     script,
     hash: world.traceHash(),
@@ -131,16 +135,18 @@ class ClusterLife {
   async #live(): Promise<void> {
     const { steps, quietAt } = this.#script;
     const begin = this.world.now;
-    let inspectAt = INSPECTION_MS;
+    const pauseMs = Math.max(INSPECTION_MS, quietAt / INSPECTIONS_MAX);
+    let inspectAt = pauseMs;
     for (const step of steps) {
       const waitMs = begin + step.at - this.world.now;
       if (waitMs > 0) await this.world.sleep(waitMs);
       if (isFault(step)) this.#faults.begin(step);
       else this.clients.begin(step);
       if (step.at < inspectAt) continue;
-      inspectAt += INSPECTION_MS;
+      inspectAt += pauseMs;
       this.clients.checkDeadlines();
       for (const member of this.#members.all) this.#members.inspect(member);
+      this.oracle.settles();
     }
     await this.world.sleep(begin + quietAt - this.world.now);
   }
