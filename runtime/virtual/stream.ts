@@ -123,6 +123,8 @@ export class VirtualStream implements ByteStream {
   #out: Pipe | undefined;
   #state: "open" | "ended" | "broken" | "closed" = "open";
   #brokenBy: Error | undefined;
+  /** Nothing that comes here is answered any more. */
+  #vanished = false;
   readonly #arrived: Bytes[] = [];
   #unread = 0;
   /** Bytes written here and not yet read there. */
@@ -220,6 +222,7 @@ export class VirtualStream implements ByteStream {
    * without an answer.
    */
   vanish(detail: string): void {
+    this.#vanished = true;
     this.#out!.empty();
     this.host.run(() => this.#break(detail));
   }
@@ -242,11 +245,11 @@ export class VirtualStream implements ByteStream {
       "receive",
       `${this.remote} ${item.length} ${crc32(item)}`,
     );
+    if (this.#vanished || this.#state === "broken") return;
     if (this.#state === "closed") {
       this.#out!.send("break");
       return;
     }
-    if (this.#state === "broken") return;
     this.#arrived.push(item);
     this.#unread += item.length;
     const reader = this.#reader;

@@ -47,7 +47,6 @@ export class Faults {
 
   #perform(step: FaultStep): boolean {
     const world = this.#world;
-    const members = this.#members;
     const { forMs } = step;
     switch (step.fault) {
       case "cut":

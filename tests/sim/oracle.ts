@@ -11,7 +11,7 @@
 import { crc32 } from "../../runtime/bytes.ts";
 import { type Change, compareVersions, type Version } from "../../mod.ts";
 import type { LogRecord } from "../../gossip/replication/record.ts";
-import { Vector } from "../../gossip/replication/vector.ts";
+import type { Vector } from "../../gossip/replication/vector.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
 import type { NodeState, Row } from "./rows.ts";
 

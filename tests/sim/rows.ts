@@ -21,7 +21,7 @@ import {
   type LogRecord,
 } from "../../gossip/replication/record.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
-import { type Version } from "../../mod.ts";
+import type { Version } from "../../mod.ts";
 
 /** What a node knows of a key. */
 export interface Row {
