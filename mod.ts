@@ -98,8 +98,9 @@ export interface OpenOptions {
   /** Where peers reach it, if elsewhere. Needed with 0.0.0.0 and [::]. */
   advertise?: string;
   /**
-   * Addresses of nodes of the cluster to join: needed once, ignored when the
-   * directory holds a cluster already.
+   * Addresses of nodes of the cluster to join: needed until this node has joined,
+   * ignored when the directory holds a copy of the cluster's data. Needs an
+   * `address`.
    */
   peers?: readonly string[];
   /**
@@ -186,11 +187,11 @@ export async function open(
   const { secret, tls, signal, address, advertise } = options;
   checkSupported("secret", secret);
   checkSupported("tls", tls);
+  const path = pathOf(dir);
   checkAddresses(options);
   const propagation = propagationOf(options.propagation);
   const sync = checkDurability(options.durability ?? "synced") === "synced";
   signal?.throwIfAborted();
-  const path = dir instanceof URL ? pathOf(dir) : dir;
   const base = options.runtime ?? denoRuntime();
   const runtime = { ...base, network: options.transport ?? base.network };
   const events = new Events();
@@ -266,6 +267,12 @@ function checkAddresses({ address, advertise, peers }: OpenOptions): void {
       );
     }
   }
+  // It would found a cluster of its own in silence.
+  if (address === undefined && (peers?.length || advertise !== undefined)) {
+    throw new TypeError(
+      'Cannot open: "peers" and "advertise" need an "address", without which no network is used',
+    );
+  }
   if (advertise === undefined && /^(0\.0\.0\.0|\[::\]):/.test(address ?? "")) {
     throw new TypeError(
       `Cannot open: "${address}" is no address that peers can dial, pass "advertise"`,
@@ -273,9 +280,15 @@ function checkAddresses({ address, advertise, peers }: OpenOptions): void {
   }
 }
 
-function pathOf(url: URL): string {
-  if (url.protocol !== "file:") {
-    throw new TypeError(`Cannot open "${url.href}": it is no file: URL`);
+function pathOf(dir: string | URL): string {
+  if (dir instanceof URL) {
+    if (dir.protocol === "file:") return decodeURIComponent(dir.pathname);
+    throw new TypeError(`Cannot open "${dir.href}": it is no file: URL`);
   }
-  return decodeURIComponent(url.pathname);
+  if (typeof dir === "string" && dir !== "") return dir;
+  throw new TypeError(
+    `Cannot open: the directory must be a path or a file: URL, received ${
+      typeof dir === "string" ? `""` : typeof dir
+    }`,
+  );
 }

@@ -11,6 +11,7 @@ import {
   KEY_BYTES_MAX,
   LimitError,
   NODE_KEY_MAX,
+  TIMEOUT_MS_DEFAULT,
   toBytes,
   VALUE_BYTES_MAX,
 } from "../runtime/mod.ts";
@@ -65,12 +66,49 @@ export function checkLease(lease: number | undefined): number | undefined {
  *
  * @throws {TypeError} If it is neither text nor bytes.
  */
-export function checkBound(name: string, bound: KeyLike): Uint8Array {
+export function checkBound(
+  name: string,
+  bound: KeyLike,
+  action = "list",
+): Uint8Array {
   if (typeof bound === "string" || bound instanceof Uint8Array) {
     return toBytes(bound);
   }
   throw new TypeError(
-    `Cannot list: "${name}" must be a string or a Uint8Array, received ${typeof bound}`,
+    `Cannot ${action}: "${name}" must be a string or a Uint8Array, received ${typeof bound}`,
+  );
+}
+
+/**
+ * How many a list may give.
+ *
+ * @throws {RangeError} If it is not a whole number from 0, or `Infinity`.
+ */
+export function checkLimit(limit = Infinity): number {
+  if (limit === Infinity || (Number.isInteger(limit) && limit >= 0)) {
+    return limit;
+  }
+  throw new RangeError(
+    `Cannot list: "limit" must be a whole number from 0, received ${
+      String(limit)
+    }`,
+  );
+}
+
+/**
+ * The deadline of a call, in milliseconds.
+ *
+ * @throws {RangeError} If it is not positive.
+ */
+export function checkTimeout(
+  action: string,
+  timeoutMs: number = TIMEOUT_MS_DEFAULT,
+): number {
+  if (timeoutMs > 0) return timeoutMs;
+  throw new RangeError(
+    `Cannot ${action}: "timeoutMs" must be positive, received ${
+      String(timeoutMs)
+    }`,
   );
 }
 

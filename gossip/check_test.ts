@@ -9,7 +9,14 @@ import {
   toHex,
   VALUE_BYTES_MAX,
 } from "../runtime/mod.ts";
-import { checkBatch, checkKey, checkLease, checkValue } from "./check.ts";
+import {
+  checkBatch,
+  checkKey,
+  checkLease,
+  checkLimit,
+  checkTimeout,
+  checkValue,
+} from "./check.ts";
 import { origin } from "./replication/world_test.ts";
 import { Vector } from "./replication/vector.ts";
 import { tokenOf } from "./token.ts";
@@ -50,6 +57,18 @@ Deno.test("a lease is a node key", () => {
   assertEquals(checkLease(65_535), 65_535);
   for (const bad of [0, 65_536, 1.5, NaN, "1" as never]) {
     assertThrows(() => checkLease(bad), TypeError);
+  }
+});
+
+Deno.test("a limit is a whole number from 0, and a deadline is positive", () => {
+  assertEquals([checkLimit(), checkLimit(0)], [Infinity, 0]);
+  for (const bad of [-1, 1.5, NaN, "1" as never]) {
+    assertThrows(() => checkLimit(bad), RangeError, "limit");
+  }
+  assertEquals(checkTimeout("commit"), 10_000);
+  assertEquals(checkTimeout("commit", Infinity), Infinity);
+  for (const bad of [0, -1, NaN, "x" as never]) {
+    assertThrows(() => checkTimeout("commit", bad), RangeError, "timeoutMs");
   }
 });
 

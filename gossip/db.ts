@@ -31,6 +31,8 @@ import {
   checkBound,
   checkKey,
   checkLease,
+  checkLimit,
+  checkTimeout,
   checkValue,
   checkVersion,
   type KeyLike,
@@ -39,7 +41,6 @@ import {
 import type { DatabaseEvent, Events } from "./events.ts";
 import { rowKey, Space, spacePrefix } from "./keyspace.ts";
 import type { CallOptions, RoutedOutcome } from "./lease/router.ts";
-
 import {
   type Conflict,
   conflictOf,
@@ -88,9 +89,6 @@ export interface DatabaseParts {
   readonly events: Events;
   readonly counts: { records: number; conflicts: number; pushes: number };
 }
-
-/** Default deadline of networked calls, in milliseconds. */
-const TIMEOUT_MS = 10_000;
 
 /**
  * A database: one node's whole copy of the data, and its part in the cluster.
@@ -227,6 +225,7 @@ export class DB implements AsyncDisposable {
    * may have written.
    * @throws {NodeNotFoundError} If `lease` is no member.
    * @throws {PoisonedError} If the engine has failed.
+   * @throws {RangeError} If `timeoutMs` is not positive.
    * @throws {ClosedError} If the database is closed.
    */
   async set(
@@ -282,12 +281,16 @@ export class DB implements AsyncDisposable {
    * @throws {NotSupportedError} If there are checks and several leaseholders.
    * @throws {PartialCommitError} If some leaseholders committed and some failed.
    * @throws {LimitError} If a key, a value or the batch is beyond its limit.
+   * @throws {TypeError} If an op is none.
    */
   async commit(
     request: CommitRequestInit,
     options: CommitOptions = {},
   ): Promise<CommitResult> {
     this.#checkOpen("write");
+    if (!Array.isArray(request?.ops)) {
+      throw new TypeError('Cannot commit: "ops" must be an array');
+    }
     const ops = request.ops.map(toOp);
     checkBatch(ops);
     const checks = (request.checks ?? []).map(({ key, version }) => ({
@@ -323,12 +326,14 @@ export class DB implements AsyncDisposable {
    * ```
    *
    * @throws {CorruptionError} If what is stored is damaged.
+   * @throws {RangeError} If `limit` is not a whole number from 0.
    * @throws {ClosedError} If the database is closed.
    */
   async *list(options: ListOptions = {}): AsyncGenerator<KeyValue> {
+    const limit = checkLimit(options.limit);
     const rows = this.#iterate(options, false);
     try {
-      for (let left = options.limit ?? Infinity; left > 0;) {
+      for (let left = limit; left > 0;) {
         const more = rows.next();
         if (!(isPromise(more) ? await more : more)) return;
         const value = valueOfRow(rows.value, this.#now);
@@ -349,9 +354,10 @@ export class DB implements AsyncDisposable {
    */
   *listSync(options: ListOptions = {}): Generator<KeyValue> {
     this.#checkSynchronous("listSync");
+    const limit = checkLimit(options.limit);
     const rows = this.#iterate(options, false);
     try {
-      for (let left = options.limit ?? Infinity; left > 0;) {
+      for (let left = limit; left > 0;) {
         if (!rows.next()) return;
         const value = valueOfRow(rows.value, this.#now);
         if (value === undefined) continue;
@@ -365,9 +371,10 @@ export class DB implements AsyncDisposable {
 
   /** Lists keys in order, without their values. Throws as `list`. */
   async *keys(options: ListOptions = {}): AsyncGenerator<Uint8Array> {
+    const limit = checkLimit(options.limit);
     const rows = this.#iterate(options, true);
     try {
-      for (let left = options.limit ?? Infinity; left > 0; left--) {
+      for (let left = limit; left > 0; left--) {
         const more = rows.next();
         if (!(isPromise(more) ? await more : more)) return;
         yield rows.key.subarray(1);
@@ -478,6 +485,9 @@ export class DB implements AsyncDisposable {
     handler: (changes: Change[]) => void | Promise<void>,
     options: WatchOptions = {},
   ): Disposable {
+    if (typeof handler !== "function") {
+      throw new TypeError("Cannot watch: the handler must be a function");
+    }
     const reader = this.watch(options).getReader();
     const run = async () => {
       for (;;) {
@@ -545,8 +555,8 @@ export class DB implements AsyncDisposable {
 
   /**
    * Waits for one answer, or one failed attempt, of every node that has not left:
-   * afterwards this node has all that those who answered had. On a node alone it
-   * resolves at once.
+   * afterwards this node has all that those who answered had. Who has done neither
+   * by the deadline is missing too. On a node alone it resolves at once.
    *
    * @example
    * ```ts
@@ -567,13 +577,14 @@ export class DB implements AsyncDisposable {
    * assertEquals(await two.has("planet"), true);
    * ```
    *
-   * @throws {DeadlineExceededError} If the deadline passed.
-   * @throws {ClosedError} If the database is closed.
+   * @throws {ClosedError} If the database is closed, also meanwhile.
+   * @throws {RangeError} If `timeoutMs` is not positive.
    */
   async caughtUp(options: CallOptions = {}): Promise<CaughtUp> {
     this.#checkOpen("catch up");
     const { cluster, pull } = this.#parts.rooms;
-    const { timeoutMs = TIMEOUT_MS, signal } = options;
+    const { signal } = options;
+    const timeoutMs = checkTimeout("catch up", options.timeoutMs);
     const { timers } = this.#parts.runtime;
     using deadline = startDeadline(timers, timeoutMs, "catch up", signal);
     const peers: number[] = [];
@@ -581,13 +592,16 @@ export class DB implements AsyncDisposable {
     const asked = cluster.others().map(async (node) => {
       try {
         if (this.#parts.endpoint === undefined) throw noNetwork(node);
-        await pull.from(node);
+        await abortable(pull.from(node), deadline.signal);
         peers.push(node);
       } catch {
         missing.push(node);
       }
     });
-    await abortable(Promise.all(asked), deadline.signal);
+    await Promise.all(asked);
+    signal?.throwIfAborted();
+    // A close makes all that is under way fail: that says nothing of the peers.
+    if (missing.length > 0) this.#checkOpen("catch up");
     return { peers: peers.sort(byKey), missing: missing.sort(byKey) };
   }
 
@@ -626,15 +640,18 @@ export class DB implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const { rooms, push, endpoint, watchers, events, kv } = this.#parts;
-    await rooms.replica.close();
-    push?.flush();
-    await rooms.pull.close();
-    await rooms.cluster.close();
-    await endpoint?.close();
-    await rooms.donor.close();
-    watchers.close();
-    events.close();
-    if (this.#parts.ownsEngine) await kv.close();
+    // From the bottom up, and each whatever becomes of the others: what stayed
+    // open would hold the address and the directory.
+    await using closing = new AsyncDisposableStack();
+    if (this.#parts.ownsEngine) closing.defer(async () => await kv.close());
+    closing.defer(() => events.close());
+    closing.defer(() => watchers.close());
+    closing.defer(() => rooms.donor.close());
+    closing.defer(() => endpoint?.close());
+    closing.defer(() => rooms.cluster.close());
+    closing.defer(() => rooms.pull.close());
+    closing.defer(() => push?.flush());
+    closing.defer(() => rooms.replica.close());
   }
 
   readonly #now = (): number => this.#parts.runtime.clock.now();
@@ -690,6 +707,9 @@ export class DB implements AsyncDisposable {
 }
 
 function toOp(op: SetOp | DeleteOp): CommitOp {
+  if (typeof op !== "object" || op === null) {
+    throw new TypeError("Cannot commit: an op must be an object");
+  }
   const key = checkKey(op.type, op.key);
   switch (op.type) {
     case "set":

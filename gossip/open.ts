@@ -44,7 +44,8 @@ import {
   loadTicket,
   restartHost,
 } from "./membership/host.ts";
-import { Cluster } from "./membership/cluster.ts";
+import { Cluster, selfRecord } from "./membership/cluster.ts";
+import { Members } from "./membership/members.ts";
 import { type NodeRecord, NONCE_BYTES } from "./membership/mod.ts";
 import { pledge } from "./membership/pledge.ts";
 import type { Propagation } from "./propagation.ts";
@@ -121,14 +122,14 @@ export async function openNode(options: NodeOptions): Promise<DB> {
   const address = await listen(options, endpoint, nonce);
   let responder: number | undefined;
   if (node === undefined) {
-    const origin = await begin(options, endpoint, address);
+    const origin = await begin(options, endpoint, address, nonce);
     responder = origin.responder;
     node = await assemble(options, origin, wires, opened);
   }
   await node.rooms.cluster.enter(address);
   if (endpoint !== undefined) {
     if (!node.rooms.replica.caughtUp) {
-      await takeFirstCopy(options, node.rooms, responder);
+      await takeFirstCopy(options, endpoint, node.rooms, responder);
     }
     node.rooms.cluster.start();
     node.rooms.pull.start();
@@ -230,8 +231,9 @@ async function begin(
   options: NodeOptions,
   endpoint: Endpoint | undefined,
   address: string | undefined,
+  nonce: Uint8Array,
 ): Promise<Origin> {
-  const { kv, runtime, propagation, peers, signal } = options;
+  const { kv, runtime, propagation, peers, signal, software } = options;
   if (endpoint === undefined || address === undefined || options.bootstrap) {
     const host = await foundHost(kv, runtime.random);
     return { host, records: [], responder: undefined };
@@ -252,7 +254,9 @@ async function begin(
   });
   const { clusterId, node, records, responder } = reply;
   const host = { clusterId, node, generation: 1 };
-  await joinHost(kv, host, reply.config);
+  const self = selfRecord(host, { address, nonce, software });
+  const members = new Members(self, { others: records }).encode();
+  await joinHost(kv, host, { config: reply.config, members });
   return { host, records, responder };
 }
 
@@ -380,10 +384,12 @@ async function assemble(
 
 /**
  * A joiner's state is void until it has taken a whole copy: from the member that
- * let it in, or else from whoever answers.
+ * let it in, or else from whoever answers. Where nobody does, the members may
+ * have moved since it was let in: then it asks the `peers` where they are.
  */
 async function takeFirstCopy(
-  { runtime, propagation, signal }: NodeOptions,
+  { runtime, propagation, peers, signal }: NodeOptions,
+  endpoint: Endpoint,
   { cluster, pull, replica }: {
     cluster: Cluster;
     pull: Pull;
@@ -407,6 +413,12 @@ async function takeFirstCopy(
           failure = error;
         }
       }
+      for (const address of peers) {
+        await askWhere(endpoint, cluster, address, signal).catch((error) => {
+          signal?.throwIfAborted();
+          failure = error;
+        });
+      }
       await sleep(runtime.timers, propagation.pledgeRetryIntervalMs, {
         signal,
         persistent: true,
@@ -416,6 +428,21 @@ async function takeFirstCopy(
     if (!signal?.aborted) throw error;
     const peers = cluster.others().map((node) => cluster.node(node).address);
     throw new JoinAbortedError(peers, signal.reason, { cause: failure });
+  }
+}
+
+/** Learns from whoever is at an address who the members are, and where. */
+async function askWhere(
+  endpoint: Endpoint,
+  cluster: Cluster,
+  address: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const connection = await endpoint.dial(address, { signal });
+  try {
+    await ended(cluster.gossipOver(connection), signal);
+  } finally {
+    connection.close("the question is answered");
   }
 }
 

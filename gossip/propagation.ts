@@ -119,6 +119,11 @@ export function propagationOf(
   choice: "fast" | Partial<Propagation> | undefined,
 ): Propagation {
   if (choice === "fast") return { ...PROPAGATION_FAST };
+  if (choice !== undefined && typeof choice !== "object") {
+    throw new TypeError(
+      `Cannot open: propagation must be "fast" or intervals, received "${choice}"`,
+    );
+  }
   const chosen = { ...PROPAGATION_DEFAULT, ...choice };
   for (const [name, value] of Object.entries(chosen)) {
     if (!(name in PROPAGATION_DEFAULT)) {

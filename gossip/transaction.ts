@@ -23,7 +23,7 @@ import type {
   SetOptions,
 } from "./face.ts";
 import type { KeyLike, ValueLike } from "./check.ts";
-import { checkKey, checkLease, checkValue } from "./check.ts";
+import { checkKey, checkLease, checkLimit, checkValue } from "./check.ts";
 import { keyText } from "./replication/draft.ts";
 
 /** What a transaction asks of its database. */
@@ -107,7 +107,8 @@ export class Transaction implements AsyncDisposable {
   /** Lists keys and values in order, with the writes of this transaction. */
   async *list(options: ListOptions = {}): AsyncGenerator<KeyValue> {
     this.#checkOpen("read");
-    const { limit = Infinity, ...range } = options;
+    const { limit: limitAsked, ...range } = options;
+    const limit = checkLimit(limitAsked);
     const sign = range.reverse === true ? -1 : 1;
     const own = [...this.#writes.values()]
       .filter(({ key }) => isInside(key, range))

@@ -10,7 +10,8 @@
  * @module
  */
 
-import { NotSupportedError, startsWith, toBytes } from "../runtime/mod.ts";
+import { NotSupportedError, startsWith } from "../runtime/mod.ts";
+import { checkBound } from "./check.ts";
 import { Feed } from "./feed.ts";
 import { type Applied, keyText } from "./replication/draft.ts";
 import { type Entry, type Version, versionOf } from "./replication/entry.ts";
@@ -97,6 +98,7 @@ export class Watchers {
    * Watches from now on, until the stream is cancelled.
    *
    * @throws {NotSupportedError} If a token to resume after is given.
+   * @throws {TypeError} If the prefix or a key is neither text nor bytes.
    * @throws {RangeError} If the queue's limit is not positive.
    */
   watch(options: WatchOptions = {}): ReadableStream<Change[]> {
@@ -146,10 +148,13 @@ export class Watchers {
   #filter(options: WatchOptions): (entry: Entry) => boolean {
     const prefix = options.prefix === undefined
       ? undefined
-      : new Uint8Array(toBytes(options.prefix));
-    const keys = options.keys === undefined
-      ? undefined
-      : new Set(options.keys.map((key) => keyText(toBytes(key))));
+      : new Uint8Array(checkBound("prefix", options.prefix, "watch"));
+    if (options.keys !== undefined && !Array.isArray(options.keys)) {
+      throw new TypeError('Cannot watch: "keys" must be an array of keys');
+    }
+    const keys = options.keys && new Set(
+      options.keys.map((key) => keyText(checkBound("keys", key, "watch"))),
+    );
     return (entry) =>
       (prefix === undefined || startsWith(entry.key, prefix)) &&
       (keys === undefined || keys.has(keyText(entry.key))) &&

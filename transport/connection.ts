@@ -23,7 +23,6 @@ import {
   isPromise,
   LimitError,
   MESSAGE_BYTES_MAX,
-  OutcomeUnknownError,
   ProtocolError,
   type Random,
   RejectedError,
@@ -51,9 +50,11 @@ import {
 } from "./frame.ts";
 import type { Greeting } from "./greeting.ts";
 import type { Purpose } from "./handshake.ts";
+import { PendingRequests } from "./pending.ts";
 import { Reassembly } from "./reassembly.ts";
 import { messageName, MessageType } from "./registry.ts";
 import { type Outgoing, SendQueue } from "./send_queue.ts";
+import { SilenceWatch } from "./silence.ts";
 import type {
   Connection,
   EndpointHandler,
@@ -97,14 +98,6 @@ export interface Owner {
   ended(connection: EstablishedConnection, reason: unknown): void;
 }
 
-interface Pending {
-  readonly message: Outgoing;
-  readonly resolve: (payload: Uint8Array) => void;
-  readonly reject: (error: unknown) => void;
-  /** Frees the timer, the signal and the place among those that wait for room. */
-  release: () => void;
-}
-
 /** A connection after its handshake. */
 export class EstablishedConnection implements Connection {
   readonly remote: Identity;
@@ -124,16 +117,14 @@ export class EstablishedConnection implements Connection {
   readonly #decoder: FrameDecoder;
   readonly #queue: SendQueue;
   readonly #reassembly = new Reassembly();
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending: PendingRequests;
+  readonly #silence: SilenceWatch;
   readonly #working = new AbortController();
   #correlation: number;
   /** Requests of the peer whose replies are not yet written. */
   #inWork = 0;
-  #receivedAt: number;
-  #sentAt: number;
   #writing = false;
-  #watch: Timer | undefined;
-  #watchDue = 0;
+  #farewell: Timer | undefined;
   #wake: (() => void) | undefined;
   #ended = false;
   #broken = false;
@@ -162,7 +153,24 @@ export class EstablishedConnection implements Connection {
     );
     this.#correlation = context.random.u32() & ~1 | (greeting.dialled ? 1 : 0);
     this.since = context.clock.monotonic();
-    this.#receivedAt = this.#sentAt = this.#watchDue = this.since;
+    const { clock, timers, tuning } = context;
+    this.#pending = new PendingRequests({
+      timers,
+      unsent: (type, cause) => this.#unsentError(type, cause),
+      ended: (correlation) => this.#reassembly.drop(correlation),
+      gaveUp: () => this.#drain(),
+    });
+    this.#silence = new SilenceWatch({
+      clock,
+      timers,
+      keepaliveMs: tuning.keepaliveMs,
+      idleTimeoutMs: tuning.idleTimeoutMs,
+      keepalive: () => this.#pushOwn(MessageType.KEEPALIVE, EMPTY_BYTES),
+      gone: () =>
+        this.#end(
+          new DeadlineExceededError("hear from the peer", tuning.idleTimeoutMs),
+        ),
+    });
   }
 
   /** Whether it can be used for new messages. */
@@ -182,13 +190,13 @@ export class EstablishedConnection implements Connection {
 
   /** Serves the connection; resolves when its stream is closed. Never rejects. */
   async run(): Promise<void> {
-    this.#watchSilence();
+    this.#silence.start();
     const writing = this.#writeLoop();
     await this.#readLoop();
     await this.#awaitFarewell();
     this.#wake?.();
     await writing;
-    this.#watch?.cancel();
+    this.#farewell?.cancel();
     this.#stream.close();
   }
 
@@ -203,26 +211,10 @@ export class EstablishedConnection implements Connection {
       checkSize(type, payload);
       if (!this.usable) throw this.#unsentError(type, undefined);
       const message = this.#outgoing(0, type, this.#nextCorrelation(), payload);
-      const pending: Pending = { message, resolve, reject, release: () => {} };
-      this.#pending.set(message.correlation, pending);
-      const onAbort = () => this.#giveUp(pending, signal!.reason);
-      const timer = this.#context.timers.set(
-        () =>
-          this.#giveUp(
-            pending,
-            new DeadlineExceededError(actionOf(type), timeoutMs),
-          ),
-        timeoutMs,
-        { persistent: true },
-      );
-      signal?.addEventListener("abort", onAbort, { once: true });
-      let leave: (() => void) | undefined;
-      pending.release = () => {
-        timer.cancel();
-        signal?.removeEventListener("abort", onAbort);
-        leave?.();
-      };
-      if (!this.#queue.offer(message)) leave = this.#queue.wait(message);
+      const leave = this.#queue.offer(message)
+        ? undefined
+        : this.#queue.wait(message);
+      this.#pending.add({ message, timeoutMs, signal, leave, resolve, reject });
       this.#wake?.();
     });
   }
@@ -281,7 +273,7 @@ export class EstablishedConnection implements Connection {
           break;
         }
         decoder.advance(count);
-        this.#receivedAt = this.#context.clock.monotonic();
+        this.#silence.received();
       }
     } catch (error) {
       this.#end(
@@ -320,8 +312,9 @@ export class EstablishedConnection implements Connection {
         this.#queue.take(writer);
         if (writer.length === 0) continue;
         this.#writing = true;
-        this.#sentAt = this.#context.clock.monotonic();
+        this.#silence.writing();
         await this.#stream.write(writer.view());
+        this.#silence.written();
         this.#writing = false;
         if (writer.length > WRITER_BYTES_KEPT) writer = new Writer(1024);
         else writer.clear();
@@ -363,17 +356,16 @@ export class EstablishedConnection implements Connection {
     failed: boolean,
     payload: Uint8Array,
   ): void {
-    const pending = this.#pending.get(correlation)!;
-    if (!pending.message.started) {
+    if (!this.#pending.started(correlation)) {
       throw new ProtocolError("it answered what was not asked yet");
     }
-    if (!failed) {
-      this.#settle(pending);
-      pending.resolve(payload);
-    } else {
+    if (!failed) this.#pending.resolve(correlation, payload);
+    else {
       const { code, message, data } = readFailure(payload);
-      this.#settle(pending);
-      pending.reject(new RemoteError(code, message, { data }));
+      this.#pending.reject(
+        correlation,
+        new RemoteError(code, message, { data }),
+      );
     }
     this.#drain();
   }
@@ -490,88 +482,27 @@ export class EstablishedConnection implements Connection {
     }
   }
 
-  #giveUp(pending: Pending, cause: unknown): void {
-    const { message } = pending;
-    message.cancelled = true;
-    this.#settle(pending);
-    const expired = cause instanceof DeadlineExceededError;
-    if (message.started) {
-      pending.reject(
-        new OutcomeUnknownError(requestName(message.type), { cause }),
-      );
-    } else {
-      pending.reject(expired ? this.#unsentError(message.type, cause) : cause);
-    }
-    this.#drain();
-  }
-
-  #settle(pending: Pending): void {
-    this.#pending.delete(pending.message.correlation);
-    this.#reassembly.drop(pending.message.correlation);
-    pending.release();
-  }
-
   #end(reason: unknown, farewell?: Failure): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#watch?.cancel();
+    this.#silence.end();
     this.#retirement?.cancel();
     this.#queue.clear();
     this.#reassembly.clear();
-    for (const pending of [...this.#pending.values()]) {
-      const { message } = pending;
-      this.#settle(pending);
-      pending.reject(
-        message.started
-          ? new OutcomeUnknownError(requestName(message.type), {
-            cause: reason,
-          })
-          : this.#unsentError(message.type, reason),
-      );
-    }
+    this.#pending.rejectAll(reason);
     this.#working.abort(reason);
     if (farewell === undefined) {
       this.#broken = true;
       this.#stream.close();
     } else {
       this.#pushOwn(MessageType.GOODBYE, encodeFailure(farewell));
-      this.#watch = this.#context.timers.set(() => {
+      this.#farewell = this.#context.timers.set(() => {
         this.#broken = true;
         this.#stream.close();
       }, FAREWELL_MS);
     }
     this.#wake?.();
     this.#owner.ended(this, reason);
-  }
-
-  /** Sends KEEPALIVE after silence here, and ends after silence there. */
-  #watchSilence(): void {
-    const { clock, timers, tuning } = this.#context;
-    if (this.#ended) return;
-    const now = clock.monotonic();
-    if (now > this.#watchDue + tuning.keepaliveMs) {
-      // This process stood still: what came meanwhile is not read yet.
-      this.#receivedAt = now;
-      if (this.#writing) this.#sentAt = now;
-    }
-    const heard = this.#receivedAt + tuning.idleTimeoutMs;
-    const stuck = this.#writing ? this.#sentAt + tuning.idleTimeoutMs : heard;
-    if (now >= Math.min(heard, stuck)) {
-      this.#end(
-        new DeadlineExceededError("hear from the peer", tuning.idleTimeoutMs),
-      );
-      return;
-    }
-    if (now >= this.#sentAt + tuning.keepaliveMs && !this.#writing) {
-      this.#pushOwn(MessageType.KEEPALIVE, EMPTY_BYTES);
-      this.#sentAt = now;
-    }
-    const spoken = this.#writing ? stuck : this.#sentAt + tuning.keepaliveMs;
-    this.#watchDue = Math.max(now + 1, Math.min(heard, stuck, spoken));
-    this.#watch = timers.set(
-      () => this.#watchSilence(),
-      this.#watchDue - now,
-    );
   }
 
   #pushOwn(type: number, payload: Uint8Array): void {
@@ -634,10 +565,6 @@ function sizeError(type: number, payload: Uint8Array): LimitError {
     0,
     MESSAGE_BYTES_MAX,
   );
-}
-
-function requestName(type: number): string {
-  return `${messageName(type)} request`;
 }
 
 function actionOf(type: number): string {

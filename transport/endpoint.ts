@@ -325,7 +325,7 @@ class NodeEndpoint implements Endpoint, Owner {
     if (!isVisit(connection)) {
       this.#known(connection.remote.node).adopt(connection);
     } else if (!connection.dialled && ++this.#visits > VISITS_MAX) {
-      connection.close("too many visit at once");
+      connection.close("too many visits at once");
     }
     void this.#track(connection.run());
     return connection;

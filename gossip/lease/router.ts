@@ -16,6 +16,7 @@
  */
 
 import {
+  abortable,
   CheckFailedError,
   ClusterMismatchError,
   type CommitPart,
@@ -35,7 +36,7 @@ import {
   Writer,
 } from "../../runtime/mod.ts";
 import { MessageType, type RequestOptions } from "../../transport/mod.ts";
-import { checkBatch } from "../check.ts";
+import { checkBatch, checkTimeout } from "../check.ts";
 import type { Dot } from "../replication/dot.ts";
 import {
   type CommitCheck,
@@ -85,7 +86,8 @@ export interface CallOptions {
   /** Gives up when aborted. */
   signal?: AbortSignal | undefined;
   /**
-   * Deadline of what goes over the network, in milliseconds.
+   * Deadline of what goes over the network, in milliseconds. What this node does
+   * itself is not cut short: a write that it leads ends when its disk is done.
    *
    * @default {10_000}
    */
@@ -112,8 +114,10 @@ export class Router {
   /** Commits, wherever the keys are led. */
   async commit(
     asked: CommitRequest,
-    { signal, timeoutMs = 10_000 }: CallOptions,
+    options: CallOptions,
   ): Promise<RoutedOutcome> {
+    const { signal } = options;
+    const timeoutMs = checkTimeout("commit", options.timeoutMs);
     signal?.throwIfAborted();
     const request = lastOfEachKey(asked);
     const { nodeKey, replica, timers } = this.#options;
@@ -297,7 +301,9 @@ export class Router {
   ): Promise<void> {
     const { replica, nudge } = this.#options;
     try {
-      if (record !== undefined) await replica.receive(record);
+      if (record !== undefined) {
+        await abortable(replica.receive(record), signal);
+      }
       const missing = after.some(({ origin, seq }) =>
         !replica.vector.covers(origin, seq)
       );
@@ -366,6 +372,9 @@ function localErrorOf(error: RemoteError, holder: number): unknown {
     case "NotCaughtUpError":
     case "PoisonedError":
       return new LeaseholderUnavailableError(holder, { cause: error });
+    case "StorageError":
+      // A sync that failed says nothing of what its next start will find.
+      return new OutcomeUnknownError("commit", { cause: error });
     default:
       return error;
   }

@@ -143,6 +143,22 @@ Deno.test("a leaseholder that is not there, and an answer that never came, are t
   assertEquals(figures().requests, 3);
 });
 
+Deno.test("a leaseholder whose disk failed in the commit may have written; one that failed before has not", async () => {
+  const { all: [a], failWith } = await nodes(2);
+  await a!.router.commit({ checks: [], ops: [op("k", "1", 2)] }, {});
+  failWith.error = new RemoteError("StorageError", "no space left");
+  const unknown = await assertRejects(
+    () => a!.router.commit(sets({ k: "2" }), {}),
+    OutcomeUnknownError,
+  );
+  assertEquals(unknown.cause, failWith.error);
+  failWith.error = new RemoteError("PoisonedError", "an earlier write failed");
+  await assertRejects(
+    () => a!.router.commit(sets({ k: "2" }), {}),
+    LeaseholderUnavailableError,
+  );
+});
+
 Deno.test("a commit over two leaseholders is split, and half a success says which half", async () => {
   const { all: [a], down } = await nodes(2);
   await a!.router.commit({ checks: [], ops: [op("theirs", "1", 2)] }, {});

@@ -137,7 +137,7 @@ export class Cluster {
 
   /** Opens the cluster that the engine knows. */
   static async open(options: ClusterOptions): Promise<Cluster> {
-    const { kv, host, nonce } = options;
+    const { kv, host, nonce, software } = options;
     const acceptor = await Acceptor.open({
       kv,
       prefix: ACCEPTOR_PREFIX,
@@ -145,20 +145,8 @@ export class Cluster {
     });
     const row = await kv.get(metaKey("members"));
     const stored = row === undefined ? undefined : decodeMembers(row);
-    const self = nodeRecord({
-      key: host.node,
-      address: stored?.self.address ?? "",
-      generation: host.generation,
-      version: 1,
-      state: "healthy",
-      nonce,
-      role: "member",
-      replica: "full",
-      features: 0,
-      protocolMin: PROTOCOL,
-      protocolMax: PROTOCOL,
-      software: options.software,
-    });
+    const address = stored?.self.address ?? "";
+    const self = selfRecord(host, { address, nonce, software });
     return new Cluster(
       options,
       acceptor,
@@ -375,17 +363,7 @@ export class Cluster {
     if (this.#gossiping.has(node)) return;
     this.#gossiping.add(node);
     try {
-      const peer = this.peer(node);
-      const ack = await peer.request(
-        MessageType.CLUSTER_SYNC,
-        this.#members.sync(),
-        { timeoutMs: GOSSIP_TIMEOUT_MS, signal: this.#abort.signal },
-      );
-      const outcome = this.#members.ack2(ack);
-      this.#merged(outcome);
-      if (outcome.reply !== undefined) {
-        peer.send(MessageType.CLUSTER_ACK2, outcome.reply);
-      }
+      await this.gossipOver(this.peer(node));
     } catch (error) {
       // Lost connections are routine; the next round asks another node.
       if (error instanceof RemoteError) {
@@ -396,12 +374,31 @@ export class Cluster {
     }
   }
 
+  /**
+   * Exchanges with whoever is at the other end what either does not know.
+   * Rejects if the exchange fails.
+   */
+  async gossipOver(link: Pick<Peer, "request" | "send">): Promise<void> {
+    const ack = await link.request(
+      MessageType.CLUSTER_SYNC,
+      this.#members.sync(),
+      { timeoutMs: GOSSIP_TIMEOUT_MS, signal: this.#abort.signal },
+    );
+    const outcome = this.#members.ack2(ack);
+    this.#merged(outcome);
+    if (outcome.reply !== undefined) {
+      link.send(MessageType.CLUSTER_ACK2, outcome.reply);
+    }
+  }
+
   /** Stops gossiping, ends the watches, and saves what is known. */
   async close(): Promise<void> {
     this.#timer?.cancel();
     this.#abort.abort();
     for (const feed of [...this.#feeds]) feed.close();
-    await this.#saving;
+    await this.#saving?.catch(() => {
+      // As above: a failed engine must not keep the node from closing.
+    });
   }
 
   #merged({ cloned }: MergeOutcome): void {
@@ -468,6 +465,25 @@ export class Cluster {
     this.#incarnations.set(node, { node, generation, nonce: nonce.slice() });
     this.#options.endpoint?.dropOthers(node, nonce);
   }
+}
+
+/** What a node says of itself when a start of it begins. */
+export function selfRecord(
+  { node, generation }: HostState,
+  said: Pick<NodeRecord, "address" | "nonce" | "software">,
+): NodeRecord {
+  return nodeRecord({
+    key: node,
+    generation,
+    version: 1,
+    state: "healthy",
+    role: "member",
+    replica: "full",
+    features: 0,
+    protocolMin: PROTOCOL,
+    protocolMax: PROTOCOL,
+    ...said,
+  });
 }
 
 async function loadIncarnations(

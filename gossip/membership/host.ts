@@ -2,8 +2,8 @@
  * Who this node is, on its own disk: cluster, node key, generation.
  *
  * Guarantees:
- * - A node is made in one synced batch: with its key, its acceptor, its members
- *   and the counters of its data, or not at all.
+ * - A node is made in one synced batch: with its key, its acceptor, the members
+ *   that it was told of and the counters of its data, or not at all.
  * - The ticket is durable before the first pledge, so a joiner that crashes at
  *   any moment gets the same node key again.
  * - The generation rises, durably, at every start, before the first packet.
@@ -101,14 +101,23 @@ export async function foundHost(kv: KV, random: Random): Promise<HostState> {
   return host;
 }
 
-/** Makes a node that a cluster has given a key. */
+/**
+ * Makes a node that a cluster has given a key.
+ *
+ * @param cluster The config, and the members ({@linkcode Members.encode}), that
+ * it was told: from now on it asks no `peers` any more, so without them a crash
+ * here would leave a node that knows nobody.
+ */
 export async function joinHost(
   kv: KV,
   host: HostState,
-  config: Config,
+  { config, members }: { config: Config; members: Bytes },
 ): Promise<void> {
-  const acceptor = beginningOps(ACCEPTOR_PREFIX, { config });
-  await kv.write(beginHost(host, acceptor, false), { sync: true });
+  const ops = [
+    ...beginningOps(ACCEPTOR_PREFIX, { config }),
+    { key: metaKey("members"), value: members },
+  ];
+  await kv.write(beginHost(host, ops, false), { sync: true });
 }
 
 /** The ticket by which this node asks for its key, durable. */
@@ -127,7 +136,7 @@ export async function loadTicket(kv: KV, random: Random): Promise<Bytes> {
 
 function beginHost(
   host: HostState,
-  acceptor: readonly BatchOp[],
+  others: readonly BatchOp[],
   caughtUp: boolean,
 ): BatchOp[] {
   const counters = encodeCounters({
@@ -140,7 +149,7 @@ function beginHost(
   return [
     { key: metaKey("format"), value: Uint8Array.of(KEYSPACE_VERSION) },
     { key: metaKey("counters"), value: counters },
-    ...acceptor,
+    ...others,
     hostOp(host),
   ];
 }

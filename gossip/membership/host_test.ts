@@ -27,14 +27,17 @@ Deno.test("a founder is node 1, whole, in its first generation; its rows are gol
   assert(decodeCounters(kv.get(metaKey("counters"))!).caughtUp);
 });
 
-Deno.test("a joiner is void until its first copy, and its acceptor and key come in one batch", async () => {
+Deno.test("a joiner is void until its first copy, and its acceptor, members and key come in one batch", async () => {
   const kv = new HandKV();
   kv.keepBatches = true;
   const clusterId = new Uint8Array(16).fill(7);
   const host = { clusterId, node: 300, generation: 1 };
-  await joinHost(kv, host, foundConfig(1, new Uint8Array(8)));
+  const config = foundConfig(1, new Uint8Array(8));
+  const members = Uint8Array.of(1, 2, 3);
+  await joinHost(kv, host, { config, members });
   assertEquals(kv.batches.length, 1);
   assertEquals(await loadHost(kv), host);
+  assertEquals(kv.get(metaKey("members")), members);
   assertEquals(decodeCounters(kv.get(metaKey("counters"))!).caughtUp, false);
 });
 

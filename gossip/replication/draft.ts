@@ -13,7 +13,7 @@
  * - A commit re-reads what it compares here, in the one place where entries
  *   change, so that no earlier look at the lease or at a checked version counts.
  *
- * Assumes: one draft at a time (apply_loop.ts).
+ * Assumes: one draft at a time (replica.ts).
  *
  * @module
  */

@@ -51,6 +51,7 @@ import {
   encodeSessionReply,
 } from "./messages.ts";
 import { decodeRecord, makeRecord, RecordKind } from "./record.ts";
+import { GOLDEN } from "./golden_test.ts";
 import { decodeChunk, decodeOffer, encodeOffer } from "./session.ts";
 import { decodeCounters, encodeCounters } from "./state.ts";
 import { Vector } from "./vector.ts";
@@ -275,6 +276,13 @@ for (const [name, { sample, decode }] of Object.entries(FORMATS)) {
     }
   });
 }
+
+Deno.test("every format has the bytes that it had: golden", () => {
+  const samples = Object.entries(FORMATS).map(([name, { sample }]) =>
+    [name, toHex(sample)] as const
+  );
+  assertEquals(Object.fromEntries(samples), GOLDEN);
+});
 
 Deno.test("formats that a release cannot read are refused by their version", () => {
   for (const decode of [decodeRecord, decodeCounters, decodeClash]) {

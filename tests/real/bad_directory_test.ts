@@ -172,13 +172,18 @@ Deno.test("an option that is none is a TypeError or RangeError, and the director
       { address: "127.0.0.1:0", peers: "127.0.0.1:1" as unknown as string[] },
       { propagation: { pushDelayMs: -1 } },
       { propagation: { pushDelay: 1 } as Record<string, number> },
+      { propagation: "slow" as "fast" },
+      { peers: ["127.0.0.1:1"] },
+      { advertise: "127.0.0.1:1" },
     ]
   ) {
     const error = await assertRejects(() => open(dir, options));
     assert(error instanceof TypeError || error instanceof RangeError);
     assert(error.message.startsWith("Cannot "), error.message);
   }
-  await assertRejects(() => open(new URL("http://localhost/")), TypeError);
+  for (const bad of [new URL("http://localhost/"), "", 5 as never]) {
+    await assertRejects(() => open(bad), TypeError, "Cannot open");
+  }
   await using db = await open(new URL(`file://${dir}`));
   await db.set("key", "value");
 });

@@ -82,6 +82,11 @@ export class Child implements AsyncDisposable {
     this.#stderr = new Response(this.#process.stderr).text();
   }
 
+  /** Its number in the system. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   /** Aborts when it has ended. */
   get gone(): AbortSignal {
     return this.#gone.signal;
@@ -126,6 +131,11 @@ export class Child implements AsyncDisposable {
     const status = await within("the end", this.#process.status);
     this.#ended = true;
     return status;
+  }
+
+  /** Sends a signal that does not end it, such as SIGSTOP. */
+  signal(signal: Deno.Signal): void {
+    this.#process.kill(signal);
   }
 
   /** Sends a signal; by default kills it at once, as nothing can prevent. */

@@ -98,6 +98,22 @@ Deno.test("oversized values and batches are LimitErrors; nothing of them is writ
   });
 });
 
+Deno.test("ops, filters and handlers that are none are TypeErrors, not silence", async () => {
+  await using db = await open(":memory:");
+  for (const bad of [undefined, {}, { ops: "k" }, { ops: [null] }]) {
+    await assertRejects(
+      () => db.commit(bad as never),
+      TypeError,
+      "Cannot commit",
+    );
+  }
+  for (const bad of [{ prefix: 5 }, { keys: "ab" }, { keys: [5] }]) {
+    assertThrows(() => db.watch(bad as never), TypeError, "Cannot watch");
+    assertThrows(() => db.onChange(() => {}, bad as never), TypeError);
+  }
+  assertThrows(() => db.onChange(undefined as never), TypeError);
+});
+
 Deno.test("keys and values that are no bytes are TypeErrors", async () => {
   await withDatabase(
     { address: "127.0.0.1:0", bootstrap: true },

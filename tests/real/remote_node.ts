@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { CaughtUp, OpenOptions, Version } from "../../mod.ts";
+import type { CaughtUp, Metrics, OpenOptions, Version } from "../../mod.ts";
 import { Child, type ChildOptions, within } from "./child.ts";
 
 /** What a test says to a node. */
@@ -21,6 +21,24 @@ export interface RemoteOptions extends Pick<ChildOptions, "prefix"> {
   permissions?: readonly string[];
   /** Variables added to the environment. */
   env?: Record<string, string>;
+  /** A proxy that it dials through, and what it is called there. */
+  via?: { readonly proxy: string; readonly name: number };
+  /** Takes what it tells of its own accord: conflicts, failures, what a watch shows. */
+  onReport?: (report: NodeReport) => void;
+}
+
+/** What a node tells of its own accord. */
+export interface NodeReport {
+  /** The type of an event of the database. */
+  readonly event?: string;
+  /** Of an event about an error: what it says. */
+  readonly error?: string;
+  /** Of a conflict: the key, and the version that lost. */
+  readonly lost?: { readonly key: string; readonly version: Version };
+  /** Of a conflict: the other keys of the batch. */
+  readonly batchKeys?: readonly string[];
+  /** What its watch has shown. */
+  readonly shown?: readonly (readonly [string, Version])[];
 }
 
 /** A write: key, value or `null` to delete, node that is to lead it or `null`. */
@@ -53,6 +71,7 @@ export class RemoteNode implements AsyncDisposable {
   readonly #child: Child;
   readonly #calls = new Map<number, PromiseWithResolvers<unknown>>();
   readonly #pump: Promise<void>;
+  readonly #onReport: ((report: NodeReport) => void) | undefined;
   #started = Promise.withResolvers<{ node: number; address: string }>();
   #next = 0;
   #ended = false;
@@ -62,8 +81,12 @@ export class RemoteNode implements AsyncDisposable {
   /** Where it listens. */
   address = "";
 
-  private constructor(child: Child) {
+  private constructor(
+    child: Child,
+    onReport: ((report: NodeReport) => void) | undefined,
+  ) {
     this.#child = child;
+    this.#onReport = onReport;
     this.#started.promise.catch(() => {});
     this.#pump = this.#read();
   }
@@ -74,15 +97,17 @@ export class RemoteNode implements AsyncDisposable {
    * @throws {RemoteCallError} If `open` failed there.
    */
   static async start(options: RemoteOptions): Promise<RemoteNode> {
-    const { dir, open, env = {}, prefix = [] } = options;
+    const { dir, open, env = {}, prefix = [], via, onReport } = options;
+    const report = onReport !== undefined;
     const node = new RemoteNode(
       new Child("node", {
-        args: [JSON.stringify({ dir, options: open })],
+        args: [JSON.stringify({ dir, options: open, via, report })],
         permissions: options.permissions ??
           [`--allow-read=${dir}`, `--allow-write=${dir}`, "--allow-net"],
         env,
         prefix,
       }),
+      onReport,
     );
     try {
       const started = await within("a node's start", node.#started.promise);
@@ -98,6 +123,29 @@ export class RemoteNode implements AsyncDisposable {
   /** Commits; gives the new version of each op, `null` where nothing changed. */
   commit(...ops: RemoteOp[]): Promise<(Version | null)[]> {
     return this.#call({ name: "commit", ops });
+  }
+
+  /** Commits within a time; gives the new version of each op. */
+  commitWithin(
+    timeoutMs: number,
+    ops: readonly RemoteOp[],
+  ): Promise<(Version | null)[]> {
+    return this.#call({ name: "commit", ops, timeoutMs });
+  }
+
+  /** The version of a key, `null` if it is not there. */
+  version(key: string): Promise<Version | null> {
+    return this.#call({ name: "version", key });
+  }
+
+  /** A text that stands for all keys, values and versions that are alive. */
+  digest(): Promise<string> {
+    return this.#call({ name: "digest" });
+  }
+
+  /** The numbers of the database. */
+  metrics(): Promise<Metrics> {
+    return this.#call({ name: "metrics" });
   }
 
   /** The value of a key, as text. */
@@ -123,6 +171,21 @@ export class RemoteNode implements AsyncDisposable {
     const { code } = await this.#child.ended();
     if (code !== 0) throw new Error(`Exit ${code}: ${await this.stderr}`);
     await this[Symbol.asyncDispose]();
+  }
+
+  /** Its number in the system. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Aborts when its process has ended. */
+  get gone(): AbortSignal {
+    return this.#child.gone;
+  }
+
+  /** Sends a signal that does not end it, such as SIGSTOP. */
+  signal(signal: Deno.Signal): void {
+    this.#child.signal(signal);
   }
 
   /** Kills it at once. */
@@ -159,7 +222,8 @@ export class RemoteNode implements AsyncDisposable {
       if (ready !== undefined) this.#started.resolve(ready);
       else if (refused !== undefined) {
         this.#started.reject(new RemoteCallError(refused));
-      } else {
+      } else if (id === undefined) this.#onReport?.(JSON.parse(line));
+      else {
         const call = this.#calls.get(id)!;
         this.#calls.delete(id);
         if (error === undefined) call.resolve(result);

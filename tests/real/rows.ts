@@ -6,6 +6,7 @@
 
 import { openLsm } from "../../engine/mod.ts";
 import { Space, spacePrefix } from "../../gossip/keyspace.ts";
+import { conflictOf, decodeClash } from "../../gossip/replication/conflict.ts";
 import {
   decodeEntry,
   type Version,
@@ -43,12 +44,27 @@ export async function readRows(dir: string): Promise<Map<string, Row>> {
   return rows;
 }
 
-/** How many conflicts a closed directory has on record. */
-export async function countConflicts(dir: string): Promise<number> {
+/** The writes that a closed directory has on record as lost to others. */
+export async function readConflicts(
+  dir: string,
+): Promise<{ key: string; lost: Version; batchKeys: string[] }[]> {
+  const text = new TextDecoder();
   await using store = await openLsm(dir, { files: new DenoFiles() });
   const found = store.iterate({ prefix: spacePrefix(Space.CONFLICT) });
-  let count = 0;
-  while (found.next()) count++;
+  const conflicts = [];
+  while (found.next()) {
+    const { key, lost, batchKeys } = conflictOf(decodeClash(found.value));
+    conflicts.push({
+      key: text.decode(key),
+      lost: lost.version,
+      batchKeys: batchKeys.map((key) => text.decode(key)),
+    });
+  }
   found.close();
-  return count;
+  return conflicts;
+}
+
+/** How many conflicts a closed directory has on record. */
+export async function countConflicts(dir: string): Promise<number> {
+  return (await readConflicts(dir)).length;
 }

@@ -412,6 +412,42 @@ scenario(
 );
 
 scenario(
+  "a node that is killed at any moment of its joining joins at the next start",
+  async (cluster, seed) => {
+    await cluster.open("a");
+    const peers = [cluster.address("a")];
+    void cluster.open("b", { peers });
+    // Joining takes some 40 ms; the key alone is known for a tenth of one.
+    await cluster.world.sleep(20 + seed / 10);
+    cluster.kill("b");
+    const tookMs = await cluster.timed(() => cluster.open("b", { peers }));
+    assert(tookMs < 10_000, `it took ${tookMs} ms`);
+  },
+  { seeds: 200 },
+);
+
+scenario(
+  "a node that was killed while it joined finds a cluster that has moved since by its peers",
+  async (cluster, seed) => {
+    await cluster.open("a");
+    void cluster.open("b");
+    // From before it has its key to after it has its first copy.
+    await cluster.world.sleep(20 + seed / 2);
+    cluster.kill("b");
+    await cluster.node("a").close();
+    await cluster.reopen("a", { address: "a:2" });
+    const tookMs = await cluster.timed(async () => {
+      const b = await cluster.open("b", { peers: ["a:2"] });
+      assertEquals(b.cluster.host.key, 2);
+    });
+    assert(tookMs < 10_000, `it took ${tookMs} ms`);
+    await cluster.node("a").set("key", "value");
+    await cluster.converged("a", "b");
+  },
+  { seeds: 40 },
+);
+
+scenario(
   "P6: open gives up when its signal aborts, wherever it is then, and the directory can be opened again",
   async (cluster, seed) => {
     const a = await cluster.open("a");

@@ -259,11 +259,17 @@ scenario(
           .finally(() => waiting--),
     );
     const catching = a.caughtUp({ timeoutMs: 40_000 });
+    // Who has not answered by the deadline is missing; the rest counts.
+    const hasty = a.caughtUp({ timeoutMs: 500 });
     for (let i = 0; i < 50; i++) {
       assert(await cluster.timed(() => a.set("lively", `${i}`)) < 20);
       assert(await cluster.timed(() => a.set("own", `${i}`)) < 20);
     }
     assertEquals(waiting, 100);
+    const hastyMs = await cluster.timed(async () =>
+      assertEquals(await hasty, { peers: [3], missing: [2] })
+    );
+    assert(hastyMs <= 500, `${hastyMs} ms`);
     assertEquals((await Promise.all(asked)).filter(Boolean), []);
     assertEquals((await catching).missing, [2]);
   },

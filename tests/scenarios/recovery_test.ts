@@ -8,6 +8,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   AspenError,
+  type BatchOp,
   ClosedError,
   type DB,
   type KV,
@@ -349,8 +350,13 @@ scenario(
   { seeds: 12 },
 );
 
-/** An engine that fails from a moment on, as a full disk does. */
-async function failingKv(): Promise<{ kv: KV; fail: () => void }> {
+/**
+ * An engine that fails from a moment on, as a full disk does: every write, or
+ * those that `fails` picks, which then may take their time.
+ */
+async function failingKv(
+  fails: (batch: readonly BatchOp[]) => boolean | Promise<boolean> = () => true,
+): Promise<{ kv: KV; fail: () => void }> {
   const inner = await openAwaitedKv();
   let failing = false;
   const kv: KV = {
@@ -359,7 +365,7 @@ async function failingKv(): Promise<{ kv: KV; fail: () => void }> {
     iterate: (options) => inner.iterate(options),
     snapshot: () => inner.snapshot(),
     write: async (batch, options) => {
-      if (failing) throw new Error("the disk is full");
+      if (failing && await fails(batch)) throw new Error("the disk is full");
       await inner.write(batch, options);
     },
     close: () => inner.close(),
@@ -394,6 +400,62 @@ scenario(
     await assertReads(b, "key", "before");
     assertEquals([await a.has("own"), await b.has("other")], [false, false]);
     await a.close();
+  },
+);
+
+scenario(
+  "a write that another node leads ends by its deadline, also where this node's own disk stands still",
+  async (cluster) => {
+    const { timers } = cluster.world.runtime("a");
+    const { kv, fail } = await failingKv(async () => {
+      await new Promise<void>((resolve) => void timers.set(resolve, 60_000));
+      return false;
+    });
+    const a = await cluster.open("a", { engine: kv });
+    const b = await cluster.open("b");
+    await b.set("key", "before");
+    await cluster.converged("a", "b");
+    fail();
+    const tookMs = await cluster.timed(() =>
+      a.set("key", "after", { timeoutMs: 1000 })
+    );
+    assert(tookMs <= 1001, `${tookMs} ms`);
+    await assertReads(b, "key", "after");
+  },
+);
+
+scenario(
+  "close: a node whose engine fails meanwhile closes all the same, and gives its address free",
+  async (cluster) => {
+    const { timers } = cluster.world.runtime("a");
+    let saving = false;
+    const { kv, fail } = await failingKv(async ([op]) => {
+      if (!text(op!.key).endsWith("members")) return false;
+      saving = true;
+      await new Promise<void>((resolve) => void timers.set(resolve, 100));
+      return true;
+    });
+    const a = await cluster.open("a", { engine: kv });
+    fail();
+    await cluster.open("b");
+    await cluster.until("a saves what it heard of b", () => saving);
+    await a.close();
+    const again = await cluster.open("a");
+    await again.set("key", "value");
+  },
+);
+
+scenario(
+  "close: caughtUp says that it was closed, not that the peers are missing",
+  async (cluster) => {
+    await cluster.open("a");
+    const b = await cluster.open("b");
+    await cluster.converged("a", "b");
+    cluster.cut(["a"], ["b"]);
+    const rejected = assertRejects(() => b.caughtUp(), ClosedError);
+    await cluster.world.sleep(100);
+    await b.close();
+    await rejected;
   },
 );
 

@@ -4,21 +4,53 @@
  * outlives its test.
  */
 
-import { open, PartialCommitError } from "../../../mod.ts";
+import { type DatabaseEvent, open, PartialCommitError } from "../../../mod.ts";
+import { ThroughProxy } from "../chaos/through_proxy.ts";
 
 interface Call {
   readonly id: number;
-  readonly name: "commit" | "get" | "caughtUp" | "nodes" | "close";
+  readonly name: keyof typeof calls;
   /** Of a commit: key, value or null, node that is to lead it or null. */
   readonly ops?: readonly [string, string | null, number | null][];
+  readonly timeoutMs?: number;
   readonly key?: string;
 }
 
-const { dir, options } = JSON.parse(Deno.args[0]!);
-const db = await open(dir, options).catch((error) => {
-  say({ refused: described(error) });
-  Deno.exit(1);
-});
+const text = new TextDecoder();
+const { dir, options, via, report } = JSON.parse(Deno.args[0]!);
+const transport = via && new ThroughProxy(via.proxy, via.name);
+const db = await open(dir, { ...options, ...via && { transport } }).catch(
+  (error) => {
+    say({ refused: described(error) });
+    Deno.exit(1);
+  },
+);
+const calls = {
+  async commit({ ops, timeoutMs }: Call) {
+    const { versions } = await db.commit({
+      ops: ops!.map(([key, value, lease]) =>
+        value === null
+          ? { type: "delete" as const, key }
+          : { type: "set" as const, key, value, ...lease !== null && { lease } }
+      ),
+    }, timeoutMs === undefined ? {} : { timeoutMs });
+    return versions.map((version) => version ?? null);
+  },
+  async get({ key }: Call) {
+    const value = await db.get(key!);
+    return value === undefined ? null : text.decode(value);
+  },
+  version: async ({ key }: Call) => (await db.getEntry(key!))?.version ?? null,
+  caughtUp: () => db.caughtUp(),
+  nodes: () => [...db.cluster.nodes().values()],
+  digest,
+  metrics: () => db.metrics(),
+  close: () => db.close(),
+};
+if (report) {
+  void tellEvents();
+  void tellChanges();
+}
 const { key: node, address } = db.cluster.host;
 say({ ready: { node, address } });
 let rest = "";
@@ -41,37 +73,62 @@ async function answer(call: Call): Promise<void> {
 }
 
 async function perform(call: Call): Promise<unknown> {
-  switch (call.name) {
-    case "commit": {
-      const ops = call.ops!.map(([key, value, lease]) =>
-        value === null
-          ? { type: "delete" as const, key }
-          : { type: "set" as const, key, value, ...lease !== null && { lease } }
-      );
-      const { versions } = await db.commit({ ops });
-      return versions.map((version) => version ?? null);
-    }
-    case "get": {
-      const value = await db.get(call.key!);
-      return value === undefined ? null : new TextDecoder().decode(value);
-    }
-    case "caughtUp":
-      return await db.caughtUp();
-    case "nodes":
-      return [...db.cluster.nodes().values()];
-    case "close":
-      return await db.close();
-  }
+  return await calls[call.name](call);
 }
 
 function described(error: unknown): unknown {
   const { name, message } = error as Error;
   if (!(error instanceof PartialCommitError)) return { name, message };
-  const text = new TextDecoder();
   const failed = error.failed.flatMap(({ keys, error }) =>
     keys.map((key) => [text.decode(key), (error as Error).name])
   );
   return { name, message, failed };
+}
+
+/** Stands for all that is alive here. */
+async function digest(): Promise<string> {
+  const parts: Uint8Array[] = [];
+  for await (const key of db.keys()) {
+    const entry = await db.getEntry(key);
+    if (entry === undefined) continue;
+    const { value, version, leaseholder } = entry;
+    const row = JSON.stringify([
+      text.decode(key),
+      text.decode(value),
+      version,
+      leaseholder,
+    ]);
+    parts.push(new TextEncoder().encode(row));
+  }
+  const all = await new Blob(parts as BlobPart[]).arrayBuffer();
+  const hash = await crypto.subtle.digest("SHA-256", all);
+  return new Uint8Array(hash).toHex();
+}
+
+async function tellEvents(): Promise<void> {
+  for await (const event of db.events() as AsyncIterable<DatabaseEvent>) {
+    if (event.type === "conflict") {
+      const { key, lost, batchKeys } = event.conflict;
+      say({
+        event: event.type,
+        lost: { key: text.decode(key), version: lost.version },
+        batchKeys: batchKeys.map((key) => text.decode(key)),
+      });
+    } else if ("error" in event) {
+      say({ event: event.type, error: String(event.error) });
+    } else say({ event: event.type });
+  }
+}
+
+async function tellChanges(): Promise<void> {
+  for await (const changes of db.watch()) {
+    const shown = changes.flatMap((change) =>
+      change.type === "lagged"
+        ? []
+        : [[text.decode(change.key), change.version]]
+    );
+    say({ shown });
+  }
 }
 
 function say(message: unknown): void {

@@ -1,0 +1,176 @@
+/**
+ * Faults, done to real processes, links and disks, and undone.
+ *
+ * Guarantees: what a fault broke is whole again when its promise settles. Faults
+ * overlap: a direction is cut as long as one of them cuts it.
+ *
+ * @module
+ */
+
+import type { OpenOptions } from "../../../mod.ts";
+import { type Member, sleep } from "./members.ts";
+import type { ChaosNetwork, Slowness } from "./network.ts";
+import type { Fault } from "./schedule.ts";
+
+/** How often a flapping link is cut. */
+const FLAPS = 5;
+/** How long a fault waits until there is a node that it can hit. */
+const FREE_WAIT_MS = 15_000;
+const FREE_POLL_MS = 50;
+
+/** What faults work on. */
+export interface FaultsOptions {
+  readonly network: ChaosNetwork;
+  readonly members: readonly Member[];
+  /** The options that a node is reopened with. */
+  readonly reopen: (member: Member) => OpenOptions;
+}
+
+/** Does faults. */
+export class Faults {
+  readonly #options: FaultsOptions;
+  readonly #cuts = new Map<string, number>();
+  readonly #slow = new Set<number>();
+
+  constructor(options: FaultsOptions) {
+    this.#options = options;
+  }
+
+  /** Does a fault, to its end; whether there was anybody whom it could hit. */
+  async perform({ kind, forMs, nodes }: Fault): Promise<boolean> {
+    const { network } = this.#options;
+    const [a, b] = nodes as [number, number];
+    switch (kind) {
+      case "kill":
+      case "restart":
+      case "move":
+      case "stop":
+      case "diskFull": {
+        const member = await this.#free(nodes, kind === "diskFull");
+        if (member === undefined) return false;
+        member.busy = true;
+        try {
+          await this.#strike(kind, member, forMs);
+        } finally {
+          member.busy = false;
+        }
+        return true;
+      }
+      case "cut":
+        await this.#cut([[a, b], [b, a]], forMs);
+        return true;
+      case "cutOneWay":
+        await this.#cut([[a, b]], forMs);
+        return true;
+      case "isolate":
+        await this.#cut(between([a], nodes.slice(1)), forMs);
+        return true;
+      case "split": {
+        const half = nodes.length >> 1;
+        const sides = [nodes.slice(0, half), nodes.slice(half)] as const;
+        await this.#cut(between(...sides), forMs);
+        return true;
+      }
+      case "flap":
+        for (let i = 0; i < FLAPS; i++) {
+          await this.#cut([[a, b], [b, a]], forMs / FLAPS / 2);
+          await sleep(forMs / FLAPS / 2);
+        }
+        return true;
+      case "reset":
+        await network.reset(a, b);
+        return true;
+      case "delay":
+      case "throttle":
+        return await this.#slowDown(nodes, kind, forMs);
+    }
+  }
+
+  /** The first node that no other fault is at work on; waits for one. */
+  async #free(
+    nodes: readonly number[],
+    ownDisk: boolean,
+  ): Promise<Member | undefined> {
+    const until = performance.now() + FREE_WAIT_MS;
+    for (;;) {
+      const found = nodes.map((i) => this.#options.members[i]!).find(
+        (member) =>
+          member.node !== undefined && !member.busy &&
+          (member.ownDisk || !ownDisk),
+      );
+      if (found !== undefined || performance.now() > until) return found;
+      await sleep(FREE_POLL_MS);
+    }
+  }
+
+  async #strike(
+    kind: "kill" | "restart" | "move" | "stop" | "diskFull",
+    member: Member,
+    forMs: number,
+  ): Promise<void> {
+    switch (kind) {
+      case "stop":
+        return await member.stop(forMs);
+      case "kill":
+        await member.kill();
+        break;
+      case "restart":
+      case "move":
+        await member.close();
+        break;
+      case "diskFull":
+        await member.fillDisk();
+        await sleep(forMs);
+        await member.freeDisk();
+        await member.close();
+        return await member.start(this.#options.reopen(member), false);
+    }
+    await sleep(forMs / 2);
+    await member.start(this.#options.reopen(member), kind !== "restart");
+  }
+
+  async #cut(
+    directions: readonly (readonly [number, number])[],
+    forMs: number,
+  ): Promise<void> {
+    const { network } = this.#options;
+    const change = async (by: 1 | -1) => {
+      for (const [from, to] of directions) {
+        const name = `${from} ${to}`;
+        const cuts = (this.#cuts.get(name) ?? 0) + by;
+        this.#cuts.set(name, cuts);
+        const first = by === 1 && cuts === 1;
+        if (first || cuts === 0) await network.setCut(from, to, first);
+      }
+    };
+    await change(1);
+    await sleep(forMs);
+    await change(-1);
+  }
+
+  async #slowDown(
+    nodes: readonly number[],
+    slowness: Slowness,
+    forMs: number,
+  ): Promise<boolean> {
+    const { network } = this.#options;
+    const node = nodes.find((i) => !this.#slow.has(i));
+    if (node === undefined) return false;
+    this.#slow.add(node);
+    await network.setSlow(node, slowness);
+    await sleep(forMs);
+    await network.setSlow(node, undefined);
+    this.#slow.delete(node);
+    return true;
+  }
+}
+
+/** All directions between two sides. */
+function between(
+  one: readonly number[],
+  other: readonly number[],
+): [number, number][] {
+  return one.flatMap((a) =>
+    other.flatMap((b): [number, number][] => [[a, b], [b, a]])
+  );
+}

@@ -1,0 +1,182 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import type { Version } from "../../mod.ts";
+import { DenoNetwork } from "../../runtime/deno/mod.ts";
+import { Prng } from "../../runtime/virtual/mod.ts";
+import { Guard } from "./chaos/guard.ts";
+import { Oracle } from "./chaos/oracle.ts";
+import { ProxyNetwork } from "./chaos/proxy.ts";
+import { runChaos } from "./chaos/run.ts";
+import { FAULTS, schedule } from "./chaos/schedule.ts";
+import { ThroughProxy } from "./chaos/through_proxy.ts";
+import { Child } from "./child.ts";
+import { TempDir } from "./paths.ts";
+import type { Row } from "./rows.ts";
+
+Deno.test("a few seconds of chaos on three real processes: every kind of fault that needs no rights, and nothing acked is lost", async () => {
+  const report = await runChaos({
+    seed: 4,
+    durationMs: 4000,
+    nodes: 3,
+    network: "proxy",
+    faultEveryMs: 250,
+    without: ["diskFull"],
+  });
+  assertEquals(report.violated, []);
+  assertEquals(report.unavailable, ["diskFull"]);
+  assertEquals(Object.keys(report.faults).length, FAULTS.length - 1);
+  assert(report.acked > 50, JSON.stringify(report));
+});
+
+Deno.test("the faults of a run come from its seed, each kind once before any comes again", () => {
+  const plan = (seed: number) =>
+    schedule(new Prng(seed), {
+      kinds: FAULTS,
+      nodes: 5,
+      durationMs: 60_000,
+      everyMs: 1000,
+    });
+  assertEquals(plan(1), plan(1));
+  assert(JSON.stringify(plan(1)) !== JSON.stringify(plan(2)));
+  const first = plan(1).slice(0, FAULTS.length).map(({ kind }) => kind);
+  assertEquals(new Set(first), new Set(FAULTS));
+});
+
+function version(hlc: number, claim = 1): Version {
+  return {
+    life: 1,
+    term: 0,
+    sub: 0,
+    claim: { hlc: claim, node: 1 },
+    hlc,
+    dot: { origin: 1, seq: hlc },
+  };
+}
+
+function rows(entries: Record<string, [string | null, Version]>) {
+  return new Map<string, Row>(
+    Object.entries(entries).map(([key, [value, version]]) => [
+      key,
+      { value, version, leaseholder: 1 },
+    ]),
+  );
+}
+
+Deno.test("the oracle finds an acked write that is gone, unless a later one of its claim is there or a conflict names it", () => {
+  const judged = (ends: ReturnType<typeof rows>, conflict?: Version) => {
+    const oracle = new Oracle();
+    oracle.acked({ key: "a", version: version(2), value: "two" });
+    oracle.acked({ key: "a", version: version(1), value: "one" });
+    if (conflict) oracle.conflict("a", conflict);
+    oracle.judge([ends, ends], []);
+    return [oracle.lost, oracle.unfit];
+  };
+  assertEquals(judged(rows({ a: ["two", version(2)] })), [0, 0]);
+  assertEquals(judged(rows({ a: ["three", version(3)] })), [0, 0]);
+  assertEquals(judged(rows({ a: ["else", version(2)] })), [0, 1]);
+  assertEquals(judged(rows({ a: ["one", version(1)] })), [1, 1]);
+  assertEquals(judged(rows({})), [1, 1]);
+  const other = rows({ a: ["other", version(9, 2)] });
+  assertEquals(judged(other), [1, 1]);
+  assertEquals(judged(other, version(1)), [0, 0]);
+  assertEquals(judged(other, version(1, 3)), [1, 1]);
+});
+
+Deno.test("the oracle finds stores that differ, half batches, watches that go back, and reads of what is old", () => {
+  const differ = new Oracle();
+  const one = rows({ a: ["one", version(1)] });
+  differ.judge([one, one, rows({ a: [null, version(1)] })], []);
+  differ.judge([one, rows({})], []);
+  assertEquals(differ.divergent, 2);
+
+  const half = new Oracle();
+  const batch = rows({ a: ["one", version(1)], b: ["two", version(2)] });
+  half.judge([batch], [["a", "b"], ["c", "d"]]);
+  assertEquals(half.unfit, 1);
+  half.conflict("z", version(1), ["b"]);
+  half.judge([batch], [["a", "b"]]);
+  assertEquals(half.unfit, 1);
+
+  const watch = new Oracle();
+  watch.shown(1, "a", version(2));
+  watch.shown(2, "a", version(1));
+  watch.shown(1, "a", version(3));
+  assertEquals(watch.unfit, 0);
+  watch.shown(1, "a", version(3));
+  watch.readOwn(1, "a", version(3), version(2));
+  assertEquals(watch.unfit, 2);
+});
+
+/** Two ends of a stream through a proxy: of node 0, which dials node 1. */
+async function joined(stack: AsyncDisposableStack) {
+  const network = stack.use(new ProxyNetwork());
+  const { via } = await network.place();
+  const listener = await new DenoNetwork().listen("127.0.0.1:0");
+  stack.defer(() => listener.close());
+  network.located(1, listener.address);
+  const dial = () => new ThroughProxy(via!, 0).dial(listener.address);
+  const [dialler, accepted] = await Promise.all([dial(), listener.accept()]);
+  stack.defer(() => dialler.close());
+  stack.defer(() => accepted!.close());
+  return { network, listener, dial, dialler, accepted: accepted! };
+}
+
+Deno.test("a proxy holds back one direction that is cut, the end of the stream too, and sends it on when healed", async () => {
+  await using stack = new AsyncDisposableStack();
+  const { network, dialler, accepted } = await joined(stack);
+  const buffer = new Uint8Array(8);
+  await network.setCut(0, 1, true);
+  await dialler.write(Uint8Array.of(1));
+  let heard: number | null | undefined;
+  const hearing = accepted.read(buffer).then((n) => heard = n);
+  // The other direction is whole, and slower than the cut one would be.
+  for (let i = 0; i < 20; i++) {
+    await accepted.write(Uint8Array.of(2));
+    assertEquals(await dialler.read(new Uint8Array(8)), 1);
+  }
+  dialler.close();
+  assertEquals(heard, undefined);
+  await network.setCut(0, 1, false);
+  assertEquals(await hearing, 1);
+  assertEquals(buffer[0], 1);
+  assertEquals(await accepted.read(buffer), null);
+});
+
+Deno.test("a proxy breaks the streams of a pair, and says when nobody listens", async () => {
+  await using stack = new AsyncDisposableStack();
+  const { network, listener, dial, dialler, accepted } = await joined(stack);
+  const ended = (stream: typeof dialler) =>
+    stream.read(new Uint8Array(1)).catch(() => null);
+  await network.reset(1, 0);
+  assertEquals(await ended(dialler), null);
+  assertEquals(await ended(accepted), null);
+  listener.close();
+  await assertRejects(dial, Error, "dial");
+});
+
+Deno.test("a guard does what it was told, the last thing first, when its owner is killed with -9", async () => {
+  await using temp = new TempDir();
+  const file = temp.at("done");
+  await using child = new Child("guarded", {
+    args: [file],
+    permissions: ["--allow-run"],
+  });
+  await child.line("ready");
+  const watcher = Deno.watchFs(temp.path);
+  await child.kill();
+  for await (const _ of watcher) {
+    if (await Deno.readTextFile(file).catch(() => "") === "it's 2\n1\n") break;
+  }
+});
+
+Deno.test("a guard does what it was told when it is disposed of", async () => {
+  await using temp = new TempDir();
+  {
+    await using guard = new Guard();
+    await guard.atEnd("rm", "-rf", temp.at("dir"));
+    await guard.atEnd("mkdir", temp.at("dir"));
+    await guard.atEnd("touch", temp.at("file"));
+  }
+  assertEquals([...Deno.readDirSync(temp.path)].map(({ name }) => name), [
+    "file",
+  ]);
+});
