@@ -549,4 +549,20 @@ export const MUTANTS: readonly Mutant[] = [
     replace: `  void kv.write([hostOp(next)], { sync: true });`,
     caughtBy: "gossip/membership/host_test.ts :: the generation rises",
   },
+  {
+    name: "losing-arrival-not-reported",
+    file: "gossip/replication/draft.ts",
+    find: `        this.#losses.push({ kept: current!, lost });
+      } else if (lost !== undefined && !isBuiltUpon(lost, record)) {`,
+    replace: `        this.#decided.push();
+      } else if (lost !== undefined && !isBuiltUpon(lost, record)) {`,
+    caughtBy: "tests/sim_test.ts :: random lives",
+  },
+  {
+    name: "forwarded-write-not-readable-here",
+    file: "gossip/lease/router.ts",
+    find: `    await this.#readHere(holder, outcome, context.signal);`,
+    replace: `    void this.#readHere(holder, outcome, context.signal);`,
+    caughtBy: "tests/sim_test.ts :: random lives",
+  },
 ];

@@ -1,6 +1,9 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { assertReads, SimCluster } from "./sim/cluster.ts";
-import { runWorkload } from "./sim/workload.ts";
+import { Coverage } from "./sim/coverage.ts";
+import { isFault, writeScript } from "./sim/script.ts";
+import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
+import { runScript, runWorkload } from "./sim/workload.ts";
 
 /** Join, write, cut, heal, kill and restart, all through the public `open`. */
 async function story(seed: number, trace?: (line: string) => void) {
@@ -46,36 +49,71 @@ Deno.test("a cluster joins, writes, is cut, heals, and loses nothing by a kill: 
   assertNotEquals(hashes.size, 1);
 });
 
-Deno.test("random lives under cuts, lost connections, kills and clock errors break no promise: 40 seeds", async () => {
-  const seen: Record<string, number> = {};
-  for (let seed = 1; seed <= 40; seed++) {
-    const report = await runWorkload({ seed, nodes: 3, steps: 150 });
+/** How long the random lives may take, in real milliseconds. */
+const BUDGET_MS = 25_000;
+
+Deno.test("random lives of five nodes, with 3000 calls and 20 faults each, break no promise: as many as fit 25 s", async () => {
+  const coverage = new Coverage();
+  const started = performance.now();
+  let seed = 0;
+  while (seed < 2 || performance.now() - started < BUDGET_MS) {
+    const report = await runWorkload({ seed: ++seed });
     assertEquals(report.violations, [], `deno task simulate --seed ${seed}`);
-    seen.acked = (seen.acked ?? 0) + report.acked;
-    seen.conflicts = (seen.conflicts ?? 0) + report.conflicts;
-    for (const counts of [report.faults, report.paths]) {
-      for (const [name, count] of Object.entries(counts)) {
-        seen[name] = (seen[name] ?? 0) + count;
-      }
-    }
+    const { faults } = report.coverage;
+    assert(Object.keys(faults).length >= 6);
+    assert(Object.values(faults).reduce((a, b) => a + b) >= 12);
+    assert(report.acked > 1000);
+    coverage.add(report.coverage);
   }
   // A path that never happened was not tested.
-  for (
-    const path of [
-      "acked",
-      "conflicts",
-      "cut",
-      "kill",
+  assertEquals(
+    coverage.missing(["kill", "partition", "stall", "diskFull", "corrupt"], [
+      "conflict",
+      "core",
+      "deltaSession",
+      "flush",
+      "forwarded",
+      "lagged",
+      "poisoned",
       "pull",
       "record",
-      "reset",
-      "session",
-      "skew",
-    ]
-  ) assert((seen[path] ?? 0) > 0, `${path} never happened`);
+      "snapshot",
+    ]),
+    [],
+  );
 });
 
-Deno.test("a random life replays: one seed, one trace", async () => {
-  const first = await runWorkload({ seed: 7, nodes: 3, steps: 80 });
-  assertEquals(await runWorkload({ seed: 7, nodes: 3, steps: 80 }), first);
+Deno.test("a life replays from its script as text: one seed, one trace", async () => {
+  const script = writeScript({ seed: 7, nodes: 4, steps: 600 });
+  const first = await runScript(script);
+  const second = await runScript(parseScript(scriptText(script)));
+  assertEquals(second.hash, first.hash);
+  assertEquals(second, first);
+  const other = await runWorkload({ seed: 8, nodes: 4, steps: 600 });
+  assertNotEquals(other.hash, first.hash);
+});
+
+Deno.test("a device that lies about its syncs is found out, and shrunk to a few steps that replay", async () => {
+  const script = writeScript({
+    seed: 2,
+    nodes: 3,
+    steps: 300,
+    faults: 12,
+    kinds: ["lyingSync", "kill", "partition"],
+  });
+  const { violations } = await runScript(script);
+  assert(violations.length > 0, "nothing was found");
+  const { id } = violations[0]!;
+  const small = await shrink(script, id);
+  const kinds = small.steps.map((step) => isFault(step) ? step.fault : "call");
+  assert(small.steps.length <= 6, scriptText(small));
+  assert(kinds.includes("lyingSync") && kinds.includes("kill"));
+  const again = await runScript(parseScript(scriptText(small)));
+  assert(again.violations.some((violation) => violation.id === id));
+  // It is the device: with an honest one the same life breaks nothing.
+  const honest = script.steps.filter((step) =>
+    !isFault(step) || step.fault !== "lyingSync"
+  );
+  const clean = await runScript({ ...script, steps: honest });
+  assertEquals(clean.violations, []);
 });

@@ -12,8 +12,35 @@ import { FileNode } from "../file_tree.ts";
 import { type DiskImage, DiskState, type Unsynced } from "./disk_state.ts";
 import type { Prng } from "./prng.ts";
 
+/** What is wrong with a disk, until it is set right again. */
+export interface DiskFaults {
+  /** Nothing more can be written: a part of what is appended still is. */
+  full: boolean;
+  /** So many syncs fail from now on; what they were to cover never is synced. */
+  failingSyncs: number;
+  /** Every sync takes so much longer, in milliseconds. */
+  slowMs: number;
+  /** Syncs report success and do nothing, as devices with a bad cache do. */
+  lying: boolean;
+  /** Called once, when the next sync begins, with its duration in ms. */
+  onSync: ((syncMs: number) => void) | undefined;
+}
+
+/** A disk that is all right. */
+export function noFaults(): DiskFaults {
+  return {
+    full: false,
+    failingSyncs: 0,
+    slowMs: 0,
+    lying: false,
+    onSync: undefined,
+  };
+}
+
 /** A node's disk in the hands of a test: it outlives the node. */
 export class VirtualDisk {
+  /** What is wrong with it. */
+  readonly faults: DiskFaults = noFaults();
   readonly #running: () => boolean;
   #state = new DiskState();
 
@@ -61,6 +88,11 @@ export class VirtualDisk {
     const file = this.#file("cut", path);
     this.#state.truncate(file, size);
     this.#state.beginSync(file)();
+  }
+
+  /** Sets everything right; what was not synced stays so. */
+  repair(): void {
+    Object.assign(this.faults, noFaults());
   }
 
   /** A copy of all files as they are now: a backup. */

@@ -61,6 +61,8 @@ interface SyncState {
   start: number;
   /** Durable bytes that were cut off, the cut being not yet durable. */
   cutOff: Bytes;
+  /** A sync of it has failed: nothing appended since counts as synced ever. */
+  failed: boolean;
   /** The syncs in flight: up to where each will have synced. */
   inFlight: Set<{ target: number }>;
 }
@@ -137,9 +139,18 @@ export class DiskState {
     state.inFlight.add(sync);
     return () => {
       state.inFlight.delete(sync);
+      if (state.failed) return;
       state.start = Math.max(state.start, sync.target);
       state.cutOff = NOTHING;
     };
+  }
+
+  /**
+   * A sync of a file has failed: the system drops what it could not write, and
+   * later syncs say nothing about it.
+   */
+  failSync(file: FileNode): void {
+    this.#stateOf(file).failed = true;
   }
 
   /** Starts a sync of a directory; the call that is returned finishes it. */
@@ -237,7 +248,12 @@ export class DiskState {
   #stateOf(file: FileNode): SyncState {
     let state = this.#files.get(file);
     if (state === undefined) {
-      state = { start: 0, cutOff: NOTHING, inFlight: new Set() };
+      state = {
+        start: 0,
+        cutOff: NOTHING,
+        failed: false,
+        inFlight: new Set(),
+      };
       this.#files.set(file, state);
     }
     return state;

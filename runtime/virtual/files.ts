@@ -2,7 +2,8 @@
  * The file system that a node of a virtual world works on.
  *
  * Guarantees: the behaviour of all file systems; every change is recorded in
- * the trace; a sync takes virtual time and is what `disk_state.ts` says it is.
+ * the trace; a sync takes virtual time and is what `disk_state.ts` says it is;
+ * what is wrong with the disk (`DiskFaults`) is reported as a machine would.
  *
  * @module
  */
@@ -11,6 +12,8 @@ import { crc32 } from "../bytes.ts";
 import type { FileNode, Place } from "../file_tree.ts";
 import { MemoryFile } from "../memory_files.ts";
 import type { FileOptions, FileSystem, RuntimeFile } from "../runtime.ts";
+import { StorageError } from "../errors.ts";
+import { type DiskFaults, noFaults } from "./disk.ts";
 import type { DiskState, NameChange } from "./disk_state.ts";
 import { type Host, never } from "./host.ts";
 
@@ -18,21 +21,27 @@ import { type Host, never } from "./host.ts";
 export class VirtualFiles implements FileSystem {
   readonly #host: Host;
   readonly #disk: DiskState;
+  readonly #faults: DiskFaults;
   readonly #syncMs: readonly [number, number];
 
-  /** The files of `host` on `disk`; a sync takes `syncMs` milliseconds. */
+  /** The files of `host` on `disk`, whose syncs take `syncMs` milliseconds. */
   constructor(
     host: Host,
     disk: DiskState,
     syncMs: readonly [number, number],
+    faults: DiskFaults = noFaults(),
   ) {
     this.#host = host;
     this.#disk = disk;
+    this.#faults = faults;
     this.#syncMs = syncMs;
   }
 
   /** Opens a file. */
   open(path: string, options: FileOptions): RuntimeFile {
+    if (this.#faults.full && options.mode !== "read" && !this.exists(path)) {
+      throw new StorageError("open", path, NO_SPACE);
+    }
     const { directory, name, node, made } = this.#disk.tree.open(path, options);
     if (made) {
       this.#disk.changed([{ directory, name, before: undefined, after: node }]);
@@ -41,7 +50,8 @@ export class VirtualFiles implements FileSystem {
     return new VirtualFile(path, options, node, {
       host: this.#host,
       disk: this.#disk,
-      sync: (label, begin) => this.#sync(label, begin),
+      faults: this.#faults,
+      sync: (label, begin, fail) => this.#sync(label, begin, fail),
     });
   }
 
@@ -93,16 +103,35 @@ export class VirtualFiles implements FileSystem {
     await this.#sync(
       `sync of ${path}`,
       () => this.#disk.beginDirectorySync(directory),
+      () => {},
     );
   }
 
-  #sync(label: string, begin: () => () => void): Promise<void> {
+  #sync(
+    label: string,
+    begin: () => () => void,
+    fail: () => void,
+  ): Promise<void> {
     if (!this.#host.alive) return never();
+    const faults = this.#faults;
     const finish = begin();
-    const delayMs = this.#host.fate.between(this.#syncMs);
-    return new Promise((resolve) => {
+    const delayMs = this.#host.fate.between(this.#syncMs) + faults.slowMs;
+    const { lying, onSync } = faults;
+    const failing = faults.failingSyncs > 0;
+    if (failing) {
+      faults.failingSyncs--;
+      fail();
+    }
+    faults.onSync = undefined;
+    onSync?.(delayMs);
+    return new Promise((resolve, reject) => {
       this.#host.schedule(delayMs, label, () => {
-        finish();
+        if (failing) {
+          this.#host.trace("sync-failed", label);
+          reject(new StorageError("sync", label, "the device failed"));
+          return;
+        }
+        if (!lying) finish();
         this.#host.trace("synced", label);
         resolve();
       });
@@ -110,11 +139,18 @@ export class VirtualFiles implements FileSystem {
   }
 }
 
+const NO_SPACE = "no space is left on the device";
+
 /** What an open file needs of its surroundings. */
 interface FileSurroundings {
   host: Host;
   disk: DiskState;
-  sync: (label: string, begin: () => () => void) => Promise<void>;
+  faults: DiskFaults;
+  sync: (
+    label: string,
+    begin: () => () => void,
+    fail: () => void,
+  ) => Promise<void>;
 }
 
 class VirtualFile extends MemoryFile {
@@ -133,6 +169,13 @@ class VirtualFile extends MemoryFile {
   }
 
   override append(data: Uint8Array): void {
+    const { faults, host } = this.#around;
+    if (faults.full) {
+      const fits = host.alive ? host.fate.below(data.length + 1) : 0;
+      super.append(data.subarray(0, fits));
+      host.trace("full", `${this.#path} ${fits} of ${data.length}`);
+      throw new StorageError("append to", this.#path, NO_SPACE);
+    }
     super.append(data);
     this.#around.host.trace(
       "append",
@@ -150,6 +193,7 @@ class VirtualFile extends MemoryFile {
     await this.#around.sync(
       `sync of ${this.#path}`,
       () => this.#around.disk.beginSync(node),
+      () => this.#around.disk.failSync(node),
     );
   }
 }

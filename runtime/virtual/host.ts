@@ -4,7 +4,9 @@
  *
  * Guarantees: what a host waits for never comes once it is dead: its timers do
  * not fire, its promises do not settle, and what its leftover continuations call
- * neither throws nor reaches anybody.
+ * neither throws nor reaches anybody. While a host is stalled nothing of it runs
+ * either, and its clock goes on; what came in the meantime runs in its order
+ * afterwards, one event each.
  *
  * @module
  */
@@ -26,6 +28,9 @@ export class Host {
   readonly #scheduler: Scheduler;
   readonly #trace: Trace;
   #diedAt: number | undefined;
+  /** While it is stalled: what runs when it wakes. */
+  #deferred: (() => void)[] | undefined;
+  #wakesAt = 0;
 
   /** A host in the world of `scheduler`. */
   constructor(name: string, scheduler: Scheduler, trace: Trace, fate: Prng) {
@@ -40,6 +45,11 @@ export class Host {
     return this.#diedAt === undefined;
   }
 
+  /** Whether it is alive and nothing of it runs. */
+  get stalled(): boolean {
+    return this.#deferred !== undefined && this.alive;
+  }
+
   /** Virtual time in milliseconds; stands still after death. */
   get now(): number {
     return this.#diedAt ?? this.#scheduler.now;
@@ -51,13 +61,48 @@ export class Host {
     label: string,
     callback: () => void,
   ): ScheduledEvent {
-    return this.#scheduler.schedule(
+    const event = this.#scheduler.schedule(
       this.alive ? delayMs : Infinity,
       `${this.name} ${label}`,
       () => {
-        if (this.alive) callback();
+        if (!this.alive) return;
+        if (this.#deferred === undefined) callback();
+        // What runs first at the waking may take it back.
+        else this.#deferred.push(() => event.cancelled || callback());
       },
     );
+    return event;
+  }
+
+  /** Runs `callback`, which something outside sets off, as soon as it can. */
+  run(callback: () => void): void {
+    if (!this.alive) return;
+    if (this.#deferred === undefined) callback();
+    else this.#deferred.push(callback);
+  }
+
+  /** Lets nothing of it run for `ms` milliseconds. */
+  stall(ms: number): void {
+    if (!this.alive) return;
+    this.trace("stall", String(ms));
+    this.#wakesAt = Math.max(this.#wakesAt, this.now + ms);
+    if (this.#deferred !== undefined) return;
+    this.#deferred = [];
+    this.#wakeAt(this.#wakesAt);
+  }
+
+  #wakeAt(time: number): void {
+    this.#scheduler.schedule(time - this.now, `${this.name} wakes`, () => {
+      if (!this.alive) return;
+      if (this.now < this.#wakesAt) return this.#wakeAt(this.#wakesAt);
+      const next = this.#deferred!.shift();
+      // Until all that waits has run, what comes waits behind it.
+      if (next === undefined) this.#deferred = undefined;
+      else {
+        next();
+        this.#wakeAt(this.now);
+      }
+    });
   }
 
   /** Records an event of this host. */

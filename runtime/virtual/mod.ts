@@ -19,10 +19,10 @@
  * @module
  */
 
-export type { VirtualDisk } from "./disk.ts";
+export type { DiskFaults, VirtualDisk } from "./disk.ts";
 export type { DiskImage, Unsynced } from "./disk_state.ts";
 export { EPOCH_MS } from "./host.ts";
-export { DIAL_TIMEOUT_MS } from "./network.ts";
+export { DIAL_TIMEOUT_MS, type LinkConditions } from "./network.ts";
 export { Prng } from "./prng.ts";
 export type { ScheduledEvent } from "./scheduler.ts";
 export { WINDOW_BYTES } from "./stream.ts";

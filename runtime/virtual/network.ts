@@ -35,6 +35,23 @@ const BACKLOG_MAX = 128;
 /** The first port given to those who ask for a free one. */
 const FREE_PORT_FIRST = 40_000;
 
+/** What a link is like, in one direction, beside the world's latency. */
+export interface LinkConditions {
+  /** Added to the latency of everything, in ms. @default {0} */
+  readonly delayMs?: number;
+  /** At most so much more is added, as the seed draws, in ms. @default {0} */
+  readonly jitterMs?: number;
+  /** Bytes that get through in a millisecond. @default {Infinity} */
+  readonly bytesPerMs?: number;
+}
+
+/** A link in one direction. */
+interface Link {
+  readonly conditions: LinkConditions;
+  /** When what was sent last will have got into the link. */
+  busyUntil: number;
+}
+
 /** What waits at a link that is cut. */
 interface Held {
   from: string;
@@ -55,6 +72,11 @@ export class VirtualNetwork {
   #held = new Set<Held>();
   readonly #streams = new Set<VirtualStream>();
   readonly #dials = new Set<Dial>();
+  /** Links that are worse than others, one direction each. */
+  readonly #links = new Map<string, Link>();
+  /** Links of which the next portion of bytes comes out damaged. */
+  readonly #damaging = new Set<string>();
+  #damaged = 0;
   #nextPort = FREE_PORT_FIRST;
 
   /** A network without nodes. */
@@ -78,9 +100,42 @@ export class VirtualNetwork {
     return this.#scheduler.now;
   }
 
-  /** Draws the latency of one piece of data, in milliseconds. */
-  latency(): number {
-    return this.#random.between(this.#latencyMs);
+  /** Portions of bytes that came out damaged so far. */
+  get damaged(): number {
+    return this.#damaged;
+  }
+
+  /** Draws the latency of `bytes` on a link, in milliseconds. */
+  latency(from: string, to: string, bytes = 0): number {
+    const latency = this.#random.between(this.#latencyMs);
+    if (this.#links.size === 0) return latency;
+    const link = this.#links.get(linkOf(from, to));
+    if (link === undefined) return latency;
+    const { delayMs = 0, jitterMs = 0, bytesPerMs = Infinity } =
+      link.conditions;
+    link.busyUntil = Math.max(link.busyUntil, this.now) + bytes / bytesPerMs;
+    return latency + delayMs + this.#random.float() * jitterMs +
+      link.busyUntil - this.now;
+  }
+
+  /** Makes a link, in one direction, what the conditions say. */
+  condition(from: string, to: string, conditions?: LinkConditions): void {
+    const name = linkOf(from, to);
+    if (conditions === undefined) this.#links.delete(name);
+    else this.#links.set(name, { conditions, busyUntil: this.now });
+  }
+
+  /** Damages the next bytes that are sent over a link, in one direction. */
+  damageNext(from: string, to: string): void {
+    this.#damaging.add(linkOf(from, to));
+  }
+
+  /** Flips a bit of bytes that are on their way, if that was asked for. */
+  damage(from: string, to: string, bytes: Uint8Array): void {
+    if (this.#damaging.size === 0) return;
+    if (!this.#damaging.delete(linkOf(from, to))) return;
+    bytes[this.#random.below(bytes.length)]! ^= 1 << this.#random.below(8);
+    this.#damaged++;
   }
 
   /** The network as one host uses it. */
@@ -93,10 +148,19 @@ export class VirtualNetwork {
     };
   }
 
-  /** Cuts the link between two nodes, in both directions. */
-  cut(a: string, b: string): void {
+  /** Cuts the link between two nodes, in both directions or from `a` to `b`. */
+  cut(a: string, b: string, oneWay = false): void {
     this.#cut.add(linkOf(a, b));
-    this.#cut.add(linkOf(b, a));
+    if (!oneWay) this.#cut.add(linkOf(b, a));
+  }
+
+  /** Makes `a` forget its streams with `b`, who is not told. */
+  forget(a: string, b: string): void {
+    for (const stream of [...this.#streams]) {
+      if (stream.host.name === a && stream.peer.host.name === b) {
+        stream.vanish("the connection was forgotten");
+      }
+    }
   }
 
   /** Heals the links that join `a` and `b`, those of `a`, or all. */
@@ -161,7 +225,7 @@ export class VirtualNetwork {
     const held: Held = {
       from,
       to,
-      release: () => set(this.latency()),
+      release: () => set(this.latency(from, to)),
     };
     const set = (delay: number): void => {
       event = this.#scheduler.schedule(delay, `${from} to ${to}`, () => {
@@ -280,10 +344,11 @@ class Dial {
       `timeout of the dial of ${address}`,
       () => this.#refuse("no answer in time"),
     );
+    const to = network.lookUp(address).owner ?? host.name;
     this.#takeBack = network.cross(
       host.name,
-      network.lookUp(address).owner ?? host.name,
-      network.latency(),
+      to,
+      network.latency(host.name, to),
       () => this.#arrive(),
     );
   }
@@ -310,11 +375,12 @@ class Dial {
       listener.offer(stream.peer);
       return;
     }
+    const from = owner ?? this.host.name;
     this.#takeBack = this.#network.cross(
-      owner ?? this.host.name,
+      from,
       this.host.name,
-      this.#network.latency(),
-      () => this.#refuse("connection refused"),
+      this.#network.latency(from, this.host.name),
+      () => this.host.run(() => this.#refuse("connection refused")),
     );
   }
 
@@ -367,7 +433,7 @@ class VirtualListener implements Listener {
       return;
     }
     this.host.trace("accept", `${this.address} ${stream.remote}`);
-    waiting(stream);
+    this.host.run(() => waiting(stream));
   }
 
   accept(): Promise<ByteStream | null> {

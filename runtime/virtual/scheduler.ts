@@ -22,6 +22,8 @@ export interface ScheduledEvent {
   readonly time: number;
   /** What it is, for people who look for what is pending. */
   readonly label: string;
+  /** Whether it was taken back, even if its time had come. */
+  readonly cancelled: boolean;
   /** Takes it back; does nothing once it has run. */
   cancel(): void;
 }
@@ -32,6 +34,7 @@ class HeapEvent implements ScheduledEvent {
   readonly sequence: number;
   readonly label: string;
   callback: (() => void) | undefined;
+  cancelled = false;
   readonly #scheduler: Scheduler;
 
   constructor(
@@ -51,6 +54,7 @@ class HeapEvent implements ScheduledEvent {
   }
 
   cancel(): void {
+    this.cancelled = true;
     if (this.callback === undefined) return;
     this.callback = undefined;
     this.#scheduler.cancelled();

@@ -46,8 +46,11 @@ class Pipe {
 
   /** Sends on its way, behind what was sent before. */
   send(item: Bytes | Signal): void {
+    const [from, to] = [this.#from.name, this.#to.host.name];
+    const size = typeof item === "string" ? 0 : item.length;
     // What would overtake waits in the queue until it is the first.
-    const arrival = this.#network.now + this.#network.latency();
+    const arrival = this.#network.now + this.#network.latency(from, to, size);
+    if (typeof item !== "string") this.#network.damage(from, to, item);
     this.#items.push({ item, arrival });
     if (this.#takeBack === undefined) this.#next();
   }
@@ -120,6 +123,8 @@ export class VirtualStream implements ByteStream {
   #out: Pipe | undefined;
   #state: "open" | "ended" | "broken" | "closed" = "open";
   #brokenBy: Error | undefined;
+  /** Nothing that comes here is answered any more. */
+  #vanished = false;
   readonly #arrived: Bytes[] = [];
   #unread = 0;
   /** Bytes written here and not yet read there. */
@@ -208,16 +213,27 @@ export class VirtualStream implements ByteStream {
   shatter(detail: string): void {
     for (const end of [this, this.peer]) {
       end.#out!.empty();
-      end.#break(detail);
+      end.host.run(() => end.#break(detail));
     }
   }
 
-  /** Something has come from the other end. */
+  /**
+   * Breaks this end only: the other one is not told, and what it sends is lost
+   * without an answer.
+   */
+  vanish(detail: string): void {
+    this.#vanished = true;
+    this.#out!.empty();
+    this.host.run(() => this.#break(detail));
+  }
+
+  /** Something has come from the other end; to a dead host nothing comes. */
   arrive(item: Bytes | Signal): void {
-    if (!this.host.alive) {
-      // Nobody is there any more to take it; the other end was told.
-      return;
-    }
+    if (this.host.stalled) this.host.run(() => this.#receive(item));
+    else if (this.host.alive) this.#receive(item);
+  }
+
+  #receive(item: Bytes | Signal): void {
     if (typeof item === "string") {
       this.host.trace("signal", `${this.remote} ${item}`);
       if (item === "open") this.#opened();
@@ -229,11 +245,11 @@ export class VirtualStream implements ByteStream {
       "receive",
       `${this.remote} ${item.length} ${crc32(item)}`,
     );
+    if (this.#vanished || this.#state === "broken") return;
     if (this.#state === "closed") {
       this.#out!.send("break");
       return;
     }
-    if (this.#state === "broken") return;
     this.#arrived.push(item);
     this.#unread += item.length;
     const reader = this.#reader;
@@ -305,7 +321,7 @@ export class VirtualStream implements ByteStream {
 
   #wasRead(bytes: number): void {
     this.#outstanding -= bytes;
-    this.#pump();
+    if (this.#writer !== undefined) this.host.run(() => this.#pump());
   }
 
   /** Sends as much of the pending write as the window lets through. */

@@ -3,11 +3,15 @@
  *
  * Guarantees: two runs that differ in one event, its time or its order differ in
  * the hash (two 32-bit FNV-1a lanes with different primes: equal by accident
- * once in 2^64). Lines are made in one place, so what is printed is what is
- * hashed.
+ * once in 2^64). Lines are made only where somebody reads them, of the same
+ * parts, in the same order, that are hashed.
  *
  * @module
  */
+
+/** A time as two words. */
+const clock = new Float64Array(1);
+const clockWords = new Int32Array(clock.buffer);
 
 /** Folds events into a hash. */
 export class Trace {
@@ -29,19 +33,33 @@ export class Trace {
   /** Adds an event; `detail` is short and says what, not how it looks. */
   add(time: number, node: string, kind: string, detail: string): void {
     this.#events++;
-    const line = `${time} ${node} ${kind} ${detail}`;
+    clock[0] = time;
+    this.#mix(clockWords[0]!);
+    this.#mix(clockWords[1]!);
+    this.#mixText(node);
+    this.#mixText(kind);
+    this.#mixText(detail);
+    this.#print?.(`${time} ${node} ${kind} ${detail}`);
+  }
+
+  #mix(word: number): void {
+    this.#low = Math.imul(this.#low ^ word, 0x01000193);
+    const high = Math.imul(this.#high ^ word, 0x5bd1e995);
+    this.#high = high ^ (high >>> 15);
+  }
+
+  #mixText(text: string): void {
     let low = this.#low;
     let high = this.#high;
-    for (let i = 0; i < line.length; i++) {
-      const unit = line.charCodeAt(i);
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i);
       low = Math.imul(low ^ unit, 0x01000193);
       high = Math.imul(high ^ unit, 0x5bd1e995);
       high ^= high >>> 15;
     }
-    // A line's end counts, so that no two lines pass for one.
-    this.#low = Math.imul(low ^ 0x0a, 0x01000193);
-    this.#high = Math.imul(high ^ 0x0a, 0x5bd1e995);
-    this.#print?.(line);
+    // A text's length counts, so that no two lines pass for one.
+    this.#low = Math.imul(low ^ text.length, 0x01000193);
+    this.#high = Math.imul(high ^ text.length, 0x5bd1e995);
   }
 
   /** The hash so far, as 16 hexadecimal digits. */

@@ -18,7 +18,7 @@ import { VirtualDisk } from "./disk.ts";
 import type { Unsynced } from "./disk_state.ts";
 import { VirtualFiles } from "./files.ts";
 import { Host, VirtualClock, VirtualTimers } from "./host.ts";
-import { VirtualNetwork } from "./network.ts";
+import { type LinkConditions, VirtualNetwork } from "./network.ts";
 import { Prng } from "./prng.ts";
 import { type ScheduledEvent, Scheduler } from "./scheduler.ts";
 import { Trace } from "./trace.ts";
@@ -67,7 +67,11 @@ export interface KillOptions {
 /** What stays of a node over its lives. */
 interface NodeSlot {
   disk: VirtualDisk;
+  /** By how much its wall clock was ahead at `setAt`. */
   skewMs: number;
+  /** By how much more it is ahead with each millisecond since. */
+  drift: number;
+  setAt: number;
   lives: number;
   host: Host | undefined;
   runtime: Runtime | undefined;
@@ -125,10 +129,15 @@ export class World {
     host.trace("start", life);
     slot.host = host;
     slot.runtime = {
-      clock: new VirtualClock(host, () => slot.skewMs),
+      clock: new VirtualClock(host, () => this.#skewOf(slot)),
       timers: new VirtualTimers(host),
       random: this.#root.fork(`random:${life}`),
-      files: new VirtualFiles(host, slot.disk.state, this.#syncMs),
+      files: new VirtualFiles(
+        host,
+        slot.disk.state,
+        this.#syncMs,
+        slot.disk.faults,
+      ),
       network: this.#network.transport(host),
     };
     return slot.runtime;
@@ -167,17 +176,73 @@ export class World {
 
   /** Sets by how much a node's wall clock is ahead, in milliseconds. */
   skewClock(name: string, skewMs: number): void {
-    this.#slot(name).skewMs = skewMs;
+    const slot = this.#slot(name);
+    slot.skewMs = skewMs;
+    slot.setAt = this.now;
     this.#note("skew", `${name} ${skewMs}`);
   }
 
   /**
-   * Cuts the link between two nodes without telling them: bytes and dials hang
-   * until it is healed.
+   * Lets a node's wall clock run at another speed from now on.
+   *
+   * @param drift By how much it gains each millisecond, in ms: 0 is right.
    */
-  cut(a: string, b: string): void {
-    this.#network.cut(a, b);
-    this.#note("cut", `${a} ${b}`);
+  driftClock(name: string, drift: number): void {
+    const slot = this.#slot(name);
+    slot.skewMs = this.#skewOf(slot);
+    slot.setAt = this.now;
+    slot.drift = drift;
+    this.#note("drift", `${name} ${drift}`);
+  }
+
+  /**
+   * Stalls a node: for `ms` milliseconds nothing of it runs, as if its event loop
+   * were blocked or its process stopped. Whoever plays its clients must not call
+   * it in the meantime.
+   */
+  stall(name: string, ms: number): void {
+    this.#slots.get(name)?.host?.stall(ms);
+  }
+
+  /** Whether a node runs, and is stalled. */
+  stalled(name: string): boolean {
+    return this.#slots.get(name)?.host?.stalled ?? false;
+  }
+
+  /**
+   * Cuts the link between two nodes without telling them: bytes and dials hang
+   * until it is healed. With `oneWay` only from `a` to `b`.
+   */
+  cut(a: string, b: string, options: { oneWay?: boolean } = {}): void {
+    const { oneWay = false } = options;
+    this.#network.cut(a, b, oneWay);
+    this.#note("cut", `${a} ${b}${oneWay ? " one way" : ""}`);
+  }
+
+  /** Makes the link from one node to another worse, or as others are. */
+  condition(from: string, to: string, conditions?: LinkConditions): void {
+    this.#network.condition(from, to, conditions);
+    this.#note("condition", `${from} ${to} ${JSON.stringify(conditions)}`);
+  }
+
+  /** Flips a bit of what is sent next from one node to another. */
+  corruptNext(from: string, to: string): void {
+    this.#network.damageNext(from, to);
+    this.#note("corrupt", `${from} ${to}`);
+  }
+
+  /** Portions of bytes in which a bit was flipped so far. */
+  get corrupted(): number {
+    return this.#network.damaged;
+  }
+
+  /**
+   * Makes `a` forget its streams with `b` as a crash of its system would: `b` is
+   * not told, and what it sends on them is lost without an answer.
+   */
+  forget(a: string, b: string): void {
+    this.#note("forget", `${a} ${b}`);
+    this.#network.forget(a, b);
   }
 
   /** Heals the link between two nodes, all links of one, or all. */
@@ -252,12 +317,18 @@ export class World {
     this.#trace.add(this.now, "-", kind, detail);
   }
 
+  #skewOf({ skewMs, drift, setAt }: NodeSlot): number {
+    return skewMs + drift * (this.now - setAt);
+  }
+
   #slot(name: string): NodeSlot {
     let slot = this.#slots.get(name);
     if (slot === undefined) {
       slot = {
         disk: new VirtualDisk(() => this.running(name)),
         skewMs: 0,
+        drift: 0,
+        setAt: 0,
         lives: 0,
         host: undefined,
         runtime: undefined,

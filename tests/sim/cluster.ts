@@ -143,20 +143,34 @@ export interface ScenarioOptions extends Omit<WorldOptions, "seed"> {
   defaults?: OpenOptions;
 }
 
+/** All scenarios by name: each runs with a seed, and gives its trace's hash. */
+export const SCENARIOS: Map<
+  string,
+  (seed: number, trace?: (line: string) => void) => Promise<string>
+> = new Map();
+
 /** Registers a test: a program in a world of its own, once for each seed. */
 export function scenario(
   name: string,
   program: (cluster: SimCluster, seed: number) => Promise<void>,
   { seeds = 3, defaults = {}, ...world }: ScenarioOptions = {},
 ): void {
+  const run = async (seed: number, trace?: (line: string) => void) => {
+    const cluster = new SimCluster(
+      { ...world, seed, ...trace && { trace } },
+      defaults,
+    );
+    await cluster.world.run(async () => {
+      await program(cluster, seed);
+      await cluster.close();
+    });
+    return cluster.world.traceHash();
+  };
+  SCENARIOS.set(name, run);
   Deno.test(name, async () => {
     for (let seed = 1; seed <= seeds; seed++) {
-      const cluster = new SimCluster({ ...world, seed }, defaults);
       try {
-        await cluster.world.run(async () => {
-          await program(cluster, seed);
-          await cluster.close();
-        });
+        await run(seed);
       } catch (cause) {
         throw new Error(`With seed ${seed}: ${cause}`, { cause });
       }

@@ -1,53 +1,31 @@
 /**
- * A random life of a cluster, and the oracle that judges it.
+ * One life of a cluster in the virtual world, from a script to a report.
  *
- * Guarantees: the seed decides the nodes' calls and all faults (cuts, lost
- * connections, kills with loss of what was not synced, clock errors). Then the
- * faults stop and these must hold:
- *
- * - all nodes hold the same entries: key, value, version, leaseholder, and
- *   tombstones (I1);
- * - every acked write is there, or below a later write of the same claim, or was
- *   reported as a conflict (I2);
- * - each watcher saw each (key, version) at most once, rising (I7);
- * - node keys are unique.
+ * Guarantees: the script decides everything. Under faults safety is judged
+ * (`invariants.ts`); then the faults stop, and a random core, cut off from the
+ * rest, must converge by itself, and after it all nodes.
  *
  * @module
  */
 
-import { openLsm } from "../../engine/mod.ts";
-import { Space } from "../../gossip/keyspace.ts";
-import { decodeEntry, versionOf } from "../../gossip/replication/entry.ts";
+import { World } from "../../runtime/virtual/mod.ts";
+import { Clients } from "./clients.ts";
+import { Coverage } from "./coverage.ts";
+import { Faults } from "./faults.ts";
+import type { Violation } from "./invariants.ts";
+import { type Member, Members } from "./members.ts";
+import { Oracle } from "./oracle.ts";
+import { type NodeState, stateText } from "./rows.ts";
 import {
-  compareVersions,
-  type DatabaseEvent,
-  type DB,
-  DeadlineExceededError,
-  type KV,
-  LeaseholderUnavailableError,
-  open,
-  type OpenOptions,
-  OutcomeUnknownError,
-  PartialCommitError,
-  type Version,
-} from "../../mod.ts";
-import { type Prng, World } from "../../runtime/virtual/mod.ts";
-import { text } from "./cluster.ts";
+  isFault,
+  type Script,
+  type ScriptOptions,
+  writeScript,
+} from "./script.ts";
 
-/** What a run is made of. */
-export interface WorkloadOptions {
-  readonly seed: number;
-  /** @default {3} */
-  readonly nodes?: number;
-  /** Steps under faults; each is a call or a fault. @default {150} */
-  readonly steps?: number;
-  /** Takes one line an event of the world. */
-  readonly trace?: (line: string) => void;
-}
-
-/** What a run did. */
+/** What a life did. */
 export interface WorkloadReport {
-  readonly seed: number;
+  readonly script: Script;
   readonly hash: string;
   readonly events: number;
   readonly simulatedMs: number;
@@ -55,329 +33,217 @@ export interface WorkloadReport {
   readonly unknown: number;
   readonly refused: number;
   readonly conflicts: number;
-  readonly faults: Record<string, number>;
-  readonly paths: Record<string, number>;
+  readonly coverage: Coverage;
   /** What must not be: empty if all invariants held. */
-  readonly violations: string[];
+  readonly violations: readonly Violation[];
 }
 
-interface Acked {
-  readonly key: string;
-  readonly version: Version;
+/** Options for {@linkcode runScript}. */
+export interface RunOptions {
+  /** Takes one line an event of the world. */
+  readonly trace?: ((line: string) => void) | undefined;
 }
 
-interface Member {
-  readonly name: string;
-  db: DB | undefined;
-  engine: KV | undefined;
-  nodeKey: number;
-}
+/** How long the core may take to converge, in ms. */
+const CORE_MS = 60_000;
 
-const KEYS = ["k0", "k1", "k2", "k3", "k4", "k5"];
-
-/** How long the cluster may take to be equal once the faults stop, in ms. */
+/** How long all nodes may take to converge, in ms. */
 const CONVERGENCE_MS = 120_000;
 
-/** Runs one life of a cluster. */
-export async function runWorkload(
-  options: WorkloadOptions,
+/** Shortest pause between two looks at all nodes, in ms. */
+const INSPECTION_MS = 4000;
+
+/** Looks at all nodes in a life, at most. */
+const INSPECTIONS_MAX = 60;
+
+/** Draws a script and runs it. */
+export function runWorkload(
+  options: ScriptOptions & RunOptions,
 ): Promise<WorkloadReport> {
-  const life = new Life(options);
-  await life.world.run(() => life.run(), { maxMs: 3_600_000 });
-  return life.report();
+  return runScript(writeScript(options), options);
 }
 
-class Life {
-  readonly world: World;
-  readonly #options: WorkloadOptions;
-  readonly #random: Prng;
-  readonly #members: Member[] = [];
-  readonly #acked: Acked[] = [];
-  readonly #lost = new Set<string>();
-  readonly #shown = new Map<string, Version>();
-  readonly #violations: string[] = [];
-  readonly #faults: Record<string, number> = {};
-  readonly #paths: Record<string, number> = {};
-  /** The calls under way, by the database that they were made on. */
-  readonly #calls = new Map<Promise<void>, DB>();
-  #unknown = 0;
-  #refused = 0;
-  #conflicts = 0;
-  #value = 0;
+/** Runs a script. */
+export async function runScript(
+  script: Script,
+  { trace }: RunOptions = {},
+): Promise<WorkloadReport> {
+  const life = new ClusterLife(script, trace);
+  const { world, oracle } = life;
+  try {
+    await world.run(() => life.run(), { maxMs: script.quietAt + 600_000 });
+  } catch (error) {
+    oracle.violate("E1", `the life ended early: ${error}`);
+  }
+  life.coverage.path("conflict", oracle.conflicts);
+  return {
+    script,
+    hash: world.traceHash(),
+    events: world.events,
+    simulatedMs: world.now,
+    acked: oracle.acked,
+    unknown: life.clients.unknown,
+    refused: life.clients.refused,
+    conflicts: oracle.conflicts,
+    coverage: life.coverage,
+    violations: oracle.violations,
+  };
+}
 
-  constructor(options: WorkloadOptions) {
-    this.#options = options;
-    const { seed, trace } = options;
-    this.world = new World({ seed, ...trace && { trace } });
-    this.#random = this.world.random("workload");
+class ClusterLife {
+  readonly world: World;
+  readonly oracle: Oracle;
+  readonly coverage = new Coverage();
+  readonly clients: Clients;
+  readonly #script: Script;
+  readonly #members: Members;
+  readonly #faults: Faults;
+
+  constructor(script: Script, trace: RunOptions["trace"]) {
+    const world = new World({ seed: script.seed, ...trace && { trace } });
+    const { coverage } = this;
+    const oracle = new Oracle(() => world.now);
+    this.world = world;
+    this.oracle = oracle;
+    this.#script = script;
+    const members: Members = new Members({
+      world,
+      oracle,
+      coverage,
+      draw: script.world,
+      onDown: (life) => this.clients.forget(life),
+    });
+    this.#members = members;
+    this.#faults = new Faults(world, members, coverage);
+    this.clients = new Clients({ world, members, oracle, coverage });
   }
 
   async run(): Promise<void> {
-    const { nodes = 3, steps = 150 } = this.#options;
+    const { nodes } = this.#script;
     for (let i = 0; i < nodes; i++) {
-      const name = String.fromCharCode(97 + i);
-      const member: Member = {
-        name,
-        db: undefined,
-        engine: undefined,
-        nodeKey: 0,
-      };
-      this.#members.push(member);
-      await this.#open(
-        member,
-        i === 0 ? { bootstrap: true } : {
-          peers: ["a:1"],
-        },
-      );
-      member.nodeKey = member.db!.cluster.host.key;
+      const ways = i === 0 ? { bootstrap: true } : { peers: ["a:1"] };
+      await this.#members.start(this.#members.add(ways));
     }
-    for (let i = 0; i < steps; i++) {
-      await this.#step();
-      // Bursts, in which messages overtake each other, and pauses.
-      const burst = this.#random.float() < 0.6;
-      await this.world.sleep(this.#random.float() * (burst ? 3 : 90));
+    await this.#live();
+    await this.#calm();
+    await this.#convergeCore();
+    await this.#convergeAll();
+    await this.#end();
+  }
+
+  /** Calls and faults. */
+  async #live(): Promise<void> {
+    const { steps, quietAt } = this.#script;
+    const begin = this.world.now;
+    const pauseMs = Math.max(INSPECTION_MS, quietAt / INSPECTIONS_MAX);
+    let inspectAt = pauseMs;
+    for (const step of steps) {
+      const waitMs = begin + step.at - this.world.now;
+      if (waitMs > 0) await this.world.sleep(waitMs);
+      if (isFault(step)) this.#faults.begin(step);
+      else this.clients.begin(step);
+      if (step.at < inspectAt) continue;
+      inspectAt += pauseMs;
+      this.clients.checkDeadlines();
+      for (const member of this.#members.all) this.#members.inspect(member);
+      this.oracle.settles();
     }
-    await this.#settle();
+    await this.world.sleep(begin + quietAt - this.world.now);
   }
 
-  report(): WorkloadReport {
-    const { world } = this;
-    return {
-      seed: this.#options.seed,
-      hash: world.traceHash(),
-      events: world.events,
-      simulatedMs: world.now,
-      acked: this.#acked.length,
-      unknown: this.#unknown,
-      refused: this.#refused,
-      conflicts: this.#conflicts,
-      faults: this.#faults,
-      paths: this.#paths,
-      violations: this.#violations,
-    };
-  }
-
-  async #step(): Promise<void> {
-    const dice = this.#random.float();
-    if (dice < 0.8) return this.#call();
-    const member = this.#pick(this.#members);
-    const other = this.#pick(this.#members);
-    if (dice < 0.85) {
-      if (member === other) return;
-      this.#count(this.#faults, "cut");
-      this.world.cut(member.name, other.name);
-    } else if (dice < 0.90) {
-      this.#count(this.#faults, "heal");
-      this.world.heal();
-    } else if (dice < 0.92) {
-      if (member === other) return;
-      this.#count(this.#faults, "reset");
-      this.world.reset(member.name, other.name);
-    } else if (dice < 0.93) {
-      this.#count(this.#faults, "skew");
-      this.world.skewClock(member.name, (this.#random.float() - 0.5) * 2000);
-    } else if (member.db === undefined) await this.#open(member);
-    else {
-      this.#count(this.#faults, "kill");
-      this.world.kill(member.name);
-      for (const [call, db] of this.#calls) {
-        if (db !== member.db) continue;
-        // Nobody will ever hear of it.
-        this.#calls.delete(call);
-        this.#unknown++;
-      }
-      member.db = member.engine = undefined;
-    }
-  }
-
-  /** Makes a call on a node; does not wait for it. */
-  #call(): void {
-    const { db } = this.#pick(this.#members);
-    if (db === undefined) return;
-    const ops = [this.#op()];
-    while (this.#random.float() < 0.2) ops.push(this.#op());
-    const call = db.commit({ ops }, { timeoutMs: 2000 }).then(
-      ({ versions }) => {
-        ops.forEach(({ key }, i) => {
-          const version = versions[i];
-          if (version !== undefined) this.#acked.push({ key, version });
-        });
-      },
-      (error) => this.#judgeError(error),
-    ).finally(() => this.#calls.delete(call));
-    this.#calls.set(call, db);
-  }
-
-  #op() {
-    const key = this.#pick(KEYS);
-    return this.#random.float() < 0.2
-      ? { type: "delete" as const, key }
-      : { type: "set" as const, key, value: `v${++this.#value}` };
-  }
-
-  #judgeError(error: unknown): void {
-    if (
-      error instanceof OutcomeUnknownError ||
-      error instanceof PartialCommitError
-    ) {
-      this.#unknown++;
-    } else if (
-      error instanceof LeaseholderUnavailableError ||
-      error instanceof DeadlineExceededError
-    ) {
-      this.#refused++;
-    } else this.#violations.push(`a call failed: ${error}`);
-  }
-
-  async #open(member: Member, ways: OpenOptions = {}): Promise<void> {
-    const runtime = this.world.runtime(member.name);
-    member.engine = await openLsm("/data", {
-      files: runtime.files,
-      random: runtime.random,
-      memtableBytes: 16 * 1024,
-    });
-    const db = await open("/data", {
-      address: `${member.name}:1`,
-      runtime,
-      engine: member.engine,
-      // Every other world has a log so small that sessions do the work.
-      propagation: this.#options.seed % 2 === 0 ? { logBytesMax: 400 } : {},
-      ...ways,
-    });
-    member.db = db;
-    if (member.nodeKey !== 0 && db.cluster.host.key !== member.nodeKey) {
-      this.#violations.push(`${member.name} came back with another node key`);
-    }
-    void this.#readEvents(db);
-    void this.#watch(member.name, db);
-  }
-
-  async #readEvents(db: DB): Promise<void> {
-    for await (const event of db.events() as AsyncIterable<DatabaseEvent>) {
-      if (event.type === "conflict") {
-        this.#conflicts++;
-        const { key, lost } = event.conflict;
-        this.#lost.add(claimName(text(key), lost.version));
-      } else if (
-        event.type === "failed" || event.type === "handlerFailed" ||
-        event.type === "cloned"
-      ) {
-        this.#violations.push(`event ${event.type}`);
+  /** The faults stop, and what was called ends. */
+  async #calm(): Promise<void> {
+    this.#faults.stop();
+    const { core } = this.#script;
+    for (const member of this.#members.all) {
+      if (core.includes(member.index)) continue;
+      for (const index of core) {
+        this.world.cut(member.name, this.#members.all[index]!.name);
       }
     }
-  }
-
-  async #watch(name: string, db: DB): Promise<void> {
-    for await (const changes of db.watch()) {
-      for (const change of changes) {
-        if (change.type === "lagged") continue;
-        const at = `${name} ${text(change.key)}`;
-        const before = this.#shown.get(at);
-        if (before && compareVersions(change.version, before) <= 0) {
-          this.#violations.push(`I7: ${at} was shown twice or out of order`);
-        }
-        this.#shown.set(at, change.version);
-      }
+    for (const index of core) {
+      void this.#members.start(this.#members.all[index]!);
     }
-  }
-
-  /** Faults stop: everybody runs, all links are whole, and all becomes equal. */
-  async #settle(): Promise<void> {
-    this.world.heal();
-    for (const member of this.#members) {
-      if (member.db === undefined) await this.#open(member);
-    }
-    await Promise.all(this.#calls.keys());
-    const end = this.world.now + CONVERGENCE_MS;
-    let states: Map<string, Row>[];
-    for (;;) {
-      states = await Promise.all(
-        this.#members.map(({ engine }) => rowsOf(engine!)),
-      );
-      const texts = new Set(states.map(stateText));
-      if (texts.size === 1) break;
-      if (this.world.now > end) {
-        this.#violations.push(
-          `I1: the nodes differ: ${[...texts].join(" | ")}`,
-        );
-        break;
-      }
+    const end = this.world.now + 30_000;
+    while (this.clients.pending > 0 && this.world.now < end) {
       await this.world.sleep(100);
     }
-    // What was applied last is reported before it is dumped, or just after.
-    await this.world.sleep(10);
-    this.#judgeAcked(states[0]!);
-    const keys = new Set(this.#members.map(({ nodeKey }) => nodeKey));
-    if (keys.size < this.#members.length) {
-      this.#violations.push("two nodes have one key");
-    }
-    for (const { db, engine } of this.#members) {
-      const { sessionsTaken, recordsApplied, pulls } = db!.metrics();
-      this.#count(this.#paths, "session", sessionsTaken);
-      this.#count(this.#paths, "record", recordsApplied);
-      this.#count(this.#paths, "pull", pulls);
-      await db!.close();
-      await engine!.close();
+    this.clients.checkDeadlines();
+  }
+
+  async #convergeCore(): Promise<void> {
+    const { core } = this.#script;
+    const members = core.map((index) => this.#members.all[index]!);
+    // A node that never joined needs those it asked, who may be cut off.
+    const joined = members.filter(({ nodeKey }) => nodeKey !== 0);
+    if (await this.#converge("the core", joined, CORE_MS)) {
+      this.coverage.path("core");
     }
   }
 
-  #judgeAcked(state: ReadonlyMap<string, Row>): void {
-    for (const { key, version } of this.#acked) {
-      const final = state.get(key)?.version;
-      const kept = final !== undefined && sameClaim(final, version) &&
-        compareVersions(final, version) >= 0;
-      if (!kept && !this.#lost.has(claimName(key, version))) {
-        this.#violations.push(
-          `I2: the write of "${key}" acked as ${
-            JSON.stringify(version)
-          } is lost`,
-        );
+  async #convergeAll(): Promise<void> {
+    this.world.heal();
+    const { all } = this.#members;
+    for (const member of all) void this.#members.start(member);
+    if (!await this.#converge("all nodes", all, CONVERGENCE_MS)) return;
+    // What was applied last is reported, or shown, just after.
+    await this.world.sleep(50);
+    const states = all.map((member) => this.#members.inspect(member));
+    if (states.includes(undefined)) return;
+    all.forEach(({ life }, i) => life!.watch!.ends(states[i]!));
+    this.oracle.concludes(states[0]!.rows);
+    const keys = new Set(all.map(({ nodeKey }) => nodeKey));
+    if (keys.size < all.length) this.oracle.violate("K1", "two nodes, one key");
+  }
+
+  /** Waits until these nodes are up and equal. */
+  async #converge(
+    who: string,
+    members: readonly Member[],
+    maxMs: number,
+  ): Promise<boolean> {
+    const end = this.world.now + maxMs;
+    for (;;) {
+      const late = this.world.now > end;
+      const states: NodeState[] = [];
+      // Their vectors say, cheaply, whether it is worth a look at all they have.
+      if (late || this.#members.vectorsAgree(members)) {
+        for (const member of members) {
+          const state = this.#members.inspect(member);
+          if (state !== undefined) states.push(state);
+        }
       }
+      const up = states.length === members.length;
+      if (up && new Set(states.map(stateText)).size === 1) return true;
+      if (late) {
+        this.oracle.violate(
+          "L1",
+          `${who} did not converge: ${
+            members.map((member) =>
+              `${member.name} ${
+                member.life?.db === undefined ? "is not up" : "is up"
+              }`
+            ).join(", ")
+          }${up ? `, ${difference(states)}` : ""}`,
+        );
+        if (up) this.oracle.violate("I1", `${who} differ`);
+        return false;
+      }
+      await this.world.sleep(200);
     }
   }
 
-  #pick<T>(items: readonly T[]): T {
-    return items[Math.floor(this.#random.float() * items.length)]!;
-  }
-
-  #count(counts: Record<string, number>, name: string, n = 1): void {
-    counts[name] = (counts[name] ?? 0) + n;
+  async #end(): Promise<void> {
+    for (const member of this.#members.all) await this.#members.close(member);
   }
 }
 
-interface Row {
-  readonly value: string | undefined;
-  readonly version: Version;
-  readonly leaseholder: number;
-}
-
-/** All entries of a node, tombstones included. */
-async function rowsOf(engine: KV): Promise<Map<string, Row>> {
-  const rows = new Map<string, Row>();
-  for (const space of [Space.LIVE, Space.DEAD]) {
-    const stored = engine.iterate({ prefix: Uint8Array.of(space) });
-    while (await stored.next()) {
-      const key = stored.key.subarray(1);
-      const entry = decodeEntry(key, stored.value);
-      rows.set(text(key), {
-        value: text(entry.value),
-        version: versionOf(entry),
-        leaseholder: entry.holder,
-      });
-    }
-    await stored.close();
+/** What differs between states, for people. */
+function difference(states: readonly NodeState[]): string {
+  const keys = new Set(states.flatMap(({ rows }) => [...rows.keys()]));
+  for (const key of keys) {
+    const rows = states.map(({ rows }) => JSON.stringify(rows.get(key)));
+    if (new Set(rows).size > 1) return `"${key}" differs: ${rows.join(" | ")}`;
   }
-  return rows;
-}
-
-function stateText(rows: ReadonlyMap<string, Row>): string {
-  return JSON.stringify([...rows].sort(([a], [b]) => a < b ? -1 : 1));
-}
-
-function sameClaim(a: Version, b: Version): boolean {
-  return a.claim.hlc === b.claim.hlc && a.claim.node === b.claim.node;
-}
-
-function claimName(key: string, { claim }: Version): string {
-  return `${key} ${claim.hlc} ${claim.node}`;
+  return "the vectors differ";
 }

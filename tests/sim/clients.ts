@@ -1,0 +1,306 @@
+/**
+ * Clients: make the calls of a script on the nodes, and tell the oracle how each
+ * of them ended.
+ *
+ * @module
+ */
+
+import {
+  CheckFailedError,
+  ClosedError,
+  compareVersions,
+  CorruptionError,
+  type DB,
+  DeadlineExceededError,
+  LeaseholderUnavailableError,
+  NotSupportedError,
+  OutcomeUnknownError,
+  PartialCommitError,
+  PoisonedError,
+  RemoteError,
+  StorageError,
+  type Version,
+} from "../../mod.ts";
+import type { World } from "../../runtime/virtual/mod.ts";
+import { text } from "./cluster.ts";
+import type { Coverage } from "./coverage.ts";
+import {
+  dbOf,
+  isHindered,
+  type Life,
+  type Member,
+  type Members,
+} from "./members.ts";
+import type { Oracle } from "./oracle.ts";
+import { readRow } from "./rows.ts";
+import type { CallStep, OpStep } from "./script.ts";
+
+/** Deadline of every call, in ms. */
+const TIMEOUT_MS = 2000;
+
+/**
+ * What a call may take beyond its deadline, in ms: the commit's own place in the
+ * queue of a node and its sync are not the network's.
+ */
+const GRACE_MS = 1000;
+
+/** Bytes that wait for a watcher that is too slow. */
+const SLOW_QUEUE_BYTES = 2000;
+
+interface Call {
+  readonly life: Life;
+  readonly member: Member;
+  readonly what: CallStep["call"];
+  readonly startedAt: number;
+  late: boolean;
+}
+
+/** The clients of all nodes. */
+export class Clients {
+  unknown = 0;
+  refused = 0;
+  readonly #world: World;
+  readonly #members: Members;
+  readonly #oracle: Oracle;
+  readonly #coverage: Coverage;
+  readonly #calls = new Set<Call>();
+
+  /** Clients of these nodes. */
+  constructor(
+    parts: {
+      world: World;
+      members: Members;
+      oracle: Oracle;
+      coverage: Coverage;
+    },
+  ) {
+    this.#world = parts.world;
+    this.#members = parts.members;
+    this.#oracle = parts.oracle;
+    this.#coverage = parts.coverage;
+  }
+
+  /** Calls that have not ended. */
+  get pending(): number {
+    return this.#calls.size;
+  }
+
+  /** Calls on a node that is gone: nobody will ever hear of them. */
+  forget(life: Life): void {
+    for (const call of this.#calls) {
+      if (call.life !== life) continue;
+      this.#calls.delete(call);
+      this.#count("unknown");
+    }
+  }
+
+  /** Makes a call, if its node can take one; does not wait for it. */
+  begin(step: CallStep): void {
+    const member = this.#members.all[step.node];
+    const db = member && dbOf(member);
+    if (db === undefined || this.#world.stalled(member!.name)) return;
+    const call: Call = {
+      life: member!.life!,
+      member: member!,
+      what: step.call,
+      startedAt: this.#world.now,
+      late: false,
+    };
+    this.#calls.add(call);
+    this.#make(step, db, call).catch((error) => this.#fails(error, call))
+      .finally(() => {
+        this.#calls.delete(call);
+        this.#checkDeadline(call);
+      });
+  }
+
+  /** Calls that should have ended by now have not. */
+  checkDeadlines(): void {
+    for (const call of this.#calls) this.#checkDeadline(call);
+  }
+
+  async #make(step: CallStep, db: DB, call: Call): Promise<void> {
+    switch (step.call) {
+      case "write": {
+        const ops = step.ops.map((op) => this.#op(op));
+        const { versions } = await db.commit({ ops }, {
+          timeoutMs: TIMEOUT_MS,
+        });
+        this.#acked(step.ops, versions, call);
+        return;
+      }
+      case "swap": {
+        const [key] = step.op;
+        const entry = await db.getEntry(key);
+        const version = entry?.version ?? null;
+        const { versions } = await db.commit({
+          checks: [{ key, version }],
+          ops: [this.#op(step.op)],
+        }, { timeoutMs: TIMEOUT_MS });
+        this.#acked([step.op], versions, call, entry?.version);
+        return;
+      }
+      case "transact": {
+        await using tx = db.transaction();
+        for (const op of step.ops) {
+          const { type, key, value } = this.#op(op);
+          if (type === "set") tx.set(key, value!);
+          else tx.delete(key);
+          if (text(await tx.get(key)) !== value) {
+            this.#oracle.violate("R1", `a transaction does not read "${key}"`);
+          }
+        }
+        const { versions } = await tx.commit({ timeoutMs: TIMEOUT_MS });
+        // A transaction has one write a key, in the order of the first ones.
+        const keys = [...new Set(step.ops.map(([key]) => key))];
+        const last = new Map(step.ops.map((op) => [op[0], op]));
+        this.#acked(keys.map((key) => last.get(key)!), versions, call);
+        return;
+      }
+      case "read":
+        return await this.#read(step.key, db, call);
+      case "list":
+        return await this.#list(step.prefix, db, call);
+      case "watch":
+        this.#calls.delete(call);
+        return await this.#watchSlowly(step.forMs, db, call);
+    }
+  }
+
+  #op([key, value, size]: OpStep) {
+    if (value === 0) return { type: "delete" as const, key, value: undefined };
+    this.#oracle.writes(key, value);
+    return {
+      type: "set" as const,
+      key,
+      value: `v${value}.${"x".repeat(size)}`,
+    };
+  }
+
+  #acked(
+    ops: readonly OpStep[],
+    versions: readonly (Version | undefined)[],
+    call: Call,
+    checked?: Version,
+  ): void {
+    const { member, life } = call;
+    const last = new Map(ops.map((op) => [op[0], op]));
+    ops.forEach((op, i) => {
+      const version = versions[i];
+      if (version === undefined || last.get(op[0]) !== op) return;
+      const [key, value] = op;
+      const deleted = value === 0;
+      this.#oracle.acks(key, version, {
+        deleted,
+        // Two nodes with one key both may decide.
+        ...checked && !this.#members.images && { checked },
+      });
+      if (Math.floor(version.dot.origin / 2 ** 33) !== member.nodeKey) {
+        this.#coverage.path("forwarded");
+      }
+      const waited = this.#world.now - call.startedAt >= TIMEOUT_MS - 1;
+      if (waited || life.failed || member.life !== life) return;
+      const here = readRow(life.engine!, key);
+      if (here === undefined || compareVersions(here, version) < 0) {
+        this.#oracle.violate("R1", `${member.name} does not read "${key}"`);
+      }
+    });
+  }
+
+  async #read(key: string, db: DB, { member, life }: Call): Promise<void> {
+    const entry = await db.getEntry(key);
+    if (entry === undefined) return;
+    this.#oracle.reads(key, text(entry.value), member.name);
+    const before = life.reads.get(key);
+    if (before && compareVersions(entry.version, before) < 0) {
+      this.#oracle.violate("R2", `"${key}" went back at ${member.name}`);
+    }
+    life.reads.set(key, entry.version);
+  }
+
+  async #list(prefix: string, db: DB, { member }: Call): Promise<void> {
+    let previous: string | undefined;
+    for await (
+      const row of db.list(prefix === "" ? {} : { prefix })
+    ) {
+      const key = text(row.key);
+      if (
+        !key.startsWith(prefix) || (previous !== undefined && key <= previous)
+      ) {
+        this.#oracle.violate("R4", `"${key}" in a list of "${prefix}"`);
+      }
+      this.#oracle.reads(key, text(row.value), `a list of ${member.name}`);
+      previous = key;
+    }
+  }
+
+  /** Reads a watch with a small queue, with long pauses. */
+  async #watchSlowly(forMs: number, db: DB, call: Call): Promise<void> {
+    const { member, life } = call;
+    const judge = this.#oracle.watch(`${member.name} (slowly)`, new Map());
+    const reader = db.watch({ queueBytesMax: SLOW_QUEUE_BYTES }).getReader();
+    const end = this.#world.now + forMs;
+    while (this.#world.now < end) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      judge.takes(value);
+      do await this.#world.sleep(400); while (
+        this.#world.stalled(member.name)
+      );
+      if (member.life !== life) return;
+    }
+    this.#coverage.path("lagged", judge.lagged);
+    await reader.cancel();
+  }
+
+  #fails(error: unknown, { life }: Call): void {
+    if (error instanceof PartialCommitError) this.#coverage.path("partial");
+    if (
+      error instanceof OutcomeUnknownError ||
+      error instanceof PartialCommitError
+    ) {
+      this.#count("unknown");
+    } else if (error instanceof CheckFailedError) {
+      this.#coverage.path("checkFailed");
+      this.#count("refused");
+    } else if (
+      error instanceof LeaseholderUnavailableError ||
+      error instanceof DeadlineExceededError ||
+      // Checks over several leaseholders.
+      error instanceof NotSupportedError ||
+      (error instanceof ClosedError && life.closing)
+    ) {
+      this.#count("refused");
+    } else if (
+      this.#members.disksFaulted &&
+      (error instanceof StorageError || error instanceof PoisonedError ||
+        error instanceof CorruptionError || error instanceof RemoteError)
+    ) {
+      this.#count("unknown");
+    } else this.#oracle.violate("E1", `a call failed: ${error}`);
+  }
+
+  #checkDeadline(call: Call): void {
+    const tookMs = this.#world.now - call.startedAt;
+    if (call.late || call.what === "watch") return;
+    if (tookMs <= TIMEOUT_MS + GRACE_MS) return;
+    call.late = true;
+    // What holds up any node may hold up its peers' commits there.
+    const hindered = this.#members.all.some((member) =>
+      isHindered(member, call.startedAt)
+    );
+    if (hindered && tookMs < TIMEOUT_MS + 20_000) {
+      call.late = false;
+      return;
+    }
+    this.#oracle.violate(
+      "D1",
+      `a ${call.what} at ${call.member.name} took ${Math.round(tookMs)} ms`,
+    );
+  }
+
+  #count(outcome: "unknown" | "refused"): void {
+    this[outcome]++;
+    this.#coverage.path(outcome);
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * What happened in a life: faults, and paths that are rarely taken. What never
+ * happens was not tested, so a campaign names what it missed.
+ *
+ * @module
+ */
+
+import type { FaultKind } from "./script.ts";
+
+/** Paths that a campaign must have taken. */
+export const PATHS = [
+  /** A commit that another node decided. */
+  "forwarded",
+  /** A commit over several leaseholders of which only some acked. */
+  "partial",
+  /** A commit whose check failed. */
+  "checkFailed",
+  /** A call whose outcome nobody knows. */
+  "unknown",
+  /** A call that was refused, and wrote nothing. */
+  "refused",
+  /** A record that was applied. */
+  "record",
+  /** A record that came early and waited. */
+  "held",
+  /** A pull. */
+  "pull",
+  /** A difference too large for the log. */
+  "deltaSession",
+  /** The first copy of a node that joined under way. */
+  "snapshot",
+  "conflict",
+  /** A watcher that did not keep up and was told. */
+  "lagged",
+  /** A watcher that was shown the newest of several versions. */
+  "coalesced",
+  /** A clock too far ahead to be adopted. */
+  "clockSkew",
+  /** A directory that was open already. */
+  "locked",
+  /** A node key that two processes had. */
+  "cloned",
+  /** An engine that failed, and was opened anew. */
+  "poisoned",
+  /** A torn end of a WAL. */
+  "tornWal",
+  /** A memtable that became a table. */
+  "flush",
+  "compaction",
+  /** A flipped bit that was noticed. */
+  "corruption",
+  /** A frame whose checksum was wrong. */
+  "badFrame",
+  /** A node that was killed while it opened. */
+  "killedAtOpen",
+  /** An acked write that was gone with the only disk that held it. */
+  "discard",
+  /** A core that converged by itself. */
+  "core",
+] as const;
+
+/** A path. */
+export type PathKind = typeof PATHS[number];
+
+/** Counts of a life or a campaign. */
+export class Coverage {
+  readonly faults: Partial<Record<FaultKind, number>> = {};
+  readonly paths: Partial<Record<PathKind, number>> = {};
+
+  /** A fault happened. */
+  fault(kind: FaultKind): void {
+    this.faults[kind] = (this.faults[kind] ?? 0) + 1;
+  }
+
+  /** A path was taken, so often. */
+  path(kind: PathKind, times = 1): void {
+    if (times > 0) this.paths[kind] = (this.paths[kind] ?? 0) + times;
+  }
+
+  /** Adds what happened elsewhere. */
+  add(other: Coverage): void {
+    for (const [kind, count] of Object.entries(other.faults)) {
+      const fault = kind as FaultKind;
+      this.faults[fault] = (this.faults[fault] ?? 0) + count;
+    }
+    for (const [kind, count] of Object.entries(other.paths)) {
+      this.path(kind as PathKind, count);
+    }
+  }
+
+  /** Which of these never happened. */
+  missing(
+    faults: readonly FaultKind[],
+    paths: readonly PathKind[] = PATHS,
+  ): string[] {
+    return [
+      ...new Set(faults).values().filter((kind) => !this.faults[kind]),
+      ...paths.filter((kind) => !this.paths[kind]),
+    ];
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * What must hold in every life of a cluster, each with its id. I1 to I7 are the
+ * invariants of `shared/protocol/replication.md`.
+ *
+ * @module
+ */
+
+/** The invariants, and what each says. */
+export const INVARIANTS = {
+  I1: "once the faults have stopped, all nodes hold the same: keys, values, " +
+    "versions, leaseholders, tombstones and vectors",
+  I2:
+    "an acked write is kept, superseded by a later version of its claim, or " +
+    "reported in a conflict; what only a disk held that was put back, or lost " +
+    "its power under durability `written`, is gone with it",
+  I3: "deleted stays deleted: below an acked delete no version comes back",
+  I4:
+    "a batch is whole or absent on every node at every moment, and in every " +
+    "watch; what is missing of it in a watch was reported as a conflict",
+  I5: "no dot names two contents",
+  I6:
+    "vectors tell the truth: of a covered record every key has that version " +
+    "or one above it; and no entry is of a record that is not covered",
+  I7:
+    "a watcher sees each version of a key at most once, in order, and what it " +
+    "did not see it was told of (`lagged`, `coalesced`)",
+  R1: "an acked write is readable at the node that made it",
+  R2: "versions that are read at a node never go back while it runs",
+  R3: "what is read was written, under that key",
+  R4: "lists are in order, without doubles, and within their prefix",
+  C1:
+    "of two commits that checked for one version at most one is acked, unless " +
+    "the other is reported or excused as in I2",
+  D1:
+    "every call ends by its deadline, the time that its node stood still or " +
+    "waited for its disk apart",
+  B1: "queues and logs stay within their bounds",
+  K1: "node keys are unique, and a node keeps its own",
+  L1:
+    "once the faults have stopped a random connected core converges by itself " +
+    "within a minute, then all nodes within two",
+  E1: "no error but those that the faults explain",
+  F1: "a damaged disk gives right data or a typed error, never wrong data",
+} as const;
+
+/** The id of an invariant. */
+export type InvariantId = keyof typeof INVARIANTS;
+
+/** An invariant that did not hold. */
+export interface Violation {
+  readonly id: InvariantId;
+  /** Virtual time, in ms. */
+  readonly at: number;
+  readonly text: string;
+}

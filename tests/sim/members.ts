@@ -1,0 +1,532 @@
+/**
+ * The nodes of a life: opened, killed, closed, moved, copied and put back, with
+ * the oracle told of all that it must know.
+ *
+ * Guarantees: nodes run through the public `open`, over the default engine; what
+ * a killed node had on record (conflicts, log) is read before it goes.
+ *
+ * @module
+ */
+
+import { type KV, type LsmEvent, openLsm } from "../../engine/mod.ts";
+import { Vector } from "../../gossip/replication/vector.ts";
+import {
+  AspenError,
+  type DatabaseEvent,
+  type DB,
+  LockedError,
+  open,
+  type OpenOptions,
+  type Version,
+} from "../../mod.ts";
+import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
+import { text } from "./cluster.ts";
+import type { Coverage } from "./coverage.ts";
+import type { Discard, Oracle, WatchJudge } from "./oracle.ts";
+import {
+  type NodeState,
+  readConflicts,
+  readLog,
+  readState,
+  readVector,
+} from "./rows.ts";
+import type { WorldDraw } from "./script.ts";
+
+/** A node over all its lives. */
+export interface Member {
+  readonly index: number;
+  readonly name: string;
+  /** Goes up with each move. */
+  port: number;
+  /** 0 until it has joined. */
+  nodeKey: number;
+  /** How it becomes a node. */
+  readonly ways: OpenOptions;
+  /** The start under way or that runs; `undefined` while it is down. */
+  life: Life | undefined;
+  /** What its disk covered when it was last up. */
+  vector: Vector;
+  /** What watches of this disk have shown. */
+  shown: Map<string, Version>;
+  /** What was taken away and is to be compared with the next start. */
+  discards: Discard[];
+  /** How many things keep it from answering in time now. */
+  hindrances: number;
+  /** When the last of them passed. */
+  hinderedAt: number;
+}
+
+/** One start of a node. */
+export interface Life {
+  /** `undefined` while it opens. */
+  db: DB | undefined;
+  engine: KV | undefined;
+  /** Its engine may fail: something was done to its disk. */
+  faulted: boolean;
+  failed: boolean;
+  closing: boolean;
+  joining: boolean;
+  watch: WatchJudge | undefined;
+  /** The last row of the log that was read. */
+  logRow: Uint8Array | undefined;
+  /** What was read last of each key. */
+  readonly reads: Map<string, Version>;
+}
+
+/** What the nodes are part of. */
+export interface MembersOptions {
+  readonly world: World;
+  readonly oracle: Oracle;
+  readonly coverage: Coverage;
+  readonly draw: WorldDraw;
+  /** A node is down: its calls will never end. */
+  readonly onDown: (life: Life) => void;
+}
+
+/** How long after a failure a node is started again, in ms. */
+const RETRY_MS = 700;
+
+/** All nodes. */
+export class Members {
+  readonly all: Member[] = [];
+  /** Whether directories were put back or copied: nothing is strange then. */
+  images = false;
+  /** Whether a disk has failed: its errors reach callers elsewhere too. */
+  disksFaulted = false;
+  readonly #options: MembersOptions;
+  #probes = 0;
+
+  /** Nodes in a world. */
+  constructor(options: MembersOptions) {
+    this.#options = options;
+  }
+
+  /** Those that are up and not closing. */
+  get up(): Member[] {
+    return this.all.filter((member) => dbOf(member) !== undefined);
+  }
+
+  /** Adds a node, that is not started yet. */
+  add(ways: OpenOptions): Member {
+    const index = this.all.length;
+    const member: Member = {
+      index,
+      name: String.fromCharCode(97 + index),
+      port: 1,
+      nodeKey: 0,
+      ways,
+      life: undefined,
+      vector: new Vector(),
+      shown: new Map(),
+      discards: [],
+      hindrances: 0,
+      hinderedAt: -Infinity,
+    };
+    this.all.push(member);
+    return member;
+  }
+
+  /** Where a node is reached. */
+  address({ name, port }: Member): string {
+    return `${name}:${port}`;
+  }
+
+  /** Starts a node that is down. Never rejects; resolves when it is up. */
+  async start(member: Member): Promise<void> {
+    if (member.life !== undefined) return;
+    const { world, oracle, coverage, draw } = this.#options;
+    const runtime = world.runtime(member.name);
+    const { full, failingSyncs } = world.disk(member.name).faults;
+    const life: Life = {
+      db: undefined,
+      engine: undefined,
+      faulted: full || failingSyncs > 0,
+      failed: false,
+      closing: false,
+      joining: member.nodeKey === 0 && member.index > 0,
+      watch: undefined,
+      logRow: undefined,
+      reads: new Map(),
+    };
+    member.life = life;
+    try {
+      life.engine = await openLsm("/data", {
+        files: runtime.files,
+        random: runtime.random,
+        memtableBytes: draw.memtableBytes,
+        tableBytes: 64 * 1024,
+        onEvent: (event) => this.#engineEvent(life, event),
+      });
+      if (member.life !== life) return;
+      const db = await open("/data", {
+        address: this.address(member),
+        runtime,
+        engine: life.engine,
+        durability: draw.durability,
+        propagation: draw.propagation,
+        ...member.nodeKey === 0 && member.ways,
+      });
+      if (member.life !== life) return;
+      life.db = db;
+      const { key } = db.cluster.host;
+      if (member.nodeKey !== 0 && key !== member.nodeKey) {
+        oracle.violate("K1", `${member.name} came back as node ${key}`);
+      }
+      if (life.joining) coverage.path("snapshot");
+      member.nodeKey = key;
+      this.#compare(member, life.engine);
+      void this.#readEvents(member, life, db);
+      void this.#watch(member, life, db);
+    } catch (error) {
+      if (member.life !== life) return;
+      if (!life.faulted || !(error instanceof AspenError)) {
+        oracle.violate("E1", `${member.name} could not be opened: ${error}`);
+      }
+      coverage.path("poisoned");
+      this.kill(member, "kept");
+      world.schedule(RETRY_MS, () => void this.start(member));
+    }
+  }
+
+  /** Ends a node at once. */
+  kill(member: Member, unsynced: Unsynced): void {
+    const { world, draw } = this.#options;
+    const { life } = member;
+    if (life === undefined) return;
+    this.harvest(member);
+    const lossy = draw.durability === "written" && unsynced !== "kept";
+    if (lossy) this.discard(member, member.vector);
+    this.#down(member, life);
+    world.kill(member.name, { unsynced });
+  }
+
+  /** Closes a node in order. */
+  async close(member: Member): Promise<void> {
+    const { life } = member;
+    if (life?.db === undefined || life.closing) return;
+    const { world, oracle } = this.#options;
+    life.closing = true;
+    this.harvest(member);
+    const started = world.now;
+    try {
+      await life.db.close();
+      await life.engine!.close();
+    } catch (error) {
+      if (!life.faulted) {
+        oracle.violate("E1", `${member.name} could not be closed: ${error}`);
+      }
+    }
+    if (member.life !== life) return;
+    if (world.now - started > 30_000 && !isHindered(member, started)) {
+      oracle.violate("D1", `${member.name} took half a minute to close`);
+    }
+    this.#down(member, life);
+    // What a process closed in order is the system's to write.
+    world.kill(member.name, { unsynced: "kept" });
+  }
+
+  /** The first image of a disk that is known to be whole. */
+  image(member: Member): DiskImage | undefined {
+    return dbOf(member) && this.#options.world.disk(member.name).image();
+  }
+
+  /** Puts an image back. */
+  putBack(member: Member, image: DiskImage): void {
+    this.images = true;
+    if (member.life !== undefined) {
+      this.harvest(member);
+      this.discard(member, member.vector);
+      this.#down(member, member.life);
+      this.#options.world.kill(member.name, { unsynced: "lost" });
+    } else this.discard(member, member.vector);
+    this.#options.world.disk(member.name).restore(image);
+    member.shown = new Map();
+  }
+
+  /** Opens a copy of a node's directory beside it; ends it after a while. */
+  async clone(member: Member, forMs: number): Promise<void> {
+    const image = this.image(member);
+    if (image === undefined) return;
+    const { world, oracle, draw } = this.#options;
+    this.images = true;
+    const name = `${member.name}x${++this.#probes}`;
+    world.disk(name).restore(image);
+    const runtime = world.runtime(name);
+    let engine: KV | undefined;
+    world.schedule(forMs, () => {
+      const before = engine === undefined ? new Vector() : readVector(engine);
+      if (engine !== undefined) this.#readReports(engine);
+      this.discard(undefined, before);
+      world.kill(name, { unsynced: "lost" });
+    });
+    try {
+      engine = await openLsm("/data", {
+        files: runtime.files,
+        random: runtime.random,
+      });
+      const db = await open("/data", {
+        address: `${name}:1`,
+        runtime,
+        engine,
+        propagation: draw.propagation,
+      });
+      for await (const event of db.events() as AsyncIterable<DatabaseEvent>) {
+        this.#databaseEvent(event);
+      }
+    } catch (error) {
+      oracle.violate("E1", `a copy of ${member.name} failed: ${error}`);
+    }
+  }
+
+  /** Opens a node's directory once more: it must be found locked. */
+  async openTwice(member: Member): Promise<void> {
+    if (dbOf(member) === undefined) return;
+    const { world, oracle, coverage } = this.#options;
+    const { life } = member;
+    const runtime = world.runtime(member.name);
+    try {
+      const second = await open("/data", {
+        address: `${member.name}:99`,
+        runtime,
+      });
+      await second.close();
+      oracle.violate("E1", `${member.name} was opened twice`);
+    } catch (error) {
+      if (error instanceof LockedError) coverage.path("locked");
+      else if (!life!.faulted) {
+        oracle.violate("E1", `${member.name} opened twice: ${error}`);
+      }
+    }
+  }
+
+  /**
+   * Flips a bit on a copy of a node's disk, and looks what its engine makes of
+   * it: right data, or a typed error.
+   *
+   * @param pick Which bit, counted over all files and around.
+   */
+  async probeDamage(member: Member, pick: number): Promise<void> {
+    const { world, oracle, coverage } = this.#options;
+    const name = `${member.name}p${++this.#probes}`;
+    const disk = world.disk(name);
+    disk.restore(world.disk(member.name).image());
+    const sizes = disk.paths().map((
+      path,
+    ) => [path, disk.read(path).length]) as [
+      string,
+      number,
+    ][];
+    const total = sizes.reduce((sum, [, size]) => sum + size, 0);
+    if (total === 0) return;
+    let at = pick % total;
+    const [path] = sizes.find(([, size]) => at < size || (at -= size, false))!;
+    disk.flip(path, at, 1 << pick % 8);
+    try {
+      const { files, random } = world.runtime(name);
+      const engine = await openLsm("/data", { files, random });
+      oracle.inspects(`the damaged disk of ${member.name}`, readState(engine));
+      await engine.close();
+    } catch (error) {
+      if (error instanceof AspenError) coverage.path("corruption");
+      else {
+        oracle.violate("F1", `a flipped bit of ${path} gave ${error}`);
+      }
+    }
+    world.kill(name);
+  }
+
+  /** Something is about to keep a node from answering in time. */
+  hinder(member: Member, { disk = false } = {}): void {
+    member.hindrances++;
+    if (!disk) return;
+    this.disksFaulted = true;
+    if (member.life !== undefined) member.life.faulted = true;
+  }
+
+  /** It has passed. */
+  unhinder(member: Member): void {
+    member.hindrances--;
+    member.hinderedAt = this.#options.world.now;
+  }
+
+  /** Whether nodes are up and cover the same. */
+  vectorsAgree(members: readonly Member[]): boolean {
+    let first: Vector | undefined;
+    for (const { life } of members) {
+      if (life?.db === undefined || life.failed) return false;
+      const vector = readVector(life.engine!);
+      first ??= vector;
+      if (!first.includes(vector) || !vector.includes(first)) return false;
+    }
+    return true;
+  }
+
+  /** Reads what a node has on record, and judges its state. */
+  inspect(member: Member): NodeState | undefined {
+    const { life } = member;
+    const db = dbOf(member);
+    if (life === undefined || db === undefined || life.failed) return undefined;
+    const { oracle, coverage, draw } = this.#options;
+    this.harvest(member);
+    const state = readState(life.engine!);
+    oracle.inspects(member.name, state);
+    const { heldRecords, logBytes, logRecords, waiting } = db.metrics();
+    coverage.path("held", heldRecords);
+    const { logBytesMax = Infinity } = draw.propagation;
+    if (logRecords > 1 && logBytes > logBytesMax + 16 * 1024) {
+      oracle.violate("B1", `the log of ${member.name} has ${logBytes} bytes`);
+    }
+    if (waiting > 2000 || heldRecords > 100_000) {
+      oracle.violate(
+        "B1",
+        `${member.name}: ${waiting} wait, ${heldRecords} are held`,
+      );
+    }
+    return state;
+  }
+
+  /** Reads what would be gone with a node. */
+  harvest(member: Member): void {
+    const { life } = member;
+    if (life?.engine === undefined || life.failed) return;
+    const { engine } = life;
+    try {
+      member.vector = readVector(engine);
+      this.#readReports(engine);
+      const { records, last } = readLog(engine, life.logRow);
+      life.logRow = last;
+      for (const record of records) {
+        this.#options.oracle.sees(record, member.name);
+      }
+    } catch (error) {
+      if (!life.faulted && !life.closing) throw error;
+    }
+  }
+
+  /** What a disk, or a copy that was in use, had is gone. */
+  discard(member: Member | undefined, before: Vector): void {
+    const others = new Vector();
+    const { draw } = this.#options;
+    for (const other of this.all) {
+      if (other === member) continue;
+      this.harvest(other);
+      // What a killed node had written but not synced may be gone with it.
+      if (other.life !== undefined || draw.durability === "synced") {
+        others.join(other.vector);
+      }
+    }
+    const discard = { before, after: new Vector(), others };
+    this.#options.oracle.discard(discard);
+    member?.discards.push(discard);
+    if (!others.includes(before)) this.#options.coverage.path("discard");
+  }
+
+  #compare(member: Member, engine: KV): void {
+    if (member.discards.length > 0) member.shown = new Map();
+    for (const discard of member.discards) discard.after = readVector(engine);
+    member.discards = [];
+  }
+
+  #down(member: Member, life: Life): void {
+    const { coverage } = this.#options;
+    if (life.db !== undefined) {
+      const { recordsApplied, pulls, sessionsTaken } = life.db.metrics();
+      coverage.path("record", recordsApplied);
+      coverage.path("pull", pulls);
+      coverage.path("deltaSession", sessionsTaken - (life.joining ? 1 : 0));
+    }
+    coverage.path("coalesced", life.watch?.coalesced);
+    member.life = undefined;
+    this.#options.onDown(life);
+  }
+
+  #readReports(engine: KV): void {
+    for (const { key, lost } of readConflicts(engine)) {
+      this.#options.oracle.reports(key, lost);
+    }
+  }
+
+  async #readEvents(member: Member, life: Life, db: DB): Promise<void> {
+    const { world, oracle } = this.#options;
+    for await (const event of db.events() as AsyncIterable<DatabaseEvent>) {
+      this.#databaseEvent(event);
+      switch (event.type) {
+        case "failed":
+          life.failed = true;
+          if (!life.faulted) {
+            oracle.violate("E1", `${member.name} failed: ${event.error}`);
+          }
+          this.#options.coverage.path("poisoned");
+          world.schedule(RETRY_MS, () => {
+            if (member.life !== life) return;
+            this.kill(member, "torn");
+            void this.start(member);
+          });
+          break;
+        case "handlerFailed":
+          oracle.violate("E1", `${member.name}: ${event.error}`);
+          break;
+        case "cloned":
+          if (!this.images) {
+            oracle.violate("E1", `${member.name} saw a clone of ${event.node}`);
+          }
+          break;
+      }
+    }
+  }
+
+  #databaseEvent(event: DatabaseEvent): void {
+    const { oracle, coverage } = this.#options;
+    switch (event.type) {
+      case "conflict":
+        oracle.reports(text(event.conflict.key), event.conflict.lost.version);
+        break;
+      case "clockSkew":
+      case "cloned":
+        coverage.path(event.type);
+        break;
+      case "disconnected":
+        if (causes(event.reason).includes("checksum")) {
+          coverage.path("badFrame");
+        }
+        break;
+    }
+  }
+
+  #engineEvent(life: Life, event: LsmEvent): void {
+    const { coverage } = this.#options;
+    if (event.type === "flush" || event.type === "compaction") {
+      coverage.path(event.type);
+    } else if (event.type === "opened" && event.tornBytes > 0) {
+      coverage.path("tornWal");
+    } else if (event.type === "poisoned") life.failed = true;
+  }
+
+  async #watch(member: Member, life: Life, db: DB): Promise<void> {
+    const { oracle } = this.#options;
+    const changes = db.watch();
+    const watch = oracle.watch(member.name, member.shown);
+    life.watch = watch;
+    watch.begins(readState(life.engine!));
+    for await (const batch of changes) watch.takes(batch);
+  }
+}
+
+/** Whether something has kept a node from answering in time since then. */
+export function isHindered(member: Member, since: number): boolean {
+  return member.hindrances > 0 || member.hinderedAt >= since;
+}
+
+/** The database of a node that is up and not closing. */
+export function dbOf({ life }: Member): DB | undefined {
+  return life === undefined || life.closing ? undefined : life.db;
+}
+
+/** An error and its causes, as text. */
+function causes(error: unknown): string {
+  let result = "";
+  for (let at = error; at instanceof Error; at = at.cause) {
+    result += `${at.message}; `;
+  }
+  return result;
+}

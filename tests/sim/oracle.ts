@@ -1,0 +1,393 @@
+/**
+ * The oracle: remembers what clients were told and what nodes have shown, and
+ * says which invariant (`invariants.ts`) that breaks.
+ *
+ * Assumes: it is told of every ack, every conflict, every batch of a watch, and
+ * of every disk from which data was taken away ({@linkcode Oracle.discard}).
+ *
+ * @module
+ */
+
+import { crc32 } from "../../runtime/bytes.ts";
+import { type Change, compareVersions, type Version } from "../../mod.ts";
+import type { LogRecord } from "../../gossip/replication/record.ts";
+import type { Vector } from "../../gossip/replication/vector.ts";
+import type { InvariantId, Violation } from "./invariants.ts";
+import type { NodeState, Row } from "./rows.ts";
+
+/** Data was taken away from a disk: its records are no promise any more. */
+export interface Discard {
+  /** What the disk covered. */
+  readonly before: Vector;
+  /** What it covers since; told once the node is open again. */
+  after: Vector;
+  /** What all other disks covered at that moment. */
+  readonly others: Vector;
+}
+
+/** An acked write. */
+interface Ack {
+  readonly key: string;
+  readonly version: Version;
+  readonly deleted: boolean;
+}
+
+/** What is known of a record. */
+interface Known {
+  readonly entries: Map<string, { version: Version; value?: string }>;
+  /** The checksum of all of it, once it was seen whole. */
+  crc: number | undefined;
+}
+
+/** Violations that are kept of each invariant; the first ones matter. */
+const VIOLATIONS_MAX = 5;
+
+const decoder = new TextDecoder();
+
+/** Judges one life of a cluster. */
+export class Oracle {
+  readonly violations: Violation[] = [];
+  readonly #now: () => number;
+  readonly #acks: Ack[] = [];
+  readonly #swaps = new Map<string, Ack[]>();
+  readonly #lost = new Map<string, Version[]>();
+  readonly #written = new Map<number, Set<string>>();
+  readonly #records = new Map<number, Map<number, Known>>();
+  readonly #discards: Discard[] = [];
+  /** Batches of watches that are not yet known to be whole. */
+  #watched: { at: number; watch: WatchJudge; changes: Change[] }[] = [];
+  #conflicts = 0;
+
+  /** An oracle that knows nothing; `now` is virtual time. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Writes acked. */
+  get acked(): number {
+    return this.#acks.length;
+  }
+
+  /** Versions that were reported to have lost. */
+  get conflicts(): number {
+    return this.#conflicts;
+  }
+
+  /** An invariant does not hold. */
+  violate(id: InvariantId, text: string): void {
+    const same = this.violations.filter((violation) => violation.id === id);
+    if (same.length >= VIOLATIONS_MAX) return;
+    this.violations.push({ id, at: Math.round(this.#now()), text });
+  }
+
+  /** A client is about to write a value. */
+  writes(key: string, value: number): void {
+    const keys = this.#written.get(value);
+    if (keys === undefined) this.#written.set(value, new Set([key]));
+    else keys.add(key);
+  }
+
+  /** A client was told that a write is done. */
+  acks(
+    key: string,
+    version: Version,
+    { deleted = false, checked }: { deleted?: boolean; checked?: Version } = {},
+  ): void {
+    const ack = { key, version, deleted };
+    this.#acks.push(ack);
+    this.#learn(key, version);
+    if (checked === undefined) return;
+    const name = `${key} ${versionText(checked)}`;
+    const swaps = this.#swaps.get(name);
+    if (swaps === undefined) this.#swaps.set(name, [ack]);
+    else swaps.push(ack);
+  }
+
+  /** A conflict was reported. */
+  reports(key: string, lost: Version): void {
+    let versions = this.#lost.get(key);
+    if (versions === undefined) this.#lost.set(key, versions = []);
+    if (versions.some((one) => compareVersions(one, lost) === 0)) return;
+    versions.push(lost);
+    this.#conflicts++;
+  }
+
+  /** Data was taken away. */
+  discard(discard: Discard): void {
+    this.#discards.push(discard);
+  }
+
+  /** A client read a value. */
+  reads(key: string, value: string | undefined, where: string): void {
+    if (value === undefined) return;
+    const keys = this.#written.get(Number(/^v(\d+)\.x*$/.exec(value)?.[1]));
+    if (!keys?.has(key)) {
+      this.violate("R3", `${where} gave ${short(value)} for "${key}"`);
+    }
+  }
+
+  /** A record was seen in a log. */
+  sees(record: LogRecord, where: string): void {
+    const known = this.#known(record);
+    const crc = crc32(record.bytes);
+    if (known.crc === undefined) known.crc = crc;
+    else if (known.crc !== crc) {
+      this.violate("I5", `${where} has another record at ${dotText(record)}`);
+    }
+    for (const { key, value, hlc } of record.entries) {
+      const text = decoder.decode(key);
+      const entry = known.entries.get(text);
+      if (entry !== undefined && entry.version.hlc !== hlc) {
+        this.violate("I5", `${where} has another "${text}" in the record`);
+      }
+      const seen = record.entries.find((each) => each.key === key)!;
+      known.entries.set(text, {
+        version: {
+          life: seen.life,
+          term: seen.term,
+          sub: seen.sub,
+          claim: { hlc: seen.claimHlc, node: seen.claimNode },
+          hlc,
+          dot: { origin: record.origin, seq: record.seq },
+        },
+        ...value && { value: decoder.decode(value) },
+      });
+    }
+  }
+
+  /** The state of a node at a moment between two of its batches. */
+  inspects(where: string, { rows, vector }: NodeState): void {
+    for (const [key, row] of rows) {
+      const { dot } = row.version;
+      if (!vector.covers(dot.origin, dot.seq)) {
+        this.violate(
+          "I6",
+          `${where} has "${key}" of a record that it does not cover`,
+        );
+      }
+      this.reads(key, row.value, where);
+      this.#learn(key, row.version, row);
+    }
+    for (const [origin, records] of this.#records) {
+      const covered = vector.seq(origin);
+      if (covered === 0) continue;
+      for (const [seq, { entries }] of records) {
+        if (seq > covered) continue;
+        for (const [key, { version }] of entries) {
+          const row = rows.get(key);
+          if (row === undefined || compareVersions(row.version, version) < 0) {
+            this.violate(
+              entries.size > 1 && this.#hasPart(rows, entries) ? "I4" : "I6",
+              `${where} covers ${dotText({ origin, seq })} but "${key}" is ${
+                row === undefined ? "absent" : versionText(row.version)
+              }, below ${versionText(version)}`,
+            );
+          }
+        }
+      }
+    }
+  }
+
+  /** Begins to judge a watch; `shown` lives as long as the node's disk. */
+  watch(where: string, shown: Map<string, Version>): WatchJudge {
+    return new WatchJudge(this, where, shown);
+  }
+
+  /** A watch showed a batch; judged at the end, when all records are known. */
+  shows(watch: WatchJudge, changes: Change[]): void {
+    this.#watched.push({ at: this.#now(), watch, changes });
+  }
+
+  /** Forgets batches that are whole, and those of which no log tells any more. */
+  settles(): void {
+    const old = this.#now() - 60_000;
+    this.#watched = this.#watched.filter(({ at, changes }) => {
+      const missing = this.#missing(changes);
+      return missing === undefined ? at > old : missing.length > 0;
+    });
+  }
+
+  /** All that was acked is to be found in the state that all nodes agree on. */
+  concludes(rows: ReadonlyMap<string, Row>): void {
+    for (const { key, version, deleted } of this.#acks) {
+      const row = rows.get(key);
+      const final = row?.version;
+      const kept = final !== undefined && sameClaim(final, version) &&
+        compareVersions(final, version) >= 0;
+      if (kept || this.#isExplained(key, version)) continue;
+      this.violate(
+        deleted && row?.value !== undefined ? "I3" : "I2",
+        `"${key}", acked as ${versionText(version)}, is ${
+          final === undefined ? "absent" : versionText(final)
+        }`,
+      );
+    }
+    for (const [name, swaps] of this.#swaps) {
+      const standing = swaps.filter(({ key, version }) =>
+        !this.#isExplained(key, version)
+      );
+      if (standing.length > 1) {
+        this.violate("C1", `${standing.length} swaps of ${name} were acked`);
+      }
+    }
+    for (const { watch, changes } of this.#watched) {
+      for (const key of this.#missing(changes) ?? []) {
+        this.violate("I4", `${watch.where} saw a batch without "${key}"`);
+      }
+    }
+  }
+
+  /** Keys that a batch of a watch lacks; `undefined` if its record is unknown. */
+  #missing(changes: readonly Change[]): string[] | undefined {
+    const shown = new Set<string>();
+    for (const change of changes) {
+      if (change.type !== "lagged") shown.add(decoder.decode(change.key));
+    }
+    const missing: string[] = [];
+    for (const change of changes) {
+      if (change.type === "lagged" || change.coalesced) continue;
+      const known = this.#known(change.version.dot);
+      if (known.crc === undefined) return undefined;
+      for (const [key, { version }] of known.entries) {
+        const reported = this.#lost.get(key)?.some((lost) =>
+          compareVersions(lost, version) === 0
+        );
+        if (!shown.has(key) && reported !== true) missing.push(key);
+      }
+    }
+    return missing;
+  }
+
+  /** Whether a write was reported to have lost, or its only disk has gone. */
+  #isExplained(key: string, version: Version): boolean {
+    const { origin, seq } = version.dot;
+    return this.#lost.get(key)?.some((lost) =>
+      sameClaim(lost, version) && compareVersions(lost, version) >= 0
+    ) || this.#discards.some(({ before, after, others }) =>
+      before.covers(origin, seq) && !after.covers(origin, seq) &&
+      !others.covers(origin, seq)
+    );
+  }
+
+  #learn(key: string, version: Version, row?: Row): void {
+    const { entries, crc } = this.#known(version.dot);
+    const entry = entries.get(key);
+    if (entry === undefined) {
+      if (crc !== undefined) {
+        this.violate("I5", `"${key}" is in no record ${dotText(version.dot)}`);
+      }
+      entries.set(key, {
+        version,
+        ...row?.value !== undefined && { value: row.value },
+      });
+    } else if (
+      compareVersions(entry.version, version) !== 0 ||
+      (row?.value !== undefined && entry.value !== undefined &&
+        row.value !== entry.value)
+    ) {
+      this.violate("I5", `"${key}" differs in ${dotText(version.dot)}`);
+    }
+  }
+
+  #known({ origin, seq }: { origin: number; seq: number }): Known {
+    let records = this.#records.get(origin);
+    if (records === undefined) this.#records.set(origin, records = new Map());
+    let known = records.get(seq);
+    if (known === undefined) {
+      records.set(seq, known = { entries: new Map(), crc: undefined });
+    }
+    return known;
+  }
+
+  #hasPart(
+    rows: ReadonlyMap<string, Row>,
+    entries: Known["entries"],
+  ): boolean {
+    return [...entries].some(([key, { version }]) => {
+      const row = rows.get(key);
+      return row !== undefined && compareVersions(row.version, version) === 0;
+    });
+  }
+}
+
+/** Judges what one watch shows. */
+export class WatchJudge {
+  /** Whose watch it is. */
+  readonly where: string;
+  /** Whether it was told that it missed something. */
+  lagged = 0;
+  /** Changes that stand for several. */
+  coalesced = 0;
+  readonly #oracle: Oracle;
+  readonly #shown: Map<string, Version>;
+  #first: ReadonlyMap<string, Row> = new Map();
+
+  /** `shown`: the version of each key that was shown last at this node. */
+  constructor(oracle: Oracle, where: string, shown: Map<string, Version>) {
+    this.#oracle = oracle;
+    this.where = where;
+    this.#shown = shown;
+  }
+
+  /** What the node had when the watch began. */
+  begins({ rows }: NodeState): void {
+    this.#first = rows;
+  }
+
+  /** A batch came. */
+  takes(changes: Change[]): void {
+    for (const change of changes) {
+      if (change.type === "lagged") {
+        this.lagged++;
+        continue;
+      }
+      if (change.coalesced) this.coalesced++;
+      const key = decoder.decode(change.key);
+      const before = this.#shown.get(key);
+      if (before && compareVersions(change.version, before) <= 0) {
+        this.#oracle.violate(
+          "I7",
+          `${this.where} was shown "${key}" twice or out of order`,
+        );
+      }
+      this.#shown.set(key, change.version);
+      const value = change.value && decoder.decode(change.value);
+      this.#oracle.reads(key, value, `a watch of ${this.where}`);
+    }
+    this.#oracle.shows(this, changes);
+  }
+
+  /** All has been read: what it did not see it must have been told of. */
+  ends({ rows }: NodeState): void {
+    if (this.lagged > 0) return;
+    for (const [key, { version }] of rows) {
+      const first = this.#first.get(key)?.version;
+      if (first && compareVersions(first, version) === 0) continue;
+      const shown = this.#shown.get(key);
+      if (shown && compareVersions(shown, version) === 0) continue;
+      this.#oracle.violate(
+        "I7",
+        `${this.where} was not shown the newest version of "${key}"`,
+      );
+    }
+  }
+}
+
+/** A version, for people. */
+export function versionText(version: Version): string {
+  const { claim, hlc, dot } = version;
+  return `${claim.hlc}@${claim.node}:${hlc}(${dotText(dot)})`;
+}
+
+function dotText({ origin, seq }: { origin: number; seq: number }): string {
+  return `${origin}.${seq}`;
+}
+
+function sameClaim(a: Version, b: Version): boolean {
+  return a.life === b.life && a.term === b.term && a.sub === b.sub &&
+    a.claim.hlc === b.claim.hlc && a.claim.node === b.claim.node;
+}
+
+function short(value: string): string {
+  return JSON.stringify(value.slice(0, 20));
+}

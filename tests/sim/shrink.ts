@@ -1,0 +1,77 @@
+/**
+ * Shrinking: from a script that breaks an invariant to a small one that still
+ * does.
+ *
+ * Guarantees: what it gives breaks the same invariant; it runs at most so many
+ * lives as it is told.
+ *
+ * @module
+ */
+
+import type { InvariantId } from "./invariants.ts";
+import { isFault, type Script, type Step } from "./script.ts";
+import { runScript } from "./workload.ts";
+
+/** Lives that a shrinking may take. */
+const RUNS_MAX = 150;
+
+/** Makes a script smaller that breaks an invariant. */
+export async function shrink(
+  script: Script,
+  id: InvariantId,
+  { runsMax = RUNS_MAX }: { runsMax?: number } = {},
+): Promise<Script> {
+  let runs = 0;
+  const breaks = async (candidate: Script): Promise<boolean> => {
+    if (runs++ >= runsMax) return false;
+    const { violations } = await runScript(candidate);
+    return violations.some((violation) => violation.id === id);
+  };
+  let best = script;
+  const attempt = async (steps: readonly Step[]): Promise<boolean> => {
+    const candidate = { ...best, steps };
+    if (!await breaks(candidate)) return false;
+    best = candidate;
+    return true;
+  };
+  // Calls are many and cheap to drop; few faults make the rest fast.
+  for (const part of [isCall, isFault, isCall]) {
+    let chunk = Math.ceil(best.steps.filter(part).length / 2);
+    for (; chunk >= 1 && runs < runsMax; chunk = Math.floor(chunk / 2)) {
+      for (let from = 0; from < best.steps.filter(part).length;) {
+        const dropped = new Set(
+          best.steps.filter(part).slice(from, from + chunk),
+        );
+        const left = best.steps.filter((step) => !dropped.has(step));
+        if (!await attempt(left)) from += chunk;
+        if (runs >= runsMax) break;
+      }
+    }
+  }
+  const end = best.steps.reduce(
+    (end, step) => Math.max(end, step.at + (isFault(step) ? step.forMs : 0)),
+    0,
+  );
+  const shorter = { ...best, quietAt: end + 100 };
+  return end + 100 < best.quietAt && await breaks(shorter) ? shorter : best;
+}
+
+function isCall(step: Step): boolean {
+  return !isFault(step);
+}
+
+/** A script as text: its head, then a step a line; JSON as a whole. */
+export function scriptText({ steps, ...head }: Script): string {
+  const lines = steps.map((step) => JSON.stringify(step));
+  const start = JSON.stringify(head).slice(0, -1);
+  return `${start},"steps":[\n${lines.join(",\n")}\n]}`;
+}
+
+/** Reads what {@linkcode scriptText} wrote. */
+export function parseScript(text: string): Script {
+  const script = JSON.parse(text) as Script;
+  if (!Array.isArray(script.steps) || !Number.isInteger(script.seed)) {
+    throw new TypeError("Cannot read the script: it has no seed or no steps");
+  }
+  return script;
+}
