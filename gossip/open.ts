@@ -15,10 +15,14 @@
 import {
   abortable,
   AddressInUseError,
+  ClosedError,
+  ClusterMismatchError,
   ClusterRequiredError,
   CorruptionError,
   equalBytes,
   JoinAbortedError,
+  NodeNotFoundError,
+  OutcomeUnknownError,
   PoisonedError,
   type Runtime,
   sleep,
@@ -353,7 +357,9 @@ async function assemble(
       cluster.peer(node).request(type, payload, request),
     configEpoch,
     adopt: (config) => cluster.adopt(decodeConfig(config)),
-    failed: (node, error) => events.emit({ type: "peerFailed", node, error }),
+    failed: (node, error) => {
+      if (!isRoutine(error)) events.emit({ type: "peerFailed", node, error });
+    },
   });
   opened.defer(() => pull.close());
   const router = new Router({
@@ -444,6 +450,18 @@ async function askWhere(
   } finally {
     connection.close("the question is answered");
   }
+}
+
+/**
+ * Whether a background pull ended by what happens every day, or is told of by an
+ * event of its own: a peer that is gone, or this node's own engine.
+ */
+function isRoutine(error: unknown): boolean {
+  return error instanceof UnreachableError ||
+    error instanceof OutcomeUnknownError ||
+    error instanceof NodeNotFoundError ||
+    error instanceof ClusterMismatchError || error instanceof ClosedError ||
+    isOwnFault(error);
 }
 
 /** Whether this node's own engine failed, so that no other peer would help. */

@@ -565,4 +565,11 @@ export const MUTANTS: readonly Mutant[] = [
     replace: `    void this.#readHere(holder, outcome, context.signal);`,
     caughtBy: "tests/sim_test.ts :: random lives",
   },
+  {
+    name: "thread-asked-before-it-listens",
+    file: "runtime/deno/workers.ts",
+    find: "      this.#worker.postMessage(this.#call.request);",
+    replace: "      void this.#call.request;",
+    caughtBy: "runtime/deno/workers_test.ts :: a thread hears a request",
+  },
 ];

@@ -36,3 +36,5 @@ parentPort!.on("message", async (request: unknown) => {
     });
   }
 });
+// A request that came before there was a listener would be lost.
+send({ type: "ready" });
