@@ -572,4 +572,11 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "      void this.#call.request;",
     caughtBy: "runtime/deno/workers_test.ts :: a thread hears a request",
   },
+  {
+    name: "lock-left-to-a-forked-process",
+    file: "runtime/deno/files.ts",
+    find: "if (this.#locked) this.#file?.unlockSync();",
+    replace: "",
+    caughtBy: "runtime/deno/lock_test.ts",
+  },
 ];

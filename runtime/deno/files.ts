@@ -138,6 +138,7 @@ export class DenoFiles implements FileSystem {
 class DenoFile implements RuntimeFile {
   readonly #path: string;
   #file: Deno.FsFile | undefined;
+  #locked = false;
 
   constructor(path: string, file: Deno.FsFile) {
     this.#path = path;
@@ -202,7 +203,7 @@ class DenoFile implements RuntimeFile {
   }
 
   tryLock(): boolean {
-    return attempt(
+    return this.#locked = attempt(
       "lock",
       this.#path,
       () => this.#handle("lock").tryLockSync(true),
@@ -210,6 +211,10 @@ class DenoFile implements RuntimeFile {
   }
 
   close(): void {
+    // A process that another thread just forks has the handle too until it runs
+    // its own program: closing ours alone would leave the lock with it.
+    if (this.#locked) this.#file?.unlockSync();
+    this.#locked = false;
     this.#file?.close();
     this.#file = undefined;
   }
