@@ -1,38 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { toBytes, toText } from "../../runtime/mod.ts";
-import type { FileSystem, Workers } from "../../runtime/mod.ts";
+import type { FileSystem } from "../../runtime/mod.ts";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { type Lsm, type LsmEvent, type LsmOptions, openLsm } from "../mod.ts";
 import { batchOf, prefixOf, TINY } from "../testing/history.ts";
-import { serve } from "./worker.ts";
+import { inlineWorkers } from "../testing/inline_workers.ts";
 
 const DIR = "store";
-
-/** A thread that is none: all that it is told and tells is copied. */
-function inline(
-  files: FileSystem,
-  onCall: () => Promise<void> = () => Promise.resolve(),
-): Workers & { calls: number; closed: number } {
-  return {
-    calls: 0,
-    closed: 0,
-    start(module) {
-      assert(module.endsWith("/compaction/worker.ts"));
-      const answer = serve({ files });
-      return {
-        call: async (request, onNote) => {
-          this.calls++;
-          await onCall();
-          const { job, stop } = request as { job: object; stop: unknown };
-          return structuredClone(
-            await answer({ job: structuredClone(job), stop }, onNote),
-          );
-        },
-        close: () => void this.closed++,
-      };
-    },
-  };
-}
 
 async function openTiny(
   files: FileSystem,
@@ -62,7 +36,7 @@ function compactions(events: LsmEvent[]): number {
 
 Deno.test("compactions run in a thread, and give what they give in this one", async () => {
   const files = new MemoryFiles();
-  const workers = inline(files);
+  const workers = inlineWorkers(files);
   const { store, events } = await openTiny(files, { workers });
   await fill(store);
   assertEquals(await prefixOf(store), 80);
@@ -81,7 +55,7 @@ Deno.test("compactions run in a thread, and give what they give in this one", as
 
 Deno.test("a snapshot stays as it was while a thread compacts", async () => {
   const files = new MemoryFiles();
-  const { store } = await openTiny(files, { workers: inline(files) });
+  const { store } = await openTiny(files, { workers: inlineWorkers(files) });
   await fill(store, 10);
   const snapshot = store.snapshot();
   for (let i = 11; i <= 80; i++) await store.write(batchOf(i));
@@ -94,7 +68,7 @@ Deno.test("a snapshot stays as it was while a thread compacts", async () => {
 
 Deno.test("small compactions start no thread", async () => {
   const files = new MemoryFiles();
-  const workers = inline(files);
+  const workers = inlineWorkers(files);
   const { store } = await openTiny(files, { workers, workerBytes: 1_000_000 });
   await fill(store);
   assertEquals(workers.calls, 0);
@@ -103,7 +77,7 @@ Deno.test("small compactions start no thread", async () => {
 
 Deno.test("the job of a thread that dies is done again, and it is told", async () => {
   const files = new MemoryFiles();
-  const workers = inline(
+  const workers = inlineWorkers(
     files,
     () => Promise.reject(new Error("the thread has ended")),
   );
@@ -134,7 +108,7 @@ Deno.test("a store that closes ends the thread's job, and keeps its data", async
   const files = new MemoryFiles();
   const called = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
-  const workers = inline(files, () => {
+  const workers = inlineWorkers(files, () => {
     called.resolve();
     return gate.promise;
   });
@@ -164,7 +138,7 @@ Deno.test("a store that closes ends the thread's job, and keeps its data", async
 
 Deno.test("a compaction filter drops what it refuses, once no snapshot sees it, and runs in this thread", async () => {
   const files = new MemoryFiles();
-  const workers = inline(files);
+  const workers = inlineWorkers(files);
   const { store } = await openTiny(files, {
     workers,
     compactionFilter: (key) => toText(key) !== "unwanted",
