@@ -10,16 +10,14 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import {
-  AspenError,
   CorruptionError,
   crc32,
   DecodeError,
   FormatVersionError,
   PoisonedError,
-  StorageError,
   toBytes,
 } from "../runtime/mod.ts";
 import { type DiskImage, Prng } from "../runtime/virtual/mod.ts";
@@ -29,19 +27,16 @@ import { FileCache } from "./cache/file_cache.ts";
 import {
   decodeHeader,
   encodeHeader,
+  finishFrame,
+  FRAME_HEADER_BYTES,
   frameChecksum,
+  FrameKind,
   frameLength,
 } from "./log/frame.ts";
 import { LogReader } from "./log/reader.ts";
-import { decodeEdit, encodeEdit } from "./manifest/edit.ts";
-import {
-  buildTable,
-  checkLsm,
-  describeLsm,
-  type Lsm,
-  openLsm,
-  repairLsm,
-} from "./mod.ts";
+import { decodeEdit, encodeEdit, type VersionEdit } from "./manifest/edit.ts";
+import { Manifest } from "./manifest/manifest.ts";
+import { checkLsm, describeLsm, type Lsm, openLsm, repairLsm } from "./mod.ts";
 import { Filter, FilterBuilder, hashKey } from "./table/filter.ts";
 import {
   blockChecksum,
@@ -446,7 +441,7 @@ Deno.test("a store of which anything is harmed behind its checksum serves, or sa
   );
   await withAllocationsUpTo(
     ALLOCATION_MAX,
-    () => fc.assert(property, { seed: 1, numRuns: times(150, 20_000) }),
+    () => fc.assert(property, { seed: 1, numRuns: times(150, 10_000) }),
   );
 });
 
@@ -466,4 +461,52 @@ Deno.test("a block whose rows are out of order, its checksum right, is left out 
     assertEquals((await checkLsm(DIR, { files })).damages, [], `byte ${at}`);
   }
   assert(found > 0);
+});
+
+/** Adds an edit to a store's MANIFEST, as if it had been written. */
+function withEdit(image: DiskImage, edit: VersionEdit): DiskImage {
+  const path = `${DIR}/MANIFEST-000001`;
+  const manifest = image.files.get(path)!;
+  const payload = encodeEdit(edit);
+  const frame = new Uint8Array(frameLength(payload.length));
+  frame.set(payload, FRAME_HEADER_BYTES);
+  finishFrame(frame, manifest.length, {
+    logId: 1,
+    kind: FrameKind.data,
+    batches: 0,
+    syncedTo: manifest.length,
+    payloadLength: payload.length,
+  });
+  const bytes = new Uint8Array(manifest.length + frame.length);
+  bytes.set(manifest);
+  bytes.set(frame, manifest.length);
+  return { ...image, files: new Map([...image.files, [path, bytes]]) };
+}
+
+Deno.test("a MANIFEST that names billions of logs, or a table of terabytes, is refused at once, and repaired", async () => {
+  const image = await makeStore();
+  const manifest = Manifest.view({ files: filesOf(image), dir: DIR });
+  manifest.close();
+  const level = [0, 1, 2, 3].find((each) =>
+    manifest.state.tables(each).length > 0
+  )!;
+  const [info] = manifest.state.tables(level);
+  for (
+    const edit of [
+      { lastWal: 0xffff_ffff },
+      {
+        dropped: [{ level, number: info!.number }],
+        added: [{ level, info: { ...info!, size: 2 ** 42 } }],
+      },
+    ]
+  ) {
+    const broken = withEdit(image, edit);
+    await assertRejects(
+      () => openLsm(DIR, { ...TINY, files: filesOf(broken) }),
+      CorruptionError,
+    );
+    const { damages } = await checkLsm(DIR, { files: filesOf(broken) });
+    assert(damages.length > 0);
+    await withAllocationsUpTo(ALLOCATION_MAX, () => exercise(broken));
+  }
 });
