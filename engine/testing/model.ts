@@ -34,7 +34,7 @@ const KEPT_MAX = 4;
 interface Subject {
   /** Does it, and tells what was read. */
   do(operation: Operation): Promise<string>;
-  /** Does what must hold at the end of any list, and tells all that is there. */
+  /** Does what must hold at the end of any list, and tells all that is seen. */
   end(): Promise<string>;
 }
 
@@ -195,7 +195,8 @@ class ModelSubject implements Subject {
 
   // deno-lint-ignore require-await -- as a store does it
   async end(): Promise<string> {
-    return listOf(this.#state, {});
+    return [...this.#snapshots, this.#state]
+      .map((state) => listOf(state, {})).join("\n");
   }
 
   #view(from: number): State {
@@ -356,7 +357,10 @@ class StoreSubject implements Subject {
   }
 
   async end(): Promise<string> {
+    await this.#store.compact();
     const before = readAll(this.#store, {});
+    const told = [...this.#snapshots.map((each) => readAll(each, {})), before]
+      .join("\n");
     await this.#reopen();
     expectSame(readAll(this.#store, {}), before, "after another open");
     await this.#store.idle();
@@ -374,7 +378,7 @@ class StoreSubject implements Subject {
     if (this.#files.handles > 0) {
       throw new Error(`${this.#files.handles} files are open after the close`);
     }
-    return before;
+    return told;
   }
 
   #view(from: number): View {
