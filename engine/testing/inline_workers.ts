@@ -1,17 +1,18 @@
 /**
- * A thread that is none: compactions that are meant for one run in this thread,
- * by its program, and all that it is told and tells is copied.
+ * Threads that are none: flushes and compactions that are meant for one run in
+ * this thread, by its program, and all that it is told and tells is copied.
  *
  * @module
  */
 
 import type { FileSystem, Workers } from "../../runtime/mod.ts";
-import { serve } from "../compaction/worker.ts";
+import type { Job } from "../compaction/job.ts";
+import { serve, type WorkerRequest } from "../compaction/worker.ts";
 
-/** What has been asked of a thread that is none. */
+/** What has been asked of threads that are none. */
 export interface InlineWorkers extends Workers {
-  /** Calls so far. */
-  calls: number;
+  /** Calls so far, by what was to be done. */
+  calls: Record<Job["kind"], number>;
   /** Threads that were closed. */
   closed: number;
 }
@@ -19,10 +20,10 @@ export interface InlineWorkers extends Workers {
 /** Workers over `files`; `onCall` is awaited before each call. */
 export function inlineWorkers(
   files: FileSystem,
-  onCall: () => Promise<void> = () => Promise.resolve(),
+  onCall: (kind: Job["kind"]) => Promise<void> = () => Promise.resolve(),
 ): InlineWorkers {
   return {
-    calls: 0,
+    calls: { flush: 0, compaction: 0 },
     closed: 0,
     start(module) {
       if (!module.endsWith("/compaction/worker.ts")) {
@@ -31,9 +32,9 @@ export function inlineWorkers(
       const answer = serve({ files });
       return {
         call: async (request, onNote) => {
-          this.calls++;
-          await onCall();
-          const { job, stop } = request as { job: object; stop: unknown };
+          const { job, stop } = request as WorkerRequest;
+          this.calls[job.kind]++;
+          await onCall(job.kind);
           return structuredClone(
             await answer({ job: structuredClone(job), stop }, onNote),
           );

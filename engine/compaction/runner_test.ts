@@ -34,16 +34,21 @@ function compactions(events: LsmEvent[]): number {
     .length;
 }
 
-Deno.test("compactions run in a thread, and give what they give in this one", async () => {
+function flushes(events: LsmEvent[]): number {
+  return events.filter((event) => event.type === "flush").length;
+}
+
+Deno.test("flushes and compactions run in a thread each, and give what they give in this one", async () => {
   const files = new MemoryFiles();
   const workers = inlineWorkers(files);
   const { store, events } = await openTiny(files, { workers });
   await fill(store);
   assertEquals(await prefixOf(store), 80);
-  assertEquals(workers.calls, compactions(events));
-  assert(workers.calls > 5);
+  assertEquals(workers.calls.compaction, compactions(events));
+  assertEquals(workers.calls.flush, flushes(events));
+  assert(workers.calls.compaction > 5 && workers.calls.flush > 5);
   await store.close();
-  assertEquals(workers.closed, 1);
+  assertEquals(workers.closed, 2);
 
   const others = new MemoryFiles();
   const { store: plain } = await openTiny(others, {});
@@ -66,12 +71,12 @@ Deno.test("a snapshot stays as it was while a thread compacts", async () => {
   await store.close();
 });
 
-Deno.test("small compactions start no thread", async () => {
+Deno.test("small jobs start no thread", async () => {
   const files = new MemoryFiles();
   const workers = inlineWorkers(files);
   const { store } = await openTiny(files, { workers, workerBytes: 1_000_000 });
   await fill(store);
-  assertEquals(workers.calls, 0);
+  assertEquals(workers.calls, { flush: 0, compaction: 0 });
   await store.close();
 });
 
@@ -83,11 +88,11 @@ Deno.test("the job of a thread that dies is done again, and it is told", async (
   );
   const { store, events } = await openTiny(files, { workers });
   await fill(store);
-  assertEquals(workers.calls, 1);
-  assertEquals(workers.closed, 1);
+  assertEquals(workers.calls, { flush: 1, compaction: 1 });
+  assertEquals(workers.closed, 2);
   assertEquals(
     events.filter(({ type }) => type === "workerFailed").length,
-    1,
+    2,
   );
   assert(compactions(events) > 5);
   assertEquals(await prefixOf(store), 80);
@@ -108,7 +113,8 @@ Deno.test("a store that closes ends the thread's job, and keeps its data", async
   const files = new MemoryFiles();
   const called = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
-  const workers = inlineWorkers(files, () => {
+  const workers = inlineWorkers(files, (kind) => {
+    if (kind === "flush") return Promise.resolve();
     called.resolve();
     return gate.promise;
   });
@@ -157,7 +163,8 @@ Deno.test("a compaction filter drops what it refuses, once no snapshot sees it, 
   for (let i = 0; i < 8; i++) await write(`b${i}`);
   assertEquals(store.get(toBytes("unwanted")), undefined);
   assertEquals(toText(store.get(toBytes("wanted"))!), "value");
-  assertEquals(workers.calls, 0);
+  assertEquals(workers.calls.compaction, 0);
+  assert(workers.calls.flush > 5);
 
   await write("unwanted");
   const snapshot = store.snapshot();
