@@ -223,7 +223,8 @@ export class Committer {
 
   #isFull(): boolean {
     const { current, settings } = this.#store;
-    return current.active.bytes >= settings.memtableBytes;
+    const { count, bytes } = current.active;
+    return count > 0 && bytes >= settings.memtableBytes;
   }
 
   async #commitLater(group: Group): Promise<void> {
