@@ -27,6 +27,7 @@ import {
   type NodeState,
   readConflicts,
   readLog,
+  readRow,
   readState,
   readVector,
 } from "./rows.ts";
@@ -158,6 +159,7 @@ export class Members {
         onEvent: (event) => this.#engineEvent(life, event),
       });
       if (member.life !== life) return;
+      this.#judgeDisk(member, life);
       const db = await open("/data", {
         address: this.address(member),
         runtime,
@@ -174,7 +176,6 @@ export class Members {
       }
       if (life.joining) coverage.path("snapshot");
       member.nodeKey = key;
-      this.#compare(member, life.engine);
       void this.#readEvents(member, life, db);
       void this.#watch(member, life, db);
     } catch (error) {
@@ -421,10 +422,24 @@ export class Members {
     if (!others.includes(before)) this.#options.coverage.path("discard");
   }
 
-  #compare(member: Member, engine: KV): void {
+  /**
+   * What a disk has when a node is started on it: batches whole, vectors true,
+   * and of what the node showed before it went down all that no fault took away.
+   */
+  #judgeDisk(member: Member, life: Life): void {
+    const { oracle } = this.#options;
+    const state = readState(life.engine!);
+    oracle.inspects(`the disk of ${member.name}`, state);
     if (member.discards.length > 0) member.shown = new Map();
-    for (const discard of member.discards) discard.after = readVector(engine);
+    else if (!state.vector.includes(member.vector)) {
+      oracle.violate(
+        "I6",
+        `${member.name} does not cover what it covered before it went down`,
+      );
+    }
+    for (const discard of member.discards) discard.after = state.vector;
     member.discards = [];
+    member.vector = state.vector;
   }
 
   #down(member: Member, life: Life): void {
@@ -505,7 +520,12 @@ export class Members {
   async #watch(member: Member, life: Life, db: DB): Promise<void> {
     const { oracle } = this.#options;
     const changes = db.watch();
-    const watch = oracle.watch(member.name, member.shown);
+    const watch = oracle.watch(member.name, member.shown, {
+      now: () =>
+        dbOf(member) === db && !life.failed
+          ? (key) => readRow(life.engine!, key)
+          : undefined,
+    });
     life.watch = watch;
     watch.begins(readState(life.engine!));
     for await (const batch of changes) watch.takes(batch);
