@@ -7,6 +7,7 @@
  * deno task simulate --seeds 100 --minutes 30    30 simulated minutes each
  * deno task simulate --seeds 5000 --jobs 2       shared by two processes
  * deno task simulate --seed 17 --trace           replays one, a line an event
+ * deno task simulate --seeds 500 --until-violation  ends at the first one
  * deno task simulate --seeds 100 --json          one object at the end
  * deno task simulate --script failed.json        replays a script, as it was kept
  * deno task simulate --scenario X3 --seeds 20    scenarios whose name has "X3"
@@ -64,6 +65,7 @@ const seeds = option("seeds", 1);
 const nodes = option("nodes", 5);
 const steps = option("steps", option("minutes", 1) * CALLS_PER_MINUTE);
 const jobs = option("jobs", 1);
+const untilViolation = Deno.args.includes("--until-violation");
 const json = Deno.args.includes("--json");
 const trace = Deno.args.includes("--trace")
   ? (line: string) => console.log(line)
@@ -86,7 +88,8 @@ async function runLives(): Promise<void> {
     seeds,
     nodes,
     steps,
-    jobs,
+    jobs: untilViolation ? 1 : jobs,
+    untilViolation,
     onLife: ({ seed, violations }, { seeds: done, summary }) => {
       if (violations.length > 0) {
         console.error(`seed ${seed}: ${violations[0]!.id} does not hold`);
@@ -101,7 +104,7 @@ async function runLives(): Promise<void> {
     },
   });
   for (const [i, life] of campaign.failed.entries()) {
-    await explain(life, i < SHRUNK_MAX);
+    await explain(life, !untilViolation && i < SHRUNK_MAX);
   }
   end(campaign);
 }
@@ -216,7 +219,7 @@ async function explain(life: LifeReport, shrunk: boolean): Promise<void> {
 }
 
 function end(campaign: Campaign): void {
-  const { never } = campaign;
+  const never = campaign.failed.length > 0 ? [] : campaign.never;
   if (never.length > 0) console.log(`never happened: ${never.join(", ")}`);
   print(campaign.summary, never.length > 0);
 }

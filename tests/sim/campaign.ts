@@ -65,6 +65,8 @@ export interface CampaignOptions {
   readonly steps?: number;
   /** Processes that share them. @default {1} */
   readonly jobs?: number;
+  /** Ends with the first life that broke an invariant; of one process only. */
+  readonly untilViolation?: boolean;
   /** Is told of each life, in the order in which they end. */
   readonly onLife?: (life: LifeReport, campaign: Campaign) => void;
 }
@@ -185,14 +187,17 @@ export function lifeOf(report: WorkloadReport, tookMs: number): LifeReport {
 
 /** Runs many lives. */
 export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
-  const { seed, seeds, jobs = 1, onLife } = options;
+  const { seed, seeds, jobs = 1, untilViolation = false, onLife } = options;
   const campaign = new Campaign();
   const take = (life: LifeReport) => {
     campaign.add(life);
     onLife?.(life, campaign);
   };
   if (jobs === 1) {
-    for (let i = 0; i < seeds; i++) take(await runLife(seed + i, options));
+    for (let i = 0; i < seeds; i++) {
+      take(await runLife(seed + i, options));
+      if (untilViolation && campaign.failed.length > 0) break;
+    }
     return campaign;
   }
   const share = Math.ceil(seeds / jobs);
