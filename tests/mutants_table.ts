@@ -908,4 +908,11 @@ export const MUTANTS: readonly Mutant[] = [
     ) {`,
     caughtBy: "transport/frame_test.ts",
   },
+  {
+    name: "lost-connection-told-as-a-failure",
+    file: "gossip/open.ts",
+    find: "if (!isRoutine(error)) events.emit(",
+    replace: "if (isRoutine(error) || !isRoutine(error)) events.emit(",
+    caughtBy: "tests/scenarios/partition_test.ts :: is told as that, not as",
+  },
 ];
