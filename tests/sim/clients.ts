@@ -205,6 +205,8 @@ export class Clients {
       }
       const waited = this.#world.now - call.startedAt >= TIMEOUT_MS - 1;
       if (waited || life.failed || member.life !== life) return;
+      // Nobody reads any more where the database is closing.
+      if (life.closing) return;
       const here = readRow(life.engine!, key);
       if (here === undefined || compareVersions(here, version) < 0) {
         this.#oracle.violate("R1", `${member.name} does not read "${key}"`);

@@ -6,9 +6,11 @@
  * run waits, no longer than {@linkcode CONVERGENCE_MS}, until all is equal by itself;
  * then these must hold, read from the closed directories:
  *
- * - all stores are equal in key, value, version and leaseholder, tombstones too (I1);
+ * - all stores are equal in key, value, version and leaseholder, tombstones and
+ *   vectors too (I1);
  * - every acked write is there, or below a later write of the same claim, or was
- *   named in a conflict by some node (I2);
+ *   named in a conflict by some node (I2), or went with the only directory that had
+ *   it: one that was put back, or a copy that was in use for a while;
  * - a batch of keys that are only written together is whole, unless a conflict
  *   names one of its keys (I4);
  * - each watch showed each (key, version) at most once, rising (I7); a node never
@@ -28,7 +30,7 @@ import {
   RemoteCallError,
   type RemoteOp,
 } from "../remote_node.ts";
-import { readConflicts, readRows } from "../rows.ts";
+import { readConflicts, readRows, readVector } from "../rows.ts";
 import { Faults } from "./faults.ts";
 import { Guard } from "./guard.ts";
 import { Member, sleep } from "./members.ts";
@@ -405,15 +407,17 @@ class Life implements AsyncDisposable {
       await member.close();
     }
     const stores = [];
+    const vectors = [];
     for (const { dir } of this.#members) {
       stores.push(await readRows(`${dir}/store`));
+      vectors.push(await readVector(`${dir}/store`));
       for (
         const { key, lost, batchKeys } of await readConflicts(`${dir}/store`)
       ) {
         this.#oracle.conflict(key, lost, batchKeys);
       }
     }
-    this.#oracle.judge(stores, this.#batches.values());
+    this.#oracle.judge(stores, this.#batches.values(), vectors);
     return stores[0]!.size;
   }
 
