@@ -608,7 +608,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: "gossip/lease/router.ts",
     find: `startDeadline(timers, timeoutMs, "commit", signal)`,
     replace: `startDeadline(timers, timeoutMs * 100, "commit", signal)`,
-    caughtBy: SEEDS,
+    caughtBy:
+      "gossip/lease/router_test.ts :: that cannot be read here yet, resolves",
   },
   {
     name: "failed-write-never-settles",
@@ -800,7 +801,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "gossip/register/acceptor.ts",
     find: "    await this.#admit(config, [\n      registerOp(",
     replace: "    void this.#admit(config, [\n      registerOp(",
-    caughtBy: "gossip/register/schedules_test.ts",
+    caughtBy: "gossip/register/acceptor_test.ts :: no reply is given before",
   },
   {
     name: "accept-not-durable",
@@ -865,7 +866,8 @@ export const MUTANTS: readonly Mutant[] = [
     }
     if (oks.outcome !== "majority") return oks;
     if (register`,
-    caughtBy: "gossip/register/proposer_test.ts :: a change of the config",
+    caughtBy:
+      "gossip/register/proposer_test.ts :: a config that only a minority",
   },
   {
     name: "half-counts-as-a-majority",
@@ -877,10 +879,11 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "known-ticket-not-written-back",
     file: "gossip/register/proposer.ts",
-    find: "    if (value === undefined) return {",
-    replace:
-      "    if (value === undefined || `${value}` === `${found}`) return {",
-    caughtBy: "gossip/register/schedules_test.ts",
+    find: `if (value === undefined) return { outcome: "chosen", value };`,
+    replace: `if (value === undefined || String(value) === String(found)) {
+      return { outcome: "chosen", value: value as Bytes };
+    }`,
+    caughtBy: "gossip/register/proposer_test.ts :: a minority had accepted",
   },
   {
     name: "ticket-gets-a-key-each-time",

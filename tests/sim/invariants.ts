@@ -39,6 +39,7 @@ export const INVARIANTS = {
     "every call ends by its deadline, whatever other nodes do; the time apart " +
     "that its own node stood still or waited for its disk",
   B1: "queues and logs stay within their bounds",
+  H1: "by one claim a key is led by one node, on all nodes and for ever",
   K1: "node keys are unique, and a node keeps its own",
   L1:
     "once the faults have stopped a random connected core converges by itself " +

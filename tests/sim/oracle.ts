@@ -54,6 +54,8 @@ export class Oracle {
   readonly #written = new Map<number, Set<string>>();
   readonly #records = new Map<number, Map<number, Known>>();
   readonly #discards: Discard[] = [];
+  /** Who leads a key, by key and claim. */
+  readonly #holders = new Map<string, number>();
   /** Batches of watches that are not yet known to be whole. */
   #watched: { at: number; watch: WatchJudge; changes: Change[] }[] = [];
   #conflicts = 0;
@@ -167,6 +169,7 @@ export class Oracle {
       }
       this.reads(key, row.value, where);
       this.#learn(key, row.version, row);
+      this.#leads(key, row.version, row.leaseholder, where);
     }
     for (const [origin, records] of this.#records) {
       const covered = vector.seq(origin);
@@ -298,6 +301,19 @@ export class Oracle {
       before.covers(origin, seq) && !after.covers(origin, seq) &&
       !others.covers(origin, seq)
     );
+  }
+
+  /** Who leads a key by a claim leads it on every node. */
+  #leads(key: string, { claim }: Version, holder: number, where: string): void {
+    const name = `${key} ${claim.hlc} ${claim.node}`;
+    const known = this.#holders.get(name);
+    if (known === undefined) this.#holders.set(name, holder);
+    else if (known !== holder) {
+      this.violate(
+        "H1",
+        `"${key}" is led by ${holder} at ${where}, was led by ${known}`,
+      );
+    }
   }
 
   #learn(key: string, version: Version, row?: Row): void {
