@@ -58,7 +58,10 @@ const SEEDS_MAX = 500;
 const SEEDS_WITHOUT = 2;
 
 /** What a life takes at most on average, in milliseconds; for a busy machine. */
-const LIFE_MS_MAX = 10_000;
+const LIFE_MS_MAX = 15_000;
+
+/** What the start of a process takes, counted in lives. */
+const STARTUP_LIVES = 4;
 
 const ROOT = decodeURIComponent(new URL("../", import.meta.url).pathname);
 const NOT_COPIED = new Set([".git", "node_modules", "coverage", "data"]);
@@ -167,7 +170,7 @@ function runSeeds(cwd: string, seeds: number): Promise<Run> {
   return deno(
     cwd,
     ["run", "--no-check", ...PERMISSIONS, "tests/simulate.ts", ...args],
-    seeds * LIFE_MS_MAX,
+    (seeds + STARTUP_LIVES) * LIFE_MS_MAX,
   );
 }
 
