@@ -687,7 +687,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "gossip/replication/draft.ts",
     find: "hlc = Math.max(hlc, current.hlc + 1);",
     replace: "hlc = Math.max(hlc, 1);",
-    caughtBy: SEEDS,
+    caughtBy: "gossip/replication/draft_test.ts",
   },
   {
     name: "session-takes-covered-entries",

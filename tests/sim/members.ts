@@ -87,6 +87,18 @@ export interface MembersOptions {
 /** How long after a failure a node is started again, in ms. */
 const RETRY_MS = 700;
 
+/** Calls and records that may wait for one node's apply loop. */
+const WAITING_MAX = 1000;
+
+/** Records that came early and wait, at one node. */
+const HELD_MAX = 1000;
+
+/** Sessions that a node gives at once: as `gossip/open.ts` has it. */
+const SESSIONS_MAX = 2;
+
+/** Timers set and portions of bytes under way, for each node. */
+const PENDING_MAX = 200;
+
 /** All nodes. */
 export class Members {
   readonly all: Member[] = [];
@@ -371,17 +383,25 @@ export class Members {
     this.harvest(member);
     const state = readState(life.engine!);
     oracle.inspects(member.name, state);
-    const { heldRecords, logBytes, logRecords, waiting } = db.metrics();
+    const { heldRecords, logBytes, logRecords, waiting, sessionsOpen } = db
+      .metrics();
     coverage.path("held", heldRecords);
     const { logBytesMax = Infinity } = draw.propagation;
     if (logRecords > 1 && logBytes > logBytesMax + 16 * 1024) {
       oracle.violate("B1", `the log of ${member.name} has ${logBytes} bytes`);
     }
-    if (waiting > 2000 || heldRecords > 100_000) {
+    if (
+      waiting > WAITING_MAX || heldRecords > HELD_MAX ||
+      sessionsOpen > SESSIONS_MAX
+    ) {
       oracle.violate(
         "B1",
-        `${member.name}: ${waiting} wait, ${heldRecords} are held`,
+        `${member.name}: ${waiting} wait, ${heldRecords} are held, ${sessionsOpen} sessions are open`,
       );
+    }
+    const { pending } = this.#options.world;
+    if (pending > PENDING_MAX * this.all.length) {
+      oracle.violate("B1", `${pending} timers and messages are under way`);
     }
     return state;
   }
