@@ -113,6 +113,22 @@ Deno.test("the oracle finds stores that differ, half batches, watches that go ba
   half.judge([batch], [["a", "b"]]);
   assertEquals(half.unfit, 1);
 
+  // A list of one moment shows a batch whole, or a conflict says why not.
+  const listed = new Oracle();
+  listed.listed(1, ["a", "b"], new Set(["one"]));
+  listed.listed(1, ["c", "d"], new Set(["one", undefined]));
+  listed.listed(2, ["e", "f"], new Set(["one", "two"]));
+  listed.conflict("f", version(1));
+  listed.judge([batch], []);
+  assertEquals(listed.unfit, 1);
+
+  const reads = new Oracle();
+  reads.wrote("a", "one");
+  reads.read(1, "a", "one");
+  assertEquals(reads.unfit, 0);
+  reads.read(1, "b", "one");
+  assertEquals(reads.unfit, 1);
+
   const watch = new Oracle();
   watch.shown(1, "a", version(2));
   watch.shown(2, "a", version(1));

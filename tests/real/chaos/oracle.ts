@@ -39,6 +39,10 @@ export class Oracle {
   /** What each node's watch showed last. */
   readonly #shown = new Map<string, Version>();
   readonly #discards: Discard[] = [];
+  /** The keys that a value was meant for. */
+  readonly #written = new Map<string, Set<string>>();
+  /** Batches of which a list showed a part, by what it showed. */
+  readonly #halves = new Map<string, readonly string[]>();
   readonly violations: string[] = [];
   /** Whether directories were copied or put back: clones are no surprise. */
   images = false;
@@ -60,6 +64,26 @@ export class Oracle {
   /** How many writes were acked. */
   get acks(): number {
     return this.#acked.length;
+  }
+
+  /** A write is about to be made. */
+  wrote(key: string, value: string): void {
+    const keys = this.#written.get(value);
+    if (keys === undefined) this.#written.set(value, new Set([key]));
+    else keys.add(key);
+  }
+
+  /** A node gave a value. */
+  read(node: number, key: string, value: string): void {
+    if (this.#written.get(value)?.has(key)) return;
+    this.violate(`R3: node ${node} gave "${value.slice(0, 20)}" for "${key}"`);
+  }
+
+  /** A node listed the keys of a batch, all at one moment. */
+  listed(node: number, keys: readonly string[], values: Set<unknown>): void {
+    if (values.size < 2) return;
+    // A conflict may be heard of later: judged at the end.
+    this.#halves.set(`node ${node} listed ${keys} as ${[...values]}`, keys);
   }
 
   /** A write was acked. */
@@ -140,6 +164,10 @@ export class Oracle {
     });
     for (const write of this.#acked) {
       this.#judgeAck(first!, write, vectors);
+    }
+    for (const [what, keys] of this.#halves) {
+      if (keys.some((key) => this.#conflictKeys.has(key))) continue;
+      this.violate(`I4: half a batch: ${what}`);
     }
     for (const keys of batches) {
       const values = new Set(keys.map((key) => first!.get(key)?.value));
