@@ -51,6 +51,11 @@ interface Run {
   timedOut: boolean;
 }
 
+/** Signals that end it; Windows knows the first one only. */
+const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT"]
+  : ["SIGINT", "SIGTERM", "SIGHUP"];
+
 /** Lives within which a mutant must be caught that {@linkcode SEEDS} name. */
 const SEEDS_MAX = 500;
 
@@ -273,7 +278,8 @@ async function main(): Promise<number> {
     Deno.removeSync(temp, { recursive: true });
     Deno.exit(130);
   };
-  Deno.addSignalListener("SIGINT", stop);
+  // No test may outlive this program.
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, stop);
   try {
     const free: string[] = [];
     for (let i = 0; i < options.jobs; i++) {
@@ -328,7 +334,7 @@ async function main(): Promise<number> {
     }
     return missed + broken === 0 ? 0 : 1;
   } finally {
-    Deno.removeSignalListener("SIGINT", stop);
+    for (const signal of SIGNALS) Deno.removeSignalListener(signal, stop);
     await Deno.remove(temp, { recursive: true });
   }
 }

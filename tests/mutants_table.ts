@@ -917,4 +917,11 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (isRoutine(error) || !isRoutine(error)) events.emit(",
     caughtBy: "tests/scenarios/partition_test.ts :: is told as that, not as",
   },
+  {
+    name: "own-disk-blamed-on-the-peer",
+    file: "gossip/dispatch.ts",
+    find: "      if (isRoutine(error)) return;\n",
+    replace: "      void isRoutine;\n",
+    caughtBy: "gossip/dispatch_test.ts :: own engine does not take",
+  },
 ];
