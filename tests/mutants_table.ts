@@ -710,7 +710,7 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: SEEDS,
   },
   {
-    name: "session-skips-entries-that-lose",
+    name: "session-entry-that-loses-not-reported",
     file: "gossip/replication/draft.ts",
     find: `      if (lost === entry) {
         this.#losses.push({ kept: current!, lost });
@@ -718,7 +718,8 @@ export const MUTANTS: readonly Mutant[] = [
         lost`,
     replace: `      if (
         lost !== entry && lost`,
-    caughtBy: SEEDS,
+    caughtBy:
+      "gossip/replication/draft_test.ts :: an entry of a session that loses",
   },
   {
     name: "watch-shows-what-lost",
