@@ -673,7 +673,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "gossip/replication/draft.ts",
     find: "claimHlc: current?.claimHlc ?? hlc,",
     replace: "claimHlc: hlc,",
-    caughtBy: SEEDS,
+    caughtBy: "gossip/replication/draft_test.ts",
   },
   {
     name: "deleted-keys-forgotten-by-commits",
