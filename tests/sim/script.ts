@@ -185,6 +185,9 @@ export interface ScriptOptions {
 /** The node that founds the cluster, and is the voter of its registers. */
 const FOUNDER = 0;
 
+/** Nodes that join in one life, at most: a long one is to stay one of few nodes. */
+const JOINS_MAX = 3;
+
 /** Calls a simulated second. */
 const CALLS_PER_SECOND = 50;
 
@@ -365,7 +368,8 @@ function* drawFaults(
     const forMs = Math.round(
       Math.min(quietAt - at, 200 + random.float() ** 2 * 12_000),
     );
-    const kind = deck.pop()!;
+    let kind = deck.pop()!;
+    if (kind === "join" && joinedAt.length === JOINS_MAX) kind = "kill";
     // What joined so far, also what is joining just now, is hit like the rest.
     const joined = joinedAt.filter((joinAt) => joinAt <= at).length;
     const step = drawFault(random, nodes + joined, kind, { at, forMs });
