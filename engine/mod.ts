@@ -24,6 +24,7 @@
 export * from "./kv.ts";
 export { Lsm, type LsmSnapshot, type LsmStats, openLsm } from "./lsm.ts";
 export type { RangeIterator } from "./iterator/range_iterator.ts";
+export type { ValueView } from "./value_view.ts";
 export { destroyLsm, type DestroyOptions } from "./upkeep/destroy.ts";
 export {
   buildTable,

@@ -79,7 +79,7 @@ export interface LsmOptions {
   clock?: Clock | undefined;
   /**
    * Whether a `leak` event says where the object was made. Taking the stack
-   * costs each snapshot and iterator some microseconds.
+   * costs each snapshot, iterator and view some microseconds.
    *
    * @default {false}
    */
@@ -141,11 +141,12 @@ export type LsmEvent =
   | { type: "stallEnd"; reason: StallReason }
   /**
    * An iterator or snapshot was lost without being closed: what it held stays
-   * until the store is closed. `createdAt` is a stack, with `traceLeaks`.
+   * until the store is closed; or a view: its memory is not used again.
+   * `createdAt` is a stack, with `traceLeaks`.
    */
   | {
     type: "leak";
-    what: "iterator" | "snapshot";
+    what: "iterator" | "snapshot" | "view";
     createdAt: string | undefined;
   }
   /** A compaction thread failed; compactions run in this thread from now on. */

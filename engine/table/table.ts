@@ -23,7 +23,9 @@ import type {
 import type { FileCache } from "../cache/file_cache.ts";
 import { giveRange } from "../compare.ts";
 import { decodeAt } from "../decode.ts";
+import type { Leaks } from "../leaks.ts";
 import { joinPath, tableName } from "../names.ts";
+import { ValueView } from "../value_view.ts";
 import { BEYOND, Block, blockCapacity } from "./block.ts";
 import { BLOCK_DATA, BLOCK_INDEX } from "./block_builder.ts";
 import { Filter } from "./filter.ts";
@@ -123,6 +125,36 @@ export class Table implements CacheOwner {
       if (row < 0) return undefined;
       if (block.isDeleted(row)) return null;
       return giveRange(block.bytes, block.valueAt(row), block.valueLength(row));
+    }
+    return undefined;
+  }
+
+  /** As {@linkcode Table.get}, without a copy: the block is pinned instead. */
+  getView(
+    key: Uint8Array,
+    seq: number,
+    hash: number,
+    leaks: Leaks | undefined,
+  ): ValueView | null | undefined {
+    const filter = this.filter();
+    if (!filter.used) filter.used = true;
+    if (!filter.mayHold(hash)) return undefined;
+    const { blocks } = this.#set;
+    const index = this.index();
+    for (let at = index.lowerBound(key, seq); at < index.rows; at++) {
+      blocks.lookups++;
+      const block = this.#blocks[at] ?? this.#loadBlock(index, at);
+      if (!block.used) block.used = true;
+      const row = block.find(key, seq);
+      if (row === BEYOND) continue;
+      if (row < 0) return undefined;
+      if (block.isDeleted(row)) return null;
+      const valueAt = block.valueAt(row);
+      return new ValueView(
+        block.bytes.subarray(valueAt, valueAt + block.valueLength(row)),
+        { blocks, entry: block },
+        leaks,
+      );
     }
     return undefined;
   }
