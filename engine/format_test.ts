@@ -141,7 +141,13 @@ Deno.test("a table is what its grammar says", async () => {
   memtable.add(7, toBytes("user2"), undefined);
   memtable.add(8, toBytes("user3x"), toBytes(""));
   files.makeDirectory("d");
-  const target = { files, dir: "d", storeId: STORE_ID, blockBytes: 100 };
+  const target = {
+    files,
+    dir: "d",
+    storeId: STORE_ID,
+    blockBytes: 100,
+    compression: "none",
+  } as const;
   const writer = new TableWriter(target, 3);
   const cursor = memtable.cursor();
   let before = "";

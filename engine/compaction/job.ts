@@ -9,6 +9,7 @@
 
 import type { Cursor } from "../iterator/cursor.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
+import type { Compression } from "../table/codec.ts";
 import type { TableInfo } from "../table/format.ts";
 import { Table, type TableSet } from "../table/table.ts";
 import { type EntryFilter, mergeRuns } from "./merge.ts";
@@ -35,6 +36,8 @@ export interface CompactionJob {
   readonly tableBytes: number;
   /** The size from which a block is full, in bytes. */
   readonly blockBytes: number;
+  /** How data blocks are stored. */
+  readonly compression: Compression;
 }
 
 /** How a job is run. */
@@ -65,6 +68,7 @@ export async function runJob(
       dir: job.dir,
       storeId: job.storeId,
       blockBytes: job.blockBytes,
+      compression: job.compression,
     },
     takeNumber() {
       if (used === job.numbers) throw new RangeError("too many tables");
