@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { constants, zstdCompressSync } from "node:zlib";
 import {
   compressZstd,
   CorruptionError,
@@ -231,6 +232,56 @@ Deno.test("the option may change at every open, also where little becomes much",
   await store.close();
 });
 
+Deno.test("a merge of compressed tables alone may give many that are not", async () => {
+  const files = new StepFiles();
+  const value = new Uint8Array(1000).fill(1);
+  const zstd = await openLsm(DIR, {
+    ...SMALL,
+    files,
+    memtableBytes: 2 * 1024 * 1024,
+    blockBytes: 2048,
+  });
+  for (let i = 0; i < 1000; i++) await zstd.write([{ key: keyOf(i), value }]);
+  await zstd.compact();
+  const before = tablesOf(files).size;
+  await zstd.close();
+  const none = await openLsm(DIR, { ...SMALL, files, compression: "none" });
+  await none.write([0, 999].map((i) => ({ key: keyOf(i), value: undefined })));
+  await none.compact();
+  assertEquals(before, 1);
+  assert(tablesOf(files).size > 20);
+  for (let i = 1; i < 999; i++) assertEquals(none.get(keyOf(i)), value);
+  await none.close();
+});
+
+Deno.test("what is merged above older data is not compressed, beside it it is", async () => {
+  const files = new StepFiles();
+  using table = buildTable("outside", { files });
+  for (let i = 0; i < ROWS; i++) table.set(keyOf(i), valueOf(i));
+  await table.finish();
+  const store = await openLsm(DIR, { ...SMALL, files });
+  // Into the deepest level.
+  await store.ingest(["outside"]);
+  const level1 = () => describeLsm(DIR, { files }).levels[1]!.tables;
+  for (const [from, compressed] of [[0, false], [2 * ROWS, true]] as const) {
+    for (let n = 0; n < 4; n++) {
+      for (let i = 0; i < 100; i++) {
+        await store.write([{ key: keyOf(from + i), value: valueOf(i, n) }]);
+      }
+      await store.flush();
+    }
+    await store.idle();
+    const newest = level1().at(-1)!;
+    assert(newest.minKey.includes(new TextDecoder().decode(keyOf(from))));
+    const bytes = tablesOf(files).get(`${DIR}/${newest.name}`)!;
+    assertEquals(isCompressed(bytes), compressed);
+  }
+  for (let i = 0; i < ROWS; i++) {
+    assertEquals(store.get(keyOf(i)), valueOf(i, i < 100 ? 3 : 0));
+  }
+  await store.close();
+});
+
 Deno.test("a compaction thread compresses as this one does", async () => {
   const files = new StepFiles();
   let calls = 0;
@@ -399,9 +450,25 @@ Deno.test("a claim beyond the limit, or of another codec, is refused before anyt
       `codec ${codec}, ${length} bytes`,
     );
   }
-  // A frame that asks for a window of 128 MiB.
-  const windowed = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3, 1, 0, 0);
-  assertThrows(() => unpack(windowed, CODEC_ZSTD, 1000), DecodeError);
+  // It holds what it claims, and that is too much.
+  const long = new Uint8Array(COMPRESSED_BODY_BYTES_MAX + 1);
+  assertThrows(
+    () => unpack(compressZstd(long), CODEC_ZSTD, long.length),
+    DecodeError,
+    "trailer",
+  );
+  // It ends at the limit, not behind it.
+  const { cause } = assertThrows(
+    () => unpack(compressZstd(long), CODEC_ZSTD, 40_000),
+    DecodeError,
+  );
+  assert(cause instanceof RangeError);
+  // A window of 32 MiB would be needed to read it.
+  const random = new Prng(2).fill(new Uint8Array(4 * 1024 * 1024));
+  const windowed = zstdCompressSync(random.fill(1, 1000), {
+    params: { [constants.ZSTD_c_windowLog]: 25 },
+  });
+  assertThrows(() => unpack(windowed, CODEC_ZSTD, random.length), DecodeError);
 });
 
 Deno.test("the largest value is compressed and read; a longer body is not compressed", () => {

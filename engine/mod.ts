@@ -54,6 +54,7 @@ export {
 } from "./upkeep/repair.ts";
 export type { LevelMetrics, LsmMetrics, SyncBucket } from "./metrics.ts";
 export type { KeyRange } from "./range.ts";
+export type { Compression } from "./table/codec.ts";
 export type { EntryFilter } from "./compaction/merge.ts";
 export type { WrittenBytes } from "./store.ts";
 export type { LsmEvent, LsmOptions, StallReason } from "./options.ts";
