@@ -18,8 +18,7 @@ import {
   pickCompaction,
   totalBytes,
 } from "./compaction/picker.ts";
-import { Compactor, StoppedError } from "./compaction/compactor.ts";
-import { mergeRuns } from "./compaction/merge.ts";
+import { Runner, StoppedError } from "./compaction/runner.ts";
 import { intersects, type KeyRange, overlaps } from "./range.ts";
 import type { Memtable } from "./memtable/memtable.ts";
 import { joinPath, walName } from "./names.ts";
@@ -27,21 +26,31 @@ import type { Store } from "./store.ts";
 import type { Compression } from "./table/codec.ts";
 import type { TableInfo } from "./table/format.ts";
 import type { Table } from "./table/table.ts";
-import type { TableTarget } from "./table/table_writer.ts";
 
 /** Flushes and compacts. */
 export class Background {
   readonly #store: Store;
-  readonly #compactor: Compactor;
+  readonly #onFlushed: (memtable: Memtable) => void;
+  readonly #flusher: Runner;
+  readonly #compactor: Runner;
   #flushing: Promise<void> | undefined;
   #compacting: Promise<void> | undefined;
   #stopping = false;
   #held = 0;
   #exclusive: Promise<void> = Promise.resolve();
 
-  constructor(store: Store) {
+  /** Calls `onFlushed` when a memtable's table is durable and visible. */
+  constructor(store: Store, onFlushed: (memtable: Memtable) => void) {
     this.#store = store;
-    this.#compactor = new Compactor(store);
+    this.#onFlushed = onFlushed;
+    const { workers, compactionFilter } = store.settings;
+    this.#flusher = new Runner(store, workers, () => {});
+    this.#compactor = new Runner(
+      store,
+      // A function cannot be sent to a thread.
+      compactionFilter === undefined ? workers : undefined,
+      () => store.countSlice(),
+    );
   }
 
   /** Starts what there is to do and is not being done. */
@@ -125,6 +134,7 @@ export class Background {
     this.#compactor.stop();
     await this.#exclusive;
     await this.idle();
+    this.#flusher.close();
     this.#compactor.close();
   }
 
@@ -154,17 +164,18 @@ export class Background {
 
   async #flush(memtable: Memtable): Promise<void> {
     const store = this.#store;
-    const tables = await mergeRuns([memtable.cursor()], {
-      target: this.#target(),
-      takeNumber: () => store.takeNumber(),
-      // One memtable is one table, however large: tables of level 0 are read
-      // one by one.
-      tableBytes: Infinity,
+    const { dir, storeId, settings } = store;
+    const tables = await this.#flusher.run({
+      kind: "flush",
+      dir,
+      storeId,
+      memtable: memtable.memory,
+      bytes: memtable.bytes,
       snapshots: store.snapshotSeqs(),
-      deeper: undefined,
-      pause: () => store.settings.yieldNow(),
+      firstNumber: store.takeNumber(),
+      numbers: 1,
+      blockBytes: settings.blockBytes,
     });
-    await store.files.syncDirectory(store.dir);
     const before = store.manifest.state.firstWal;
     const firstWal = memtable.lastWal + 1;
     await store.install({
@@ -172,6 +183,7 @@ export class Background {
       firstWal,
       added: tables.map((info) => ({ level: 0, info })),
     }, memtable);
+    this.#onFlushed(memtable);
     for (let id = before; id < firstWal; id++) {
       store.files.remove(joinPath(store.dir, walName(id)));
     }
@@ -260,6 +272,7 @@ export class Background {
     // `tableBytes`.
     const numbers = 8 * Math.ceil(bytes / tableBytes) + 8;
     return this.#compactor.run({
+      kind: "compaction",
       dir: store.dir,
       storeId: store.storeId,
       upper: upper.map(({ info }) => info),
@@ -274,12 +287,6 @@ export class Background {
       blockBytes,
       compression,
     });
-  }
-
-  #target(): TableTarget {
-    const { files, dir, storeId, settings } = this.#store;
-    const { blockBytes } = settings;
-    return { files, dir, storeId, blockBytes, compression: "none" };
   }
 }
 

@@ -136,7 +136,7 @@ Deno.test("a version edit is what its grammar says", () => {
 
 Deno.test("a table is what its grammar says", async () => {
   const files = new MemoryFiles();
-  const memtable = new Memtable();
+  const memtable = new Memtable(false);
   memtable.add(5, toBytes("user1"), toBytes("one"));
   memtable.add(6, toBytes("user2"), toBytes("two"));
   memtable.add(7, toBytes("user2"), undefined);

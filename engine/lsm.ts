@@ -84,7 +84,10 @@ export class Lsm implements KV, AsyncDisposable {
   /** Serves a store that was opened; use {@linkcode openLsm}. */
   constructor(store: Store, wal: LogWriter | undefined) {
     this.#store = store;
-    this.#background = new Background(store);
+    this.#background = new Background(
+      store,
+      ({ lastWal }) => this.#committer?.forgetWals(lastWal),
+    );
     if (wal === undefined) return;
     this.#committer = new Committer(store, wal, () => this.#background.kick());
     this.#background.kick();

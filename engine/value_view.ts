@@ -47,7 +47,7 @@ export class ValueView implements Disposable {
 
   /**
    * The value. Only to be read: other readers have the same bytes, and what is
-   * changed here is changed for them.
+   * changed here is changed for them. They may lie in a `SharedArrayBuffer`.
    *
    * @throws {ClosedError} If the view is disposed.
    */

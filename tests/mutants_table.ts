@@ -61,16 +61,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-acks-before-the-sync",
     file: "engine/commit.ts",
-    find: "await this.#settleEarly();\n        await this.#wal.sync();",
-    replace: "await this.#settleEarly();",
+    find: "await this.#wals.sync();",
+    replace: "await Promise.resolve();",
     caughtBy: "engine/crash_test.ts :: unsynced data lost",
   },
   {
     name: "engine-shows-a-batch-before-its-sync",
     file: "engine/commit.ts",
-    find: "const room = this.#append(group);\n",
+    find: "    this.#append(group);\n    if (group.sync) {",
     replace:
-      "const room = this.#append(group);\n    this.#apply(group, room);\n",
+      "    this.#append(group);\n    this.#show(group);\n    if (group.sync) {",
     caughtBy: "engine/lsm_test.ts :: a batch is not seen before",
   },
   {
@@ -108,17 +108,45 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-does-not-ask-how-long-a-wal-was",
     file: "engine/recovery.ts",
-    find: "if (id > firstWal) checkChain(",
-    replace: "if (id < firstWal) checkChain(",
+    find: "if (last !== undefined) checkChain(",
+    replace: "if (last !== undefined && id < 0) checkChain(",
     caughtBy: "engine/corruption_test.ts :: a log that has lost its end",
   },
   {
     name: "engine-does-not-sync-a-torn-wal-it-has-cut",
     file: "engine/recovery.ts",
-    find: `file.truncate(wal.length);
+    find: `file.truncate(end.length);
   await file.syncData();`,
-    replace: "file.truncate(wal.length);",
+    replace: "file.truncate(end.length);",
     caughtBy: "engine/crash_test.ts :: what a killed process wrote stays",
+  },
+  {
+    name: "engine-goes-on-with-a-wal-that-does-not-follow",
+    file: "engine/wal/wal.ts",
+    find: "    : isSame(previous, written);",
+    replace: "    : previous.id === written.id;",
+    caughtBy: "engine/crash_test.ts :: unsynced data torn",
+  },
+  {
+    name: "engine-takes-a-wal-that-was-named-for-cut-off",
+    file: "engine/wal/wal.ts",
+    find: "if (frame.syncedTo > 0) {",
+    replace: "if (frame.syncedTo < 0) {",
+    caughtBy: "engine/corruption_test.ts :: any file of a closed store cut",
+  },
+  {
+    name: "engine-syncs-the-newest-wal-only",
+    file: "engine/wal/wal_chain.ts",
+    find: "      await wal.sync();\n",
+    replace: "      await Promise.resolve();\n",
+    caughtBy: "engine/crash_test.ts :: unsynced data lost",
+  },
+  {
+    name: "engine-names-a-wal-whose-name-is-not-durable",
+    file: "engine/wal/wal_chain.ts",
+    find: "    await this.#store.files.syncDirectory(this.#store.dir);\n",
+    replace: "",
+    caughtBy: "engine/crash_test.ts :: unsynced data lost",
   },
   {
     name: "engine-leaves-the-wal-open-when-an-open-fails",

@@ -21,7 +21,7 @@
 import { type Bytes, EMPTY_BYTES } from "../../runtime/mod.ts";
 import { abbreviateRange, compareRanges, giveRange } from "../compare.ts";
 import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
-import { Arena } from "./arena.ts";
+import { allocate, Arena } from "./arena.ts";
 
 const ABBREVIATION = 0;
 const CHUNK = 1;
@@ -53,10 +53,36 @@ export interface Reserved {
   offset: number;
 }
 
+/**
+ * The memory of a memtable that is full: what a thread needs to read it. Bare
+ * buffers: of an array, the platform's messages look at each single element.
+ */
+export interface MemtableMemory {
+  /** The list. */
+  readonly nodes: ArrayBufferLike;
+  /** What its entries name. */
+  readonly chunks: readonly ArrayBufferLike[];
+}
+
+/** Words that the list has room for at first. */
+const NODE_WORDS = 4096;
+
+/** A cursor over a memtable that takes no more entries, by its memory. */
+export function cursorOf({ nodes, chunks }: MemtableMemory): Cursor {
+  return new MemtableCursor(
+    new Memtable(
+      false,
+      new Uint32Array(nodes),
+      chunks.map((chunk) => new Uint8Array(chunk)),
+    ),
+  );
+}
+
 /** The newest entries of a store. */
 export class Memtable {
-  readonly #arena = new Arena();
-  #nodes = new Uint32Array(4096);
+  readonly #shared: boolean;
+  readonly #arena: Arena;
+  #nodes: Uint32Array;
   #used = HEAD + NEXT + HEIGHT_MAX;
   #height = 1;
   #count = 0;
@@ -72,6 +98,28 @@ export class Memtable {
 
   /** The number of the last WAL whose batches are here. */
   lastWal = 0;
+
+  /**
+   * Makes an empty memtable, in memory that threads can share if `shared`; or
+   * one of what another has filled, only to be read in order.
+   */
+  constructor(
+    shared: boolean,
+    nodes = new Uint32Array(allocate(NODE_WORDS * WORD_BYTES, shared)),
+    chunks?: Uint8Array[],
+  ) {
+    this.#shared = shared;
+    this.#nodes = nodes;
+    this.#arena = new Arena(shared, chunks);
+  }
+
+  /** Its memory, for who reads it elsewhere; no entry is added any more. */
+  get memory(): MemtableMemory {
+    return {
+      nodes: this.#nodes.buffer,
+      chunks: this.#arena.chunks.map(({ buffer }) => buffer),
+    };
+  }
 
   /** The number of entries. */
   get count(): number {
@@ -424,7 +472,9 @@ export class Memtable {
     const node = this.#used;
     this.#used += NEXT + height;
     if (this.#used > this.#nodes.length) {
-      const grown = new Uint32Array(this.#nodes.length * 2);
+      const grown = new Uint32Array(
+        allocate(this.#nodes.byteLength * 2, this.#shared),
+      );
       grown.set(this.#nodes);
       this.#nodes = grown;
     }

@@ -121,17 +121,28 @@ export function describeLsm(
   handles.closeAll();
   const wals: WalDescription[] = [];
   let closedCleanly = false;
-  for (let id = state.firstWal; id <= state.lastWal; id++) {
+  let last: { id: number; end: number } | undefined;
+  for (let id = state.firstWal;; id++) {
     const name = walName(id);
+    const isThere = files.exists(joinPath(dir, name));
+    if (id > state.lastWal && !isThere) break;
     const wal = { name, bytes: 0, batches: 0, tornBytes: 0 };
-    wals.push(wal);
-    if (!files.exists(joinPath(dir, name))) continue;
-    const { batches, end, tornBytes } = scanWal(
+    if (!isThere) {
+      wals.push(wal);
+      continue;
+    }
+    const { batches, end, tornBytes, previous } = scanWal(
       { files, dir, storeId },
       id,
       undefined,
       { apply: () => {}, damaged: () => {} },
     );
+    if (
+      id > state.lastWal && previous !== undefined && last !== undefined &&
+      (previous.id !== last.id || previous.length !== last.end)
+    ) break;
+    last = { id, end };
+    wals.push(wal);
     Object.assign(wal, { bytes: end + tornBytes, batches, tornBytes });
     const { closedWal } = state;
     closedCleanly = closedWal?.id === id && closedWal.length === wal.bytes;
