@@ -146,7 +146,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "engine/wal/wal_chain.ts",
     find: "    await this.#store.files.syncDirectory(this.#store.dir);\n",
     replace: "",
-    caughtBy: "engine/crash_test.ts :: unsynced data lost",
+    caughtBy: "engine/wal/wal_chain_test.ts :: a sync makes all logs durable",
   },
   {
     name: "engine-leaves-the-wal-open-when-an-open-fails",
