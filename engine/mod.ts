@@ -57,4 +57,4 @@ export type { KeyRange } from "./range.ts";
 export type { Compression } from "./table/codec.ts";
 export type { EntryFilter } from "./compaction/merge.ts";
 export type { WrittenBytes } from "./store.ts";
-export type { LsmEvent, LsmOptions, StallReason } from "./options.ts";
+export type { LsmOptions, StallReason } from "./options.ts";
