@@ -40,7 +40,7 @@ export interface LsmOptions {
    * How compactions store what goes to where nothing lies deeper, which is most
    * of a store: as it is, or compressed by zstd, in blocks four times as large.
    * Such blocks are uncompressed in the cache; one that is not there takes some
-   * ten microseconds more. What would not be an eighth smaller is stored as it
+   * tens of microseconds more. What would not be an eighth smaller is stored as it
    * is. May be changed at every open; releases before compression refuse a store
    * with compressed tables ({@linkcode FormatVersionError}).
    *
