@@ -105,7 +105,9 @@ export class Memtable {
    */
   constructor(
     shared: boolean,
-    nodes = new Uint32Array(allocate(NODE_WORDS * WORD_BYTES, shared)),
+    nodes: Uint32Array = new Uint32Array(
+      allocate(NODE_WORDS * WORD_BYTES, shared),
+    ),
     chunks?: Uint8Array[],
   ) {
     this.#shared = shared;
