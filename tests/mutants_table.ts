@@ -324,6 +324,20 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/read_test.ts :: what iterators stand on stays",
   },
   {
+    name: "engine-reuses-the-memory-of-a-view",
+    file: "engine/cache/block_cache.ts",
+    find: "if (!entry.lent && entry.pins === 0) this.#addSpare(entry);",
+    replace: "if (!entry.lent) this.#addSpare(entry);",
+    caughtBy: "engine/view_test.ts :: a view stays right",
+  },
+  {
+    name: "engine-view-disposed-twice-takes-the-pin-of-another",
+    file: "engine/value_view.ts",
+    find: "    this.#pinned = undefined;",
+    replace: "    void this.#pinned;",
+    caughtBy: "engine/view_test.ts :: a view disposed twice",
+  },
+  {
     name: "engine-misses-what-a-key-has-in-the-next-block",
     file: "engine/table/block.ts",
     find: "return found === BEYOND && low < this.rows ? ABSENT : found;",

@@ -37,7 +37,8 @@ import { putU32 } from "../compare.ts";
 
 /**
  * The version of all formats of the engine. History:
- * - 1: the first.
+ * - 1: the first. Features of tables (`table/format.ts`) came later: one that a
+ *   reader does not know is to it a version newer than its own.
  */
 export const FORMAT_VERSION = 1;
 

@@ -270,6 +270,23 @@ export class Memtable {
     return giveRange(bytes, offset + keyLength, nodes[node + VALUE_LENGTH]!);
   }
 
+  /** As {@linkcode Memtable.get}, without a copy: the bytes stay as they are. */
+  getView(key: Uint8Array, seq: number): Uint8Array | null | undefined {
+    if (this.#count === 0) return undefined;
+    const node = this.firstFrom(key, seq);
+    if (node === 0) return undefined;
+    const nodes = this.#nodes;
+    const keyLength = nodes[node + KEY_LENGTH]!;
+    const offset = nodes[node + OFFSET]!;
+    const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
+    if (
+      compareRanges(bytes, offset, keyLength, key, 0, key.length) !== 0
+    ) return undefined;
+    if (nodes[node + SEQ_HIGH]! & DELETED_BIT) return null;
+    const valueAt = offset + keyLength;
+    return bytes.subarray(valueAt, valueAt + nodes[node + VALUE_LENGTH]!);
+  }
+
   /** A cursor over all entries, also those added later. */
   cursor(): Cursor {
     return new MemtableCursor(this);
