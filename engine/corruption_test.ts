@@ -7,6 +7,7 @@ import { DiskState } from "../runtime/virtual/disk_state.ts";
 import { frameChecksum, frameLength } from "./log/frame.ts";
 import { type LsmOptions, openLsm } from "./mod.ts";
 import { FEATURE_ZSTD, FOOTER_BYTES } from "./table/format.ts";
+import { withAllocationsUpTo } from "./testing/allocations.ts";
 import { sampled } from "./testing/effort.ts";
 import { batchOf, prefixOf, TINY } from "./testing/history.ts";
 import { StepFiles } from "./testing/step_files.ts";
@@ -33,14 +34,36 @@ async function makeStore(
   return image;
 }
 
-async function countIn(image: DiskImage): Promise<number> {
-  const files = new StepFiles(new DiskState(image));
-  const store = await openLsm(DIR, { ...TINY, files });
-  try {
-    return await prefixOf(store);
-  } finally {
-    await store.close();
-  }
+/** What a chunk of a memtable takes; no small store needs more at once. */
+const ALLOCATION_MAX = 512 * 1024;
+
+function countIn(image: DiskImage): Promise<number> {
+  return withAllocationsUpTo(ALLOCATION_MAX, async () => {
+    const files = new StepFiles(new DiskState(image));
+    const store = await openLsm(DIR, { ...TINY, files });
+    try {
+      return await prefixOf(store);
+    } finally {
+      await store.close();
+    }
+  });
+}
+
+/** The error must say in which file, and where in it. */
+function expectCorruption(
+  error: unknown,
+  image: DiskImage,
+  what: string,
+): number {
+  assert(error instanceof CorruptionError, `${what}: ${error}`);
+  const { path, offset } = error;
+  // A file that is missing is so from its first byte on.
+  const size = image.files.get(path)?.length ?? 0;
+  assert(
+    path.startsWith(`${DIR}/`) && offset >= 0 && offset <= size,
+    `${what}: at byte ${offset} of "${path}"`,
+  );
+  return BATCHES;
 }
 
 function altered(
@@ -79,12 +102,11 @@ async function flipAll(
         copy[at]! ^= 1 << random.below(8);
         return copy;
       });
-      const count = await countIn(flipped).catch((error) => {
-        assert(error instanceof CorruptionError, `${path} ${at}: ${error}`);
-        assert(error.path.startsWith(`${DIR}/`));
-        return BATCHES;
-      });
-      assertEquals(count, BATCHES, `${path} at ${at}`);
+      const what = `${path} at ${at}`;
+      const count = await countIn(flipped).catch((error) =>
+        expectCorruption(error, image, what)
+      );
+      assertEquals(count, BATCHES, what);
     }
   }
 }
@@ -116,10 +138,9 @@ Deno.test("any flipped byte of a killed store gives a prefix or a CorruptionErro
         copy[at]! ^= 1 << random.below(8);
         return copy;
       });
-      const count = await countIn(flipped).catch((error) => {
-        assert(error instanceof CorruptionError, `${path} ${at}: ${error}`);
-        return BATCHES;
-      });
+      const count = await countIn(flipped).catch((error) =>
+        expectCorruption(error, image, `${path} at ${at}`)
+      );
       // Only what was written last can pass for torn.
       assert(count >= BATCHES - 1, `${path} at ${at}: ${count}`);
     }
@@ -132,10 +153,9 @@ Deno.test("any file of a closed store cut anywhere gives the right data or a Cor
     for (let size = 0; size < bytes.length; size += sampled(5)) {
       const count = await countIn(
         altered(image, path, (copy) => copy.slice(0, size)),
-      ).catch((error) => {
-        assert(error instanceof CorruptionError, `${path} ${size}: ${error}`);
-        return BATCHES;
-      });
+      ).catch((error) =>
+        expectCorruption(error, image, `${path} cut to ${size}`)
+      );
       assertEquals(count, BATCHES, `${path} cut to ${size}`);
     }
   }

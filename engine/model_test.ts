@@ -1,169 +1,142 @@
-import { assertEquals } from "@std/assert";
-import { type Bytes, compareBytes, toHex } from "../runtime/mod.ts";
-import { MemoryFiles } from "../runtime/memory_files.ts";
-import { Prng } from "../runtime/virtual/mod.ts";
-import type { BatchOp, IterateOptions, KVReader } from "./kv.ts";
-import { type LsmOptions, openLsm } from "./mod.ts";
-import { times } from "./testing/effort.ts";
+/**
+ * Any list of operations tells under any options what a sorted list in memory
+ * tells. What fails is made smaller and printed, with what replays it:
+ *
+ * ```text
+ * deno test --allow-read engine/model_test.ts -- SEED PATH "OPTION SET"
+ * ```
+ *
+ * A list that found a defect is kept here, by its name.
+ *
+ * @module
+ */
 
-const OPTIONS: Record<string, Omit<LsmOptions, "files">> = {
-  "tiny everything": {
-    memtableBytes: 2000,
-    tableBytes: 700,
-    blockBytes: 100,
-    levelBytes: 3000,
-    cacheBytes: 4000,
-    openFilesMax: 2,
-  },
-  "one row a block and no cache": {
-    memtableBytes: 4000,
-    tableBytes: 1,
-    blockBytes: 1,
-    levelBytes: 10_000,
-    cacheBytes: 0,
-  },
-  "compressed at the bottom": {
-    memtableBytes: 2000,
-    tableBytes: 700,
-    blockBytes: 150,
-    levelBytes: 3000,
-    cacheBytes: 4000,
-    compression: "zstd",
-  },
-  "large blocks in small memtables": {
-    memtableBytes: 1500,
-    tableBytes: 100_000,
-    levelBytes: 1,
-  },
-};
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import fc from "fast-check";
+import { effort, times } from "./testing/effort.ts";
+import { historyOfModel, historyOfStore } from "./testing/model.ts";
+import { type Operation, operations } from "./testing/operations.ts";
+import { OPTION_SETS } from "./testing/option_sets.ts";
 
-/** Sorted pairs, by hexadecimal keys: those sort as the bytes do. */
-type Model = Map<string, Bytes>;
+/** Seeds of the default run: each set comes at least once. */
+const SEEDS = 4;
 
-for (const [name, options] of Object.entries(OPTIONS)) {
-  Deno.test(`any operations give what a sorted list gives: ${name}`, async () => {
-    for (let seed = 1; seed <= times(3, 60); seed++) {
-      await compare(seed, options);
-    }
-  });
+/** Lists of a seed. */
+const LISTS = 2;
+
+/** Option sets that a list of the default run is carried out under. */
+const SETS = 8;
+
+/** Lists tried to make a failing one smaller, at most. */
+const SHRINKS_MAX = 1000;
+
+/** Carries a list out under one set; what it tells must be as expected. */
+type CarryOut = (
+  list: readonly Operation[],
+  set: string,
+  expected: readonly string[],
+) => Promise<string[]>;
+
+const onStore: CarryOut = (list, set, expected) =>
+  historyOfStore(list, OPTION_SETS.get(set)!, expected);
+
+/** The sets of a seed: each comes as often as any other. */
+function setsOf(seed: number): string[] {
+  const names = [...OPTION_SETS.keys()];
+  if (effort.full) return names;
+  return Array.from(
+    { length: SETS },
+    (_, i) => names[(seed * SETS + i) % names.length]!,
+  );
 }
 
+/** Throws a message that says how to replay the smallest list that fails. */
 async function compare(
   seed: number,
-  options: Omit<LsmOptions, "files">,
+  sets: readonly string[],
+  carryOut: CarryOut = onStore,
+  path?: string,
 ): Promise<void> {
-  const random = new Prng(seed);
-  const files = new MemoryFiles();
-  let store = await openLsm("store", { ...options, files });
-  let model: Model = new Map();
-  let snapshots: { reader: ReturnType<typeof store.snapshot>; model: Model }[] =
-    [];
-  for (let step = 0; step < 500; step++) {
-    const draw = random.below(100);
-    const what = `seed ${seed}, step ${step}`;
-    if (draw < 55) {
-      const batch = drawBatch(random);
-      const writing = store.write(batch, { sync: random.below(4) === 0 });
-      model = new Map(model);
-      for (const { key, value } of batch) {
-        if (value === undefined) model.delete(toHex(key));
-        else model.set(toHex(key), value as Bytes);
+  let failing: string | undefined;
+  let attempts = 0;
+  const property = fc.asyncProperty(operations, async (list) => {
+    // What has failed under one set is made smaller under that one.
+    const tried = failing === undefined ? sets : [failing];
+    if (failing !== undefined && ++attempts > SHRINKS_MAX) return;
+    const expected = await historyOfModel(list);
+    for (const set of tried) {
+      try {
+        assertEquals(await carryOut(list, set, expected), expected);
+      } catch (error) {
+        failing = set;
+        throw error;
       }
-      await writing;
-    } else if (draw < 75) {
-      const key = drawKey(random);
-      assertEquals(store.get(key), model.get(toHex(key)), what);
-    } else if (draw < 88) {
-      const range = drawRange(random);
-      assertEquals(listOf(store, range), expected(model, range), what);
-    } else if (draw < 92) {
-      snapshots.push({ reader: store.snapshot(), model });
-    } else if (draw < 96 && snapshots.length > 0) {
-      const at = random.below(snapshots.length);
-      const [taken] = snapshots.splice(at, 1);
-      const range = drawRange(random);
-      assertEquals(
-        listOf(taken!.reader, range),
-        expected(taken!.model, range),
-        what,
-      );
-      for (const [key, value] of taken!.model) {
-        assertEquals(taken!.reader.get(unhex(key)), value, what);
-      }
-      taken!.reader.close();
-    } else if (draw < 98) {
-      await store.flush();
-    } else if (draw < 99) {
-      await store.idle();
-    } else {
-      for (const { reader } of snapshots) reader.close();
-      snapshots = [];
-      await store.close();
-      store = await openLsm("store", { ...options, files });
     }
+  });
+  const details = await fc.check(property, {
+    seed,
+    numRuns: LISTS,
+    ...(path === undefined ? {} : { path, endOnFailure: true }),
+  });
+  if (!details.failed) return;
+  const [list] = details.counterexample!;
+  const error = details.errorInstance as Error;
+  throw new Error(
+    `under "${failing}", ${error.message}
+replay: deno test --allow-read engine/model_test.ts -- ${seed} ${details.counterexamplePath} "${failing}"
+list: ${JSON.stringify(list)}`,
+    { cause: error },
+  );
+}
+
+const [replaySeed, replayPath, replaySet] = Deno.args;
+
+Deno.test("any operations tell under any options what a sorted list tells", async () => {
+  if (replaySeed !== undefined) {
+    await compare(Number(replaySeed), [replaySet!], onStore, replayPath);
+    return;
   }
-  await store.flush();
-  await store.idle();
-  assertEquals(listOf(store, {}), expected(model, {}), `seed ${seed}`);
-  const { tables } = store.stats();
-  assertEquals(tables[0]! < 4, true, "level 0 is not compacted");
-  await store.close();
-}
-
-function drawKey(random: Prng): Bytes {
-  const length = 1 + random.below(random.below(10) === 0 ? 80 : 3);
-  const key = new Uint8Array(length).fill(7);
-  // Few letters, so that keys meet, and share and are prefixes.
-  for (let i = 0; i < Math.min(length, 3); i++) {
-    key[i] = [0, 1, 97, 98, 127, 128, 254, 255][random.below(8)]!;
+  const seeds = times(SEEDS, 60);
+  for (let seed = 0; seed < seeds; seed++) {
+    await compare(seed, setsOf(seed));
   }
-  return key;
-}
+});
 
-function drawBatch(random: Prng): BatchOp[] {
-  const batch: BatchOp[] = [];
-  const count = random.below(6);
-  for (let i = 0; i < count; i++) {
-    const deletes = random.below(3) === 0;
-    batch.push({
-      key: drawKey(random),
-      value: deletes
-        ? undefined
-        : random.fill(new Uint8Array(random.below(120))),
-    });
+Deno.test("there are enough option sets, and the seeds of a run take them all", () => {
+  assert(OPTION_SETS.size >= 20, `${OPTION_SETS.size} option sets`);
+  const taken = new Set<string>();
+  for (let seed = 0; seed < SEEDS; seed++) {
+    for (const set of setsOf(seed)) taken.add(set);
   }
-  return batch;
-}
+  assertEquals([...taken].sort(), [...OPTION_SETS.keys()].sort());
+});
 
-function drawRange(random: Prng): IterateOptions {
-  const range: IterateOptions = { reverse: random.below(2) === 0 };
-  if (random.below(2) === 0) range.start = drawKey(random);
-  if (random.below(2) === 0) range.end = drawKey(random);
-  if (random.below(3) === 0) range.prefix = drawKey(random).subarray(0, 1);
-  return range;
-}
+/** A store that forgets the deletion of a range that has a start. */
+const forgetful: CarryOut = (list, set, expected) =>
+  onStore(
+    list.filter((each) =>
+      each.do !== "deleteRange" || each.range.start === undefined
+    ),
+    set,
+    expected,
+  );
 
-function listOf(reader: KVReader, range: IterateOptions): string[] {
-  const found: string[] = [];
-  const iterator = reader.iterate(range);
-  while (iterator.next()) {
-    found.push(`${toHex(iterator.key)}=${toHex(iterator.value)}`);
-  }
-  return found;
-}
-
-function expected(model: Model, range: IterateOptions): string[] {
-  const { start, end, prefix, reverse } = range;
-  const found = [...model].filter(([hex]) => {
-    const key = unhex(hex);
-    return (start === undefined || compareBytes(key, start) >= 0) &&
-      (end === undefined || compareBytes(key, end) < 0) &&
-      (prefix === undefined || hex.startsWith(toHex(prefix)));
-  }).sort(([a], [b]) => compareBytes(unhex(a), unhex(b)))
-    .map(([key, value]) => `${key}=${toHex(value)}`);
-  return reverse ? found.reverse() : found;
-}
-
-function unhex(hex: string): Bytes {
-  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => parseInt(pair, 16));
-}
+Deno.test("a list that fails is made as small as it can be, and its replay fails too", async () => {
+  const error = await assertRejects(
+    () => compare(7, ["tiny"], forgetful),
+    Error,
+    'under "tiny", ',
+  );
+  const [, seed, path] = /-- (\d+) (\S+) "tiny"/.exec(error.message)!;
+  const list = JSON.parse(/list: (.*)/.exec(error.message)![1]!);
+  assert(list.length <= 3, error.message);
+  const replayed = await assertRejects(
+    () => compare(Number(seed), ["tiny"], forgetful, path),
+    Error,
+    "list: ",
+  );
+  assertEquals(
+    JSON.parse(/list: (.*)/.exec(replayed.message)![1]!),
+    list,
+  );
+});

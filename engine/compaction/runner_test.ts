@@ -1,39 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { toBytes, toText } from "../../runtime/mod.ts";
-import type { FileSystem, Workers } from "../../runtime/mod.ts";
+import type { FileSystem } from "../../runtime/mod.ts";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { type Lsm, type LsmEvent, type LsmOptions, openLsm } from "../mod.ts";
 import { batchOf, prefixOf, TINY } from "../testing/history.ts";
-import type { Job } from "./job.ts";
-import { serve, type WorkerRequest } from "./worker.ts";
+import { inlineWorkers } from "../testing/inline_workers.ts";
 
 const DIR = "store";
-
-/** Threads that are none: all that they are told and tell is copied. */
-function inline(
-  files: FileSystem,
-  onCall: (kind: Job["kind"]) => Promise<void> = () => Promise.resolve(),
-): Workers & { calls: Record<Job["kind"], number>; closed: number } {
-  return {
-    calls: { flush: 0, compaction: 0 },
-    closed: 0,
-    start(module) {
-      assert(module.endsWith("/compaction/worker.ts"));
-      const answer = serve({ files });
-      return {
-        call: async (request, onNote) => {
-          const { job, stop } = request as WorkerRequest;
-          this.calls[job.kind]++;
-          await onCall(job.kind);
-          return structuredClone(
-            await answer({ job: structuredClone(job), stop }, onNote),
-          );
-        },
-        close: () => void this.closed++,
-      };
-    },
-  };
-}
 
 async function openTiny(
   files: FileSystem,
@@ -67,7 +40,7 @@ function flushes(events: LsmEvent[]): number {
 
 Deno.test("flushes and compactions run in a thread each, and give what they give in this one", async () => {
   const files = new MemoryFiles();
-  const workers = inline(files);
+  const workers = inlineWorkers(files);
   const { store, events } = await openTiny(files, { workers });
   await fill(store);
   assertEquals(await prefixOf(store), 80);
@@ -87,7 +60,7 @@ Deno.test("flushes and compactions run in a thread each, and give what they give
 
 Deno.test("a snapshot stays as it was while a thread compacts", async () => {
   const files = new MemoryFiles();
-  const { store } = await openTiny(files, { workers: inline(files) });
+  const { store } = await openTiny(files, { workers: inlineWorkers(files) });
   await fill(store, 10);
   const snapshot = store.snapshot();
   for (let i = 11; i <= 80; i++) await store.write(batchOf(i));
@@ -100,7 +73,7 @@ Deno.test("a snapshot stays as it was while a thread compacts", async () => {
 
 Deno.test("small jobs start no thread", async () => {
   const files = new MemoryFiles();
-  const workers = inline(files);
+  const workers = inlineWorkers(files);
   const { store } = await openTiny(files, { workers, workerBytes: 1_000_000 });
   await fill(store);
   assertEquals(workers.calls, { flush: 0, compaction: 0 });
@@ -109,7 +82,7 @@ Deno.test("small jobs start no thread", async () => {
 
 Deno.test("the job of a thread that dies is done again, and it is told", async () => {
   const files = new MemoryFiles();
-  const workers = inline(
+  const workers = inlineWorkers(
     files,
     () => Promise.reject(new Error("the thread has ended")),
   );
@@ -140,7 +113,7 @@ Deno.test("a store that closes ends the thread's job, and keeps its data", async
   const files = new MemoryFiles();
   const called = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
-  const workers = inline(files, (kind) => {
+  const workers = inlineWorkers(files, (kind) => {
     if (kind === "flush") return Promise.resolve();
     called.resolve();
     return gate.promise;
@@ -171,7 +144,7 @@ Deno.test("a store that closes ends the thread's job, and keeps its data", async
 
 Deno.test("a compaction filter drops what it refuses, once no snapshot sees it, and runs in this thread", async () => {
   const files = new MemoryFiles();
-  const workers = inline(files);
+  const workers = inlineWorkers(files);
   const { store } = await openTiny(files, {
     workers,
     compactionFilter: (key) => toText(key) !== "unwanted",

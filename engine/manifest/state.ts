@@ -10,6 +10,12 @@ import type { TableInfo } from "../table/format.ts";
 import { LEVELS } from "../version.ts";
 import type { VersionEdit } from "./edit.ts";
 
+/**
+ * Logs that a store can need, at most. An open of a killed store adds one, and
+ * flushes once there are a few; only a wrong number comes near.
+ */
+const WALS_MAX = 65_536;
+
 /** The sum of all edits of a store. */
 export class ManifestState {
   /** The number that the next table gets. */
@@ -66,6 +72,9 @@ export class ManifestState {
    * impossible.
    */
   check(): void {
+    if (this.lastWal - this.firstWal >= WALS_MAX) {
+      throw misfit("it needs more logs than a store can have");
+    }
     this.#tables.forEach((tables, level) => {
       const sorted = [...tables.values()].sort((a, b) =>
         compareBytes(a.minKey, b.minKey)

@@ -5,6 +5,7 @@
  */
 
 import { Reader } from "../../runtime/mod.ts";
+import { decodeAt } from "../decode.ts";
 import { SEQ_MAX } from "../iterator/cursor.ts";
 import type { BatchOp, KV, WriteOptions } from "../kv.ts";
 import { type KeyRange, overlaps } from "../range.ts";
@@ -76,5 +77,9 @@ function offsetOf(table: Table, key: Uint8Array): number {
   if (row === index.rows) return table.info.size;
   const at = index.valueAt(row);
   const handle = index.bytes.subarray(at, at + index.valueLength(row));
-  return readHandle(new Reader(handle, "a block's handle")).offset;
+  return decodeAt(
+    table.path,
+    table.footer().index.offset,
+    () => readHandle(new Reader(handle, "a block's handle")).offset,
+  );
 }

@@ -272,8 +272,18 @@ class Repair implements Disposable {
 
   async #readTables(sources: Sources): Promise<Table[]> {
     const tables: Table[] = [];
-    for (const { number, size } of sources.tables) {
+    for (const { number, size: written } of sources.tables) {
       const path = joinPath(this.#dir, tableName(number));
+      const found = this.#sizeOf(tableName(number));
+      // The MANIFEST may be wrong: what is there bounds what is read.
+      const size = Math.min(found, written);
+      if (found !== written) {
+        this.#found.add(
+          path,
+          size,
+          `it has ${found} bytes, ${written} were written`,
+        );
+      }
       const table = new Table(this.#set, { ...UNKNOWN, number, size });
       const readable = await this.#found.attemptAsync(
         path,

@@ -2,9 +2,9 @@
  * Finds the blocks of a table that can still be read.
  *
  * Guarantees: a block is taken only if its checksum holds for this table and
- * this place. Where the index is lost too, the file is searched for blocks, as
- * they are or compressed; as their order is that of their places, the run stays
- * sorted.
+ * this place, and its rows are in order. Where the index is lost too, the file
+ * is searched for blocks, as they are or compressed; as their order is that of
+ * their places, the run stays sorted.
  *
  * @module
  */
@@ -116,6 +116,11 @@ export async function salvageTable(
       () => place.readBlock(place.index(), at, undefined),
     );
     if (block === undefined) continue;
+    const disordered = disorderedRow(block);
+    if (disordered !== undefined) {
+      found.add(path, handle.offset, `row ${disordered} is out of order`);
+      continue;
+    }
     const first = keyOf(block, 0);
     const last = keyOf(block, block.rows - 1);
     if (ends !== undefined && compareBytes(ends.maxKey, first) > 0) {
@@ -136,6 +141,25 @@ export async function salvageTable(
     await pause();
   }
   return ends && new SalvagedTable(set, table, blockOf(builder), ends);
+}
+
+/**
+ * The first row that is not behind the one before it: a checksum says that a
+ * block is as it was written, not that it was written right.
+ */
+function disorderedRow(block: Block): number | undefined {
+  let before = keyOf(block, 0);
+  for (let row = 1; row < block.rows; row++) {
+    const key = keyOf(block, row);
+    const order = compareBytes(before, key);
+    if (
+      order > 0 || (order === 0 && block.seqOf(row - 1) <= block.seqOf(row))
+    ) {
+      return row;
+    }
+    before = key;
+  }
+  return undefined;
 }
 
 const NO_ENDS: Ends = {

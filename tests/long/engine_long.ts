@@ -10,6 +10,8 @@ await import("../../engine/crash_test.ts");
 await import("../../engine/corruption_test.ts");
 await import("../../engine/model_test.ts");
 await import("../../engine/failure_test.ts");
+await import("../../engine/device_test.ts");
+await import("../../engine/fuzz_test.ts");
 
 /** Seeds a test; each lives eight lives of one store. */
 const SEEDS = 1000;
