@@ -19,11 +19,13 @@ import {
   totalBytes,
 } from "./compaction/picker.ts";
 import { Runner, StoppedError } from "./compaction/runner.ts";
-import { type KeyRange, overlaps } from "./range.ts";
+import { intersects, type KeyRange, overlaps } from "./range.ts";
 import type { Memtable } from "./memtable/memtable.ts";
 import { joinPath, walName } from "./names.ts";
 import type { Store } from "./store.ts";
+import type { Compression } from "./table/codec.ts";
 import type { TableInfo } from "./table/format.ts";
+import type { Table } from "./table/table.ts";
 
 /** Flushes and compacts. */
 export class Background {
@@ -211,12 +213,16 @@ export class Background {
 
   async #compact(compaction: Compaction): Promise<void> {
     const store = this.#store;
-    const { level, upper, lower, move } = compaction;
+    const { level, upper, lower } = compaction;
+    const compression = this.#compressionOf(compaction);
+    // What is only moved stays as it is stored.
+    const move = compaction.move &&
+      (compression === "none" || upper.every((table) => table.compressed));
     const version = store.current.acquire();
     try {
       const tables = move
         ? upper.map((table) => table.info)
-        : await this.#merge(compaction);
+        : await this.#merge(compaction, compression);
       await store.install({
         dropped: [
           ...upper.map(({ info }) => ({ level, number: info.number })),
@@ -243,10 +249,25 @@ export class Background {
     }
   }
 
-  #merge({ level, upper, lower }: Compaction): Promise<TableInfo[]> {
+  /** How the outcome of a compaction is stored: compressed at the bottom only. */
+  #compressionOf({ level, upper, lower }: Compaction): Compression {
+    const { current, settings } = this.#store;
+    const inputs = [...upper, ...lower];
+    const deeper = current.levels.slice(level + 2).some((tables) =>
+      tables.some(({ info }) =>
+        inputs.some((input) => intersects(input.info, info))
+      )
+    );
+    return deeper ? "none" : settings.compression;
+  }
+
+  #merge(
+    { level, upper, lower }: Compaction,
+    compression: Compression,
+  ): Promise<TableInfo[]> {
     const store = this.#store;
     const { tableBytes, blockBytes } = store.settings;
-    const bytes = totalBytes(upper) + totalBytes(lower);
+    const bytes = uncompressedBytes(upper) + uncompressedBytes(lower);
     // More than can be needed: no table but the last is below a quarter of
     // `tableBytes`.
     const numbers = 8 * Math.ceil(bytes / tableBytes) + 8;
@@ -264,10 +285,26 @@ export class Background {
       numbers,
       tableBytes,
       blockBytes,
+      compression,
     });
   }
 }
 
 function sizeOf(tables: readonly TableInfo[]): number {
   return tables.reduce((sum, table) => sum + table.size, 0);
+}
+
+/** What a row takes in a table besides its key and value, in bytes, at most. */
+const ROW_BYTES_MAX = 32;
+
+/** Bytes of tables, and of compressed ones what they would take otherwise. */
+function uncompressedBytes(tables: readonly Table[]): number {
+  let bytes = 0;
+  for (const table of tables) {
+    bytes += table.info.size;
+    if (!table.compressed) continue;
+    const { rows, keyBytes, valueBytes } = table.properties();
+    bytes += keyBytes + valueBytes + rows * ROW_BYTES_MAX;
+  }
+  return bytes;
 }

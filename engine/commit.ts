@@ -20,7 +20,6 @@ import { LimitError } from "../runtime/mod.ts";
 import type { BatchOp } from "./kv.ts";
 import { FRAME_HEADER_BYTES, frameLength } from "./log/frame.ts";
 import type { LogWriter } from "./log/writer.ts";
-import type { Reserved } from "./memtable/memtable.ts";
 import {
   COMMIT_SLICE_WORK,
   GROUP_BATCHES_MAX,

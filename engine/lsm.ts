@@ -34,6 +34,7 @@ import {
 import { makeCheckpoint } from "./upkeep/checkpoint.ts";
 import { ingestTables } from "./upkeep/ingest.ts";
 import { approximateSize, deleteRange } from "./upkeep/ranges.ts";
+import type { ValueView } from "./value_view.ts";
 
 /**
  * Opens the store in a directory, or, unless for reading only, makes one there.
@@ -101,6 +102,20 @@ export class Lsm implements KV, AsyncDisposable {
   get(key: Uint8Array): Bytes | undefined {
     this.#assertOpen("read");
     return this.#store.current.get(key, this.#store.visibleSeq);
+  }
+
+  /**
+   * The value of a key as it lies in memory, not copied, only to be read;
+   * `undefined` if it has none. Dispose it: until then its memory is not used
+   * again. It stays as it is whatever is written meanwhile, and after `close`.
+   *
+   * @throws {ClosedError} After `close`.
+   * @throws {CorruptionError} If the bytes in a table are damaged.
+   */
+  getView(key: Uint8Array): ValueView | undefined {
+    this.#assertOpen("read");
+    const { current, visibleSeq, leaks } = this.#store;
+    return current.getView(key, visibleSeq, leaks);
   }
 
   /**
@@ -376,6 +391,16 @@ export class LsmSnapshot implements KVSnapshot, Disposable {
   get(key: Uint8Array): Bytes | undefined {
     this.#assertOpen("read");
     return this.#store.current.get(key, this.#seq);
+  }
+
+  /**
+   * The value that a key had, as {@linkcode Lsm.getView} gives it. May outlive
+   * the snapshot.
+   */
+  getView(key: Uint8Array): ValueView | undefined {
+    this.#assertOpen("read");
+    const { current, leaks } = this.#store;
+    return current.getView(key, this.#seq, leaks);
   }
 
   /** The values that keys had, in the order of the keys. */

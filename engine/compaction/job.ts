@@ -9,6 +9,7 @@
 
 import type { Cursor } from "../iterator/cursor.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
+import type { Compression } from "../table/codec.ts";
 import { cursorOf, type MemtableMemory } from "../memtable/memtable.ts";
 import type { TableInfo } from "../table/format.ts";
 import { Table, type TableSet } from "../table/table.ts";
@@ -52,6 +53,8 @@ export interface CompactionJob extends JobBase {
   readonly deeper: readonly (readonly TableInfo[])[];
   /** The size from which another table is started, in bytes. */
   readonly tableBytes: number;
+  /** How data blocks are stored. */
+  readonly compression: Compression;
 }
 
 /** Tables to be written. */
@@ -87,6 +90,7 @@ export async function runJob(
       dir: job.dir,
       storeId: job.storeId,
       blockBytes: job.blockBytes,
+      compression: job.kind === "flush" ? "none" : job.compression,
     },
     takeNumber() {
       if (used === job.numbers) throw new RangeError("too many tables");

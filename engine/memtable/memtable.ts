@@ -5,12 +5,12 @@
  * an arena: no objects per entry, nothing for the garbage collector to walk.
  *
  * ```text
- * node := abbreviation | chunk | offset | keyLength | valueLength
- *       | seqLow | seqHigh and kind | previous | next[height]
+ * node := abbreviation | abbreviation2 | chunk | offset | keyLength
+ *       | valueLength | seqLow | seqHigh and kind | previous | next[height]
  * ```
  *
- * `abbreviation` is the four bytes behind what all keys start with, so that a
- * search seldom looks at keys.
+ * The abbreviations are the eight bytes behind what all keys start with, so that
+ * a search seldom looks at keys.
  *
  * Guarantees: entries are only added, and added ones never change, so cursors
  * stay valid across writes. A key's entries go from the newest to the oldest.
@@ -24,14 +24,18 @@ import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
 import { allocate, Arena } from "./arena.ts";
 
 const ABBREVIATION = 0;
-const CHUNK = 1;
-const OFFSET = 2;
-const KEY_LENGTH = 3;
-const VALUE_LENGTH = 4;
-const SEQ_LOW = 5;
-const SEQ_HIGH = 6;
-const PREVIOUS = 7;
-const NEXT = 8;
+const ABBREVIATION2 = 1;
+const CHUNK = 2;
+const OFFSET = 3;
+const KEY_LENGTH = 4;
+const VALUE_LENGTH = 5;
+const SEQ_LOW = 6;
+const SEQ_HIGH = 7;
+const PREVIOUS = 8;
+const NEXT = 9;
+
+/** Bytes of a key in one abbreviation. */
+const ABBREVIATED_BYTES = 4;
 
 /** In SEQ_HIGH, above the 16 high bits of the sequence number. */
 const DELETED_BIT = 1 << 16;
@@ -105,7 +109,9 @@ export class Memtable {
    */
   constructor(
     shared: boolean,
-    nodes = new Uint32Array(allocate(NODE_WORDS * WORD_BYTES, shared)),
+    nodes: Uint32Array = new Uint32Array(
+      allocate(NODE_WORDS * WORD_BYTES, shared),
+    ),
     chunks?: Uint8Array[],
   ) {
     this.#shared = shared;
@@ -176,16 +182,30 @@ export class Memtable {
   ): void {
     const bytes = this.#arena.bytesOf(chunk);
     this.#shrinkPrefix(bytes, chunk, offset, keyLength);
+    const skip = this.#prefixLength;
     const abbreviation = abbreviateRange(
       bytes,
-      offset + this.#prefixLength,
-      keyLength - this.#prefixLength,
+      offset + skip,
+      keyLength - skip,
+    );
+    const abbreviation2 = abbreviateRange(
+      bytes,
+      offset + skip + ABBREVIATED_BYTES,
+      keyLength - skip - ABBREVIATED_BYTES,
     );
     let path = this.#tail;
     // Keys in order, which is how much is written, go behind all others.
     if (
       this.#count > 0 &&
-      this.#orderOf(path[0]!, bytes, offset, keyLength, abbreviation, seq) > 0
+      this.#orderOf(
+          path[0]!,
+          bytes,
+          offset,
+          keyLength,
+          abbreviation,
+          abbreviation2,
+          seq,
+        ) > 0
     ) {
       path = this.#path;
       let node = HEAD;
@@ -197,6 +217,7 @@ export class Memtable {
           offset,
           keyLength,
           abbreviation,
+          abbreviation2,
           seq,
         );
         path[level] = node;
@@ -208,6 +229,7 @@ export class Memtable {
     const added = this.#allocateNode(height);
     const nodes = this.#nodes;
     nodes[added + ABBREVIATION] = abbreviation;
+    nodes[added + ABBREVIATION2] = abbreviation2;
     nodes[added + CHUNK] = chunk;
     nodes[added + OFFSET] = offset;
     nodes[added + KEY_LENGTH] = keyLength;
@@ -248,6 +270,23 @@ export class Memtable {
     return giveRange(bytes, offset + keyLength, nodes[node + VALUE_LENGTH]!);
   }
 
+  /** As {@linkcode Memtable.get}, without a copy: the bytes stay as they are. */
+  getView(key: Uint8Array, seq: number): Uint8Array | null | undefined {
+    if (this.#count === 0) return undefined;
+    const node = this.firstFrom(key, seq);
+    if (node === 0) return undefined;
+    const nodes = this.#nodes;
+    const keyLength = nodes[node + KEY_LENGTH]!;
+    const offset = nodes[node + OFFSET]!;
+    const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
+    if (
+      compareRanges(bytes, offset, keyLength, key, 0, key.length) !== 0
+    ) return undefined;
+    if (nodes[node + SEQ_HIGH]! & DELETED_BIT) return null;
+    const valueAt = offset + keyLength;
+    return bytes.subarray(valueAt, valueAt + nodes[node + VALUE_LENGTH]!);
+  }
+
   /** A cursor over all entries, also those added later. */
   cursor(): Cursor {
     return new MemtableCursor(this);
@@ -256,6 +295,7 @@ export class Memtable {
   /** The first node at or behind a key as of `seq`; 0 if there is none. */
   firstFrom(key: Uint8Array, seq: number): number {
     const abbreviation = this.#abbreviate(key);
+    const abbreviation2 = this.#abbreviate2(key);
     let node = HEAD;
     for (let level = this.#height - 1; level >= 0; level--) {
       node = this.#lastBefore(
@@ -265,6 +305,7 @@ export class Memtable {
         0,
         key.length,
         abbreviation,
+        abbreviation2,
         seq,
       );
     }
@@ -284,6 +325,7 @@ export class Memtable {
       }
     } else {
       const abbreviation = this.#abbreviate(key);
+      const abbreviation2 = this.#abbreviate2(key);
       for (let level = this.#height - 1; level >= 0; level--) {
         node = this.#lastBefore(
           node,
@@ -292,6 +334,7 @@ export class Memtable {
           0,
           key.length,
           abbreviation,
+          abbreviation2,
           SEQ_MAX,
         );
       }
@@ -340,14 +383,18 @@ export class Memtable {
     keyAt: number,
     keyLength: number,
     abbreviation: number,
+    abbreviation2: number,
     seq: number,
   ): number {
     const nodes = this.#nodes;
     for (;;) {
       const next = nodes[node + NEXT + level]!;
       if (next === 0) return node;
-      const order = nodes[next + ABBREVIATION]! - abbreviation ||
-        this.#orderOf(next, key, keyAt, keyLength, abbreviation, seq);
+      let order = nodes[next + ABBREVIATION]! - abbreviation;
+      if (order === 0) order = nodes[next + ABBREVIATION2]! - abbreviation2;
+      if (order === 0) {
+        order = this.#orderAlike(next, key, keyAt, keyLength, seq);
+      }
       if (order >= 0) return node;
       node = next;
     }
@@ -360,11 +407,24 @@ export class Memtable {
     keyAt: number,
     keyLength: number,
     abbreviation: number,
+    abbreviation2: number,
     seq: number,
   ): number {
     const nodes = this.#nodes;
-    const order = nodes[node + ABBREVIATION]! - abbreviation;
-    if (order !== 0) return order;
+    return nodes[node + ABBREVIATION]! - abbreviation ||
+      nodes[node + ABBREVIATION2]! - abbreviation2 ||
+      this.#orderAlike(node, key, keyAt, keyLength, seq);
+  }
+
+  /** The same where prefix and abbreviations are equal. */
+  #orderAlike(
+    node: number,
+    key: Uint8Array,
+    keyAt: number,
+    keyLength: number,
+    seq: number,
+  ): number {
+    const nodes = this.#nodes;
     const skip = this.#prefixLength;
     return compareRanges(
       this.#arena.bytesOf(nodes[node + CHUNK]!),
@@ -393,6 +453,12 @@ export class Memtable {
       if (order !== 0) return order < 0 ? -1 : 2 ** 32;
     }
     return abbreviateRange(key, skip, key.length - skip);
+  }
+
+  /** The second one; it counts only where the first one is equal. */
+  #abbreviate2(key: Uint8Array): number {
+    const at = this.#prefixLength + ABBREVIATED_BYTES;
+    return abbreviateRange(key, at, key.length - at);
   }
 
   /**
@@ -427,10 +493,14 @@ export class Memtable {
       node !== 0;
       node = nodes[node + NEXT]!
     ) {
-      nodes[node + ABBREVIATION] = abbreviateRange(
-        this.#arena.bytesOf(nodes[node + CHUNK]!),
-        nodes[node + OFFSET]! + shared,
-        nodes[node + KEY_LENGTH]! - shared,
+      const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
+      const at = nodes[node + OFFSET]! + shared;
+      const length = nodes[node + KEY_LENGTH]! - shared;
+      nodes[node + ABBREVIATION] = abbreviateRange(bytes, at, length);
+      nodes[node + ABBREVIATION2] = abbreviateRange(
+        bytes,
+        at + ABBREVIATED_BYTES,
+        length - ABBREVIATED_BYTES,
       );
     }
   }

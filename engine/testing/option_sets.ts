@@ -55,6 +55,13 @@ const SETS: Record<string, OptionSet> = {
   }),
   "blocks of 64 KiB": () => ({ ...SMALL, blockBytes: 65_536 }),
   "tables of one block": () => ({ ...SMALL, tableBytes: 1 }),
+  "compressed at the bottom": () => ({ ...SMALL, compression: "zstd" }),
+  "compressed at the bottom, by a thread": (files) => ({
+    ...SMALL,
+    compression: "zstd",
+    workerBytes: 0,
+    workers: inlineWorkers(files),
+  }),
   "no cache": () => ({ ...SMALL, cacheBytes: 0 }),
   // An entry may take an eighth, and memory comes by the KiB.
   "a cache of one block": () => ({ ...SMALL, cacheBytes: 8 * 1024 }),

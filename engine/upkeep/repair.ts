@@ -371,7 +371,13 @@ class Repair implements Disposable {
     const { blockBytes } = settingsOf({ files: this.#files });
     const { storeId } = this.#set;
     return mergeRuns(runs, {
-      target: { files: this.#files, dir: this.#dir, storeId, blockBytes },
+      target: {
+        files: this.#files,
+        dir: this.#dir,
+        storeId,
+        blockBytes,
+        compression: "none",
+      },
       takeNumber: () => this.#nextNumber++,
       snapshots: [],
       pause: this.#pause,
