@@ -221,8 +221,8 @@ export class Committer {
   }
 
   #isFull(): boolean {
-    const { current, settings } = this.#store;
-    return current.active.bytes >= settings.memtableBytes;
+    const { current: { active }, settings } = this.#store;
+    return active.count > 0 && active.bytes >= settings.memtableBytes;
   }
 
   async #commitLater(group: Group): Promise<void> {

@@ -209,6 +209,8 @@ export function replayWals(store: Store): ReplayedWals {
   let nextSeq = lastSeq + 1;
   let batches = 0;
   let tornBytes = 0;
+  const isFull = () =>
+    active.count > 0 && active.bytes >= store.settings.memtableBytes;
   const seal = (id: number) => {
     active.lastWal = id;
     sealed.unshift(active);
@@ -216,7 +218,7 @@ export function replayWals(store: Store): ReplayedWals {
   };
   for (let id = firstWal;; id++) {
     if (id > lastWal && !followsOn(store, id, last)) break;
-    if (active.bytes >= store.settings.memtableBytes) seal(id - 1);
+    if (isFull()) seal(id - 1);
     const replayed = replayWal(
       store,
       id,
@@ -233,9 +235,7 @@ export function replayWals(store: Store): ReplayedWals {
   last ??= { id: lastWal, length: 0, chain: 0 };
   for (const id of walsBehind(store, last.id)) checkCutOff(store, id);
   const many = last.id - firstWal >= RECOVERED_WALS_MAX;
-  if (
-    active.count > 0 && (many || active.bytes >= store.settings.memtableBytes)
-  ) seal(last.id);
+  if (isFull() || (many && active.count > 0)) seal(last.id);
   store.visibleSeq = nextSeq - 1;
   store.setMemtables(active, sealed);
   return { last, tornBytes, batches };
