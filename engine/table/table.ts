@@ -21,7 +21,6 @@ import type {
   CacheOwner,
 } from "../cache/block_cache.ts";
 import type { FileCache } from "../cache/file_cache.ts";
-import { giveRange } from "../compare.ts";
 import { decodeAt } from "../decode.ts";
 import { joinPath, tableName } from "../names.ts";
 import { BEYOND, Block, blockCapacity } from "./block.ts";
@@ -39,6 +38,7 @@ import {
   type TableInfo,
   TRAILER_BYTES,
 } from "./format.ts";
+import type { ReadAhead } from "./read_ahead.ts";
 import { decodeProperties, type TableProperties } from "./table_writer.ts";
 
 /** What all tables of a store share. */
@@ -122,7 +122,7 @@ export class Table implements CacheOwner {
       if (row === BEYOND) continue;
       if (row < 0) return undefined;
       if (block.isDeleted(row)) return null;
-      return giveRange(block.bytes, block.valueAt(row), block.valueLength(row));
+      return block.giveValue(row);
     }
     return undefined;
   }
@@ -155,15 +155,20 @@ export class Table implements CacheOwner {
 
   /**
    * Reads a data block past the cache, into the memory of `old` if it has as
-   * much as is needed.
+   * much as is needed, out of `ahead` if that is there.
    */
-  readBlock(index: Block, row: number, old: Block | undefined): Block {
+  readBlock(
+    index: Block,
+    row: number,
+    old: Block | undefined,
+    ahead?: ReadAhead,
+  ): Block {
     const handle = this.#handleOf(index, row);
     const capacity = blockCapacity(handle.length);
     const block = old !== undefined && old.byteLength >= capacity
       ? old
       : new Block(capacity);
-    this.#readInto(block, handle, BLOCK_DATA);
+    this.#readInto(block, handle, BLOCK_DATA, ahead);
     return block;
   }
 
@@ -268,10 +273,15 @@ export class Table implements CacheOwner {
     }
   }
 
-  #readInto(block: Block, handle: BlockHandle, kind: number): void {
+  #readInto(
+    block: Block,
+    handle: BlockHandle,
+    kind: number,
+    ahead?: ReadAhead,
+  ): void {
     const { offset, length } = handle;
     const stored = block.bytes.subarray(0, length);
-    this.#readStored(stored, offset);
+    this.#readStored(stored, offset, ahead);
     decodeAt(
       this.path,
       offset,
@@ -288,8 +298,8 @@ export class Table implements CacheOwner {
   }
 
   /** Fills `stored` from its place in the file and verifies it. */
-  #readStored(stored: Bytes, offset: number): void {
-    this.#readRaw(stored, offset);
+  #readStored(stored: Bytes, offset: number, ahead?: ReadAhead): void {
+    this.#readRaw(stored, offset, ahead);
     const { length } = stored;
     const view = new DataView(stored.buffer);
     const bodyLength = length - TRAILER_BYTES;
@@ -307,9 +317,13 @@ export class Table implements CacheOwner {
     }
   }
 
-  #readRaw(bytes: Bytes, offset: number): void {
-    const file = this.#set.handles.get(this.info.number, this.path);
-    if (file.readAt(bytes, offset) !== bytes.length) {
+  #readRaw(bytes: Bytes, offset: number, ahead?: ReadAhead): void {
+    const { number, size } = this.info;
+    const file = this.#set.handles.get(number, this.path);
+    const length = ahead === undefined
+      ? file.readAt(bytes, offset)
+      : ahead.readAt(file, this, bytes, offset, size);
+    if (length !== bytes.length) {
       throw new CorruptionError(this.path, offset, "the file ends too early");
     }
   }
