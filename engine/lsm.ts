@@ -97,7 +97,8 @@ export class Lsm implements KV, AsyncDisposable {
    */
   get(key: Uint8Array): Bytes | undefined {
     this.#assertOpen("read");
-    return this.#store.current.get(key, this.#store.visibleSeq);
+    const store = this.#store;
+    return store.current.get(key, store.visibleSeq, store.places);
   }
 
   /**
@@ -372,7 +373,8 @@ export class LsmSnapshot implements KVSnapshot, Disposable {
   /** The value that a key had, a copy. */
   get(key: Uint8Array): Bytes | undefined {
     this.#assertOpen("read");
-    return this.#store.current.get(key, this.#seq);
+    const store = this.#store;
+    return store.current.get(key, this.#seq, store.places);
   }
 
   /** The values that keys had, in the order of the keys. */
@@ -422,7 +424,7 @@ function getMany(
   keys: readonly Uint8Array[],
   seq: number,
 ): (Bytes | undefined)[] {
-  return keys.map((key) => store.current.get(key, seq));
+  return keys.map((key) => store.current.get(key, seq, store.places));
 }
 
 function countOf(keys: RangeIterator): number {

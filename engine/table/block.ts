@@ -191,6 +191,22 @@ export class Block extends CacheEntry {
     return this.#words[at]! - (row === 0 ? 0 : this.#words[at - 1]!);
   }
 
+  /** Whether there is such a row, and it is of that key. */
+  holds(row: number, key: Uint8Array): boolean {
+    const { bytes, prefixLength, prefixAt } = this;
+    if (row >= this.rows) return false;
+    const suffixLength = this.suffixLength(row);
+    if (key.length !== prefixLength + suffixLength) return false;
+    const suffixAt = this.suffixAt(row);
+    for (let i = 0; i < suffixLength; i++) {
+      if (bytes[suffixAt + i] !== key[prefixLength + i]) return false;
+    }
+    for (let i = 0; i < prefixLength; i++) {
+      if (bytes[prefixAt + i] !== key[i]) return false;
+    }
+    return true;
+  }
+
   /** Whether a row is certainly of another key than the one before it. */
   differsBefore(row: number): boolean {
     const words = this.#words;

@@ -20,6 +20,7 @@ import type {
   CacheEntry,
   CacheOwner,
 } from "../cache/block_cache.ts";
+import type { Place } from "../cache/place_cache.ts";
 import type { FileCache } from "../cache/file_cache.ts";
 import { decodeAt } from "../decode.ts";
 import { joinPath, tableName } from "../names.ts";
@@ -107,8 +108,14 @@ export class Table implements CacheOwner {
    * there is no entry here.
    *
    * @param hash The key's {@linkcode hashKey}.
+   * @param place Is told where the entry is.
    */
-  get(key: Uint8Array, seq: number, hash: number): Bytes | null | undefined {
+  get(
+    key: Uint8Array,
+    seq: number,
+    hash: number,
+    place: Place,
+  ): Bytes | null | undefined {
     const filter = this.#filter ?? this.#loadFilter();
     if (!filter.used) filter.used = true;
     if (!filter.mayHold(hash)) return undefined;
@@ -121,10 +128,29 @@ export class Table implements CacheOwner {
       // A key's older entries may start the next block.
       if (row === BEYOND) continue;
       if (row < 0) return undefined;
-      if (block.isDeleted(row)) return null;
-      return block.giveValue(row);
+      place.block = at;
+      place.row = row;
+      return block.isDeleted(row) ? null : block.giveValue(row);
     }
     return undefined;
+  }
+
+  /**
+   * As {@linkcode Table.get}, where the key's newest entry may be in a certain
+   * place; `undefined` if it is not, or newer than `seq`.
+   */
+  getAt(
+    at: number,
+    row: number,
+    key: Uint8Array,
+    seq: number,
+  ): Bytes | null | undefined {
+    this.#set.blocks.lookups++;
+    const block = this.#blocks[at] ?? this.#loadBlock(this.index(), at);
+    if (!block.used) block.used = true;
+    if (!block.holds(row, key)) return undefined;
+    if (this.info.maxSeq > seq && block.seqOf(row) > seq) return undefined;
+    return block.isDeleted(row) ? null : block.giveValue(row);
   }
 
   /** The index: a row for each block. */
@@ -331,6 +357,7 @@ export class Table implements CacheOwner {
   #discard(): void {
     const { blocks } = this.#set;
     for (const block of this.#blocks) if (block) blocks.remove(block);
+    this.#blocks = [];
     if (this.#index) blocks.remove(this.#index);
     if (this.#filter) blocks.remove(this.#filter);
     this.#set.handles.close(this.info.number);
