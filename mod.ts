@@ -34,7 +34,7 @@
  * @module
  */
 
-import { type LsmEvent, openLsm } from "./engine/mod.ts";
+import { openLsm } from "./engine/mod.ts";
 import type { KV } from "./engine/mod.ts";
 import type { DB } from "./gossip/db.ts";
 import { Events } from "./gossip/events.ts";
@@ -71,11 +71,17 @@ export type {
 } from "./runtime/mod.ts";
 export type {
   BatchOp,
+  EngineMetrics,
   IterateOptions,
   KV,
   KVIterator,
   KVReader,
   KVSnapshot,
+  LevelMetrics,
+  LsmEvent,
+  LsmMetrics,
+  StallReason,
+  SyncBucket,
   WriteOptions,
 } from "./engine/mod.ts";
 export * from "./gossip/mod.ts";
@@ -236,7 +242,7 @@ async function openEngine(
       new Promise((resolve) => {
         runtime.timers.set(resolve, 0, { persistent: true });
       }),
-    onEvent: (event: LsmEvent) => events.emit({ type: "engine", event }),
+    onEvent: (event) => events.emit({ type: "engine", event }),
   });
 }
 

@@ -18,28 +18,39 @@ import {
   pickCompaction,
   totalBytes,
 } from "./compaction/picker.ts";
-import { Compactor, StoppedError } from "./compaction/compactor.ts";
-import { mergeRuns } from "./compaction/merge.ts";
-import { type KeyRange, overlaps } from "./range.ts";
+import { Runner, StoppedError } from "./compaction/runner.ts";
+import { intersects, type KeyRange, overlaps } from "./range.ts";
 import type { Memtable } from "./memtable/memtable.ts";
 import { joinPath, walName } from "./names.ts";
 import type { Store } from "./store.ts";
+import type { Compression } from "./table/codec.ts";
 import type { TableInfo } from "./table/format.ts";
-import type { TableTarget } from "./table/table_writer.ts";
+import type { Table } from "./table/table.ts";
 
 /** Flushes and compacts. */
 export class Background {
   readonly #store: Store;
-  readonly #compactor: Compactor;
+  readonly #onFlushed: (memtable: Memtable) => void;
+  readonly #flusher: Runner;
+  readonly #compactor: Runner;
   #flushing: Promise<void> | undefined;
   #compacting: Promise<void> | undefined;
   #stopping = false;
   #held = 0;
   #exclusive: Promise<void> = Promise.resolve();
 
-  constructor(store: Store) {
+  /** Calls `onFlushed` when a memtable's table is durable and visible. */
+  constructor(store: Store, onFlushed: (memtable: Memtable) => void) {
     this.#store = store;
-    this.#compactor = new Compactor(store);
+    this.#onFlushed = onFlushed;
+    const { workers, compactionFilter } = store.settings;
+    this.#flusher = new Runner(store, workers, () => {});
+    this.#compactor = new Runner(
+      store,
+      // A function cannot be sent to a thread.
+      compactionFilter === undefined ? workers : undefined,
+      () => store.countSlice(),
+    );
   }
 
   /** Starts what there is to do and is not being done. */
@@ -123,6 +134,7 @@ export class Background {
     this.#compactor.stop();
     await this.#exclusive;
     await this.idle();
+    this.#flusher.close();
     this.#compactor.close();
   }
 
@@ -152,17 +164,18 @@ export class Background {
 
   async #flush(memtable: Memtable): Promise<void> {
     const store = this.#store;
-    const tables = await mergeRuns([memtable.cursor()], {
-      target: this.#target(),
-      takeNumber: () => store.takeNumber(),
-      // One memtable is one table, however large: tables of level 0 are read
-      // one by one.
-      tableBytes: Infinity,
+    const { dir, storeId, settings } = store;
+    const tables = await this.#flusher.run({
+      kind: "flush",
+      dir,
+      storeId,
+      memtable: memtable.memory,
+      bytes: memtable.bytes,
       snapshots: store.snapshotSeqs(),
-      deeper: undefined,
-      pause: () => store.settings.yieldNow(),
+      firstNumber: store.takeNumber(),
+      numbers: 1,
+      blockBytes: settings.blockBytes,
     });
-    await store.files.syncDirectory(store.dir);
     const before = store.manifest.state.firstWal;
     const firstWal = memtable.lastWal + 1;
     await store.install({
@@ -170,6 +183,7 @@ export class Background {
       firstWal,
       added: tables.map((info) => ({ level: 0, info })),
     }, memtable);
+    this.#onFlushed(memtable);
     for (let id = before; id < firstWal; id++) {
       store.files.remove(joinPath(store.dir, walName(id)));
     }
@@ -199,12 +213,16 @@ export class Background {
 
   async #compact(compaction: Compaction): Promise<void> {
     const store = this.#store;
-    const { level, upper, lower, move } = compaction;
+    const { level, upper, lower } = compaction;
+    const compression = this.#compressionOf(compaction);
+    // What is only moved stays as it is stored.
+    const move = compaction.move &&
+      (compression === "none" || upper.every((table) => table.compressed));
     const version = store.current.acquire();
     try {
       const tables = move
         ? upper.map((table) => table.info)
-        : await this.#merge(compaction);
+        : await this.#merge(compaction, compression);
       await store.install({
         dropped: [
           ...upper.map(({ info }) => ({ level, number: info.number })),
@@ -231,14 +249,30 @@ export class Background {
     }
   }
 
-  #merge({ level, upper, lower }: Compaction): Promise<TableInfo[]> {
+  /** How the outcome of a compaction is stored: compressed at the bottom only. */
+  #compressionOf({ level, upper, lower }: Compaction): Compression {
+    const { current, settings } = this.#store;
+    const inputs = [...upper, ...lower];
+    const deeper = current.levels.slice(level + 2).some((tables) =>
+      tables.some(({ info }) =>
+        inputs.some((input) => intersects(input.info, info))
+      )
+    );
+    return deeper ? "none" : settings.compression;
+  }
+
+  #merge(
+    { level, upper, lower }: Compaction,
+    compression: Compression,
+  ): Promise<TableInfo[]> {
     const store = this.#store;
     const { tableBytes, blockBytes } = store.settings;
-    const bytes = totalBytes(upper) + totalBytes(lower);
+    const bytes = uncompressedBytes(upper) + uncompressedBytes(lower);
     // More than can be needed: no table but the last is below a quarter of
     // `tableBytes`.
     const numbers = 8 * Math.ceil(bytes / tableBytes) + 8;
     return this.#compactor.run({
+      kind: "compaction",
       dir: store.dir,
       storeId: store.storeId,
       upper: upper.map(({ info }) => info),
@@ -251,15 +285,26 @@ export class Background {
       numbers,
       tableBytes,
       blockBytes,
+      compression,
     });
-  }
-
-  #target(): TableTarget {
-    const { files, dir, storeId, settings } = this.#store;
-    return { files, dir, storeId, blockBytes: settings.blockBytes };
   }
 }
 
 function sizeOf(tables: readonly TableInfo[]): number {
   return tables.reduce((sum, table) => sum + table.size, 0);
+}
+
+/** What a row takes in a table besides its key and value, in bytes, at most. */
+const ROW_BYTES_MAX = 32;
+
+/** Bytes of tables, and of compressed ones what they would take otherwise. */
+function uncompressedBytes(tables: readonly Table[]): number {
+  let bytes = 0;
+  for (const table of tables) {
+    bytes += table.info.size;
+    if (!table.compressed) continue;
+    const { rows, keyBytes, valueBytes } = table.properties();
+    bytes += keyBytes + valueBytes + rows * ROW_BYTES_MAX;
+  }
+  return bytes;
 }

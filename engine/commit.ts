@@ -20,7 +20,6 @@ import { LimitError } from "../runtime/mod.ts";
 import type { BatchOp } from "./kv.ts";
 import { FRAME_HEADER_BYTES, frameLength } from "./log/frame.ts";
 import type { LogWriter } from "./log/writer.ts";
-import { Memtable, type Reserved } from "./memtable/memtable.ts";
 import {
   COMMIT_SLICE_WORK,
   GROUP_BATCHES_MAX,
@@ -39,7 +38,7 @@ import {
   measureBatch,
   userBytes,
 } from "./wal/batch.ts";
-import { createWal } from "./wal/wal.ts";
+import { WalChain } from "./wal/wal_chain.ts";
 
 /** What a batch costs besides its bytes, in bytes that cost as much. */
 const BATCH_WORK = 256;
@@ -64,20 +63,18 @@ class Group {
 export class Committer {
   readonly #store: Store;
   readonly #onSealed: () => void;
-  #wal: LogWriter;
+  readonly #wals: WalChain;
   #queue: Group[] = [];
   #waitingBatches = 0;
   #waitingBytes = 0;
   #running: Promise<void> | undefined;
-  /** A sync that nobody asked for, in flight. */
-  #early: Promise<void> | undefined;
   /** Work since others had their turn. */
   #work = 0;
 
-  /** Writes to `wal`; calls `onSealed` when a memtable wants to be flushed. */
+  /** Goes on with `wal`; calls `onSealed` when a memtable wants to be flushed. */
   constructor(store: Store, wal: LogWriter, onSealed: () => void) {
     this.#store = store;
-    this.#wal = wal;
+    this.#wals = new WalChain(store, wal);
     this.#onSealed = onSealed;
   }
 
@@ -118,19 +115,22 @@ export class Committer {
   /** Resolves when nothing waits. */
   async drain(): Promise<void> {
     while (this.#running !== undefined) await this.#running;
-    await this.#early;
+  }
+
+  /** The batches of all WALs up to `id` are in tables. */
+  forgetWals(id: number): void {
+    this.#wals.forget(id);
   }
 
   /** Marks the WAL as complete, there and in the MANIFEST. */
   async seal(): Promise<void> {
     this.#store.assertHealthy();
-    await this.#wal.seal();
-    await this.#store.install({ closedWal: this.#wal.identity });
+    await this.#wals.seal();
   }
 
-  /** Closes the WAL. Idempotent. */
+  /** Closes the WALs. Idempotent. */
   close(): void {
-    this.#wal.close();
+    this.#wals.close();
   }
 
   /** One batch may always wait, however large. */
@@ -203,7 +203,9 @@ export class Committer {
       this.#store.assertHealthy();
       if (group.job !== undefined) return group.job();
       if (group.sync || this.#mustWait()) return this.#commitLater(group);
-      this.#apply(group, this.#append(group));
+      if (this.#isFull()) this.#seal();
+      this.#append(group);
+      this.#show(group);
       group.done.resolve();
     } catch (error) {
       group.done.reject(error);
@@ -212,19 +214,23 @@ export class Committer {
   }
 
   #mustWait(): boolean {
-    const { active, levels } = this.#store.current;
+    const { sealed, levels } = this.#store.current;
     return this.#work >= COMMIT_SLICE_WORK ||
       levels[0]!.length >= LEVEL0_STOP ||
-      active.bytes >= this.#store.settings.memtableBytes;
+      (sealed.length >= SEALED_MAX && this.#isFull());
+  }
+
+  #isFull(): boolean {
+    const { current, settings } = this.#store;
+    return current.active.bytes >= settings.memtableBytes;
   }
 
   async #commitLater(group: Group): Promise<void> {
     await this.#makeRoom();
-    const room = this.#append(group);
+    this.#append(group);
     if (group.sync) {
       try {
-        await this.#settleEarly();
-        await this.#wal.sync();
+        await this.#wals.sync();
         // The device took its time, and so could others.
         this.#work = 0;
       } catch (error) {
@@ -232,25 +238,30 @@ export class Committer {
         throw error;
       }
     }
-    this.#apply(group, room);
+    this.#show(group);
   }
 
-  /** Appends a group to the WAL, from the memtable's memory. */
-  #append(group: Group): Reserved | undefined {
+  /**
+   * Appends a group to the WAL, from the memtable's memory, and adds it to the
+   * memtable, behind what readers see.
+   */
+  #append(group: Group): void {
     this.#work += group.bytes + group.batches.length * BATCH_WORK;
     // Empty batches would make the WAL grow, and no memtable that ends it.
-    if (group.ops === 0) return undefined;
+    if (group.ops === 0) return;
     const store = this.#store;
+    const { active } = store.current;
     const length = frameLength(group.bytes);
-    const room = store.current.active.reserve(length);
+    const room = active.reserve(length);
     const { bytes, offset } = room;
+    const start = offset + FRAME_HEADER_BYTES;
     let seq = store.visibleSeq + 1;
-    let at = offset + FRAME_HEADER_BYTES;
+    let at = start;
     for (const ops of group.batches) {
       at = encodeBatch(bytes, at, ops, seq);
       seq += ops.length;
     }
-    if (at - offset - FRAME_HEADER_BYTES !== group.bytes) {
+    if (at - start !== group.bytes) {
       throw new TypeError("Cannot write: a batch was changed while it waited");
     }
     store.written.user += userBytes(
@@ -260,30 +271,26 @@ export class Committer {
     );
     store.written.wal += length;
     try {
-      this.#wal.appendFrame(
+      this.#wals.append(
         bytes.subarray(offset, offset + length),
         group.bytes,
         group.batches.length,
       );
-      return room;
     } catch (error) {
       store.poison(error);
       throw error;
     }
-  }
-
-  /** Makes a group that was written visible. */
-  #apply(group: Group, room: Reserved | undefined): void {
-    if (room === undefined) return;
-    const store = this.#store;
-    const memtable = store.current.active;
-    let at = room.offset + FRAME_HEADER_BYTES;
-    let seq = store.visibleSeq + 1;
+    seq = store.visibleSeq + 1;
+    at = start;
     for (const ops of group.batches) {
-      at = applyBatch(memtable, room, at, seq);
+      at = applyBatch(active, room, at, seq);
       seq += ops.length;
     }
-    store.visibleSeq = seq - 1;
+  }
+
+  /** Makes a group that was appended visible. */
+  #show(group: Group): void {
+    this.#store.visibleSeq += group.ops;
   }
 
   /** Waits until there is room, and lets others have their turn. */
@@ -298,26 +305,7 @@ export class Committer {
       "level0",
       () => store.current.levels[0]!.length >= LEVEL0_STOP,
     );
-    if (store.current.active.bytes >= store.settings.memtableBytes) {
-      await this.sealNow();
-    } else this.#syncEarly();
-  }
-
-  /**
-   * Starts to sync a WAL of which half a memtable is not synced, and goes on:
-   * when it is to be sealed, little is left to wait for.
-   */
-  #syncEarly(): void {
-    const store = this.#store;
-    if (
-      this.#early !== undefined ||
-      this.#wal.unsynced < store.settings.memtableBytes / 2
-    ) return;
-    this.#early = this.#wal.sync()
-      .catch((error) => store.poison(error))
-      .then(() => {
-        this.#early = undefined;
-      });
+    if (this.#isFull()) await this.sealNow();
   }
 
   /**
@@ -333,12 +321,6 @@ export class Committer {
     }
   }
 
-  /** Waits for the early sync; after a failed one no other can be trusted. */
-  async #settleEarly(): Promise<void> {
-    await this.#early;
-    this.#store.assertHealthy();
-  }
-
   /** Starts a new memtable and a WAL for it. Only in a job that runs alone. */
   async sealNow(): Promise<void> {
     const store = this.#store;
@@ -347,22 +329,20 @@ export class Committer {
       "memtables",
       () => store.current.sealed.length >= SEALED_MAX,
     );
-    const old = this.#wal;
+    this.#seal();
+  }
+
+  #seal(): void {
+    const store = this.#store;
+    const { active, sealed } = store.current;
+    active.lastWal = this.#wals.current.id;
     try {
-      await this.#settleEarly();
-      await old.sync();
-      this.#wal = await createWal(store, old.identity);
-      // Named before anything is in it, so that its loss is noticed.
-      await store.install({ lastWal: this.#wal.id });
+      this.#wals.roll();
     } catch (error) {
       store.poison(error);
       throw error;
-    } finally {
-      if (old !== this.#wal) old.close();
     }
-    const { active, sealed } = store.current;
-    active.lastWal = old.id;
-    store.setMemtables(new Memtable(), [active, ...sealed]);
+    store.setMemtables(store.makeMemtable(), [active, ...sealed]);
     this.#onSealed();
   }
 

@@ -1,6 +1,6 @@
 /**
- * Comparing keys that lie inside larger buffers, so that no view has to be
- * made for a comparison.
+ * Bytes inside larger buffers: compared, copied and written without a view
+ * being made for it.
  *
  * Guarantees: the order is that of `compareBytes` of `runtime/bytes.ts`.
  *
@@ -30,6 +30,24 @@ export function compareRanges(
 }
 
 /**
+ * Whether `aLength` bytes of `a` from `aAt` on are the first `bLength` of `b`.
+ * Looks at the last ones first, in which neighbours in an order differ.
+ */
+export function equalRanges(
+  a: Uint8Array,
+  aAt: number,
+  aLength: number,
+  b: Uint8Array,
+  bLength: number,
+): boolean {
+  if (aLength !== bLength) return false;
+  for (let i = aLength - 1; i >= 0; i--) {
+    if (a[aAt + i] !== b[i]) return false;
+  }
+  return true;
+}
+
+/**
  * The four bytes of a key from `at` on as a big-endian number, zeros behind
  * its end: if two abbreviations differ, the keys differ the same way.
  */
@@ -54,6 +72,14 @@ export function abbreviateRange(
   return ((length > 0 ? buffer[at]! << 24 : 0) |
     (length > 1 ? buffer[at + 1]! << 16 : 0) |
     (length > 2 ? buffer[at + 2]! << 8 : 0)) >>> 0;
+}
+
+/** Writes four bytes, little-endian, without the view that costs more. */
+export function putU32(target: Uint8Array, at: number, value: number): void {
+  target[at] = value;
+  target[at + 1] = value >>> 8;
+  target[at + 2] = value >>> 16;
+  target[at + 3] = value >>> 24;
 }
 
 /** Copies bytes between buffers; short ones without making a view. */

@@ -5,8 +5,8 @@ import { type DiskImage, Prng } from "../runtime/virtual/mod.ts";
 import { FileNode } from "../runtime/file_tree.ts";
 import { DiskState } from "../runtime/virtual/disk_state.ts";
 import { frameChecksum, frameLength } from "./log/frame.ts";
-import { openLsm } from "./mod.ts";
-import { FOOTER_BYTES } from "./table/format.ts";
+import { type LsmOptions, openLsm } from "./mod.ts";
+import { FEATURE_ZSTD, FOOTER_BYTES } from "./table/format.ts";
 import { sampled } from "./testing/effort.ts";
 import { batchOf, prefixOf, TINY } from "./testing/history.ts";
 import { StepFiles } from "./testing/step_files.ts";
@@ -15,9 +15,12 @@ const DIR = "store";
 const BATCHES = 14;
 
 /** A small store with every kind of file, closed cleanly or killed. */
-async function makeStore(close: boolean): Promise<DiskImage> {
+async function makeStore(
+  close: boolean,
+  options: Partial<LsmOptions> = {},
+): Promise<DiskImage> {
   const files = new StepFiles();
-  const store = await openLsm(DIR, { ...TINY, files });
+  const store = await openLsm(DIR, { ...TINY, files, ...options });
   for (let i = 1; i <= BATCHES; i++) {
     await store.write(batchOf(i), { sync: true });
     if (i === 6) await store.flush();
@@ -60,10 +63,13 @@ function pathsOf(image: DiskImage, pattern: RegExp): string[] {
   return [...image.files.keys()].filter((path) => pattern.test(path)).sort();
 }
 
-Deno.test("any flipped byte of a closed store gives the right data or a CorruptionError", async () => {
-  const image = await makeStore(true);
+/** Flips bytes of each file, one at a time. */
+async function flipAll(
+  image: DiskImage,
+  files: [string, Uint8Array][] = [...image.files],
+): Promise<void> {
   const random = new Prng(1);
-  for (const [path, bytes] of image.files) {
+  for (const [path, bytes] of files) {
     for (
       let at = random.below(sampled(3));
       at < bytes.length;
@@ -81,6 +87,24 @@ Deno.test("any flipped byte of a closed store gives the right data or a Corrupti
       assertEquals(count, BATCHES, `${path} at ${at}`);
     }
   }
+}
+
+Deno.test("any flipped byte of a closed store gives the right data or a CorruptionError", async () => {
+  await flipAll(await makeStore(true));
+});
+
+Deno.test("any flipped byte of a compressed table gives the right data or a CorruptionError", async () => {
+  const image = await makeStore(true, { compression: "zstd" });
+  const compressed = [...image.files].filter(([path, bytes]) =>
+    path.endsWith(".sst") &&
+    (new DataView(bytes.buffer).getUint32(
+        bytes.length - FOOTER_BYTES + 4,
+        true,
+      ) &
+        FEATURE_ZSTD) !== 0
+  );
+  assert(compressed.length > 0);
+  await flipAll(image, compressed);
 });
 
 Deno.test("any flipped byte of a killed store gives a prefix or a CorruptionError", async () => {

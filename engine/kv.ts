@@ -21,6 +21,12 @@
  */
 
 import type { Awaitable, Bytes } from "../runtime/mod.ts";
+import type { LsmMetrics } from "./metrics.ts";
+
+export type { LsmEvent } from "./options.ts";
+
+/** How an engine stands, in numbers: those of them that it counts. */
+export type EngineMetrics = Partial<LsmMetrics>;
 
 /** One change of a batch: sets the key, or deletes it if `value` is absent. */
 export interface BatchOp {
@@ -102,6 +108,8 @@ export interface KV extends KVReader {
   write(batch: readonly BatchOp[], options?: WriteOptions): Awaitable<void>;
   /** The state of this moment. */
   snapshot(): Awaitable<KVSnapshot>;
+  /** How the engine stands, if it can tell; also after `close`. */
+  metrics?(): EngineMetrics;
   /** Settles what was handed in, then closes. Idempotent. */
   close(): Awaitable<void>;
 }

@@ -1,7 +1,8 @@
 /**
- * Finds iterators and snapshots that nobody can close any more: the garbage
- * collector took them while they were open. What they held stays until the store
- * is opened anew, so this is a mistake of the program, and worth a word.
+ * Finds iterators, snapshots and views that nobody can close any more: the
+ * garbage collector took them while they were open. What an iterator or snapshot
+ * held stays until the store is opened anew, and the memory of a view is not
+ * used again, so this is a mistake of the program, and worth a word.
  *
  * Assumes that somebody listens: who registers each object pays for it.
  *
@@ -11,7 +12,7 @@
 import type { LsmEvent } from "./options.ts";
 
 /** What can leak. */
-export type Leakable = "iterator" | "snapshot";
+export type Leakable = "iterator" | "snapshot" | "view";
 
 /** What is told of an object that leaked. */
 interface Origin {

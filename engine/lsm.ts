@@ -34,6 +34,7 @@ import {
 import { makeCheckpoint } from "./upkeep/checkpoint.ts";
 import { ingestTables } from "./upkeep/ingest.ts";
 import { approximateSize, deleteRange } from "./upkeep/ranges.ts";
+import type { ValueView } from "./value_view.ts";
 
 /**
  * Opens the store in a directory, or, unless for reading only, makes one there.
@@ -83,7 +84,10 @@ export class Lsm implements KV, AsyncDisposable {
   /** Serves a store that was opened; use {@linkcode openLsm}. */
   constructor(store: Store, wal: LogWriter | undefined) {
     this.#store = store;
-    this.#background = new Background(store);
+    this.#background = new Background(
+      store,
+      ({ lastWal }) => this.#committer?.forgetWals(lastWal),
+    );
     if (wal === undefined) return;
     this.#committer = new Committer(store, wal, () => this.#background.kick());
     this.#background.kick();
@@ -99,6 +103,20 @@ export class Lsm implements KV, AsyncDisposable {
     this.#assertOpen("read");
     const store = this.#store;
     return store.current.get(key, store.visibleSeq, store.places);
+  }
+
+  /**
+   * The value of a key as it lies in memory, not copied, only to be read;
+   * `undefined` if it has none. Dispose it: until then its memory is not used
+   * again. It stays as it is whatever is written meanwhile, and after `close`.
+   *
+   * @throws {ClosedError} After `close`.
+   * @throws {CorruptionError} If the bytes in a table are damaged.
+   */
+  getView(key: Uint8Array): ValueView | undefined {
+    this.#assertOpen("read");
+    const { current, visibleSeq, leaks } = this.#store;
+    return current.getView(key, visibleSeq, leaks);
   }
 
   /**
@@ -375,6 +393,16 @@ export class LsmSnapshot implements KVSnapshot, Disposable {
     this.#assertOpen("read");
     const store = this.#store;
     return store.current.get(key, this.#seq, store.places);
+  }
+
+  /**
+   * The value that a key had, as {@linkcode Lsm.getView} gives it. May outlive
+   * the snapshot.
+   */
+  getView(key: Uint8Array): ValueView | undefined {
+    this.#assertOpen("read");
+    const { current, leaks } = this.#store;
+    return current.getView(key, this.#seq, leaks);
   }
 
   /** The values that keys had, in the order of the keys. */

@@ -24,6 +24,7 @@
 export * from "./kv.ts";
 export { Lsm, type LsmSnapshot, type LsmStats, openLsm } from "./lsm.ts";
 export type { RangeIterator } from "./iterator/range_iterator.ts";
+export type { ValueView } from "./value_view.ts";
 export { destroyLsm, type DestroyOptions } from "./upkeep/destroy.ts";
 export {
   buildTable,
@@ -53,6 +54,7 @@ export {
 } from "./upkeep/repair.ts";
 export type { LevelMetrics, LsmMetrics, SyncBucket } from "./metrics.ts";
 export type { KeyRange } from "./range.ts";
+export type { Compression } from "./table/codec.ts";
 export type { EntryFilter } from "./compaction/merge.ts";
 export type { WrittenBytes } from "./store.ts";
-export type { LsmEvent, LsmOptions, StallReason } from "./options.ts";
+export type { LsmOptions, StallReason } from "./options.ts";

@@ -22,6 +22,14 @@ const OPTIONS: Record<string, Omit<LsmOptions, "files">> = {
     levelBytes: 10_000,
     cacheBytes: 0,
   },
+  "compressed at the bottom": {
+    memtableBytes: 2000,
+    tableBytes: 700,
+    blockBytes: 150,
+    levelBytes: 3000,
+    cacheBytes: 4000,
+    compression: "zstd",
+  },
   "large blocks in small memtables": {
     memtableBytes: 1500,
     tableBytes: 100_000,

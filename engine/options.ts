@@ -6,6 +6,7 @@
 
 import type { Clock, FileSystem, Random, Workers } from "../runtime/mod.ts";
 import type { EntryFilter } from "./compaction/merge.ts";
+import type { Compression } from "./table/codec.ts";
 
 /** Options for `openLsm`. */
 export interface LsmOptions {
@@ -35,6 +36,17 @@ export interface LsmOptions {
    * @default {8192}
    */
   blockBytes?: number;
+  /**
+   * How compactions store what goes to where nothing lies deeper, which is most
+   * of a store: as it is, or compressed by zstd, in blocks four times as large.
+   * Such blocks are uncompressed in the cache; one that is not there takes some
+   * tens of microseconds more. What would not be an eighth smaller is stored as it
+   * is. May be changed at every open; releases before compression refuse a store
+   * with compressed tables ({@linkcode FormatVersionError}).
+   *
+   * @default {"none"}
+   */
+  compression?: Compression;
   /**
    * The size of level 1, in bytes; each deeper level has ten times as much.
    *
@@ -79,7 +91,7 @@ export interface LsmOptions {
   clock?: Clock | undefined;
   /**
    * Whether a `leak` event says where the object was made. Taking the stack
-   * costs each snapshot and iterator some microseconds.
+   * costs each snapshot, iterator and view some microseconds.
    *
    * @default {false}
    */
@@ -141,11 +153,12 @@ export type LsmEvent =
   | { type: "stallEnd"; reason: StallReason }
   /**
    * An iterator or snapshot was lost without being closed: what it held stays
-   * until the store is closed. `createdAt` is a stack, with `traceLeaks`.
+   * until the store is closed; or a view: its memory is not used again.
+   * `createdAt` is a stack, with `traceLeaks`.
    */
   | {
     type: "leak";
-    what: "iterator" | "snapshot";
+    what: "iterator" | "snapshot" | "view";
     createdAt: string | undefined;
   }
   /** A compaction thread failed; compactions run in this thread from now on. */
@@ -186,6 +199,7 @@ export function settingsOf(options: LsmOptions): LsmSettings {
     memtableBytes: options.memtableBytes ?? 8 * MiB,
     tableBytes: options.tableBytes ?? 4 * MiB,
     blockBytes: options.blockBytes ?? 8 * 1024,
+    compression: options.compression ?? "none",
     levelBytes: options.levelBytes ?? 32 * MiB,
     cacheBytes: options.cacheBytes ?? 32 * MiB,
     readOnly: options.readOnly ?? false,

@@ -19,7 +19,7 @@ import { openExisting } from "./decode.ts";
 import { Manifest } from "./manifest/manifest.ts";
 import { CURRENT_NAME, joinPath, parseName } from "./names.ts";
 import type { LsmOptions } from "./options.ts";
-import { checkTables, replayWals, unnamedWals } from "./recovery.ts";
+import { checkTables, replayWals } from "./recovery.ts";
 import { Store } from "./store.ts";
 
 /** How often a writer may get in the way before it is an error. */
@@ -60,7 +60,6 @@ function openOnce(dir: string, options: LsmOptions): Store {
   try {
     checkTables(store);
     const { batches, tornBytes } = replayWals(store);
-    unnamedWals(store);
     store.emit({ type: "opened", batches, tornBytes });
     return store;
   } catch (error) {

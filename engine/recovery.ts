@@ -23,7 +23,7 @@ import {
 import { type LogIdentity, STORE_ID_BYTES } from "./log/frame.ts";
 import type { LogWriter } from "./log/writer.ts";
 import { Manifest } from "./manifest/manifest.ts";
-import { Memtable } from "./memtable/memtable.ts";
+import type { Memtable } from "./memtable/memtable.ts";
 import {
   CURRENT_NAME,
   CURRENT_NEW_NAME,
@@ -36,7 +36,13 @@ import {
 } from "./names.ts";
 import { type LsmOptions, RECOVERED_WALS_MAX } from "./options.ts";
 import { Store } from "./store.ts";
-import { createWal, holdsData, replayWal, type WalPlace } from "./wal/wal.ts";
+import {
+  checkChain,
+  checkCutOff,
+  createWal,
+  followsOn,
+  replayWal,
+} from "./wal/wal.ts";
 
 /** The text in LOCK, at most, in bytes. */
 const OWNER_BYTES_MAX = 128;
@@ -190,58 +196,74 @@ export interface ReplayedWals {
 }
 
 /**
- * Replays all WALs into the memtables of a store, and changes no file.
+ * Replays all WALs into the memtables of a store, and changes no file: those
+ * that the MANIFEST names, and those that follow on them.
  *
  * @throws {CorruptionError} If one is damaged or missing.
  */
 export function replayWals(store: Store): ReplayedWals {
   const { firstWal, lastWal, lastSeq, closedWal } = store.manifest.state;
   const sealed: Memtable[] = [];
-  let active = new Memtable();
-  let previous: LogIdentity = { id: lastWal, length: 0, chain: 0 };
+  let active: Memtable = store.makeMemtable();
+  let last: LogIdentity | undefined;
   let nextSeq = lastSeq + 1;
   let batches = 0;
   let tornBytes = 0;
-  for (let id = firstWal; id <= lastWal; id++) {
+  const seal = (id: number) => {
+    active.lastWal = id;
+    sealed.unshift(active);
+    active = store.makeMemtable();
+  };
+  for (let id = firstWal;; id++) {
+    if (id > lastWal && !followsOn(store, id, last)) break;
+    if (active.bytes >= store.settings.memtableBytes) seal(id - 1);
     const replayed = replayWal(
       store,
       id,
       nextSeq,
       (seq, key, value) => active.add(seq, key, value),
     );
-    if (id > firstWal) checkChain(store, previous, replayed.previous);
+    if (last !== undefined) checkChain(store, last, replayed.previous);
     if (id === closedWal?.id) checkChain(store, replayed, closedWal);
-    previous = replayed;
+    last = replayed;
     nextSeq = replayed.nextSeq;
     batches += replayed.batches;
     tornBytes = replayed.tornBytes;
-    const many = id === lastWal && id - firstWal >= RECOVERED_WALS_MAX;
-    if (
-      active.count > 0 &&
-      (many || active.bytes >= store.settings.memtableBytes)
-    ) {
-      active.lastWal = id;
-      sealed.unshift(active);
-      active = new Memtable();
-    }
   }
+  last ??= { id: lastWal, length: 0, chain: 0 };
+  for (const id of walsBehind(store, last.id)) checkCutOff(store, id);
+  const many = last.id - firstWal >= RECOVERED_WALS_MAX;
+  if (
+    active.count > 0 && (many || active.bytes >= store.settings.memtableBytes)
+  ) seal(last.id);
   store.visibleSeq = nextSeq - 1;
   store.setMemtables(active, sealed);
-  return { last: previous, tornBytes, batches };
+  return { last, tornBytes, batches };
 }
 
 /** Replays all WALs and starts a new one. */
 async function recoverWals(store: Store): Promise<LogWriter> {
   const { firstWal, lastWal } = store.manifest.state;
   const { last, tornBytes, batches } = replayWals(store);
-  if (firstWal <= lastWal) await cutTail(store, last, tornBytes);
-  for (const path of unnamedWals(store)) store.files.remove(path);
+  // Those before the last that is named were synced before it was.
+  for (let id = Math.max(firstWal, lastWal); id <= last.id; id++) {
+    await makeDurable(
+      store,
+      id,
+      id === last.id && tornBytes > 0 ? last : undefined,
+    );
+  }
+  for (const id of walsBehind(store, last.id)) {
+    store.files.remove(joinPath(store.dir, walName(id)));
+  }
 
-  // Also makes durable what names a killed process has left.
-  const wal = await createWal(store, last);
+  const wal = createWal(store, last);
   const { active, sealed } = store.current;
   const empty = sealed.length === 0 && active.count === 0;
   try {
+    await wal.sync();
+    // Also makes durable what names a killed process has left.
+    await store.files.syncDirectory(store.dir);
     await store.install(
       empty ? { firstWal: wal.id, lastWal: wal.id } : { lastWal: wal.id },
     );
@@ -254,54 +276,19 @@ async function recoverWals(store: Store): Promise<LogWriter> {
 }
 
 /**
- * A WAL must be as the next one's HEADER, or the clean close, says.
+ * Makes a WAL durable before others build on it, without its torn tail.
  *
- * @throws {CorruptionError} If it is not.
+ * @param end Where to cut it, if it has one.
  */
-export function checkChain(
-  store: WalPlace,
-  found: LogIdentity,
-  { id, length, chain }: LogIdentity,
-): void {
-  if (found.id !== id || found.length !== length || found.chain !== chain) {
-    throw new CorruptionError(
-      joinPath(store.dir, walName(found.id)),
-      Math.min(found.length, length),
-      `${length} bytes were written, and not these`,
-    );
-  }
-}
-
-/** Cuts a torn tail, and makes what is left durable before others build on it. */
-async function cutTail(
+async function makeDurable(
   store: Store,
-  wal: LogIdentity,
-  tornBytes: number,
+  id: number,
+  end: LogIdentity | undefined,
 ): Promise<void> {
-  const path = joinPath(store.dir, walName(wal.id));
+  const path = joinPath(store.dir, walName(id));
   using file = store.files.open(path, { mode: "append" });
-  if (tornBytes > 0) file.truncate(wal.length);
+  if (end !== undefined) file.truncate(end.length);
   await file.syncData();
-}
-
-/**
- * The WALs beyond the last one named: a crash can leave one, with nothing in it.
- * One with data says that the MANIFEST has lost its end.
- *
- * @throws {CorruptionError} If one has data.
- */
-export function unnamedWals(store: Store): string[] {
-  const { lastWal } = store.manifest.state;
-  const paths: string[] = [];
-  for (const [name, numbered] of numberedNames(store)) {
-    if (numbered.kind !== "wal" || numbered.number <= lastWal) continue;
-    const path = joinPath(store.dir, name);
-    if (holdsData(store, numbered.number)) {
-      throw new CorruptionError(path, 0, "no MANIFEST names this log");
-    }
-    paths.push(path);
-  }
-  return paths;
 }
 
 function removeOrphans(store: Store): void {
@@ -319,6 +306,13 @@ function removeOrphans(store: Store): void {
   }
   const next = joinPath(dir, CURRENT_NEW_NAME);
   if (files.exists(next)) files.remove(next);
+}
+
+/** The WALs that are there with a number above `id`. */
+function walsBehind(store: Store, id: number): number[] {
+  return numberedNames(store).flatMap(([, { kind, number }]) =>
+    kind === "wal" && number > id ? [number] : []
+  );
 }
 
 function numberedNames(store: Store): [string, NumberedName][] {

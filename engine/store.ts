@@ -119,7 +119,7 @@ export class Store implements TableSet {
         level,
         manifest.state.tables(level).map((info) => new Table(this, info)),
       ));
-    this.#current = new Version(new Memtable(), [], levels);
+    this.#current = new Version(this.makeMemtable(), [], levels);
   }
 
   /** The store's id. */
@@ -135,6 +135,11 @@ export class Store implements TableSet {
   /** Whether a write, sync or background job has failed. */
   get poisoned(): boolean {
     return this.#failure !== undefined;
+  }
+
+  /** Makes an empty memtable; a thread that flushes can read it. */
+  makeMemtable(): Memtable {
+    return new Memtable(this.settings.workers !== undefined);
   }
 
   /** Takes the numbers of `count` new tables, and gives the first. */

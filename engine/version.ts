@@ -13,9 +13,11 @@ import type { Place, PlaceCache } from "./cache/place_cache.ts";
 import type { Cursor } from "./iterator/cursor.ts";
 import { LevelCursor } from "./iterator/level_cursor.ts";
 import { LevelMap } from "./iterator/level_map.ts";
+import type { Leaks } from "./leaks.ts";
 import type { Memtable } from "./memtable/memtable.ts";
 import { hashKey } from "./table/filter.ts";
 import type { Table } from "./table/table.ts";
+import { ValueView } from "./value_view.ts";
 
 /** The number of levels. */
 export const LEVELS = 7;
@@ -98,6 +100,38 @@ export class Version {
           places.remember(hash, map.firstTable + at, place);
         }
         return found;
+      }
+    }
+    return undefined;
+  }
+
+  /** The value of a key as of `seq`, without a copy. */
+  getView(
+    key: Uint8Array,
+    seq: number,
+    leaks: Leaks | undefined,
+  ): ValueView | undefined {
+    let found = this.active.getView(key, seq);
+    for (let i = 0; found === undefined && i < this.sealed.length; i++) {
+      found = this.sealed[i]!.getView(key, seq);
+    }
+    if (found) return new ValueView(found, undefined, leaks);
+    return found === null
+      ? undefined
+      : this.#getViewFromTables(key, seq, leaks) ?? undefined;
+  }
+
+  #getViewFromTables(
+    key: Uint8Array,
+    seq: number,
+    leaks: Leaks | undefined,
+  ): ValueView | null | undefined {
+    const hash = hashKey(key);
+    const { maps } = this.#search ??= searchOf(this.levels);
+    for (const map of maps) {
+      for (let at = map.first(key); at >= 0; at = map.next(at, key)) {
+        const found = map.tables[at]!.getView(key, seq, hash, leaks);
+        if (found !== undefined) return found;
       }
     }
     return undefined;

@@ -605,9 +605,24 @@ export class DB implements AsyncDisposable {
     return { peers: peers.sort(byKey), missing: missing.sort(byKey) };
   }
 
-  /** Numbers for dashboards and tests. */
+  /**
+   * Numbers for dashboards and tests, those of the engine with them.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assert } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * await db.set("planet", "Earth");
+   *
+   * const { recordsApplied, engine } = db.metrics();
+   * assert(recordsApplied === 1);
+   * assert(engine?.syncs !== undefined && engine.syncs.count > 0);
+   * ```
+   */
   metrics(): Metrics {
-    const { rooms, counts, watchers } = this.#parts;
+    const { rooms, counts, watchers, kv } = this.#parts;
     const { origins, logRecords, logBytes, held, waiting } =
       rooms.replica.figures;
     return {
@@ -624,6 +639,7 @@ export class DB implements AsyncDisposable {
       conflicts: counts.conflicts,
       peersConnected: rooms.cluster.connected().length,
       watchers: watchers.size,
+      engine: kv.metrics?.(),
     };
   }
 

@@ -17,6 +17,7 @@ import {
   MessageType,
 } from "../transport/mod.ts";
 import type { Events } from "./events.ts";
+import { isRoutine } from "./failure.ts";
 import type { Router } from "./lease/router.ts";
 import type { Cluster } from "./membership/cluster.ts";
 import type { Donor } from "./replication/donor.ts";
@@ -144,7 +145,11 @@ export class Dispatch implements EndpointHandler {
         !replica.vector.covers(origin, seq)
       );
       if (missing) pull.nudge(node);
-    }, (error) => this.#events.emit({ type: "peerFailed", node, error }));
+    }, (error) => {
+      // Where this node's own engine failed, the peer has not.
+      if (isRoutine(error)) return;
+      this.#events.emit({ type: "peerFailed", node, error });
+    });
   }
 }
 

@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { EMPTY_BYTES, RemoteError } from "../runtime/mod.ts";
+import {
+  DecodeError,
+  EMPTY_BYTES,
+  RemoteError,
+  StorageError,
+} from "../runtime/mod.ts";
 import { type Connection, MessageType } from "../transport/mod.ts";
 import { Dispatch, type Rooms, strangerIdentity } from "./dispatch.ts";
 import { Events } from "./events.ts";
@@ -13,7 +18,7 @@ import {
 } from "./replication/world_test.ts";
 
 async function dispatchOf() {
-  const { replica } = await openReplica(1);
+  const { replica, kv } = await openReplica(1);
   const events = new Events();
   const nudged: number[] = [];
   const dispatch = new Dispatch(
@@ -30,6 +35,7 @@ async function dispatchOf() {
     dispatch,
     rooms,
     replica,
+    kv,
     nudged,
     reader: events.read().getReader(),
   };
@@ -86,6 +92,32 @@ Deno.test("pushed records are taken, and a head beyond them is pulled from who n
   await dispatch.request(from(3), MessageType.PULL, pull, signal);
   assertEquals(nudged, [2, 3]);
   await reader.cancel();
+});
+
+Deno.test("records that this node's own engine does not take, or that come while it closes, are no failure of the peer", async () => {
+  for (const end of ["failed", "closed"]) {
+    const { dispatch, rooms, replica, kv, reader } = await dispatchOf();
+    dispatch.attach(rooms);
+    const push = () => {
+      const records = encodeRecords([], [setRecord("k", "v").bytes]);
+      dispatch.message(from(2), MessageType.RECORDS, records);
+    };
+    if (end === "failed") {
+      kv.automatic = false;
+      push();
+      await turns();
+      kv.failWrites(new StorageError("write", "the disk", "it is full"));
+      await turns();
+    } else await replica.close();
+    push();
+    await turns();
+    // What the peer did wrong is told, as the next event.
+    dispatch.message(from(2), MessageType.RECORDS, Uint8Array.of(255));
+    const { value } = await reader.read();
+    assert(value?.type === "peerFailed");
+    assert(value.error instanceof DecodeError, `${value.error}`);
+    await reader.cancel();
+  }
 });
 
 Deno.test("bad bytes from a peer are an event, and the node lives", async () => {

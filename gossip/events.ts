@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { LsmEvent } from "../engine/kv.ts";
 import { Feed } from "./feed.ts";
 import type { Conflict } from "./replication/conflict.ts";
 
@@ -43,8 +44,11 @@ export type DatabaseEvent =
   | { readonly type: "failed"; readonly error: unknown }
   /** A handler of `onChange` threw. */
   | { readonly type: "handlerFailed"; readonly error: unknown }
-  /** The engine has something to say. */
-  | { readonly type: "engine"; readonly event: { readonly type: string } }
+  /**
+   * The default engine has something to say: writes stall or go on, a flush or a
+   * compaction is done, it takes no more writes (`poisoned`), and so on.
+   */
+  | { readonly type: "engine"; readonly event: LsmEvent }
   /** Events were dropped, because the reader did not keep up. */
   | { readonly type: "lagged"; readonly missed: number };
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { EngineMetrics } from "../engine/kv.ts";
 import type { KeyLike, ValueLike } from "./check.ts";
 import type { CallOptions } from "./lease/router.ts";
 import type { MemberChange, Node } from "./membership/mod.ts";
@@ -192,4 +193,10 @@ export interface Metrics {
   readonly peersConnected: number;
   /** Watchers. */
   readonly watchers: number;
+  /**
+   * The engine: levels, bytes, cache, write and space amplification, stalls,
+   * syncs. The default one counts all of it; `undefined` if an engine that was
+   * brought counts nothing.
+   */
+  readonly engine: EngineMetrics | undefined;
 }

@@ -15,18 +15,11 @@
 import {
   abortable,
   AddressInUseError,
-  ClosedError,
-  ClusterMismatchError,
   ClusterRequiredError,
-  CorruptionError,
   equalBytes,
   JoinAbortedError,
-  NodeNotFoundError,
-  OutcomeUnknownError,
-  PoisonedError,
   type Runtime,
   sleep,
-  StorageError,
   UnreachableError,
 } from "../runtime/mod.ts";
 import type { KV } from "../engine/kv.ts";
@@ -38,6 +31,7 @@ import {
 import { type DatabaseParts, DB } from "./db.ts";
 import { Dispatch, strangerIdentity } from "./dispatch.ts";
 import type { Events } from "./events.ts";
+import { isOwnFault, isRoutine } from "./failure.ts";
 import { Router } from "./lease/router.ts";
 import {
   drawBytes,
@@ -450,24 +444,6 @@ async function askWhere(
   } finally {
     connection.close("the question is answered");
   }
-}
-
-/**
- * Whether a background pull ended by what happens every day, or is told of by an
- * event of its own: a peer that is gone, or this node's own engine.
- */
-function isRoutine(error: unknown): boolean {
-  return error instanceof UnreachableError ||
-    error instanceof OutcomeUnknownError ||
-    error instanceof NodeNotFoundError ||
-    error instanceof ClusterMismatchError || error instanceof ClosedError ||
-    isOwnFault(error);
-}
-
-/** Whether this node's own engine failed, so that no other peer would help. */
-function isOwnFault(error: unknown): boolean {
-  return error instanceof StorageError || error instanceof PoisonedError ||
-    error instanceof CorruptionError;
 }
 
 /** Waits for a promise, or for the signal. */

@@ -13,3 +13,4 @@ export * from "./limits.ts";
 export { MemoryFiles } from "./memory_files.ts";
 export * from "./runtime.ts";
 export * from "./time.ts";
+export * from "./zstd.ts";

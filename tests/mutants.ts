@@ -9,7 +9,9 @@
  *
  * First every test named in the table must pass as the code stands. Then, per
  * mutant: the defect is put in, the file and its test must still type-check, and
- * the test runs. A test that hangs until the timeout counts as failed. Three
+ * the test runs. A test that hangs until the timeout counts as failed. Where the
+ * table names no test but {@linkcode SEEDS}, up to 500 random lives of the
+ * simulator are the test, and the seed that broke an invariant is printed. Three
  * outcomes: `caught`; `MISSED`, the test passed; `BROKEN`, the mutant says
  * nothing (its text is not there once, it does not type-check, or its test fails
  * or is missing even without it). Exit code 1 unless all are caught.
@@ -25,6 +27,7 @@ import {
   MUTANTS,
   occurrences,
   parseCaughtBy,
+  SEEDS,
 } from "./mutants_table.ts";
 
 interface Options {
@@ -47,6 +50,23 @@ interface Run {
   output: string;
   timedOut: boolean;
 }
+
+/** Signals that end it; Windows knows the first one only. */
+const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT"]
+  : ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** Lives within which a mutant must be caught that {@linkcode SEEDS} name. */
+const SEEDS_MAX = 500;
+
+/** Lives that must pass without it. */
+const SEEDS_WITHOUT = 2;
+
+/** What a life takes at most on average, in milliseconds; for a busy machine. */
+const LIFE_MS_MAX = 15_000;
+
+/** What the start of a process takes, counted in lives. */
+const STARTUP_LIVES = 4;
 
 const ROOT = decodeURIComponent(new URL("../", import.meta.url).pathname);
 const NOT_COPIED = new Set([".git", "node_modules", "coverage", "data"]);
@@ -149,11 +169,22 @@ async function deno(
   }
 }
 
+/** Runs random lives until one breaks an invariant. */
+function runSeeds(cwd: string, seeds: number): Promise<Run> {
+  const args = ["--seed", "1", "--seeds", String(seeds), "--until-violation"];
+  return deno(
+    cwd,
+    ["run", "--no-check", ...PERMISSIONS, "tests/simulate.ts", ...args],
+    (seeds + STARTUP_LIVES) * LIFE_MS_MAX,
+  );
+}
+
 function runTest(
   cwd: string,
   caughtBy: string,
   timeoutMs: number,
 ): Promise<Run> {
+  if (caughtBy === SEEDS) return runSeeds(cwd, SEEDS_MAX);
   const { file, filter } = parseCaughtBy(caughtBy);
   const args = ["test", "--no-check", ...PERMISSIONS];
   if (filter !== undefined) args.push("--filter", filter);
@@ -166,9 +197,12 @@ async function judgeBaseline(
   caughtBy: string,
   timeoutMs: number,
 ): Promise<string | undefined> {
-  const run = await runTest(cwd, caughtBy, timeoutMs);
+  const run = caughtBy === SEEDS
+    ? await runSeeds(cwd, SEEDS_WITHOUT)
+    : await runTest(cwd, caughtBy, timeoutMs);
   if (run.timedOut) return "its test hangs without the defect";
   if (run.code !== 0) return "its test fails without the defect";
+  if (caughtBy === SEEDS) return undefined;
   const passed = Number(/\| (\d+) passed/.exec(run.output)?.[1] ?? 0);
   return passed > 0 ? undefined : "no test has that name";
 }
@@ -176,6 +210,8 @@ async function judgeBaseline(
 /** What made a run fail: the first test, and the seed if one is named. */
 function describeFailure(run: Run): string {
   if (run.timedOut) return "its test hangs";
+  const broken = /^seed (\d+): (\w+) does not hold/m.exec(run.output);
+  if (broken !== null) return `seed ${broken[1]}: ${broken[2]}`;
   const test = /^(.+?) \.\.\. FAILED/m.exec(run.output)?.[1];
   const seed = /\bseed[ :=]+(\w+)/i.exec(run.output)?.[1];
   return (test ?? "its test file") + (seed ? ` (seed ${seed})` : "");
@@ -200,13 +236,17 @@ async function judge(
     original.replace(mutant.find, () => mutant.replace),
   );
   try {
-    const test = parseCaughtBy(mutant.caughtBy).file;
+    const test = mutant.caughtBy === SEEDS
+      ? "tests/simulate.ts"
+      : parseCaughtBy(mutant.caughtBy).file;
     const check = await deno(cwd, ["check", mutant.file, test], timeoutMs);
     if (check.code !== 0) {
       return { status: "BROKEN", detail: "it does not type-check" };
     }
     const run = await runTest(cwd, mutant.caughtBy, timeoutMs);
-    return run.code === 0 && !run.timedOut
+    // That lives take long is no invariant that they broke.
+    const hangs = run.timedOut && mutant.caughtBy !== SEEDS;
+    return run.code === 0 || run.timedOut && !hangs
       ? { status: "MISSED", detail: `${mutant.caughtBy} passes with it` }
       : { status: "caught", detail: describeFailure(run) };
   } finally {
@@ -238,7 +278,8 @@ async function main(): Promise<number> {
     Deno.removeSync(temp, { recursive: true });
     Deno.exit(130);
   };
-  Deno.addSignalListener("SIGINT", stop);
+  // No test may outlive this program.
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, stop);
   try {
     const free: string[] = [];
     for (let i = 0; i < options.jobs; i++) {
@@ -293,7 +334,7 @@ async function main(): Promise<number> {
     }
     return missed + broken === 0 ? 0 : 1;
   } finally {
-    Deno.removeSignalListener("SIGINT", stop);
+    for (const signal of SIGNALS) Deno.removeSignalListener(signal, stop);
     await Deno.remove(temp, { recursive: true });
   }
 }

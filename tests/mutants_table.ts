@@ -22,10 +22,13 @@ export interface Mutant {
   readonly replace: string;
   /**
    * The test that must fail: a test file, or `file :: filter` with a part of the
-   * test's name, as `deno test --filter` takes it.
+   * test's name, as `deno test --filter` takes it; or {@linkcode SEEDS}.
    */
   readonly caughtBy: string;
 }
+
+/** Caught by the random lives of the simulator, within 500 seeds. */
+export const SEEDS = "seeds";
 
 /** How often a text occurs in another, overlaps not counted. */
 export function occurrences(text: string, part: string): number {
@@ -61,16 +64,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-acks-before-the-sync",
     file: "engine/commit.ts",
-    find: "await this.#settleEarly();\n        await this.#wal.sync();",
-    replace: "await this.#settleEarly();",
+    find: "await this.#wals.sync();",
+    replace: "await Promise.resolve();",
     caughtBy: "engine/crash_test.ts :: unsynced data lost",
   },
   {
     name: "engine-shows-a-batch-before-its-sync",
     file: "engine/commit.ts",
-    find: "const room = this.#append(group);\n",
+    find: "    this.#append(group);\n    if (group.sync) {",
     replace:
-      "const room = this.#append(group);\n    this.#apply(group, room);\n",
+      "    this.#append(group);\n    this.#show(group);\n    if (group.sync) {",
     caughtBy: "engine/lsm_test.ts :: a batch is not seen before",
   },
   {
@@ -108,17 +111,45 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-does-not-ask-how-long-a-wal-was",
     file: "engine/recovery.ts",
-    find: "if (id > firstWal) checkChain(",
-    replace: "if (id < firstWal) checkChain(",
+    find: "if (last !== undefined) checkChain(",
+    replace: "if (last !== undefined && id < 0) checkChain(",
     caughtBy: "engine/corruption_test.ts :: a log that has lost its end",
   },
   {
     name: "engine-does-not-sync-a-torn-wal-it-has-cut",
     file: "engine/recovery.ts",
-    find: `file.truncate(wal.length);
+    find: `file.truncate(end.length);
   await file.syncData();`,
-    replace: "file.truncate(wal.length);",
+    replace: "file.truncate(end.length);",
     caughtBy: "engine/crash_test.ts :: what a killed process wrote stays",
+  },
+  {
+    name: "engine-goes-on-with-a-wal-that-does-not-follow",
+    file: "engine/wal/wal.ts",
+    find: "    : isSame(previous, written);",
+    replace: "    : previous.id === written.id;",
+    caughtBy: "engine/crash_test.ts :: unsynced data torn",
+  },
+  {
+    name: "engine-takes-a-wal-that-was-named-for-cut-off",
+    file: "engine/wal/wal.ts",
+    find: "if (frame.syncedTo > 0) {",
+    replace: "if (frame.syncedTo < 0) {",
+    caughtBy: "engine/corruption_test.ts :: any file of a closed store cut",
+  },
+  {
+    name: "engine-syncs-the-newest-wal-only",
+    file: "engine/wal/wal_chain.ts",
+    find: "      await wal.sync();\n",
+    replace: "      await Promise.resolve();\n",
+    caughtBy: "engine/crash_test.ts :: unsynced data lost",
+  },
+  {
+    name: "engine-names-a-wal-whose-name-is-not-durable",
+    file: "engine/wal/wal_chain.ts",
+    find: "    await this.#store.files.syncDirectory(this.#store.dir);\n",
+    replace: "",
+    caughtBy: "engine/wal/wal_chain_test.ts :: a sync makes all logs durable",
   },
   {
     name: "engine-leaves-the-wal-open-when-an-open-fails",
@@ -334,6 +365,20 @@ export const MUTANTS: readonly Mutant[] = [
     block.lent = true;`,
     replace: "    if (!block.used) block.used = true;",
     caughtBy: "engine/read_test.ts :: what iterators stand on stays",
+  },
+  {
+    name: "engine-reuses-the-memory-of-a-view",
+    file: "engine/cache/block_cache.ts",
+    find: "if (!entry.lent && entry.pins === 0) this.#addSpare(entry);",
+    replace: "if (!entry.lent) this.#addSpare(entry);",
+    caughtBy: "engine/view_test.ts :: a view stays right",
+  },
+  {
+    name: "engine-view-disposed-twice-takes-the-pin-of-another",
+    file: "engine/value_view.ts",
+    find: "    this.#pinned = undefined;",
+    replace: "    void this.#pinned;",
+    caughtBy: "engine/view_test.ts :: a view disposed twice",
   },
   {
     name: "engine-misses-what-a-key-has-in-the-next-block",
@@ -621,5 +666,348 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (this.#locked) this.#file?.unlockSync();",
     replace: "",
     caughtBy: "runtime/deno/lock_test.ts",
+  },
+  {
+    name: "open-waits-for-its-peers",
+    file: "gossip/open.ts",
+    find: "    if (!node.rooms.replica.caughtUp) {",
+    replace: "    if (node.rooms.cluster.others().length > 0) {",
+    caughtBy: "tests/scenarios/recovery_test.ts :: X1",
+  },
+  {
+    name: "joiner-opens-before-its-first-copy",
+    file: "gossip/open.ts",
+    find: "    if (!node.rooms.replica.caughtUp) {",
+    replace: "    if (node.rooms.replica.origin !== undefined) {",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "requests-without-a-deadline",
+    file: "transport/pending.ts",
+    find: "const timer = this.#options.timers.set(expire, timeoutMs, {",
+    replace: "const timer = this.#options.timers.set(() => {}, timeoutMs, {",
+    caughtBy: "transport/endpoint_test.ts :: a deadline that passes after",
+  },
+  {
+    name: "calls-outlive-their-deadline",
+    file: "gossip/lease/router.ts",
+    find: `startDeadline(timers, timeoutMs, "commit", signal)`,
+    replace: `startDeadline(timers, timeoutMs * 100, "commit", signal)`,
+    caughtBy:
+      "gossip/lease/router_test.ts :: that cannot be read here yet, resolves",
+  },
+  {
+    name: "failed-write-never-settles",
+    file: "gossip/replication/replica.ts",
+    find: "    for (const item of group) item.reject(error);\n",
+    replace: "",
+    caughtBy: "gossip/replication/replica_test.ts :: after a failed write",
+  },
+  {
+    name: "failed-write-acked",
+    file: "gossip/replication/replica.ts",
+    find: "      this.#fail(error, group);\n      return;",
+    replace:
+      "      for (const settle of settled) settle();\n      this.#fail(error, group);\n      return;",
+    caughtBy: "tests/scenarios/recovery_test.ts :: X17",
+  },
+  {
+    name: "batch-in-two-writes",
+    file: "gossip/replication/replica.ts",
+    find:
+      "        await this.#kv.write(batch, { sync: this.#options.sync });\n",
+    replace:
+      `        for (const half of [batch.splice(0, batch.length >> 1), batch]) {
+          await this.#kv.write(half, { sync: this.#options.sync });
+        }
+`,
+    caughtBy: SEEDS,
+  },
+  {
+    name: "nothing-but-pushes",
+    file: "gossip/replication/pull.ts",
+    find: "      if (nodes.length > 0) {",
+    replace: "      if (nodes.length < 0) {",
+    caughtBy: "gossip/replication/pull_test.ts :: every interval",
+  },
+  {
+    name: "close-pushes-nothing",
+    file: "gossip/db.ts",
+    find: "    closing.defer(() => push?.flush());\n",
+    replace: "    void push;\n",
+    caughtBy: "tests/scenarios/recovery_test.ts :: close: what was acked just",
+  },
+  {
+    name: "leaseholder-not-checked",
+    file: "gossip/replication/draft.ts",
+    find: "if (holder !== nodeKey) throw new NotLeaseholderError(op.key",
+    replace: "if (op.key.length < 1) throw new NotLeaseholderError(op.key",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "later-claim-wins",
+    file: "gossip/replication/entry.ts",
+    find:
+      "    b.claimHlc - a.claimHlc || b.claimNode - a.claimNode ||\n    a.hlc",
+    replace:
+      "    a.claimHlc - b.claimHlc || b.claimNode - a.claimNode ||\n    a.hlc",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "each-write-claims-anew",
+    file: "gossip/replication/draft.ts",
+    find: "claimHlc: current?.claimHlc ?? hlc,",
+    replace: "claimHlc: hlc,",
+    caughtBy: "gossip/replication/draft_test.ts",
+  },
+  {
+    name: "deleted-keys-forgotten-by-commits",
+    file: "gossip/replication/draft.ts",
+    find: "    for (const space of [Space.LIVE, Space.DEAD]) {",
+    replace: "    for (const space of [Space.LIVE]) {",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "version-below-what-it-replaces",
+    file: "gossip/replication/draft.ts",
+    find: "hlc = Math.max(hlc, current.hlc + 1);",
+    replace: "hlc = Math.max(hlc, 1);",
+    caughtBy: "gossip/replication/draft_test.ts",
+  },
+  {
+    name: "session-takes-covered-entries",
+    file: "gossip/replication/draft.ts",
+    find: "      if (this.vector.covers(entry.origin, entry.seq)) continue;\n",
+    replace: "",
+    caughtBy: "gossip/replication/schedules_test.ts",
+  },
+  {
+    name: "session-covers-one-origin-only",
+    file: "gossip/replication/draft.ts",
+    find: "    this.vector.join(session.vector);\n    const counters",
+    replace:
+      `    for (const origin of [...session.vector.origins()].slice(0, 1)) {
+      for (let at = this.vector.seq(origin); at < session.vector.seq(origin);) {
+        this.vector.add(origin, ++at);
+      }
+    }
+    const counters`,
+    caughtBy: SEEDS,
+  },
+  {
+    name: "session-entry-that-loses-not-reported",
+    file: "gossip/replication/draft.ts",
+    find: `      if (lost === entry) {
+        this.#losses.push({ kept: current!, lost });
+      } else if (
+        lost`,
+    replace: `      if (
+        lost !== entry && lost`,
+    caughtBy:
+      "gossip/replication/draft_test.ts :: an entry of a session that loses",
+  },
+  {
+    name: "watch-shows-what-lost",
+    file: "gossip/replication/draft.ts",
+    find: "      if (order < 0) return entry;\n",
+    replace:
+      "      if (order < 0) {\n        changes.push(entry);\n        return entry;\n      }\n",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "watch-splits-batches",
+    file: "gossip/watch.ts",
+    find:
+      "        watcher.feed.push(wanted.map((entry) => changeOf(entry, coalesced)));\n",
+    replace:
+      "        for (const entry of wanted) {\n          watcher.feed.push([changeOf(entry, coalesced)]);\n        }\n",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "watch-shows-a-key-twice",
+    file: "gossip/watch.ts",
+    find: "        if (wanted.length === 0) continue;\n",
+    replace:
+      "        if (wanted.length === 0) continue;\n        if (wanted.length > 2) wanted.push(wanted[0]!);\n",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "caught-up-without-asking",
+    file: "gossip/db.ts",
+    find: "        await abortable(pull.from(node), deadline.signal);\n",
+    replace: "        void pull.from(node).catch(() => {});\n",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "lists-leave-their-namespace",
+    file: "gossip/db.ts",
+    find: "        ? spacePrefix(Space.LIVE)\n",
+    replace: "        ? new Uint8Array()\n",
+    caughtBy: "tests/scenarios/kv_test.ts :: X16",
+  },
+  {
+    name: "lease-of-an-earlier-op-forgotten",
+    file: "gossip/lease/router.ts",
+    find: "    const lease = op.lease ?? ops.get(text)?.lease;",
+    replace: "    const lease = op.lease;",
+    caughtBy: "tests/scenarios/transaction_test.ts",
+  },
+  {
+    name: "moved-node-keeps-its-old-address",
+    file: "gossip/membership/cluster.ts",
+    find: "      this.#members.update({ address });\n",
+    replace: "      this.#members.update();\n",
+    caughtBy: "tests/scenarios/cluster_test.ts :: X10",
+  },
+  {
+    name: "incarnation-not-durable-when-let-in",
+    file: "gossip/membership/cluster.ts",
+    find:
+      "    await this.#options.kv.write([{ key: incarnationKey(node), value }], {",
+    replace:
+      "    void this.#options.kv.write([{ key: incarnationKey(node), value }], {",
+    caughtBy: "gossip/membership/cluster_test.ts :: a start is durable before",
+  },
+  {
+    name: "no-member-let-in",
+    file: "gossip/membership/cluster.ts",
+    find: "    if (!this.config.members.includes(remote.node)) {",
+    replace: "    if (this.config.removed.includes(remote.node)) {",
+    caughtBy: "gossip/membership/cluster_test.ts :: who is no member is not",
+  },
+  {
+    name: "clone-not-told-of",
+    file: "gossip/membership/cluster.ts",
+    find: "    if (cloned === undefined) return;",
+    replace: "    if (cloned === undefined || cloned.key > 0) return;",
+    caughtBy: "tests/scenarios/directory_test.ts",
+  },
+  {
+    name: "promise-not-durable",
+    file: "gossip/register/acceptor.ts",
+    find: "    await this.#admit(config, [\n      registerOp(",
+    replace: "    void this.#admit(config, [\n      registerOp(",
+    caughtBy: "gossip/register/acceptor_test.ts :: no reply is given before",
+  },
+  {
+    name: "accept-not-durable",
+    file: "gossip/register/acceptor.ts",
+    find:
+      "    await this.#admit(config, [registerOp(this.#prefix, register, state)]);",
+    replace:
+      "    void this.#admit(config, [registerOp(this.#prefix, register, state)]);",
+    caughtBy: "gossip/register/schedules_test.ts",
+  },
+  {
+    name: "adopted-config-not-durable",
+    file: "gossip/register/acceptor.ts",
+    find: "    if (batch.length > 0) await this.#write(batch);",
+    replace: "    if (ops.length > 0) await this.#write(batch);",
+    caughtBy: "gossip/register/acceptor_test.ts :: a newer config that comes",
+  },
+  {
+    name: "no-epoch-gate",
+    file: "gossip/register/acceptor.ts",
+    find: "    if (compareConfigs(config, this.#known) < 0) {",
+    replace: "    if (config.epoch < 0) {",
+    caughtBy: "gossip/register/acceptor_test.ts :: a request under an older",
+  },
+  {
+    name: "seat-not-checked",
+    file: "gossip/register/acceptor.ts",
+    find:
+      "      this.#seat === undefined || !equalBytes(seat, this.#seat) ||\n      !hasSeat(config, this.#node, this.#seat)",
+    replace: "      this.#seat === undefined || !equalBytes(seat, seat)",
+    caughtBy:
+      "gossip/register/acceptor_test.ts :: an acceptor without the seat",
+  },
+  {
+    name: "ballot-without-epoch",
+    file: "gossip/register/ballot.ts",
+    find: "  return a.epoch - b.epoch || a.n - b.n || a.node - b.node ||",
+    replace: "  return a.n - b.n || a.node - b.node ||",
+    caughtBy: "gossip/register/proposer_test.ts :: a late accept of an older",
+  },
+  {
+    name: "ballot-without-generation",
+    file: "gossip/register/ballot.ts",
+    find: "a.node - b.node ||\n    a.generation - b.generation;",
+    replace: "a.node - b.node;",
+    caughtBy: "gossip/register/acceptor_test.ts :: proposer's earlier start",
+  },
+  {
+    name: "builds-on-a-found-config",
+    file: "gossip/register/proposer.ts",
+    find: "    const value = newer ? found : change(found);",
+    replace: "    const value = change(found);",
+    caughtBy: "gossip/register/proposer_test.ts :: a newer config found",
+  },
+  {
+    name: "config-adopted-before-it-is-chosen",
+    file: "gossip/register/proposer.ts",
+    find: `    if (oks.outcome !== "majority") return oks;
+    if (register`,
+    replace: `    if (register === CONFIG_REGISTER) {
+      await knowledge.adopt(decodeConfig(value));
+    }
+    if (oks.outcome !== "majority") return oks;
+    if (register`,
+    caughtBy:
+      "gossip/register/proposer_test.ts :: a config that only a minority",
+  },
+  {
+    name: "half-counts-as-a-majority",
+    file: "gossip/register/proposer.ts",
+    find: "    const majority = Math.floor(voters.length / 2) + 1;",
+    replace: "    const majority = Math.max(1, Math.floor(voters.length / 2));",
+    caughtBy: "gossip/register/schedules_test.ts",
+  },
+  {
+    name: "known-ticket-not-written-back",
+    file: "gossip/register/proposer.ts",
+    find: `if (value === undefined) return { outcome: "chosen", value };`,
+    replace: `if (value === undefined || String(value) === String(found)) {
+      return { outcome: "chosen", value: value as Bytes };
+    }`,
+    caughtBy: "gossip/register/proposer_test.ts :: a minority had accepted",
+  },
+  {
+    name: "ticket-gets-a-key-each-time",
+    file: "gossip/register/ids.ts",
+    find: "  if (ids.tickets.has(name)) return ids;",
+    replace: "  if (ids.tickets.size < 1) return ids;",
+    caughtBy: "gossip/register/schedules_test.ts",
+  },
+  {
+    name: "ticket-drawn-anew-at-each-start",
+    file: "gossip/membership/host.ts",
+    find: `  const row = await kv.get(metaKey("ticket"));
+  if (row !== undefined) {`,
+    replace: `  const row = await kv.get(metaKey("ticket"));
+  if (row !== undefined && row.length === 0) {`,
+    caughtBy: "tests/scenarios/cluster_test.ts :: X12: a node that is killed",
+  },
+  {
+    name: "frame-checksum-not-checked",
+    file: "transport/frame.ts",
+    find: `        this.#view.getUint32(crcAt, true)
+    ) {`,
+    replace: `        this.#view.getUint32(crcAt, true) && length < 0
+    ) {`,
+    caughtBy: "transport/frame_test.ts",
+  },
+  {
+    name: "lost-connection-told-as-a-failure",
+    file: "gossip/open.ts",
+    find: "if (!isRoutine(error)) events.emit(",
+    replace: "if (isRoutine(error) || !isRoutine(error)) events.emit(",
+    caughtBy: "tests/scenarios/partition_test.ts :: is told as that, not as",
+  },
+  {
+    name: "own-disk-blamed-on-the-peer",
+    file: "gossip/dispatch.ts",
+    find: "      if (isRoutine(error)) return;\n",
+    replace: "      void isRoutine;\n",
+    caughtBy: "gossip/dispatch_test.ts :: own engine does not take",
   },
 ];

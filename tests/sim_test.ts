@@ -50,9 +50,9 @@ Deno.test("a cluster joins, writes, is cut, heals, and loses nothing by a kill: 
 });
 
 /** How long the random lives may take, in real milliseconds. */
-const BUDGET_MS = 25_000;
+const BUDGET_MS = 40_000;
 
-Deno.test("random lives of five nodes, with 3000 calls and 20 faults each, break no promise: as many as fit 25 s", async () => {
+Deno.test("random lives of five nodes, with 3000 calls and 20 faults each, break no promise: as many as fit 40 s", async () => {
   const coverage = new Coverage();
   const started = performance.now();
   let seed = 0;
@@ -95,7 +95,7 @@ Deno.test("a life replays from its script as text: one seed, one trace", async (
 
 Deno.test("a device that lies about its syncs is found out, and shrunk to a few steps that replay", async () => {
   const script = writeScript({
-    seed: 2,
+    seed: 4,
     nodes: 3,
     steps: 300,
     faults: 12,

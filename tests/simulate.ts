@@ -4,76 +4,72 @@
  *
  * ```
  * deno task simulate --seed 1 --seeds 100        5 nodes, 3000 calls, 20 faults each
+ * deno task simulate --seeds 100 --minutes 30    30 simulated minutes each
+ * deno task simulate --seeds 5000 --jobs 2       shared by two processes
  * deno task simulate --seed 17 --trace           replays one, a line an event
+ * deno task simulate --seeds 500 --until-violation  ends at the first one
  * deno task simulate --seeds 100 --json          one object at the end
- * deno task simulate --script failed.json        replays a script, as it was printed
+ * deno task simulate --script failed.json        replays a script, as it was kept
  * deno task simulate --scenario X3 --seeds 20    scenarios whose name has "X3"
  * deno task simulate --invariants                what is judged
  * ```
  *
- * Ends with exit code 1 if an invariant did not hold, or if a campaign of at least
- * {@linkcode CAMPAIGN_SEEDS} seeds never met a fault or path. Of a failing seed it
- * prints the command that replays it and a script that was shrunk.
+ * Progress goes to standard error. Ends with exit code 1 if an invariant did not
+ * hold, or if a campaign of at least 50 seeds never met a fault or a path. Of a
+ * failing seed it prints the command that replays it, a shrunk script and the end
+ * of its trace; both are kept whole in the folder of `--keep`, by default one
+ * below the system's for temporary files.
  */
 
-import { crc32 } from "../runtime/bytes.ts";
+import {
+  Campaign,
+  lifeOf,
+  type LifeReport,
+  runCampaign,
+  type Summary,
+} from "./sim/campaign.ts";
 import { SCENARIOS } from "./sim/cluster.ts";
-import { Coverage } from "./sim/coverage.ts";
-import { INVARIANTS } from "./sim/invariants.ts";
-import { FAULT_KINDS, writeScript } from "./sim/script.ts";
+import { INVARIANTS, type Violation } from "./sim/invariants.ts";
+import { writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
-import { runScript, type WorkloadReport } from "./sim/workload.ts";
-
-/** Seeds from which on everything must have happened. */
-const CAMPAIGN_SEEDS = 50;
+import { runScript } from "./sim/workload.ts";
 
 /** Failing seeds that are shrunk; the rest are only named. */
 const SHRUNK_MAX = 2;
 
+/** Lines of a trace that are printed; all of it is kept. */
+const TRACE_LINES = 40;
+
+/** Time between two lines of progress, in milliseconds. */
+const PROGRESS_MS = 10_000;
+
+const CALLS_PER_MINUTE = 3000;
+
 function text(name: string): string | undefined {
   const at = Deno.args.indexOf(`--${name}`);
-  return at < 0 ? undefined : Deno.args[at + 1];
+  return at < 0 ? undefined : Deno.args[at + 1] ?? "";
 }
 
 function option(name: string, fallback: number): number {
   const given = text(name);
   if (given === undefined) return fallback;
   const value = Number(given);
-  if (!Number.isInteger(value) || value < 0) {
+  if (given === "" || !Number.isInteger(value) || value < 0) {
     throw new TypeError(`Cannot simulate: --${name} must be a whole number`);
   }
   return value;
 }
 
-const first = option("seed", 1);
+const seed = option("seed", 1);
 const seeds = option("seeds", 1);
 const nodes = option("nodes", 5);
-const steps = option("steps", 3000);
+const steps = option("steps", option("minutes", 1) * CALLS_PER_MINUTE);
+const jobs = option("jobs", 1);
+const untilViolation = Deno.args.includes("--until-violation");
 const json = Deno.args.includes("--json");
 const trace = Deno.args.includes("--trace")
   ? (line: string) => console.log(line)
   : undefined;
-
-const total = {
-  seeds: 0,
-  simulatedHours: 0,
-  events: 0,
-  faults: {} as Coverage["faults"],
-  paths: {} as Coverage["paths"],
-  acked: 0,
-  unknown: 0,
-  refused: 0,
-  lost: 0,
-  conflicts: 0,
-  divergent: 0,
-  duplicateKeys: 0,
-  violations: 0,
-  traceHash: "",
-  speedup: 0,
-};
-const coverage = new Coverage();
-const hashes: string[] = [];
-let shrunk = 0;
 
 if (Deno.args.includes("--invariants")) {
   for (const [id, says] of Object.entries(INVARIANTS)) {
@@ -81,41 +77,50 @@ if (Deno.args.includes("--invariants")) {
   }
 } else if (text("scenario") !== undefined) {
   await runScenarios(text("scenario")!);
+} else if (text("script") !== undefined || trace !== undefined) {
+  await replay();
 } else await runLives();
 
 async function runLives(): Promise<void> {
-  const started = performance.now();
-  const file = text("script");
-  if (file !== undefined) {
-    const script = parseScript(await Deno.readTextFile(file));
-    const report = await runScript(script, { trace });
-    add(report);
-    printViolations(report);
-  } else {
-    for (let seed = first; seed < first + seeds; seed++) {
-      const script = writeScript({ seed, nodes, steps });
-      const report = await runScript(script, { trace });
-      add(report);
-      if (report.violations.length > 0) await explain(report);
-      else if (!json && seeds > 20 && (seed - first + 1) % 20 === 0) {
-        console.log(`${seed - first + 1} of ${seeds} seeds`);
+  let toldAt = performance.now();
+  const campaign = await runCampaign({
+    seed,
+    seeds,
+    nodes,
+    steps,
+    jobs: untilViolation ? 1 : jobs,
+    untilViolation,
+    onLife: ({ seed, violations }, { seeds: done, summary }) => {
+      if (violations.length > 0) {
+        console.error(`seed ${seed}: ${violations[0]!.id} does not hold`);
       }
-    }
+      if (performance.now() - toldAt < PROGRESS_MS) return;
+      toldAt = performance.now();
+      const { simulatedHours, acked, speedup } = summary;
+      console.error(
+        `${done} of ${seeds} seeds: ${simulatedHours.toFixed(1)} hours, ` +
+          `${acked} acked, ${summary.violations} violations, ${speedup} × real time`,
+      );
+    },
+  });
+  for (const [i, life] of campaign.failed.entries()) {
+    await explain(life, !untilViolation && i < SHRUNK_MAX);
   }
-  const realHours = (performance.now() - started) / 3_600_000;
-  total.speedup = Math.round(total.simulatedHours / realHours);
-  total.faults = coverage.faults;
-  total.paths = coverage.paths;
-  total.traceHash = hashes.length === 1
-    ? hashes[0]!
-    : crc32(new TextEncoder().encode(hashes.join())).toString(16);
-  const never = total.seeds < CAMPAIGN_SEEDS
-    ? []
-    : coverage.missing(FAULT_KINDS);
-  if (never.length > 0) console.log(`never happened: ${never.join(", ")}`);
-  if (json) console.log(JSON.stringify(total));
-  else console.log(total);
-  if (total.violations > 0 || never.length > 0) Deno.exit(1);
+  end(campaign);
+}
+
+/** Runs one life again: of a seed, or of a script that was kept. */
+async function replay(): Promise<void> {
+  const file = text("script");
+  const script = file === undefined
+    ? writeScript({ seed, nodes, steps })
+    : parseScript(await Deno.readTextFile(file));
+  const started = performance.now();
+  const report = await runScript(script, { trace });
+  const campaign = new Campaign();
+  campaign.add(lifeOf(report, performance.now() - started));
+  printViolations(report.violations);
+  end(campaign);
 }
 
 /** Names of scenarios that have this in them, each with seeds of its own. */
@@ -128,71 +133,98 @@ async function runScenarios(name: string): Promise<void> {
   if (chosen.length === 0) {
     throw new TypeError(`Cannot simulate: no scenario's name has "${name}"`);
   }
-  const failed: string[] = [];
-  const traces: string[] = [];
+  const campaign = new Campaign();
+  let life = 0;
   for (const [title, run] of chosen) {
-    for (let seed = first; seed < first + seeds; seed++) {
-      try {
-        traces.push(await run(seed, trace));
-      } catch (error) {
-        failed.push(`${title}: seed ${seed}`);
-        console.log(`seed ${seed} of "${title}": ${error}`);
+    for (let each = seed; each < seed + seeds; each++) {
+      const started = performance.now();
+      const report = await run(each, trace).catch((error) => {
+        console.log(`seed ${each} of "${title}": ${error}`);
         console.log(
-          `  deno task simulate --seed ${seed} --scenario '${title}' --trace`,
+          `  deno task simulate --seed ${each} --scenario '${title}' --trace`,
         );
-      }
+        return { hash: "", events: 0, simulatedMs: 0, error };
+      });
+      const violations: Violation[] = "error" in report
+        ? [{ id: "E1", at: 0, text: `${title}: ${report.error}` }]
+        : [];
+      campaign.add({
+        ...report,
+        seed: life++,
+        tookMs: performance.now() - started,
+        acked: 0,
+        conflicts: 0,
+        faults: {},
+        paths: {},
+        violations,
+      });
     }
   }
-  const traceHash = crc32(new TextEncoder().encode(traces.join())).toString(16);
-  console.log(JSON.stringify({
-    scenarios: chosen.length,
-    seeds: seeds * chosen.length,
-    violations: failed.length,
-    traceHash,
-  }));
-  if (failed.length > 0) Deno.exit(1);
+  print(campaign.summary);
 }
 
 function byName(a: { name: string }, b: { name: string }): number {
   return a.name < b.name ? -1 : 1;
 }
 
-function printViolations({ violations }: WorkloadReport): void {
+function printViolations(violations: readonly Violation[]): void {
   for (const { id, at, text } of violations) {
     console.log(`  ${id} at ${at} ms: ${text}`);
   }
 }
 
 /** Says what a failing seed did, and how little of it is needed. */
-async function explain(report: WorkloadReport): Promise<void> {
-  const { script, violations } = report;
-  console.log(`seed ${script.seed}:`);
-  printViolations(report);
+async function explain(life: LifeReport, shrunk: boolean): Promise<void> {
+  const { seed, violations } = life;
+  console.log(`seed ${seed}:`);
+  printViolations(violations);
   console.log(
-    `  deno task simulate --seed ${script.seed} --nodes ${nodes} --steps ${steps} --trace`,
+    `  deno task simulate --seed ${seed} --nodes ${nodes} --steps ${steps} --trace`,
   );
-  if (shrunk++ >= SHRUNK_MAX) return;
-  const small = await shrink(script, violations[0]!.id);
-  console.log(
-    `  shrunk from ${script.steps.length} steps to ${small.steps.length}; save it and run: deno task simulate --script FILE --trace`,
-  );
+  const { id } = violations[0]!;
+  // Two traces of one seed have no script that could be shrunk.
+  if (!shrunk || id === "T1") return;
+  const script = writeScript({ seed, nodes, steps });
+  const small = await shrink(script, id);
+  const folder = text("keep") ??
+    await Deno.makeTempDir({ prefix: "aspen-simulate-" });
+  await Deno.mkdir(folder, { recursive: true });
+  const scriptFile = `${folder}/seed-${seed}.script.json`;
+  const traceFile = `${folder}/seed-${seed}.trace.txt`;
+  await Deno.writeTextFile(scriptFile, scriptText(small));
+  const last: string[] = [];
+  {
+    using file = await Deno.create(traceFile);
+    const encoder = new TextEncoder();
+    const report = await runScript(small, {
+      trace: (line) => {
+        const bytes = encoder.encode(line + "\n");
+        for (let at = 0; at < bytes.length;) {
+          at += file.writeSync(bytes.subarray(at));
+        }
+        last.push(line);
+        if (last.length > TRACE_LINES) last.shift();
+      },
+      // What came after it explains nothing.
+      until: id,
+    });
+    printViolations(report.violations);
+  }
+  console.log(`  shrunk from ${script.steps.length} steps to:`);
   console.log(scriptText(small));
+  console.log(`  the last of its trace, up to the violation:`);
+  for (const line of last) console.log(`  ${line}`);
+  console.log(`  all of it: ${traceFile}; again:`);
+  console.log(`  deno task simulate --script ${scriptFile} --trace`);
 }
 
-function add(report: WorkloadReport): void {
-  const count = (...ids: string[]) =>
-    report.violations.filter(({ id }) => ids.includes(id)).length;
-  total.seeds++;
-  total.simulatedHours += report.simulatedMs / 3_600_000;
-  total.events += report.events;
-  total.acked += report.acked;
-  total.unknown += report.unknown;
-  total.refused += report.refused;
-  total.conflicts += report.conflicts;
-  total.violations += report.violations.length;
-  total.lost += count("I2", "I3");
-  total.divergent += count("I1");
-  total.duplicateKeys += count("K1");
-  coverage.add(report.coverage);
-  hashes.push(report.hash);
+function end(campaign: Campaign): void {
+  const never = campaign.failed.length > 0 ? [] : campaign.never;
+  if (never.length > 0) console.log(`never happened: ${never.join(", ")}`);
+  print(campaign.summary, never.length > 0);
+}
+
+function print(summary: Summary, incomplete = false): void {
+  console.log(json ? JSON.stringify(summary) : summary);
+  if (summary.violations > 0 || incomplete) Deno.exit(1);
 }

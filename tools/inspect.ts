@@ -19,6 +19,7 @@ import {
   describeLsm,
   type Progress,
   type StoreDescription,
+  type TableDescription,
 } from "../engine/mod.ts";
 import { DenoFiles } from "../runtime/deno/mod.ts";
 
@@ -75,22 +76,25 @@ function printDescription(
   print(`store ${store.storeId} in ${store.dir}`);
   print(`  MANIFEST ${store.manifest}, last sequence number ${store.lastSeq}`);
   print("");
-  print("level  tables       bytes     entries  deletions");
+  print("level  tables       bytes        data     entries  deletions");
   for (const level of store.levels) {
     if (level.tables.length === 0) continue;
     const bytes = sum(level.tables.map((table) => table.bytes));
+    const data = dataOf(level.tables);
     const entries = sum(level.tables.map((table) => table.entries));
     const tombstones = sum(level.tables.map((table) => table.tombstones));
     print(
       `${cell(level.level, 5)}${cell(level.tables.length, 8)}${
         cell(sizeOf(bytes), 12)
-      }${cell(entries, 12)}${cell(tombstones, 11)}`,
+      }${cell(data, 12)}${cell(entries, 12)}${cell(tombstones, 11)}`,
     );
   }
   for (const level of store.levels) {
     for (const table of level.tables) {
       print(
-        `  L${level.level} ${table.name} ${sizeOf(table.bytes)}, ${
+        `  L${level.level} ${table.name} ${sizeOf(table.bytes)} for ${
+          dataOf([table])
+        } of data, ${
           plural(table.entries, "entry", "entries")
         }, ${table.minKey} … ${table.maxKey}`,
       );
@@ -148,6 +152,12 @@ function progressLine({ path, doneBytes, totalBytes }: Progress): string {
     ? 100
     : Math.floor(100 * doneBytes / totalBytes);
   return `${percent} % of ${sizeOf(totalBytes)}, at ${path}`;
+}
+
+/** The size of what the keys and values of tables are, as far as it is known. */
+function dataOf(tables: readonly TableDescription[]): string {
+  const known = tables.flatMap(({ dataBytes }) => dataBytes ?? []);
+  return known.length < tables.length ? "?" : sizeOf(sum(known));
 }
 
 function sum(numbers: readonly number[]): number {

@@ -1,5 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { openLsm } from "../engine/mod.ts";
 import { open } from "../mod.ts";
+import { DenoFiles } from "../runtime/deno/mod.ts";
 import { inspect } from "./inspect.ts";
 
 async function run(
@@ -61,6 +63,32 @@ Deno.test("inspect names what is broken, and then ends with 1", async () => {
     const lost = await run(dir, { check: true });
     assertEquals(lost.code, 1);
     assert(lost.lines.some((line) => line.includes(`${dir}/CURRENT`)));
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+Deno.test("inspect shows what tables take beside what they hold", async () => {
+  const dir = Deno.makeTempDirSync();
+  try {
+    const store = await openLsm(dir, {
+      files: new DenoFiles(),
+      compression: "zstd",
+    });
+    const value = new Uint8Array(10_000);
+    for (let i = 0; i < 100; i++) {
+      await store.write([{ key: new Uint8Array([i]), value }]);
+    }
+    await store.compact();
+    await store.close();
+    const { lines } = await run(dir);
+    const level = lines.find((line) => line.trimStart().startsWith("1 "));
+    assert(/^ +1 +1 +\d+(\.\d)? K?i?B +976\.7 KiB +100 +0$/.test(level ?? ""));
+    assert(lines.some((line) => line.includes("for 976.7 KiB of data")));
+    const table = `${dir}/${lines.join(" ").match(/\d{6}\.sst/)![0]}`;
+    Deno.truncateSync(table, 100);
+    const broken = await run(dir);
+    assert(broken.lines.some((line) => line.includes("for ? of data")));
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }

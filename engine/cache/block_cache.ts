@@ -8,11 +8,13 @@
  *
  * Memory of dropped entries is used again for the next ones, since the garbage
  * collector is too slow for what a store reads: fresh buffers for each block
- * take several times the budget. Only an entry that was lent to someone who may
- * still name its bytes is left to the garbage collector.
+ * take several times the budget. An entry that is pinned when it is dropped is
+ * used again once it is not, and one that was lent to someone who may name its
+ * bytes for ever is left to the garbage collector.
  *
- * Guarantees: never more than the budget, spare memory included; an entry larger
- * than an eighth of it is not kept at all.
+ * Guarantees: never more than the budget, spare memory included, but for entries
+ * that were dropped while they were pinned; an entry larger than an eighth of it
+ * is not kept at all.
  *
  * @module
  */
@@ -29,8 +31,10 @@ export class CacheEntry {
   readonly byteLength: number;
   /** Whether it was used since the cache last came by. */
   used = false;
-  /** Whether someone may still name its bytes when it is dropped. */
+  /** Whether someone may name its bytes for as long as they like. */
   lent = false;
+  /** How many name its bytes until they {@linkcode BlockCache.unpin} it. */
+  pins = 0;
   /** Who is told when it is dropped. */
   owner: CacheOwner | undefined = undefined;
   /** Which of the owner's entries it is. */
@@ -83,8 +87,8 @@ export class BlockCache {
   }
 
   /**
-   * Makes room for an entry that the cache takes, and gives a dropped one, never
-   * lent, whose memory is as large or a little larger.
+   * Makes room for an entry that the cache takes, and gives a dropped one, whose
+   * bytes nobody names and whose memory is as large or a little larger.
    */
   reserve(byteLength: number): CacheEntry | undefined {
     while (this.bytes + byteLength > this.#budget) {
@@ -122,6 +126,21 @@ export class BlockCache {
     this.#bytes -= entry.byteLength;
   }
 
+  /** One who named the bytes of an entry, here or dropped, does so no longer. */
+  unpin(entry: CacheEntry): void {
+    if (--entry.pins > 0 || entry.slot >= 0 || entry.lent) return;
+    const { byteLength } = entry;
+    if (
+      this.#spares.length < SPARES_MAX && this.takes(byteLength) &&
+      this.bytes + byteLength <= this.#budget
+    ) this.#addSpare(entry);
+  }
+
+  #addSpare(entry: CacheEntry): void {
+    this.#spares.push(entry);
+    this.#spareBytes += entry.byteLength;
+  }
+
   #takeSpare(byteLength: number): CacheEntry | undefined {
     const spares = this.#spares;
     const most = byteLength * SPARE_RATIO;
@@ -147,10 +166,7 @@ export class BlockCache {
       }
       entry.owner!.forget(entry.row);
       this.remove(entry);
-      if (!entry.lent) {
-        this.#spares.push(entry);
-        this.#spareBytes += entry.byteLength;
-      }
+      if (!entry.lent && entry.pins === 0) this.#addSpare(entry);
       return;
     }
   }

@@ -1,6 +1,6 @@
 /**
- * A compaction as a piece of work that may be done anywhere: it says by plain
- * data which tables are read and how the new ones are made, so that it can be
+ * A flush or a compaction as a piece of work that may be done anywhere: it says
+ * by plain data what is read and how the new tables are made, so that it can be
  * sent to a thread. Whoever runs it writes tables and syncs them; only the owner
  * of the store makes them known, and removes files.
  *
@@ -9,33 +9,56 @@
 
 import type { Cursor } from "../iterator/cursor.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
+import type { Compression } from "../table/codec.ts";
+import { cursorOf, type MemtableMemory } from "../memtable/memtable.ts";
 import type { TableInfo } from "../table/format.ts";
 import { Table, type TableSet } from "../table/table.ts";
 import { type EntryFilter, mergeRuns } from "./merge.ts";
 
-/** Which tables become which. */
-export interface CompactionJob {
+/** What all jobs say. */
+interface JobBase {
   /** The store's directory. */
   readonly dir: string;
   /** The store's id. */
   readonly storeId: Uint8Array;
-  /** Tables of the upper level, from the newest. */
-  readonly upper: readonly TableInfo[];
-  /** Tables of the level below, which gets the new ones, by key. */
-  readonly lower: readonly TableInfo[];
-  /** The levels below that, from the upper one. */
-  readonly deeper: readonly (readonly TableInfo[])[];
   /** The sequence numbers that snapshots stand on, ascending. */
   readonly snapshots: readonly number[];
   /** The first number for a new table, and how many may be used. */
   readonly firstNumber: number;
   /** How many numbers may be used. */
   readonly numbers: number;
-  /** The size from which another table is started, in bytes. */
-  readonly tableBytes: number;
   /** The size from which a block is full, in bytes. */
   readonly blockBytes: number;
 }
+
+/** A full memtable becomes a table. */
+export interface FlushJob extends JobBase {
+  /** Which kind of job it is. */
+  readonly kind: "flush";
+  /** The memtable. */
+  readonly memtable: MemtableMemory;
+  /** About as many bytes as it holds. */
+  readonly bytes: number;
+}
+
+/** Tables become others. */
+export interface CompactionJob extends JobBase {
+  /** Which kind of job it is. */
+  readonly kind: "compaction";
+  /** Tables of the upper level, from the newest. */
+  readonly upper: readonly TableInfo[];
+  /** Tables of the level below, which gets the new ones, by key. */
+  readonly lower: readonly TableInfo[];
+  /** The levels below that, from the upper one. */
+  readonly deeper: readonly (readonly TableInfo[])[];
+  /** The size from which another table is started, in bytes. */
+  readonly tableBytes: number;
+  /** How data blocks are stored. */
+  readonly compression: Compression;
+}
+
+/** Tables to be written. */
+export type Job = FlushJob | CompactionJob;
 
 /** How a job is run. */
 export interface JobOptions {
@@ -45,12 +68,48 @@ export interface JobOptions {
   readonly filter?: EntryFilter | undefined;
 }
 
+/** About how many bytes a job reads. */
+export function bytesOf(job: Job): number {
+  if (job.kind === "flush") return job.bytes;
+  let bytes = 0;
+  for (const { size } of job.upper) bytes += size;
+  for (const { size } of job.lower) bytes += size;
+  return bytes;
+}
+
 /** Runs a job on the files of `set`; resolves with the tables, all synced. */
 export async function runJob(
   set: TableSet,
-  job: CompactionJob,
+  job: Job,
   { pause, filter }: JobOptions,
 ): Promise<TableInfo[]> {
+  let used = 0;
+  const tables = await mergeRuns(runsOf(set, job), {
+    target: {
+      files: set.files,
+      dir: job.dir,
+      storeId: job.storeId,
+      blockBytes: job.blockBytes,
+      compression: job.kind === "flush" ? "none" : job.compression,
+    },
+    takeNumber() {
+      if (used === job.numbers) throw new RangeError("too many tables");
+      return job.firstNumber + used++;
+    },
+    snapshots: job.snapshots,
+    pause,
+    ...job.kind === "flush"
+      // One memtable is one table, however large: tables of level 0 are read
+      // one by one. What it deletes may be anywhere below.
+      ? { tableBytes: Infinity, deeper: undefined }
+      : { tableBytes: job.tableBytes, deeper: job.deeper, filter },
+  });
+  await set.files.syncDirectory(job.dir);
+  return tables;
+}
+
+function runsOf(set: TableSet, job: Job): Cursor[] {
+  if (job.kind === "flush") return [cursorOf(job.memtable)];
   const tableOf = (info: TableInfo) => new Table(set, info);
   const runs: Cursor[] = job.upper.map((info) =>
     new LevelCursor([tableOf(info)], false)
@@ -58,24 +117,5 @@ export async function runJob(
   if (job.lower.length > 0) {
     runs.push(new LevelCursor(job.lower.map(tableOf), false));
   }
-  let used = 0;
-  const tables = await mergeRuns(runs, {
-    target: {
-      files: set.files,
-      dir: job.dir,
-      storeId: job.storeId,
-      blockBytes: job.blockBytes,
-    },
-    takeNumber() {
-      if (used === job.numbers) throw new RangeError("too many tables");
-      return job.firstNumber + used++;
-    },
-    tableBytes: job.tableBytes,
-    snapshots: job.snapshots,
-    deeper: job.deeper,
-    pause,
-    filter,
-  });
-  await set.files.syncDirectory(job.dir);
-  return tables;
+  return runs;
 }

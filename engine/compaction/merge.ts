@@ -9,7 +9,7 @@
  * @module
  */
 
-import { compareRanges } from "../compare.ts";
+import { compareRanges, equalRanges } from "../compare.ts";
 import type { Cursor } from "../iterator/cursor.ts";
 import { MergingCursor } from "../iterator/merging_cursor.ts";
 import { SLICE_BYTES } from "../options.ts";
@@ -66,14 +66,13 @@ export async function mergeRuns(
   try {
     merge.seekTo(undefined);
     for (let top = merge.top; top !== undefined; top = merge.top) {
-      const newKey = compareRanges(
+      const newKey = !equalRanges(
         top.keyBuffer,
         top.keyAt,
         top.keyLength,
         key,
-        0,
-        Math.max(keyLength, 0),
-      ) !== 0;
+        keyLength,
+      );
       const newerStripe = newKey ? -1 : stripe;
       stripe = stripeOf(snapshots, top.seq);
       if (newKey) {

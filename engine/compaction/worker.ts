@@ -1,6 +1,6 @@
 /**
- * What a compaction thread serves: jobs, one at a time. It opens the tables
- * itself, and leaves nothing open behind.
+ * What a thread of a store serves: flushes and compactions, one at a time. It
+ * opens the tables itself, and leaves nothing open behind.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import type { WorkerTools } from "../../runtime/mod.ts";
 import { BlockCache } from "../cache/block_cache.ts";
 import { FileCache } from "../cache/file_cache.ts";
 import type { TableInfo } from "../table/format.ts";
-import { type CompactionJob, runJob } from "./job.ts";
+import { type Job, runJob } from "./job.ts";
 
 /** Memory for indexes of the tables that are merged, in bytes. */
 const CACHE_BYTES = 8 * 1024 * 1024;
@@ -19,7 +19,7 @@ const OPEN_FILES_MAX = 64;
 /** What the thread is asked. */
 export interface WorkerRequest {
   /** What to do. */
-  readonly job: CompactionJob;
+  readonly job: Job;
   /** Shared with who asks: not 0 once the job is to stop. */
   readonly stop: Int32Array<SharedArrayBuffer>;
 }

@@ -35,7 +35,7 @@ function entryOf(cursor: Cursor): string {
 Deno.test("merged runs come in order, forward and back, whatever their keys share", () => {
   for (let seed = 1; seed <= 60; seed++) {
     const draw = random(seed);
-    const runs = Array.from({ length: 1 + draw(8) }, () => new Memtable());
+    const runs = Array.from({ length: 1 + draw(8) }, () => new Memtable(false));
     const entries: { key: Uint8Array; seq: number }[] = [];
     for (let seq = 1; seq <= 300; seq++) {
       const key = someKey(draw);

@@ -5,7 +5,8 @@
  * or closed it holds its version, and thereby the files of that moment. A step
  * allocates nothing but, going back, the value; `key` and `value` give copies.
  * Small copies share memory: one that is kept holds 8 KiB, or as much as a block
- * has. After a step has failed, all further ones do.
+ * has. `keyView` and `valueView` give the bytes as they lie in memory, until the
+ * next step. After a step has failed, all further ones do.
  *
  * @module
  */
@@ -114,6 +115,24 @@ export class RangeIterator implements KVIterator, Disposable {
       this.#untaken = false;
     }
     return this.#value;
+  }
+
+  /** The key, not copied: only to be read, and only until the next step. */
+  get keyView(): Uint8Array {
+    this.#assertStanding();
+    const top = this.#top;
+    if (top === undefined) return this.#keyScratch.subarray(0, this.#keyLength);
+    const { keyBuffer, keyAt, keyLength } = top;
+    return keyBuffer.subarray(keyAt, keyAt + keyLength);
+  }
+
+  /** The value, likewise; where `value` was asked for before, that one. */
+  get valueView(): Uint8Array {
+    this.#assertStanding();
+    const top = this.#top;
+    if (top === undefined || !this.#untaken) return this.#value;
+    const { valueBuffer, valueAt, valueLength } = top;
+    return valueBuffer.subarray(valueAt, valueAt + valueLength);
   }
 
   /**

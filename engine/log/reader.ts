@@ -38,6 +38,8 @@ export interface Frame {
   kind: number;
   /** Batches in the payload. */
   batches: number;
+  /** Bytes of the log that were synced when it was written. */
+  syncedTo: number;
   /** The payload: a view that the next `next()` may overwrite. */
   payload: Uint8Array;
   /** The checksum. */
@@ -136,6 +138,7 @@ export class LogReader {
       offset,
       kind: view.getUint8(12),
       batches: view.getUint16(14, true),
+      syncedTo: syncedToOf(view),
       payload: bytes.subarray(
         FRAME_HEADER_BYTES,
         FRAME_HEADER_BYTES + payloadLength,
@@ -160,8 +163,9 @@ export class LogReader {
   /** How much of the log was synced, as the frame there says. */
   #syncedToAt(offset: number): number {
     const bytes = this.#bytes(offset, FRAME_HEADER_BYTES);
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    return view.getUint32(16, true) + view.getUint16(20, true) * 2 ** 32;
+    return syncedToOf(
+      new DataView(bytes.buffer, bytes.byteOffset, bytes.length),
+    );
   }
 
   #refuseDamage(bad: number): void {
@@ -219,4 +223,8 @@ export class LogReader {
       );
     }
   }
+}
+
+function syncedToOf(header: DataView): number {
+  return header.getUint32(16, true) + header.getUint16(20, true) * 2 ** 32;
 }

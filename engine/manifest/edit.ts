@@ -15,8 +15,9 @@
  * ```
  *
  * `lastSeq` is the largest sequence number in tables; the ops behind it are in
- * the WALs `firstWal` to `lastWal`, without a gap. `closedWal` is written at a
- * clean close: how that WAL must be found.
+ * the WALs from `firstWal` on, without a gap. Those up to `lastWal` are on the
+ * device; later ones count as far as each follows on the one before. `closedWal`
+ * is written at a clean close: how that WAL must be found.
  *
  * @module
  */
@@ -37,7 +38,7 @@ export interface VersionEdit {
   lastSeq?: number;
   /** The first WAL that is needed. */
   firstWal?: number;
-  /** The last WAL that is in use. */
+  /** The last WAL that is known to be on the device. */
   lastWal?: number;
   /** A WAL that was closed cleanly, as it was then. */
   closedWal?: LogIdentity;

@@ -18,7 +18,7 @@ export class ManifestState {
   lastSeq = 0;
   /** The first WAL that is needed. */
   firstWal = 1;
-  /** The last WAL that is in use; 0 if there has been none. */
+  /** The last WAL that is known to be on the device; 0 if there was none. */
   lastWal = 0;
   /** The last WAL that was closed cleanly. */
   closedWal: LogIdentity | undefined;
@@ -41,7 +41,8 @@ export class ManifestState {
     this.nextNumber = edit.nextNumber ?? this.nextNumber;
     this.lastSeq = edit.lastSeq ?? this.lastSeq;
     this.firstWal = edit.firstWal ?? this.firstWal;
-    this.lastWal = edit.lastWal ?? this.lastWal;
+    // A WAL may be in tables before it was on the device.
+    this.lastWal = Math.max(edit.lastWal ?? this.lastWal, this.firstWal - 1);
     this.closedWal = edit.closedWal ?? this.closedWal;
     for (const { level, number } of edit.dropped ?? []) {
       if (!this.#tables[level]?.delete(number)) {
@@ -65,9 +66,6 @@ export class ManifestState {
    * impossible.
    */
   check(): void {
-    if (this.firstWal > this.lastWal + 1) {
-      throw misfit("the logs that it needs are not there yet");
-    }
     this.#tables.forEach((tables, level) => {
       const sorted = [...tables.values()].sort((a, b) =>
         compareBytes(a.minKey, b.minKey)

@@ -5,12 +5,12 @@
  * an arena: no objects per entry, nothing for the garbage collector to walk.
  *
  * ```text
- * node := abbreviation | chunk | offset | keyLength | valueLength
- *       | seqLow | seqHigh and kind | previous | next[height]
+ * node := abbreviation | abbreviation2 | chunk | offset | keyLength
+ *       | valueLength | seqLow | seqHigh and kind | previous | next[height]
  * ```
  *
- * `abbreviation` is the four bytes behind what all keys start with, so that a
- * search seldom looks at keys.
+ * The abbreviations are the eight bytes behind what all keys start with, so that
+ * a search seldom looks at keys.
  *
  * Guarantees: entries are only added, and added ones never change, so cursors
  * stay valid across writes. A key's entries go from the newest to the oldest.
@@ -21,17 +21,21 @@
 import { type Bytes, EMPTY_BYTES } from "../../runtime/mod.ts";
 import { abbreviateRange, compareRanges, giveRange } from "../compare.ts";
 import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
-import { Arena } from "./arena.ts";
+import { allocate, Arena } from "./arena.ts";
 
 const ABBREVIATION = 0;
-const CHUNK = 1;
-const OFFSET = 2;
-const KEY_LENGTH = 3;
-const VALUE_LENGTH = 4;
-const SEQ_LOW = 5;
-const SEQ_HIGH = 6;
-const PREVIOUS = 7;
-const NEXT = 8;
+const ABBREVIATION2 = 1;
+const CHUNK = 2;
+const OFFSET = 3;
+const KEY_LENGTH = 4;
+const VALUE_LENGTH = 5;
+const SEQ_LOW = 6;
+const SEQ_HIGH = 7;
+const PREVIOUS = 8;
+const NEXT = 9;
+
+/** Bytes of a key in one abbreviation. */
+const ABBREVIATED_BYTES = 4;
 
 /** In SEQ_HIGH, above the 16 high bits of the sequence number. */
 const DELETED_BIT = 1 << 16;
@@ -53,10 +57,36 @@ export interface Reserved {
   offset: number;
 }
 
+/**
+ * The memory of a memtable that is full: what a thread needs to read it. Bare
+ * buffers: of an array, the platform's messages look at each single element.
+ */
+export interface MemtableMemory {
+  /** The list. */
+  readonly nodes: ArrayBufferLike;
+  /** What its entries name. */
+  readonly chunks: readonly ArrayBufferLike[];
+}
+
+/** Words that the list has room for at first. */
+const NODE_WORDS = 4096;
+
+/** A cursor over a memtable that takes no more entries, by its memory. */
+export function cursorOf({ nodes, chunks }: MemtableMemory): Cursor {
+  return new MemtableCursor(
+    new Memtable(
+      false,
+      new Uint32Array(nodes),
+      chunks.map((chunk) => new Uint8Array(chunk)),
+    ),
+  );
+}
+
 /** The newest entries of a store. */
 export class Memtable {
-  readonly #arena = new Arena();
-  #nodes = new Uint32Array(4096);
+  readonly #shared: boolean;
+  readonly #arena: Arena;
+  #nodes: Uint32Array;
   #used = HEAD + NEXT + HEIGHT_MAX;
   #height = 1;
   #count = 0;
@@ -72,6 +102,30 @@ export class Memtable {
 
   /** The number of the last WAL whose batches are here. */
   lastWal = 0;
+
+  /**
+   * Makes an empty memtable, in memory that threads can share if `shared`; or
+   * one of what another has filled, only to be read in order.
+   */
+  constructor(
+    shared: boolean,
+    nodes: Uint32Array = new Uint32Array(
+      allocate(NODE_WORDS * WORD_BYTES, shared),
+    ),
+    chunks?: Uint8Array[],
+  ) {
+    this.#shared = shared;
+    this.#nodes = nodes;
+    this.#arena = new Arena(shared, chunks);
+  }
+
+  /** Its memory, for who reads it elsewhere; no entry is added any more. */
+  get memory(): MemtableMemory {
+    return {
+      nodes: this.#nodes.buffer,
+      chunks: this.#arena.chunks.map(({ buffer }) => buffer),
+    };
+  }
 
   /** The number of entries. */
   get count(): number {
@@ -128,16 +182,30 @@ export class Memtable {
   ): void {
     const bytes = this.#arena.bytesOf(chunk);
     this.#shrinkPrefix(bytes, chunk, offset, keyLength);
+    const skip = this.#prefixLength;
     const abbreviation = abbreviateRange(
       bytes,
-      offset + this.#prefixLength,
-      keyLength - this.#prefixLength,
+      offset + skip,
+      keyLength - skip,
+    );
+    const abbreviation2 = abbreviateRange(
+      bytes,
+      offset + skip + ABBREVIATED_BYTES,
+      keyLength - skip - ABBREVIATED_BYTES,
     );
     let path = this.#tail;
     // Keys in order, which is how much is written, go behind all others.
     if (
       this.#count > 0 &&
-      this.#orderOf(path[0]!, bytes, offset, keyLength, abbreviation, seq) > 0
+      this.#orderOf(
+          path[0]!,
+          bytes,
+          offset,
+          keyLength,
+          abbreviation,
+          abbreviation2,
+          seq,
+        ) > 0
     ) {
       path = this.#path;
       let node = HEAD;
@@ -149,6 +217,7 @@ export class Memtable {
           offset,
           keyLength,
           abbreviation,
+          abbreviation2,
           seq,
         );
         path[level] = node;
@@ -160,6 +229,7 @@ export class Memtable {
     const added = this.#allocateNode(height);
     const nodes = this.#nodes;
     nodes[added + ABBREVIATION] = abbreviation;
+    nodes[added + ABBREVIATION2] = abbreviation2;
     nodes[added + CHUNK] = chunk;
     nodes[added + OFFSET] = offset;
     nodes[added + KEY_LENGTH] = keyLength;
@@ -200,6 +270,23 @@ export class Memtable {
     return giveRange(bytes, offset + keyLength, nodes[node + VALUE_LENGTH]!);
   }
 
+  /** As {@linkcode Memtable.get}, without a copy: the bytes stay as they are. */
+  getView(key: Uint8Array, seq: number): Uint8Array | null | undefined {
+    if (this.#count === 0) return undefined;
+    const node = this.firstFrom(key, seq);
+    if (node === 0) return undefined;
+    const nodes = this.#nodes;
+    const keyLength = nodes[node + KEY_LENGTH]!;
+    const offset = nodes[node + OFFSET]!;
+    const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
+    if (
+      compareRanges(bytes, offset, keyLength, key, 0, key.length) !== 0
+    ) return undefined;
+    if (nodes[node + SEQ_HIGH]! & DELETED_BIT) return null;
+    const valueAt = offset + keyLength;
+    return bytes.subarray(valueAt, valueAt + nodes[node + VALUE_LENGTH]!);
+  }
+
   /** A cursor over all entries, also those added later. */
   cursor(): Cursor {
     return new MemtableCursor(this);
@@ -208,6 +295,7 @@ export class Memtable {
   /** The first node at or behind a key as of `seq`; 0 if there is none. */
   firstFrom(key: Uint8Array, seq: number): number {
     const abbreviation = this.#abbreviate(key);
+    const abbreviation2 = this.#abbreviate2(key);
     let node = HEAD;
     for (let level = this.#height - 1; level >= 0; level--) {
       node = this.#lastBefore(
@@ -217,6 +305,7 @@ export class Memtable {
         0,
         key.length,
         abbreviation,
+        abbreviation2,
         seq,
       );
     }
@@ -236,6 +325,7 @@ export class Memtable {
       }
     } else {
       const abbreviation = this.#abbreviate(key);
+      const abbreviation2 = this.#abbreviate2(key);
       for (let level = this.#height - 1; level >= 0; level--) {
         node = this.#lastBefore(
           node,
@@ -244,6 +334,7 @@ export class Memtable {
           0,
           key.length,
           abbreviation,
+          abbreviation2,
           SEQ_MAX,
         );
       }
@@ -292,14 +383,18 @@ export class Memtable {
     keyAt: number,
     keyLength: number,
     abbreviation: number,
+    abbreviation2: number,
     seq: number,
   ): number {
     const nodes = this.#nodes;
     for (;;) {
       const next = nodes[node + NEXT + level]!;
       if (next === 0) return node;
-      const order = nodes[next + ABBREVIATION]! - abbreviation ||
-        this.#orderOf(next, key, keyAt, keyLength, abbreviation, seq);
+      let order = nodes[next + ABBREVIATION]! - abbreviation;
+      if (order === 0) order = nodes[next + ABBREVIATION2]! - abbreviation2;
+      if (order === 0) {
+        order = this.#orderAlike(next, key, keyAt, keyLength, seq);
+      }
       if (order >= 0) return node;
       node = next;
     }
@@ -312,11 +407,24 @@ export class Memtable {
     keyAt: number,
     keyLength: number,
     abbreviation: number,
+    abbreviation2: number,
     seq: number,
   ): number {
     const nodes = this.#nodes;
-    const order = nodes[node + ABBREVIATION]! - abbreviation;
-    if (order !== 0) return order;
+    return nodes[node + ABBREVIATION]! - abbreviation ||
+      nodes[node + ABBREVIATION2]! - abbreviation2 ||
+      this.#orderAlike(node, key, keyAt, keyLength, seq);
+  }
+
+  /** The same where prefix and abbreviations are equal. */
+  #orderAlike(
+    node: number,
+    key: Uint8Array,
+    keyAt: number,
+    keyLength: number,
+    seq: number,
+  ): number {
+    const nodes = this.#nodes;
     const skip = this.#prefixLength;
     return compareRanges(
       this.#arena.bytesOf(nodes[node + CHUNK]!),
@@ -345,6 +453,12 @@ export class Memtable {
       if (order !== 0) return order < 0 ? -1 : 2 ** 32;
     }
     return abbreviateRange(key, skip, key.length - skip);
+  }
+
+  /** The second one; it counts only where the first one is equal. */
+  #abbreviate2(key: Uint8Array): number {
+    const at = this.#prefixLength + ABBREVIATED_BYTES;
+    return abbreviateRange(key, at, key.length - at);
   }
 
   /**
@@ -379,10 +493,14 @@ export class Memtable {
       node !== 0;
       node = nodes[node + NEXT]!
     ) {
-      nodes[node + ABBREVIATION] = abbreviateRange(
-        this.#arena.bytesOf(nodes[node + CHUNK]!),
-        nodes[node + OFFSET]! + shared,
-        nodes[node + KEY_LENGTH]! - shared,
+      const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
+      const at = nodes[node + OFFSET]! + shared;
+      const length = nodes[node + KEY_LENGTH]! - shared;
+      nodes[node + ABBREVIATION] = abbreviateRange(bytes, at, length);
+      nodes[node + ABBREVIATION2] = abbreviateRange(
+        bytes,
+        at + ABBREVIATED_BYTES,
+        length - ABBREVIATED_BYTES,
       );
     }
   }
@@ -407,7 +525,9 @@ export class Memtable {
     const node = this.#used;
     this.#used += NEXT + height;
     if (this.#used > this.#nodes.length) {
-      const grown = new Uint32Array(this.#nodes.length * 2);
+      const grown = new Uint32Array(
+        allocate(this.#nodes.byteLength * 2, this.#shared),
+      );
       grown.set(this.#nodes);
       this.#nodes = grown;
     }

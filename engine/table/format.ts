@@ -4,7 +4,9 @@
  * ```text
  * table   := data block* | filter | properties | index block | footer
  * stored  := body | trailer             so each block lies in the file
- * trailer := u8 codec (0: none) | u24 0 | u32 length of the body | u32 crc
+ * trailer := u8 codec | u24 0 | u32 length of the body | u32 crc; what is before
+ *            it is the body itself (codec 0), or the body compressed (see
+ *            codec.ts), which data blocks alone are
  * crc     := CRC-32 of all before it in the stored block, continued from
  *            CRC-32(u64 table number | u64 offset)
  * handle  := u48 offset | u32 stored length
@@ -12,10 +14,13 @@
  *            or after the block's last key and before the next block's first
  *            (equal to it only where one key's entries span blocks), value is
  *            its handle
- * footer  := u32 format | u32 features (0) | handle index | handle filter
+ * footer  := u32 format | u32 features | handle index | handle filter
  *            | handle properties | u48 table number | u64 store id (its first
  *            bytes) | u32 crc of all before | u64 magic          (64 bytes)
  * ```
+ *
+ * A feature is what a reader must know to read the table: one that it does not
+ * know makes it a newer version's. Bit 0: data blocks may have codec 1.
  *
  * Properties are tagged fields (see `tlv.ts`): 1 rows u48, 2 tombstones u48,
  * 3 smallest and 4 largest sequence number u48, 5 first and 6 last key,
@@ -33,6 +38,10 @@ import {
   type Writer,
 } from "../../runtime/mod.ts";
 import { checkFormatVersion, FORMAT_VERSION } from "../log/frame.ts";
+import { CODEC_NONE } from "./codec.ts";
+
+/** The feature of a table whose data blocks may be compressed by zstd. */
+export const FEATURE_ZSTD = 1;
 
 /** Bytes behind the body of a stored block. */
 export const TRAILER_BYTES = 12;
@@ -72,6 +81,8 @@ export interface BlockHandle {
 
 /** What a footer says. */
 export interface Footer {
+  /** What a reader must know, bit by bit. */
+  features: number;
   /** Where the index is. */
   index: BlockHandle;
   /** Where the filter is. */
@@ -101,16 +112,14 @@ export function finishBlock(
   stored: Uint8Array,
   table: number,
   offset: number,
+  codec: number = CODEC_NONE,
+  bodyLength: number = stored.length - TRAILER_BYTES,
 ): void {
   const view = new DataView(stored.buffer, stored.byteOffset, stored.length);
-  const bodyLength = stored.length - TRAILER_BYTES;
-  view.setUint32(bodyLength, 0, true);
-  view.setUint32(bodyLength + 4, bodyLength, true);
-  view.setUint32(
-    bodyLength + 8,
-    blockChecksum(stored, table, offset),
-    true,
-  );
+  const at = stored.length - TRAILER_BYTES;
+  view.setUint32(at, codec, true);
+  view.setUint32(at + 4, bodyLength, true);
+  view.setUint32(at + 8, blockChecksum(stored, table, offset), true);
 }
 
 /** Writes a handle. */
@@ -144,7 +153,7 @@ export function writeFooter(
   storeId: Uint8Array,
   footer: Footer,
 ): void {
-  writer.u32(FORMAT_VERSION).u32(0);
+  writer.u32(FORMAT_VERSION).u32(footer.features);
   writeHandle(writer, footer.index);
   writeHandle(writer, footer.filter);
   writeHandle(writer, footer.properties);
@@ -177,8 +186,7 @@ export function checkFooter(
       crc32(bytes.subarray(0, FOOTER_CRC_AT))
   ) fail("the footer is damaged");
   checkFormatVersion(view.getUint32(0, true), path);
-  // A feature is a change that no older reader may pass over.
-  if (view.getUint32(4, true) !== 0) {
+  if ((view.getUint32(4, true) & ~FEATURE_ZSTD) !== 0) {
     checkFormatVersion(FORMAT_VERSION + 1, path);
   }
   const number = view.getUint32(38, true) +
@@ -191,8 +199,9 @@ export function checkFooter(
 
 /** Reads the handles of a footer that was checked. */
 export function readFooterHandles(reader: Reader): Footer {
-  reader.raw(8);
+  reader.u32();
   return {
+    features: reader.u32(),
     index: readHandle(reader),
     filter: readHandle(reader),
     properties: readHandle(reader),

@@ -20,17 +20,21 @@ import type {
   CacheEntry,
   CacheOwner,
 } from "../cache/block_cache.ts";
-import type { Place } from "../cache/place_cache.ts";
 import type { FileCache } from "../cache/file_cache.ts";
+import type { Place } from "../cache/place_cache.ts";
 import { decodeAt } from "../decode.ts";
+import type { Leaks } from "../leaks.ts";
 import { joinPath, tableName } from "../names.ts";
+import { ValueView } from "../value_view.ts";
 import { BEYOND, Block, blockCapacity } from "./block.ts";
 import { BLOCK_DATA, BLOCK_INDEX } from "./block_builder.ts";
+import { CODEC_NONE, unpack } from "./codec.ts";
 import { Filter } from "./filter.ts";
 import {
   blockChecksum,
   type BlockHandle,
   checkFooter,
+  FEATURE_ZSTD,
   type Footer,
   FOOTER_BYTES,
   HANDLE_BYTES,
@@ -153,6 +157,36 @@ export class Table implements CacheOwner {
     return block.isDeleted(row) ? null : block.giveValue(row);
   }
 
+  /** As {@linkcode Table.get}, without a copy: the block is pinned instead. */
+  getView(
+    key: Uint8Array,
+    seq: number,
+    hash: number,
+    leaks: Leaks | undefined,
+  ): ValueView | null | undefined {
+    const filter = this.filter();
+    if (!filter.used) filter.used = true;
+    if (!filter.mayHold(hash)) return undefined;
+    const { blocks } = this.#set;
+    const index = this.index();
+    for (let at = index.lowerBound(key, seq); at < index.rows; at++) {
+      blocks.lookups++;
+      const block = this.#blocks[at] ?? this.#loadBlock(index, at);
+      if (!block.used) block.used = true;
+      const row = block.find(key, seq);
+      if (row === BEYOND) continue;
+      if (row < 0) return undefined;
+      if (block.isDeleted(row)) return null;
+      const valueAt = block.valueAt(row);
+      return new ValueView(
+        block.bytes.subarray(valueAt, valueAt + block.valueLength(row)),
+        { blocks, entry: block },
+        leaks,
+      );
+    }
+    return undefined;
+  }
+
   /** The index: a row for each block. */
   index(): Block {
     const index = this.#index ?? this.#loadIndex();
@@ -190,11 +224,12 @@ export class Table implements CacheOwner {
     ahead?: ReadAhead,
   ): Block {
     const handle = this.#handleOf(index, row);
-    const capacity = blockCapacity(handle.length);
+    const body = this.#unpacked(handle, ahead);
+    const capacity = blockCapacity(body?.length ?? handle.length);
     const block = old !== undefined && old.byteLength >= capacity
       ? old
       : new Block(capacity);
-    this.#readInto(block, handle, BLOCK_DATA, ahead);
+    this.#fill(block, handle, body, ahead);
     return block;
   }
 
@@ -259,14 +294,16 @@ export class Table implements CacheOwner {
 
   #loadBlock(index: Block, row: number): Block {
     const handle = this.#handleOf(index, row);
-    const capacity = blockCapacity(handle.length);
+    const body = this.#unpacked(handle);
+    const capacity = blockCapacity(body?.length ?? handle.length);
     const { blocks } = this.#set;
     blocks.misses++;
-    if (!blocks.takes(capacity)) return this.readBlock(index, row, undefined);
+    const kept = blocks.takes(capacity);
     // Only data blocks are ever not lent.
-    const spare = blocks.reserve(capacity) as Block | undefined;
+    const spare = kept ? blocks.reserve(capacity) as Block | undefined : null;
     const block = spare ?? new Block(capacity);
-    this.#readInto(block, handle, BLOCK_DATA);
+    this.#fill(block, handle, body);
+    if (!kept) return block;
     blocks.put(block, this, row);
     this.#blocks[row] = block;
     return block;
@@ -299,6 +336,50 @@ export class Table implements CacheOwner {
     }
   }
 
+  /** Whether data blocks may be compressed. */
+  get compressed(): boolean {
+    return (this.footer().features & FEATURE_ZSTD) !== 0;
+  }
+
+  /**
+   * The body of a data block, only until the next one is asked for, where blocks
+   * may be compressed; `undefined` where they are read in place.
+   */
+  #unpacked(
+    handle: BlockHandle,
+    ahead?: ReadAhead,
+  ): Uint8Array | undefined {
+    if (!this.compressed) return undefined;
+    const { offset, length } = handle;
+    const stored = scratchOf(length);
+    this.#readVerified(stored, offset, ahead);
+    const { codec, bodyLength } = trailerOf(stored);
+    return decodeAt(
+      this.path,
+      offset,
+      () =>
+        unpack(stored.subarray(0, length - TRAILER_BYTES), codec, bodyLength),
+    );
+  }
+
+  #fill(
+    block: Block,
+    handle: BlockHandle,
+    body: Uint8Array | undefined,
+    ahead?: ReadAhead,
+  ): void {
+    if (body === undefined) {
+      this.#readInto(block, handle, BLOCK_DATA, ahead);
+      return;
+    }
+    block.bytes.set(body);
+    decodeAt(
+      this.path,
+      handle.offset,
+      () => block.read(body.length, BLOCK_DATA),
+    );
+  }
+
   #readInto(
     block: Block,
     handle: BlockHandle,
@@ -323,23 +404,27 @@ export class Table implements CacheOwner {
     return stored.subarray(0, handle.length - TRAILER_BYTES);
   }
 
-  /** Fills `stored` from its place in the file and verifies it. */
+  /** Fills `stored` with a block that is its body, and verifies it. */
   #readStored(stored: Bytes, offset: number, ahead?: ReadAhead): void {
+    this.#readVerified(stored, offset, ahead);
+    const { codec, bodyLength } = trailerOf(stored);
+    if (
+      codec !== CODEC_NONE || bodyLength !== stored.length - TRAILER_BYTES
+    ) {
+      throw new CorruptionError(this.path, offset, "the trailer is malformed");
+    }
+  }
+
+  /** Fills `stored` from its place in the file and verifies it. */
+  #readVerified(stored: Bytes, offset: number, ahead?: ReadAhead): void {
     this.#readRaw(stored, offset, ahead);
     const { length } = stored;
-    const view = new DataView(stored.buffer);
-    const bodyLength = length - TRAILER_BYTES;
+    const view = new DataView(stored.buffer, stored.byteOffset);
     if (
       view.getUint32(length - 4, true) !==
         blockChecksum(stored, this.info.number, offset)
     ) {
       throw new CorruptionError(this.path, offset, "the block is damaged");
-    }
-    if (
-      view.getUint32(bodyLength, true) !== 0 ||
-      view.getUint32(bodyLength + 4, true) !== bodyLength
-    ) {
-      throw new CorruptionError(this.path, offset, "the trailer is malformed");
     }
   }
 
@@ -363,4 +448,26 @@ export class Table implements CacheOwner {
     this.#set.handles.close(this.info.number);
     this.#set.discard(this.path);
   }
+}
+
+/** The size up to which memory for stored blocks is used again, in bytes. */
+const SCRATCH_BYTES_MAX = 1024 * 1024;
+
+let scratch: Bytes = new Uint8Array(0);
+
+/** Memory for a stored block, only until it is asked for again. */
+function scratchOf(length: number): Bytes {
+  if (length > SCRATCH_BYTES_MAX) return new Uint8Array(length);
+  if (length > scratch.length) scratch = new Uint8Array(length * 2);
+  return scratch.subarray(0, length);
+}
+
+/** What the trailer of a stored block says; the three zeros count as codec. */
+function trailerOf(stored: Bytes): { codec: number; bodyLength: number } {
+  const at = stored.length - TRAILER_BYTES;
+  const view = new DataView(stored.buffer, stored.byteOffset + at);
+  return {
+    codec: view.getUint32(0, true),
+    bodyLength: view.getUint32(4, true),
+  };
 }

@@ -19,9 +19,17 @@ import type { Entry } from "../iterator/cursor.ts";
 import { joinPath, tableName } from "../names.ts";
 import { readFields, writeField } from "../tlv.ts";
 import { BLOCK_DATA, BLOCK_INDEX, BlockBuilder } from "./block_builder.ts";
+import {
+  CODEC_NONE,
+  CODEC_ZSTD,
+  COMPRESSED_BLOCK_RATIO,
+  type Compression,
+  pack,
+} from "./codec.ts";
 import { FilterBuilder, hashKey } from "./filter.ts";
 import {
   type BlockHandle,
+  FEATURE_ZSTD,
   finishBlock,
   type TableInfo,
   TRAILER_BYTES,
@@ -37,8 +45,13 @@ export interface TableTarget {
   readonly dir: string;
   /** The store's id. */
   readonly storeId: Uint8Array;
-  /** The size from which a block is full, in bytes. */
+  /**
+   * The size from which a block is full, in bytes; with compression, a quarter
+   * of it.
+   */
   readonly blockBytes: number;
+  /** How data blocks are stored. */
+  readonly compression: Compression;
 }
 
 /** Writes one table. */
@@ -48,9 +61,11 @@ export class TableWriter {
   readonly #number: number;
   readonly #target: TableTarget;
   readonly #file: RuntimeFile;
+  readonly #blockBytes: number;
   readonly #block = new BlockBuilder(BLOCK_DATA);
   readonly #index = new BlockBuilder(BLOCK_INDEX);
   readonly #filter = new FilterBuilder();
+  #features = 0;
   #length = 0;
   #rows = 0;
   #tombstones = 0;
@@ -69,6 +84,9 @@ export class TableWriter {
     path: string = joinPath(target.dir, tableName(number)),
   ) {
     this.#target = target;
+    this.#blockBytes = target.compression === "none"
+      ? target.blockBytes
+      : target.blockBytes * COMPRESSED_BLOCK_RATIO;
     this.#number = number;
     this.path = path;
     this.#file = target.files.open(this.path, { mode: "create" });
@@ -97,7 +115,7 @@ export class TableWriter {
     const valueLength = deleted ? 0 : cursor.valueLength;
     if (
       block.rows > 0 &&
-      (block.bytes + valueLength > this.#target.blockBytes ||
+      (block.bytes + valueLength > this.#blockBytes ||
         !block.takesSeq(seq))
     ) this.#finishBlock();
     if (this.#lastHandle !== undefined && block.rows === 0) {
@@ -149,6 +167,7 @@ export class TableWriter {
     const index = this.#append(this.#index.finish(TRAILER_BYTES));
     const footer = new Writer(64);
     writeFooter(footer, this.#number, this.#target.storeId, {
+      features: this.#features,
       index,
       filter,
       properties,
@@ -168,7 +187,18 @@ export class TableWriter {
   #finishBlock(): void {
     const block = this.#block;
     this.#lastKey = block.lastKey().slice();
-    this.#lastHandle = this.#append(block.finish(TRAILER_BYTES));
+    const stored = block.finish(TRAILER_BYTES);
+    this.#lastHandle = this.#appendPacked(stored) ?? this.#append(stored);
+  }
+
+  /** Appends a block compressed, if that is wanted and worth it. */
+  #appendPacked(stored: Uint8Array): BlockHandle | undefined {
+    if (this.#target.compression === "none") return undefined;
+    const body = stored.subarray(0, stored.length - TRAILER_BYTES);
+    const packed = pack(body);
+    if (packed === undefined) return undefined;
+    this.#features = FEATURE_ZSTD;
+    return this.#append(withTrailer(packed), CODEC_ZSTD, body.length);
   }
 
   /** Names the block before, now that the next one's first key is known. */
@@ -184,9 +214,13 @@ export class TableWriter {
     return [writer.view(), 0, writer.length];
   }
 
-  #append(stored: Uint8Array): BlockHandle {
+  #append(
+    stored: Uint8Array,
+    codec = CODEC_NONE,
+    bodyLength = stored.length - TRAILER_BYTES,
+  ): BlockHandle {
     const handle = { offset: this.#length, length: stored.length };
-    finishBlock(stored, this.#number, handle.offset);
+    finishBlock(stored, this.#number, handle.offset, codec, bodyLength);
     this.#file.append(stored);
     this.#length += stored.length;
     return handle;

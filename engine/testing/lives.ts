@@ -424,6 +424,7 @@ function drawOptions(
     levelBytes: 1 + random.below(4) * 1500,
     cacheBytes: random.below(3) * 20_000,
     openFilesMax: 1 + random.below(5),
+    compression: random.chance(0.3) ? "zstd" : "none",
     yieldNow: random.chance(0.5) ? pause : undefined,
   };
 }

@@ -16,6 +16,7 @@ import {
   LimitError,
 } from "../../runtime/mod.ts";
 import { STORE_ID_BYTES } from "../log/frame.ts";
+import type { Compression } from "../table/codec.ts";
 import { TableWriter } from "../table/table_writer.ts";
 import { ENGINE_KEY_BYTES_MAX } from "../wal/batch.ts";
 
@@ -37,6 +38,13 @@ export interface BuildTableOptions {
    * @default {8192}
    */
   blockBytes?: number;
+  /**
+   * How blocks are stored, as `LsmOptions` say. The store that takes them in
+   * stores them as it is told itself.
+   *
+   * @default {"none"}
+   */
+  compression?: Compression;
 }
 
 /** What a table that was built holds. */
@@ -71,9 +79,9 @@ export class TableBuilder implements Disposable {
 
   /** Makes the file; use {@linkcode buildTable}. */
   constructor(path: string, options: BuildTableOptions) {
-    const { files, blockBytes = 8192 } = options;
+    const { files, blockBytes = 8192, compression = "none" } = options;
     this.#writer = new TableWriter(
-      { files, dir: "", storeId: EXTERNAL_STORE_ID, blockBytes },
+      { files, dir: "", storeId: EXTERNAL_STORE_ID, blockBytes, compression },
       EXTERNAL_NUMBER,
       path,
     );

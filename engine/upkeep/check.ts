@@ -27,12 +27,17 @@ import type { LogIdentity } from "../log/frame.ts";
 import { Manifest } from "../manifest/manifest.ts";
 import type { ManifestState } from "../manifest/state.ts";
 import { joinPath, parseName, tableName, walName } from "../names.ts";
-import { checkChain } from "../recovery.ts";
 import type { Store } from "../store.ts";
 import type { TableInfo } from "../table/format.ts";
 import { Table, type TableSet } from "../table/table.ts";
 import { LEVELS } from "../version.ts";
-import { replayWal, type WalPlace } from "../wal/wal.ts";
+import {
+  checkChain,
+  checkCutOff,
+  followsOn,
+  replayWal,
+  type WalPlace,
+} from "../wal/wal.ts";
 import { checkTable } from "./check_table.ts";
 import { scanWal } from "./scan_wal.ts";
 
@@ -264,14 +269,13 @@ class Job {
     state: ManifestState | undefined,
   ): Promise<void> {
     this.#totalBytes = tables.reduce((sum, { size }) => sum + size, 0);
-    if (state !== undefined) {
-      for (let id = state.firstWal; id <= state.lastWal; id++) {
-        this.#totalBytes += this.#sizeOf(walName(id));
-      }
-    }
+    // Not those that are begun meanwhile: the last one has not ended yet, and
+    // how it ends is what the next one says.
+    const wals = state === undefined ? [] : this.#walIds(state);
+    for (const id of wals) this.#totalBytes += this.#sizeOf(walName(id));
     try {
       for (const info of tables) await this.#table(info);
-      if (state !== undefined) await this.#wals(state);
+      if (state !== undefined) await this.#wals(state, wals);
     } finally {
       if (this.#ownsHandles) this.#set.handles.closeAll();
     }
@@ -318,19 +322,34 @@ class Job {
     await this.#done(path, info.size);
   }
 
-  async #wals(state: ManifestState): Promise<void> {
+  /** The WALs that are named, then all others that are there behind them. */
+  #walIds({ firstWal, lastWal }: ManifestState): number[] {
+    const ids: number[] = [];
+    for (let id = firstWal; id <= lastWal; id++) ids.push(id);
+    const others = this.#place.files.list(this.#place.dir).flatMap((name) => {
+      const { kind, number = 0 } = parseName(name) ?? {};
+      return kind === "wal" && number > lastWal ? [number] : [];
+    });
+    return [...ids, ...others.sort((a, b) => a - b)];
+  }
+
+  async #wals(state: ManifestState, ids: readonly number[]): Promise<void> {
     let previous: LogIdentity | undefined;
     let nextSeq = state.lastSeq + 1;
-    for (let id = state.firstWal; id <= state.lastWal; id++) {
-      if (id < state.firstWal) {
-        // Flushed while others were read.
-        id = state.firstWal;
+    for (const id of ids) {
+      // Flushed while others were read.
+      if (id < state.firstWal) continue;
+      if (id === state.firstWal) {
         nextSeq = state.lastSeq + 1;
         previous = undefined;
       }
       const size = this.#sizeOf(walName(id));
       const path = joinPath(this.#place.dir, walName(id));
       try {
+        if (id > state.lastWal && !followsOn(this.#place, id, previous)) {
+          checkCutOff(this.#place, id);
+          continue;
+        }
         const replayed = replayWal(this.#place, id, nextSeq, () => {});
         this.#found.wals++;
         this.#found.batches += replayed.batches;

@@ -136,7 +136,8 @@ Deno.test("tables that are sound in themselves but not what the MANIFEST says ar
     dir: DIR,
     storeId: new Uint8Array(16),
     blockBytes: 8192,
-  };
+    compression: "none",
+  } as const;
   let value = new Uint8Array(size - 280);
   for (;;) {
     const writer = new TableWriter(target, 1);

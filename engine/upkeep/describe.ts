@@ -4,7 +4,15 @@
  * @module
  */
 
-import { type FileSystem, toHex, toText } from "../../runtime/mod.ts";
+import {
+  CorruptionError,
+  type FileSystem,
+  StorageError,
+  toHex,
+  toText,
+} from "../../runtime/mod.ts";
+import { BlockCache } from "../cache/block_cache.ts";
+import { FileCache } from "../cache/file_cache.ts";
 import { Manifest } from "../manifest/manifest.ts";
 import {
   isStoreFile,
@@ -14,6 +22,8 @@ import {
   tableName,
   walName,
 } from "../names.ts";
+import type { TableInfo } from "../table/format.ts";
+import { Table, type TableSet } from "../table/table.ts";
 import { LEVELS } from "../version.ts";
 import { scanWal } from "./scan_wal.ts";
 
@@ -23,6 +33,11 @@ export interface TableDescription {
   name: string;
   /** Its size in bytes. */
   bytes: number;
+  /**
+   * Bytes of its keys and values: what it would take neither compressed nor
+   * with an index; `undefined` if that cannot be read of it.
+   */
+  dataBytes: number | undefined;
   /** Its entries. */
   entries: number;
   /** Those of them that delete. */
@@ -88,30 +103,46 @@ export function describeLsm(
   const manifest = Manifest.view({ files, dir });
   manifest.close();
   const { state, storeId } = manifest;
+  const handles = new FileCache(files, 1);
+  const blocks = new BlockCache(0);
+  const set = { files, dir, storeId, handles, blocks, discard() {} };
   const levels = Array.from({ length: LEVELS }, (_, level) => ({
     level,
     tables: state.tables(level).map((info) => ({
       name: tableName(info.number),
       bytes: info.size,
+      dataBytes: dataBytesOf(set, info),
       entries: info.rows,
       tombstones: info.tombstones,
       minKey: printable(info.minKey),
       maxKey: printable(info.maxKey),
     })),
   }));
+  handles.closeAll();
   const wals: WalDescription[] = [];
   let closedCleanly = false;
-  for (let id = state.firstWal; id <= state.lastWal; id++) {
+  let last: { id: number; end: number } | undefined;
+  for (let id = state.firstWal;; id++) {
     const name = walName(id);
+    const isThere = files.exists(joinPath(dir, name));
+    if (id > state.lastWal && !isThere) break;
     const wal = { name, bytes: 0, batches: 0, tornBytes: 0 };
-    wals.push(wal);
-    if (!files.exists(joinPath(dir, name))) continue;
-    const { batches, end, tornBytes } = scanWal(
+    if (!isThere) {
+      wals.push(wal);
+      continue;
+    }
+    const { batches, end, tornBytes, previous } = scanWal(
       { files, dir, storeId },
       id,
       undefined,
       { apply: () => {}, damaged: () => {} },
     );
+    if (
+      id > state.lastWal && previous !== undefined && last !== undefined &&
+      (previous.id !== last.id || previous.length !== last.end)
+    ) break;
+    last = { id, end };
+    wals.push(wal);
     Object.assign(wal, { bytes: end + tornBytes, batches, tornBytes });
     const { closedWal } = state;
     closedCleanly = closedWal?.id === id && closedWal.length === wal.bytes;
@@ -133,6 +164,18 @@ export function describeLsm(
     ),
     closedCleanly,
   };
+}
+
+function dataBytesOf(set: TableSet, info: TableInfo): number | undefined {
+  try {
+    const { keyBytes, valueBytes } = new Table(set, info).properties();
+    return keyBytes + valueBytes;
+  } catch (error) {
+    if (error instanceof CorruptionError || error instanceof StorageError) {
+      return undefined;
+    }
+    throw error;
+  }
 }
 
 const PRINTED_MAX = 32;

@@ -111,8 +111,9 @@ async function install(store: Store, tables: readonly Table[]): Promise<void> {
   const seq = store.visibleSeq + 1;
   const added: AddedTable[] = [];
   for (const table of tables) {
-    const info = await copy(store, table, seq);
-    added.push({ level: levelFor(store.current.levels, info), info });
+    const level = levelFor(store.current.levels, table.info);
+    const info = await copy(store, table, { seq, level });
+    added.push({ level, info });
   }
   await store.files.syncDirectory(store.dir);
   await store.install({ lastSeq: seq, added });
@@ -128,12 +129,14 @@ async function install(store: Store, tables: readonly Table[]): Promise<void> {
 async function copy(
   store: Store,
   table: Table,
-  seq: number,
+  { seq, level }: { seq: number; level: number },
 ): Promise<TableInfo> {
   const { files, dir, storeId, settings } = store;
   const { blockBytes } = settings;
+  // In the deepest level nothing lies deeper.
+  const compression = level === LEVELS - 1 ? settings.compression : "none";
   const writer = new TableWriter(
-    { files, dir, storeId, blockBytes },
+    { files, dir, storeId, blockBytes, compression },
     store.takeNumber(),
   );
   try {

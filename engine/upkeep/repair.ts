@@ -24,6 +24,7 @@
 
 import {
   compareBytes,
+  CorruptionError,
   type FileSystem,
   type Random,
   StorageError,
@@ -52,6 +53,7 @@ import { takeLock } from "../recovery.ts";
 import type { TableInfo } from "../table/format.ts";
 import { Table, type TableSet } from "../table/table.ts";
 import { LEVELS } from "../version.ts";
+import { checkCutOff, followsOn, identityOf } from "../wal/wal.ts";
 import { Findings } from "./check.ts";
 import type { Damage, Progress } from "./check.ts";
 import { salvageTable } from "./salvage_table.ts";
@@ -250,12 +252,12 @@ class Repair implements Disposable {
       }
       const current = manifestName(manifest.number);
       const torn = this.#sizeOf(current) !== manifest.length;
-      const unnamed = known.some((id) =>
-        id > state.lastWal && this.#hasData(id)
-      );
-      if (missing.length === 0 && !torn && !unnamed) {
-        return { tables, wals, state };
-      }
+      wals.push(...this.#followers(state));
+      const last = wals.at(-1) ?? state.lastWal;
+      if (
+        missing.length === 0 && !torn &&
+        known.every((id) => id <= last || this.#isCutOff(id))
+      ) return { tables, wals, state };
     }
     this.#mayBeStale = true;
     return {
@@ -289,7 +291,7 @@ class Repair implements Disposable {
   /** Adds runs of what logs hold; returns the number of batches. */
   async #readWals(sources: Sources, runs: Cursor[]): Promise<number> {
     let batches = 0;
-    let memtable = new Memtable();
+    let memtable = new Memtable(false);
     const { state } = sources;
     let nextSeq = state && state.lastSeq + 1;
     let before: { id: number; end: number } | undefined;
@@ -314,7 +316,7 @@ class Repair implements Disposable {
       nextSeq = scanned?.nextSeq ?? nextSeq;
       if (memtable.bytes > MEMTABLE_BYTES) {
         runs.push(await this.#spill(memtable));
-        memtable = new Memtable();
+        memtable = new Memtable(false);
       }
       await this.#done(path, this.#sizeOf(walName(id)));
     }
@@ -359,7 +361,13 @@ class Repair implements Disposable {
     const { blockBytes } = settingsOf({ files: this.#files });
     const { storeId } = this.#set;
     return mergeRuns(runs, {
-      target: { files: this.#files, dir: this.#dir, storeId, blockBytes },
+      target: {
+        files: this.#files,
+        dir: this.#dir,
+        storeId,
+        blockBytes,
+        compression: "none",
+      },
       takeNumber: () => this.#nextNumber++,
       snapshots: [],
       pause: this.#pause,
@@ -417,16 +425,39 @@ class Repair implements Disposable {
     }
   }
 
-  #hasData(id: number): boolean {
-    const path = joinPath(this.#dir, walName(id));
-    let data = false;
-    // Damage is noted when, and if, the log is read.
-    new Findings(false).attempt(path, () =>
-      scanWal(this.#set, id, undefined, {
-        apply: () => data = true,
-        damaged: () => data = true,
-      }));
-    return data;
+  /**
+   * The logs that follow on those that the MANIFEST names; behind a damaged one
+   * nobody can say, and what is there is taken for such.
+   */
+  #followers({ firstWal, lastWal }: ManifestState): number[] {
+    const ids: number[] = [];
+    let last: LogIdentity | undefined;
+    let damaged = false;
+    const follows = (id: number): boolean => {
+      if (damaged) return this.#names.includes(walName(id));
+      try {
+        if (id > firstWal) last = identityOf(this.#set, id - 1);
+        return followsOn(this.#set, id, last);
+      } catch (error) {
+        if (!(error instanceof CorruptionError)) throw error;
+        // What it is, is noted when the log is read.
+        damaged = true;
+        return this.#names.includes(walName(id));
+      }
+    };
+    for (let id = lastWal + 1; follows(id); id++) ids.push(id);
+    return ids;
+  }
+
+  /** Whether a log that follows on none is one that may do so. */
+  #isCutOff(id: number): boolean {
+    try {
+      checkCutOff(this.#set, id);
+      return true;
+    } catch (error) {
+      if (error instanceof CorruptionError) return false;
+      throw error;
+    }
   }
 
   #sizeOf(name: string): number {

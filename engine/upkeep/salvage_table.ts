@@ -2,8 +2,9 @@
  * Finds the blocks of a table that can still be read.
  *
  * Guarantees: a block is taken only if its checksum holds for this table and
- * this place. Where the index is lost too, the file is searched for blocks; as
- * their order is that of their places, the run stays sorted.
+ * this place. Where the index is lost too, the file is searched for blocks, as
+ * they are or compressed; as their order is that of their places, the run stays
+ * sorted.
  *
  * @module
  */
@@ -14,6 +15,7 @@ import {
   equalBytes,
   Reader,
   Writer,
+  ZSTD_MAGIC,
 } from "../../runtime/mod.ts";
 import { decodeAt } from "../decode.ts";
 import { Block, blockCapacity } from "../table/block.ts";
@@ -29,6 +31,7 @@ import {
 import {
   blockChecksum,
   type BlockHandle,
+  FEATURE_ZSTD,
   type Footer,
   FOOTER_BYTES,
   readHandle,
@@ -67,7 +70,13 @@ class SalvagedTable extends Table {
 }
 
 const NOWHERE = { offset: 0, length: 0 };
-const NO_FOOTER = { index: NOWHERE, filter: NOWHERE, properties: NOWHERE };
+/** Says nothing, but that blocks may be compressed: each one is looked at. */
+const NO_FOOTER = {
+  features: FEATURE_ZSTD,
+  index: NOWHERE,
+  filter: NOWHERE,
+  properties: NOWHERE,
+};
 
 /** The ends of what was found. */
 interface Ends {
@@ -192,18 +201,20 @@ async function searchBlocks(
     const fill = (length: number) => {
       if (at + length <= start + filled) return;
       if (length > window.length) window = new Uint8Array(length);
+      budget -= window.length;
       start = at;
       filled = file.readAt(window, start);
     };
     fill(BLOCK_HEADER_BYTES);
-    const length = plausibleLength(window.subarray(at - start, filled), {
+    const head = window.subarray(at - start, filled);
+    const length = budget <= 0 ? 0 : plausibleLength(head, {
       left: size - at,
       need: (bytes) => {
         fill(bytes);
         return window.subarray(at - start, at - start + bytes);
       },
     });
-    if (length > 0 && budget > 0) {
+    if (length > 0) {
       budget -= length;
       fill(length);
       const stored = window.subarray(at - start, at - start + length);
@@ -235,8 +246,9 @@ interface Sight {
 /** The stored length of what may be a data block, or 0. */
 function plausibleLength(head: Uint8Array, sight: Sight): number {
   if (head.length < BLOCK_HEADER_BYTES) return 0;
-  if (head[0] !== BLOCK_VERSION || head[1] !== BLOCK_DATA) return 0;
   let view = new DataView(head.buffer, head.byteOffset, head.length);
+  if (view.getUint32(0, true) === ZSTD_MAGIC) return packedLength(head, sight);
+  if (head[0] !== BLOCK_VERSION || head[1] !== BLOCK_DATA) return 0;
   const flags = view.getUint16(2, true);
   if (flags & ~(BLOCK_HAS_KINDS | BLOCK_HAS_SEQS)) return 0;
   const rows = view.getUint32(4, true);
@@ -255,6 +267,35 @@ function plausibleLength(head: Uint8Array, sight: Sight): number {
   const length = valuesAt + view.getUint32(lastEnd, true) + TRAILER_BYTES;
   return length <= sight.left ? length : 0;
 }
+
+/**
+ * The stored length of what may be a compressed data block, or 0: the frame says
+ * so, part by part (RFC 8878, 3.1.1).
+ */
+function packedLength(head: Uint8Array, sight: Sight): number {
+  const flags = head[4]!;
+  const oneSegment = (flags & 0x20) !== 0;
+  const sizeBytes = [oneSegment ? 1 : 0, 2, 4, 8][flags >>> 6]!;
+  let at = 5 + (oneSegment ? 0 : 1) + [0, 1, 2, 4][flags & 3]! + sizeBytes;
+  let parts = 0;
+  for (let last = false; !last;) {
+    if (++parts > PARTS_MAX || at + PART_HEADER_BYTES > sight.left) return 0;
+    const bytes = sight.need(at + PART_HEADER_BYTES);
+    const part = bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16;
+    last = (part & 1) !== 0;
+    const type = (part >>> 1) & 3;
+    if (type === PART_RESERVED) return 0;
+    at += PART_HEADER_BYTES + (type === PART_RUN ? 1 : part >>> 3);
+  }
+  const length = at + (flags & 4 ? 4 : 0) + TRAILER_BYTES;
+  return length <= sight.left ? length : 0;
+}
+
+/** All parts but the last are of 128 KiB: what the longest body has, and more. */
+const PARTS_MAX = 1024;
+const PART_HEADER_BYTES = 3;
+const PART_RUN = 1;
+const PART_RESERVED = 3;
 
 function indexOf(handles: readonly BlockHandle[]): Block {
   const builder = new BlockBuilder(BLOCK_INDEX);

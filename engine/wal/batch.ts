@@ -14,7 +14,7 @@
  */
 
 import { LimitError, Reader } from "../../runtime/mod.ts";
-import { copyBytes } from "../compare.ts";
+import { copyBytes, putU32 } from "../compare.ts";
 import type { BatchOp } from "../kv.ts";
 import type { Memtable, Reserved } from "../memtable/memtable.ts";
 
@@ -104,13 +104,6 @@ export function encodeBatch(
 function getU32(source: Uint8Array, at: number): number {
   return (source[at]! | source[at + 1]! << 8 | source[at + 2]! << 16 |
     source[at + 3]! << 24) >>> 0;
-}
-
-function putU32(target: Uint8Array, at: number, value: number): void {
-  target[at] = value;
-  target[at + 1] = value >>> 8;
-  target[at + 2] = value >>> 16;
-  target[at + 3] = value >>> 24;
 }
 
 /**

@@ -1,14 +1,16 @@
 /**
- * The write-ahead logs of a store: `000001.wal`, `000002.wal`, …
+ * A write-ahead log of a store: `000001.wal`, `000002.wal`, …
  *
  * ```text
  * wal := HEADER | (DATA | NOOP)* | SEAL?
  * ```
  *
- * Guarantees: a WAL exists only after its predecessor was synced whole, and its
- * HEADER says how that one looked; so a lost or shortened WAL in the middle is
- * always noticed. The MANIFEST names the last WAL before anything but the
- * HEADER is in it; so a lost last WAL is noticed too. At a clean close SEAL is
+ * Guarantees: a WAL is written only after its predecessor is complete, and its
+ * HEADER says how that one looked. Before a sync of it resolves its predecessors
+ * are on the device and the MANIFEST names it; so what was lost of what was
+ * synced is always noticed. A WAL that no MANIFEST names yet counts if it follows
+ * exactly on the one before; else a loss of power took what it builds on, and it
+ * holds nothing that anyone was told to be safe. At a clean close SEAL is
  * written, and the MANIFEST says how the WAL then looks.
  *
  * @module
@@ -44,13 +46,12 @@ export interface WalPlace {
 }
 
 /**
- * Makes a WAL that follows `previous`, which is synced, and makes its name
- * durable.
+ * Makes a WAL that follows `previous`. It is not on the device yet, and neither
+ * is its name.
+ *
+ * @throws {StorageError} If it could not be made.
  */
-export async function createWal(
-  place: WalPlace,
-  previous: LogIdentity,
-): Promise<LogWriter> {
+export function createWal(place: WalPlace, previous: LogIdentity): LogWriter {
   const id = previous.id + 1;
   const path = joinPath(place.dir, walName(id));
   const file = place.files.open(path, { mode: "create" });
@@ -60,8 +61,6 @@ export async function createWal(
       FrameKind.header,
       encodeHeader({ storeId: place.storeId, previous }),
     );
-    await wal.sync();
-    await place.files.syncDirectory(place.dir);
     return wal;
   } catch (error) {
     file.close();
@@ -136,13 +135,78 @@ export function replayWal(
   };
 }
 
-/** Whether a WAL that no MANIFEST names holds data all the same. */
-export function holdsData(place: WalPlace, id: number): boolean {
+/**
+ * How a WAL looks.
+ *
+ * @throws {CorruptionError} If it is damaged or missing.
+ */
+export function identityOf(place: WalPlace, id: number): LogIdentity {
+  const path = joinPath(place.dir, walName(id));
+  using file = openExisting(place.files, path);
+  const reader = new LogReader(file, path, id);
+  while (reader.next() !== undefined);
+  return { id, length: reader.end, chain: reader.chain };
+}
+
+/**
+ * Whether a WAL that no MANIFEST names is there and follows on `previous`.
+ *
+ * @param previous How the WAL before it was found; `undefined` if its batches
+ * are in tables and it is gone.
+ */
+export function followsOn(
+  place: WalPlace,
+  id: number,
+  previous: LogIdentity | undefined,
+): boolean {
+  const path = joinPath(place.dir, walName(id));
+  if (!place.files.exists(path)) return false;
+  using file = openExisting(place.files, path);
+  const frame = new LogReader(file, path, id).next();
+  // A HEADER that is torn was never synced, and nothing else is in the file.
+  if (frame?.kind !== FrameKind.header) return false;
+  const { payload } = frame;
+  const written = decodeAt(path, 0, () => decodeHeader(payload, path)).previous;
+  return previous === undefined
+    ? written.id === id - 1
+    : isSame(previous, written);
+}
+
+/**
+ * A WAL that no MANIFEST names, and that follows on none, must be one that a
+ * loss of power has cut off from what it builds on.
+ *
+ * @throws {CorruptionError} If it was synced, and so was named.
+ */
+export function checkCutOff(place: WalPlace, id: number): void {
   const path = joinPath(place.dir, walName(id));
   using file = openExisting(place.files, path);
   const reader = new LogReader(file, path, id);
   for (let frame = reader.next(); frame; frame = reader.next()) {
-    if (frame.kind === FrameKind.data) return true;
+    if (frame.syncedTo > 0) {
+      throw new CorruptionError(path, 0, "no MANIFEST names this log");
+    }
   }
-  return false;
+}
+
+/**
+ * A WAL must be as the next one's HEADER, or the clean close, says.
+ *
+ * @throws {CorruptionError} If it is not.
+ */
+export function checkChain(
+  place: WalPlace,
+  found: LogIdentity,
+  written: LogIdentity,
+): void {
+  if (isSame(found, written)) return;
+  throw new CorruptionError(
+    joinPath(place.dir, walName(found.id)),
+    Math.min(found.length, written.length),
+    `${written.length} bytes were written, and not these`,
+  );
+}
+
+function isSame(a: LogIdentity, b: LogIdentity): boolean {
+  return a.id === b.id && a.length === b.length && a.chain === b.chain;
 }

@@ -9,6 +9,7 @@ import {
   OutcomeUnknownError,
   PartialCommitError,
   RemoteError,
+  type Timers,
   toBytes,
   UnreachableError,
 } from "../../runtime/mod.ts";
@@ -25,7 +26,7 @@ import { decodeCommit, encodeCommit } from "./messages.ts";
 import { Router } from "./router.ts";
 
 /** Nodes 1 to n whose routers reach each other. */
-async function nodes(count: number) {
+async function nodes(count: number, timers: Timers = new HandTimers()) {
   const all: (TestNode & { router: Router })[] = [];
   const down = new Set<number>();
   let requests = 0;
@@ -37,7 +38,7 @@ async function nodes(count: number) {
       nodeKey: id,
       nonce: new Uint8Array(8).fill(id),
       replica: node.replica,
-      timers: new HandTimers(),
+      timers,
       isMember: (key) => key >= 1 && key <= count,
       configEpoch: () => 1,
       request: async (to, _type, payload) => {
@@ -83,6 +84,31 @@ Deno.test("a commit of keys that nobody leads stays here; one led elsewhere goes
   assertEquals(await readText(a!.replica, "k"), "3");
   assertEquals(await readText(b!.replica, "k"), "3");
   assert(b!.replica.vector.covers(after[0]!.origin, after[0]!.seq));
+});
+
+Deno.test("a commit that another node acked, and that cannot be read here yet, resolves at its deadline", async () => {
+  const deadlines = new Map<number, () => void>();
+  const timers: Timers = {
+    set(callback, delayMs) {
+      deadlines.set(delayMs, callback);
+      return { cancel: () => deadlines.delete(delayMs) };
+    },
+  };
+  const { all: [a, b], figures } = await nodes(2, timers);
+  const { record } = await a!.replica.commit(sets({ k: "1" }));
+  await b!.replica.receive(record!);
+  // What came between has not arrived here.
+  await a!.replica.commit(sets({ other: "2" }));
+  let resolved = false;
+  const committed = b!.router.commit(sets({ k: "3" }), { timeoutMs: 500 })
+    .then((outcome) => (resolved = true, outcome));
+  while (figures().nudged === 0) await null;
+  for (let i = 0; i < 50; i++) await null;
+  assertEquals([resolved, await readText(b!.replica, "k")], [false, "1"]);
+  deadlines.get(500)!();
+  const { records } = await committed;
+  assertEquals(records.length, 1);
+  assertEquals(await readText(a!.replica, "k"), "3");
 });
 
 Deno.test("a commit follows keys that moved, and a lease that was asked for", async () => {

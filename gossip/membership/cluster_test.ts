@@ -38,7 +38,14 @@ Deno.test("a hello and an incarnation have golden bytes; a start is durable befo
 
   const nonce = new Uint8Array(8).fill(7);
   const remote = { ...own, node: 2, generation: 300, nonce };
-  await cluster.admit(remote);
+  kv.automatic = false;
+  let letIn = false;
+  const admitted = cluster.admit(remote).then(() => letIn = true);
+  for (let i = 0; i < 50; i++) await null;
+  assertEquals([kv.writing, letIn], [true, false]);
+  kv.finish();
+  kv.automatic = true;
+  await admitted;
   assertEquals(
     toHex(kv.getDurable(incarnationKey(2))!),
     `ac02${"07".repeat(8)}`,

@@ -216,6 +216,45 @@ Deno.test("a change of the config is adopted once it is chosen, and idempotent",
   assertEquals(cluster.acceptors.get(2)!.known, known);
 });
 
+Deno.test("a config that only a minority accepted is adopted by nobody", async () => {
+  const config = votersConfig(3);
+  const cluster = await Cluster.of(3, config);
+  const proposer = cluster.proposer(1);
+  // Promises come from all, accepts reach the proposer's own acceptor only.
+  const change = (value: Uint8Array | undefined) => {
+    cluster.reachable = [1];
+    return addingMember(4)(value);
+  };
+  await assertRejects(
+    () => proposer.change(CONFIG_REGISTER, change, { attemptsMax: 1 }),
+    QuorumUnavailableError,
+  );
+  assertEquals(cluster.acceptors.get(1)!.known, config);
+});
+
+Deno.test("what only a minority had accepted is written to a majority before it is given out, also where nothing changes", async () => {
+  const config = votersConfig(3);
+  const cluster = await Cluster.of(3, config);
+  const value = encodeIds(foundIds(ticket(0)));
+  await cluster.acceptors.get(1)!.handle(
+    MessageType.REGISTER_ACCEPT,
+    encodeAccept({
+      config,
+      seat: seat(1),
+      register: IDS_REGISTER,
+      ballot: { epoch: 1, n: 1, node: 1, generation: 0 },
+      value,
+    }),
+  );
+  cluster.reachable = [1, 2];
+  const ids = () =>
+    cluster.proposer(2).change(IDS_REGISTER, assigning(ticket(0)));
+  assertEquals(await ids(), value);
+  // Those who then answer without the first one know it too.
+  cluster.reachable = [2, 3];
+  assertEquals(await ids(), value);
+});
+
 Deno.test("a newer config found is finished as it is before anything is built on it", async () => {
   const config = votersConfig(3);
   const cluster = await Cluster.of(3, config);

@@ -110,6 +110,11 @@ export class World {
     return this.#trace.events;
   }
 
+  /** How many events are to come: timers, bytes on their way, syncs. */
+  get pending(): number {
+    return this.#scheduler.pending;
+  }
+
   /** A generator of this world for the test's own choices. */
   random(label: string): Prng {
     return this.#root.fork(`program:${label}`);

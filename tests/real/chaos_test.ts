@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Vector } from "../../gossip/replication/vector.ts";
 import type { Version } from "../../mod.ts";
 import { DenoNetwork } from "../../runtime/deno/mod.ts";
 import { Prng } from "../../runtime/virtual/mod.ts";
@@ -15,7 +16,7 @@ import type { Row } from "./rows.ts";
 Deno.test("a few seconds of chaos on three real processes: every kind of fault that needs no rights, and nothing acked is lost", async () => {
   const report = await runChaos({
     seed: 4,
-    durationMs: 4000,
+    durationMs: 5000,
     nodes: 3,
     network: "proxy",
     faultEveryMs: 250,
@@ -52,6 +53,12 @@ function version(hlc: number, claim = 1): Version {
   };
 }
 
+function covering(seq: number): Vector {
+  const vector = new Vector();
+  for (let each = 1; each <= seq; each++) vector.add(1, each);
+  return vector;
+}
+
 function rows(entries: Record<string, [string | null, Version]>) {
   return new Map<string, Row>(
     Object.entries(entries).map(([key, [value, version]]) => [
@@ -61,24 +68,34 @@ function rows(entries: Record<string, [string | null, Version]>) {
   );
 }
 
-Deno.test("the oracle finds an acked write that is gone, unless a later one of its claim is there or a conflict names it", () => {
-  const judged = (ends: ReturnType<typeof rows>, conflict?: Version) => {
+Deno.test("the oracle finds an acked write that is gone, unless a later one of its claim is there, a conflict names it, or the only directory that had it has gone", () => {
+  const judged = (
+    ends: ReturnType<typeof rows>,
+    conflict?: Version,
+    { gone = 0, elsewhere = 0 } = {},
+  ) => {
     const oracle = new Oracle();
     oracle.acked({ key: "a", version: version(2), value: "two" });
     oracle.acked({ key: "a", version: version(1), value: "one" });
     if (conflict) oracle.conflict("a", conflict);
-    oracle.judge([ends, ends], []);
+    oracle.discard({ before: covering(gone), after: new Vector() });
+    oracle.judge([ends, ends], [], [covering(elsewhere), covering(elsewhere)]);
     return [oracle.lost, oracle.unfit];
   };
   assertEquals(judged(rows({ a: ["two", version(2)] })), [0, 0]);
   assertEquals(judged(rows({ a: ["three", version(3)] })), [0, 0]);
   assertEquals(judged(rows({ a: ["else", version(2)] })), [0, 1]);
   assertEquals(judged(rows({ a: ["one", version(1)] })), [1, 1]);
-  assertEquals(judged(rows({})), [1, 1]);
+  assertEquals(judged(rows({})), [2, 2]);
   const other = rows({ a: ["other", version(9, 2)] });
-  assertEquals(judged(other), [1, 1]);
-  assertEquals(judged(other, version(1)), [0, 0]);
-  assertEquals(judged(other, version(1, 3)), [1, 1]);
+  assertEquals(judged(other), [2, 2]);
+  assertEquals(judged(other, version(2)), [0, 0]);
+  assertEquals(judged(other, version(1)), [1, 1]);
+  assertEquals(judged(other, version(2, 3)), [2, 2]);
+  // What went with the only directory that had it is no promise any more.
+  assertEquals(judged(rows({}), undefined, { gone: 2 }), [0, 0]);
+  assertEquals(judged(rows({}), undefined, { gone: 1 }), [1, 1]);
+  assertEquals(judged(rows({}), undefined, { gone: 2, elsewhere: 1 }), [1, 1]);
 });
 
 Deno.test("the oracle finds stores that differ, half batches, watches that go back, and reads of what is old", () => {
@@ -95,6 +112,22 @@ Deno.test("the oracle finds stores that differ, half batches, watches that go ba
   half.conflict("z", version(1), ["b"]);
   half.judge([batch], [["a", "b"]]);
   assertEquals(half.unfit, 1);
+
+  // A list of one moment shows a batch whole, or a conflict says why not.
+  const listed = new Oracle();
+  listed.listed(1, ["a", "b"], new Set(["one"]));
+  listed.listed(1, ["c", "d"], new Set(["one", undefined]));
+  listed.listed(2, ["e", "f"], new Set(["one", "two"]));
+  listed.conflict("f", version(1));
+  listed.judge([batch], []);
+  assertEquals(listed.unfit, 1);
+
+  const reads = new Oracle();
+  reads.wrote("a", "one");
+  reads.read(1, "a", "one");
+  assertEquals(reads.unfit, 0);
+  reads.read(1, "b", "one");
+  assertEquals(reads.unfit, 1);
 
   const watch = new Oracle();
   watch.shown(1, "a", version(2));

@@ -153,6 +153,11 @@ export class RemoteNode implements AsyncDisposable {
     return this.#call({ name: "get", key });
   }
 
+  /** The keys that begin so, with their values, of one moment. */
+  list(prefix: string): Promise<[string, string][]> {
+    return this.#call({ name: "list", key: prefix });
+  }
+
   /** Has the node take what the others have, until all have answered. */
   async caughtUp(): Promise<void> {
     const asked = async () => {

@@ -5,13 +5,18 @@
  */
 
 import { openLsm } from "../../engine/mod.ts";
-import { Space, spacePrefix } from "../../gossip/keyspace.ts";
+import {
+  originOfVectorKey,
+  Space,
+  spacePrefix,
+} from "../../gossip/keyspace.ts";
 import { conflictOf, decodeClash } from "../../gossip/replication/conflict.ts";
 import {
   decodeEntry,
   type Version,
   versionOf,
 } from "../../gossip/replication/entry.ts";
+import { Vector } from "../../gossip/replication/vector.ts";
 import { DenoFiles } from "../../runtime/deno/mod.ts";
 
 /** What a node holds of a key. */
@@ -62,6 +67,18 @@ export async function readConflicts(
   }
   found.close();
   return conflicts;
+}
+
+/** What the records are that a closed directory covers. */
+export async function readVector(dir: string): Promise<Vector> {
+  await using store = await openLsm(dir, { files: new DenoFiles() });
+  const vector = new Vector();
+  const found = store.iterate({ prefix: spacePrefix(Space.VECTOR) });
+  while (found.next()) {
+    vector.decodeOrigin(originOfVectorKey(found.key), found.value);
+  }
+  found.close();
+  return vector;
 }
 
 /** How many conflicts a closed directory has on record. */

@@ -299,3 +299,35 @@ scenario(
     await assertReads(c, "of a", "1");
   },
 );
+
+for (const how of ["reset", "kill"] as const) {
+  scenario(
+    `a connection that is lost under a background pull, by a ${how}, is told as that, not as a failure of the peer`,
+    async (cluster) => {
+      const [a, b] = await connected(cluster, ["a", "b"]) as [DB, DB];
+      const events = collect(a.events());
+      const lost = () =>
+        events.filter(({ type }) => type === "disconnected").length;
+      const pulled = async () => {
+        const { pulls } = a.metrics();
+        await cluster.until("a pulls", () => a.metrics().pulls > pulls + 1);
+      };
+      for (let round = 0; round < 5; round++) {
+        await pulled();
+        // The next pull is asked, and its answer never comes.
+        cluster.world.cut("b", "a", { oneWay: true });
+        const { pulls } = a.metrics();
+        await cluster.until("a asks", () => a.metrics().pulls > pulls);
+        if (how === "reset") cluster.world.reset("a", "b");
+        else cluster.kill("b");
+        cluster.world.heal();
+        await cluster.until("a has noticed", () => lost() > round);
+        if (how === "kill") await cluster.reopen("b");
+      }
+      await pulled();
+      assertEquals(events.filter(({ type }) => type === "peerFailed"), []);
+      assertEquals(b.cluster.nodes().size, 2);
+    },
+    { defaults: { propagation: { antiEntropyIntervalMs: 100 } } },
+  );
+}

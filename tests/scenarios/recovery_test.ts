@@ -56,6 +56,36 @@ scenario(
   },
 );
 
+for (const unsynced of ["lost", "torn", "kept"] as const) {
+  scenario(
+    `X4: what was acked right before a kill is there at the reopen, and reaches all: unsynced data ${unsynced}`,
+    async (cluster) => {
+      const a = await cluster.open("a");
+      const b = await cluster.open("b");
+      await cluster.converged("a", "b");
+      // Nobody else has it when its node dies.
+      cluster.cut(["a"], ["b"]);
+      const one = await a.set("one", "1");
+      const both = await a.commit({
+        ops: [
+          { type: "set", key: "two", value: "2" },
+          { type: "set", key: "three", value: "3" },
+        ],
+      });
+      cluster.world.kill("a", { unsynced });
+      const again = await cluster.reopen("a");
+      const { version } = (await again.getEntry("one"))!;
+      assertEquals(version, one.version);
+      await assertReads(again, "two", "2");
+      assertEquals((await again.getEntry("three"))!.version, both.versions[1]);
+      cluster.world.heal();
+      await cluster.converged("a", "b");
+      await assertReads(b, "one", "1");
+      await assertReads(b, "three", "3");
+    },
+  );
+}
+
 for (const together of [false, true]) {
   const how = together ? "all at once" : "one after another";
   scenario(

@@ -13,6 +13,7 @@ import {
   type DB,
   DeadlineExceededError,
   LeaseholderUnavailableError,
+  LeaseNotTransferableError,
   NotSupportedError,
   OutcomeUnknownError,
   PartialCommitError,
@@ -32,7 +33,7 @@ import {
   type Members,
 } from "./members.ts";
 import type { Oracle } from "./oracle.ts";
-import { readRow } from "./rows.ts";
+import { readRow, readVector } from "./rows.ts";
 import type { CallStep, OpStep } from "./script.ts";
 
 /** Deadline of every call, in ms. */
@@ -57,8 +58,6 @@ interface Call {
 
 /** The clients of all nodes. */
 export class Clients {
-  unknown = 0;
-  refused = 0;
   readonly #world: World;
   readonly #members: Members;
   readonly #oracle: Oracle;
@@ -90,7 +89,7 @@ export class Clients {
     for (const call of this.#calls) {
       if (call.life !== life) continue;
       this.#calls.delete(call);
-      this.#count("unknown");
+      this.#coverage.path("unknown");
     }
   }
 
@@ -160,20 +159,26 @@ export class Clients {
       case "read":
         return await this.#read(step.key, db, call);
       case "list":
-        return await this.#list(step.prefix, db, call);
+        return await this.#list(step, db, call);
+      case "catchUp":
+        return await this.#catchUp(db, call);
       case "watch":
         this.#calls.delete(call);
-        return await this.#watchSlowly(step.forMs, db, call);
+        return await this.#watchSlowly(step, db, call);
     }
   }
 
-  #op([key, value, size]: OpStep) {
+  #op([key, value, size, wanted]: OpStep) {
     if (value === 0) return { type: "delete" as const, key, value: undefined };
     this.#oracle.writes(key, value);
+    const lease = wanted === undefined
+      ? 0
+      : this.#members.all[wanted]?.nodeKey ?? 0;
     return {
       type: "set" as const,
       key,
       value: `v${value}.${"x".repeat(size)}`,
+      ...lease !== 0 && { lease },
     };
   }
 
@@ -200,6 +205,8 @@ export class Clients {
       }
       const waited = this.#world.now - call.startedAt >= TIMEOUT_MS - 1;
       if (waited || life.failed || member.life !== life) return;
+      // Nobody reads any more where the database is closing.
+      if (life.closing) return;
       const here = readRow(life.engine!, key);
       if (here === undefined || compareVersions(here, version) < 0) {
         this.#oracle.violate("R1", `${member.name} does not read "${key}"`);
@@ -218,27 +225,72 @@ export class Clients {
     life.reads.set(key, entry.version);
   }
 
-  async #list(prefix: string, db: DB, { member }: Call): Promise<void> {
+  async #list(
+    { prefix, reverse, limit }: Extract<CallStep, { call: "list" }>,
+    db: DB,
+    { member }: Call,
+  ): Promise<void> {
     let previous: string | undefined;
+    let rows = 0;
     for await (
-      const row of db.list(prefix === "" ? {} : { prefix })
+      const row of db.list({
+        reverse,
+        ...prefix !== "" && { prefix },
+        ...limit > 0 && { limit },
+      })
     ) {
       const key = text(row.key);
-      if (
-        !key.startsWith(prefix) || (previous !== undefined && key <= previous)
-      ) {
+      const inOrder = previous === undefined ||
+        (reverse ? key < previous : key > previous);
+      if (!key.startsWith(prefix) || !inOrder) {
         this.#oracle.violate("R4", `"${key}" in a list of "${prefix}"`);
       }
       this.#oracle.reads(key, text(row.value), `a list of ${member.name}`);
       previous = key;
+      rows++;
+    }
+    if (limit > 0 && rows > limit) {
+      this.#oracle.violate("R4", `a list of ${limit} rows had ${rows}`);
+    }
+  }
+
+  /** What those had who answered when they were asked must be here. */
+  async #catchUp(db: DB, { member, life }: Call): Promise<void> {
+    const before = this.#members.up.filter((other) => !other.life!.failed)
+      .map((other) => ({
+        other,
+        life: other.life,
+        vector: readVector(other.life!.engine!),
+      }));
+    const { peers } = await db.caughtUp({ timeoutMs: TIMEOUT_MS });
+    this.#coverage.path("caughtUp", peers.length);
+    // A copy may have answered in a node's place.
+    if (this.#members.images || life.failed || member.life !== life) return;
+    const here = readVector(life.engine!);
+    for (const { other, life, vector } of before) {
+      if (other.life !== life || !peers.includes(other.nodeKey)) continue;
+      if (here.includes(vector)) continue;
+      this.#oracle.violate(
+        "R5",
+        `${member.name} has caught up without all that ${other.name} had`,
+      );
     }
   }
 
   /** Reads a watch with a small queue, with long pauses. */
-  async #watchSlowly(forMs: number, db: DB, call: Call): Promise<void> {
+  async #watchSlowly(
+    { forMs, prefix }: Extract<CallStep, { call: "watch" }>,
+    db: DB,
+    call: Call,
+  ): Promise<void> {
     const { member, life } = call;
-    const judge = this.#oracle.watch(`${member.name} (slowly)`, new Map());
-    const reader = db.watch({ queueBytesMax: SLOW_QUEUE_BYTES }).getReader();
+    const judge = this.#oracle.watch(`${member.name} (slowly)`, new Map(), {
+      prefix,
+    });
+    const reader = db.watch({
+      queueBytesMax: SLOW_QUEUE_BYTES,
+      ...prefix !== "" && { prefix },
+    }).getReader();
     const end = this.#world.now + forMs;
     while (this.#world.now < end) {
       const { done, value } = await reader.read();
@@ -259,10 +311,13 @@ export class Clients {
       error instanceof OutcomeUnknownError ||
       error instanceof PartialCommitError
     ) {
-      this.#count("unknown");
+      this.#coverage.path("unknown");
     } else if (error instanceof CheckFailedError) {
       this.#coverage.path("checkFailed");
-      this.#count("refused");
+      this.#coverage.path("refused");
+    } else if (error instanceof LeaseNotTransferableError) {
+      this.#coverage.path("leaseRefused");
+      this.#coverage.path("refused");
     } else if (
       error instanceof LeaseholderUnavailableError ||
       error instanceof DeadlineExceededError ||
@@ -270,13 +325,13 @@ export class Clients {
       error instanceof NotSupportedError ||
       (error instanceof ClosedError && life.closing)
     ) {
-      this.#count("refused");
+      this.#coverage.path("refused");
     } else if (
       this.#members.disksFaulted &&
       (error instanceof StorageError || error instanceof PoisonedError ||
         error instanceof CorruptionError || error instanceof RemoteError)
     ) {
-      this.#count("unknown");
+      this.#coverage.path("unknown");
     } else this.#oracle.violate("E1", `a call failed: ${error}`);
   }
 
@@ -285,10 +340,8 @@ export class Clients {
     if (call.late || call.what === "watch") return;
     if (tookMs <= TIMEOUT_MS + GRACE_MS) return;
     call.late = true;
-    // What holds up any node may hold up its peers' commits there.
-    const hindered = this.#members.all.some((member) =>
-      isHindered(member, call.startedAt)
-    );
+    // Its own node's disk and loop are not the network's; those of others are.
+    const hindered = isHindered(call.member, call.startedAt);
     if (hindered && tookMs < TIMEOUT_MS + 20_000) {
       call.late = false;
       return;
@@ -297,10 +350,5 @@ export class Clients {
       "D1",
       `a ${call.what} at ${call.member.name} took ${Math.round(tookMs)} ms`,
     );
-  }
-
-  #count(outcome: "unknown" | "refused"): void {
-    this[outcome]++;
-    this.#coverage.path(outcome);
   }
 }

@@ -143,10 +143,17 @@ export interface ScenarioOptions extends Omit<WorldOptions, "seed"> {
   defaults?: OpenOptions;
 }
 
-/** All scenarios by name: each runs with a seed, and gives its trace's hash. */
+/** What a scenario did. */
+export interface ScenarioReport {
+  readonly hash: string;
+  readonly events: number;
+  readonly simulatedMs: number;
+}
+
+/** All scenarios by name: each runs with a seed. */
 export const SCENARIOS: Map<
   string,
-  (seed: number, trace?: (line: string) => void) => Promise<string>
+  (seed: number, trace?: (line: string) => void) => Promise<ScenarioReport>
 > = new Map();
 
 /** Registers a test: a program in a world of its own, once for each seed. */
@@ -156,15 +163,14 @@ export function scenario(
   { seeds = 3, defaults = {}, ...world }: ScenarioOptions = {},
 ): void {
   const run = async (seed: number, trace?: (line: string) => void) => {
-    const cluster = new SimCluster(
-      { ...world, seed, ...trace && { trace } },
-      defaults,
-    );
+    const options = { ...world, seed, ...trace && { trace } };
+    const cluster = new SimCluster(options, defaults);
     await cluster.world.run(async () => {
       await program(cluster, seed);
       await cluster.close();
     });
-    return cluster.world.traceHash();
+    const { events, now } = cluster.world;
+    return { hash: cluster.world.traceHash(), events, simulatedMs: now };
   };
   SCENARIOS.set(name, run);
   Deno.test(name, async () => {

@@ -15,6 +15,10 @@ export const PATHS = [
   "partial",
   /** A commit whose check failed. */
   "checkFailed",
+  /** A write that wanted another leaseholder than the key has. */
+  "leaseRefused",
+  /** A node that had caught up with another. */
+  "caughtUp",
   /** A call whose outcome nobody knows. */
   "unknown",
   /** A call that was refused, and wrote nothing. */
@@ -78,7 +82,7 @@ export class Coverage {
   }
 
   /** Adds what happened elsewhere. */
-  add(other: Coverage): void {
+  add(other: Pick<Coverage, "faults" | "paths">): void {
     for (const [kind, count] of Object.entries(other.faults)) {
       const fault = kind as FaultKind;
       this.faults[fault] = (this.faults[fault] ?? 0) + count;

@@ -39,9 +39,9 @@ export class Faults {
     }
   }
 
-  /** Begins a fault; gives `false` where it cannot be now. */
+  /** Begins a fault, if it can be now. */
   begin(step: FaultStep): void {
-    if (this.#stopped) return;
+    if (this.#stopped || !this.#haveJoined(nodesOf(step))) return;
     if (this.#perform(step)) this.#coverage.fault(step.fault);
   }
 
@@ -61,14 +61,14 @@ export class Faults {
       case "bridge":
         return this.#separate(step.side, [step.node], forMs);
       case "swizzle": {
-        const { name } = this.#member(step.node)!;
+        const { name } = this.#member(step.node);
         const pause = forMs / (2 * step.order.length + 1);
         step.order.forEach((other, i) => {
-          const to = this.#member(other)!.name;
+          const to = this.#member(other).name;
           this.#later(pause * i, () => world.cut(name, to));
         });
         step.back.forEach((other, i) => {
-          const to = this.#member(other)!.name;
+          const to = this.#member(other).name;
           const healAt = pause * (step.order.length + 1 + i);
           this.#later(healAt, () => world.heal(name, to));
         });
@@ -108,7 +108,7 @@ export class Faults {
       case "join":
         return this.#join(step.peers);
       default:
-        return this.#performAt(step, this.#member(step.node)!);
+        return this.#performAt(step, this.#member(step.node));
     }
   }
 
@@ -227,7 +227,7 @@ export class Faults {
 
   #join(peers: readonly number[]): boolean {
     const members = this.#members;
-    const addresses = peers.map((i) => members.address(this.#member(i)!));
+    const addresses = peers.map((i) => members.address(this.#member(i)));
     void members.start(members.add({ peers: addresses }));
     return true;
   }
@@ -271,10 +271,26 @@ export class Faults {
   }
 
   #pair([a, b]: Pair): [string, string] {
-    return [this.#member(a)!.name, this.#member(b)!.name];
+    return [this.#member(a).name, this.#member(b).name];
   }
 
-  #member(index: number): Member | undefined {
-    return this.#members.all[index];
+  #member(index: number): Member {
+    return this.#members.all[index]!;
   }
+
+  /** Of a script that was shrunk some joins may be missing. */
+  #haveJoined(nodes: readonly number[]): boolean {
+    return nodes.every((index) => index < this.#members.all.length);
+  }
+}
+
+/** The nodes that a fault names. */
+function nodesOf(step: FaultStep): readonly number[] {
+  return [
+    ..."node" in step ? [step.node] : [],
+    ..."nodes" in step ? step.nodes : [],
+    ..."side" in step ? step.side : [],
+    ..."order" in step ? step.order : [],
+    ..."peers" in step ? step.peers : [],
+  ];
 }

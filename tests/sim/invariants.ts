@@ -15,30 +15,36 @@ export const INVARIANTS = {
     "its power under durability `written`, is gone with it",
   I3: "deleted stays deleted: below an acked delete no version comes back",
   I4:
-    "a batch is whole or absent on every node at every moment, and in every " +
-    "watch; what is missing of it in a watch was reported as a conflict",
+    "a batch is whole or absent on every node at every moment, on every disk " +
+    "that a node is started on, at what a watch shows when it shows it, and in " +
+    "every watch; what is missing of it in a watch was reported as a conflict",
   I5: "no dot names two contents",
   I6:
     "vectors tell the truth: of a covered record every key has that version " +
-    "or one above it; and no entry is of a record that is not covered",
+    "or one above it, and no entry is of a record that is not covered; they " +
+    "speak of synced data only: what a node covered it covers after a crash",
   I7:
     "a watcher sees each version of a key at most once, in order, and what it " +
     "did not see it was told of (`lagged`, `coalesced`)",
   R1: "an acked write is readable at the node that made it",
   R2: "versions that are read at a node never go back while it runs",
   R3: "what is read was written, under that key",
-  R4: "lists are in order, without doubles, and within their prefix",
+  R4: "lists are in order, without doubles, within their prefix and limit",
+  R5:
+    "who has caught up has all that those who answered had when it asked them",
   C1:
     "of two commits that checked for one version at most one is acked, unless " +
     "the other is reported or excused as in I2",
   D1:
-    "every call ends by its deadline, the time that its node stood still or " +
-    "waited for its disk apart",
+    "every call ends by its deadline, whatever other nodes do; the time apart " +
+    "that its own node stood still or waited for its disk",
   B1: "queues and logs stay within their bounds",
+  H1: "by one claim a key is led by one node, on all nodes and for ever",
   K1: "node keys are unique, and a node keeps its own",
   L1:
     "once the faults have stopped a random connected core converges by itself " +
     "within a minute, then all nodes within two",
+  T1: "the same seed gives the same trace (every 25th seed is run twice)",
   E1: "no error but those that the faults explain",
   F1: "a damaged disk gives right data or a typed error, never wrong data",
 } as const;

@@ -27,6 +27,7 @@ import {
   type NodeState,
   readConflicts,
   readLog,
+  readRow,
   readState,
   readVector,
 } from "./rows.ts";
@@ -85,6 +86,18 @@ export interface MembersOptions {
 
 /** How long after a failure a node is started again, in ms. */
 const RETRY_MS = 700;
+
+/** Calls and records that may wait for one node's apply loop. */
+const WAITING_MAX = 1000;
+
+/** Records that came early and wait, at one node. */
+const HELD_MAX = 1000;
+
+/** Sessions that a node gives at once: as `gossip/open.ts` has it. */
+const SESSIONS_MAX = 2;
+
+/** Timers set and portions of bytes under way, for each node. */
+const PENDING_MAX = 200;
 
 /** All nodes. */
 export class Members {
@@ -158,6 +171,7 @@ export class Members {
         onEvent: (event) => this.#engineEvent(life, event),
       });
       if (member.life !== life) return;
+      this.#judgeDisk(member, life);
       const db = await open("/data", {
         address: this.address(member),
         runtime,
@@ -174,7 +188,6 @@ export class Members {
       }
       if (life.joining) coverage.path("snapshot");
       member.nodeKey = key;
-      this.#compare(member, life.engine);
       void this.#readEvents(member, life, db);
       void this.#watch(member, life, db);
     } catch (error) {
@@ -370,17 +383,25 @@ export class Members {
     this.harvest(member);
     const state = readState(life.engine!);
     oracle.inspects(member.name, state);
-    const { heldRecords, logBytes, logRecords, waiting } = db.metrics();
+    const { heldRecords, logBytes, logRecords, waiting, sessionsOpen } = db
+      .metrics();
     coverage.path("held", heldRecords);
     const { logBytesMax = Infinity } = draw.propagation;
     if (logRecords > 1 && logBytes > logBytesMax + 16 * 1024) {
       oracle.violate("B1", `the log of ${member.name} has ${logBytes} bytes`);
     }
-    if (waiting > 2000 || heldRecords > 100_000) {
+    if (
+      waiting > WAITING_MAX || heldRecords > HELD_MAX ||
+      sessionsOpen > SESSIONS_MAX
+    ) {
       oracle.violate(
         "B1",
-        `${member.name}: ${waiting} wait, ${heldRecords} are held`,
+        `${member.name}: ${waiting} wait, ${heldRecords} are held, ${sessionsOpen} sessions are open`,
       );
+    }
+    const { pending } = this.#options.world;
+    if (pending > PENDING_MAX * this.all.length) {
+      oracle.violate("B1", `${pending} timers and messages are under way`);
     }
     return state;
   }
@@ -421,10 +442,24 @@ export class Members {
     if (!others.includes(before)) this.#options.coverage.path("discard");
   }
 
-  #compare(member: Member, engine: KV): void {
+  /**
+   * What a disk has when a node is started on it: batches whole, vectors true,
+   * and of what the node showed before it went down all that no fault took away.
+   */
+  #judgeDisk(member: Member, life: Life): void {
+    const { oracle } = this.#options;
+    const state = readState(life.engine!);
+    oracle.inspects(`the disk of ${member.name}`, state);
     if (member.discards.length > 0) member.shown = new Map();
-    for (const discard of member.discards) discard.after = readVector(engine);
+    else if (!state.vector.includes(member.vector)) {
+      oracle.violate(
+        "I6",
+        `${member.name} does not cover what it covered before it went down`,
+      );
+    }
+    for (const discard of member.discards) discard.after = state.vector;
     member.discards = [];
+    member.vector = state.vector;
   }
 
   #down(member: Member, life: Life): void {
@@ -505,7 +540,12 @@ export class Members {
   async #watch(member: Member, life: Life, db: DB): Promise<void> {
     const { oracle } = this.#options;
     const changes = db.watch();
-    const watch = oracle.watch(member.name, member.shown);
+    const watch = oracle.watch(member.name, member.shown, {
+      now: () =>
+        dbOf(member) === db && !life.failed
+          ? (key) => readRow(life.engine!, key)
+          : undefined,
+    });
     life.watch = watch;
     watch.begins(readState(life.engine!));
     for await (const batch of changes) watch.takes(batch);

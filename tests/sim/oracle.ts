@@ -54,6 +54,8 @@ export class Oracle {
   readonly #written = new Map<number, Set<string>>();
   readonly #records = new Map<number, Map<number, Known>>();
   readonly #discards: Discard[] = [];
+  /** Who leads a key, by key and claim. */
+  readonly #holders = new Map<string, number>();
   /** Batches of watches that are not yet known to be whole. */
   #watched: { at: number; watch: WatchJudge; changes: Change[] }[] = [];
   #conflicts = 0;
@@ -167,6 +169,7 @@ export class Oracle {
       }
       this.reads(key, row.value, where);
       this.#learn(key, row.version, row);
+      this.#leads(key, row.version, row.leaseholder, where);
     }
     for (const [origin, records] of this.#records) {
       const covered = vector.seq(origin);
@@ -189,8 +192,12 @@ export class Oracle {
   }
 
   /** Begins to judge a watch; `shown` lives as long as the node's disk. */
-  watch(where: string, shown: Map<string, Version>): WatchJudge {
-    return new WatchJudge(this, where, shown);
+  watch(
+    where: string,
+    shown: Map<string, Version>,
+    options: WatchJudgeOptions = {},
+  ): WatchJudge {
+    return new WatchJudge(this, where, shown, options);
   }
 
   /** A watch showed a batch; judged at the end, when all records are known. */
@@ -198,11 +205,34 @@ export class Oracle {
     this.#watched.push({ at: this.#now(), watch, changes });
   }
 
+  /** What a watch has just shown the node has, and the rest of its batch. */
+  finds(
+    { where }: WatchJudge,
+    changes: readonly Change[],
+    read: ReadNow,
+  ): void {
+    for (const change of changes) {
+      if (change.type === "lagged") continue;
+      const { entries } = this.#known(change.version.dot);
+      const own = [decoder.decode(change.key), change] as const;
+      for (const [key, { version }] of [own, ...entries]) {
+        const here = read(key);
+        if (here !== undefined && compareVersions(here, version) >= 0) continue;
+        this.violate(
+          "I4",
+          `${where} was shown ${
+            dotText(version.dot)
+          } of which it does not have "${key}"`,
+        );
+      }
+    }
+  }
+
   /** Forgets batches that are whole, and those of which no log tells any more. */
   settles(): void {
     const old = this.#now() - 60_000;
-    this.#watched = this.#watched.filter(({ at, changes }) => {
-      const missing = this.#missing(changes);
+    this.#watched = this.#watched.filter(({ at, watch, changes }) => {
+      const missing = this.#missing(watch, changes);
       return missing === undefined ? at > old : missing.length > 0;
     });
   }
@@ -231,14 +261,17 @@ export class Oracle {
       }
     }
     for (const { watch, changes } of this.#watched) {
-      for (const key of this.#missing(changes) ?? []) {
+      for (const key of this.#missing(watch, changes) ?? []) {
         this.violate("I4", `${watch.where} saw a batch without "${key}"`);
       }
     }
   }
 
   /** Keys that a batch of a watch lacks; `undefined` if its record is unknown. */
-  #missing(changes: readonly Change[]): string[] | undefined {
+  #missing(
+    watch: WatchJudge,
+    changes: readonly Change[],
+  ): string[] | undefined {
     const shown = new Set<string>();
     for (const change of changes) {
       if (change.type !== "lagged") shown.add(decoder.decode(change.key));
@@ -252,6 +285,7 @@ export class Oracle {
         const reported = this.#lost.get(key)?.some((lost) =>
           compareVersions(lost, version) === 0
         );
+        if (!key.startsWith(watch.prefix)) continue;
         if (!shown.has(key) && reported !== true) missing.push(key);
       }
     }
@@ -267,6 +301,19 @@ export class Oracle {
       before.covers(origin, seq) && !after.covers(origin, seq) &&
       !others.covers(origin, seq)
     );
+  }
+
+  /** Who leads a key by a claim leads it on every node. */
+  #leads(key: string, { claim }: Version, holder: number, where: string): void {
+    const name = `${key} ${claim.hlc} ${claim.node}`;
+    const known = this.#holders.get(name);
+    if (known === undefined) this.#holders.set(name, holder);
+    else if (known !== holder) {
+      this.violate(
+        "H1",
+        `"${key}" is led by ${holder} at ${where}, was led by ${known}`,
+      );
+    }
   }
 
   #learn(key: string, version: Version, row?: Row): void {
@@ -310,23 +357,48 @@ export class Oracle {
   }
 }
 
+/** Options for {@linkcode Oracle.watch}. */
+export interface WatchJudgeOptions {
+  /** Only keys that begin so are watched. */
+  readonly prefix?: string;
+  /**
+   * What the watched node has now.
+   *
+   * @default {nobody is asked}
+   */
+  readonly now?: () => ReadNow | undefined;
+}
+
+/** Gives the version of a key that a node has; it is `undefined` once it is down. */
+export type ReadNow = (key: string) => Version | undefined;
+
 /** Judges what one watch shows. */
 export class WatchJudge {
   /** Whose watch it is. */
   readonly where: string;
+  /** Only keys that begin so are watched. */
+  readonly prefix: string;
   /** Whether it was told that it missed something. */
   lagged = 0;
   /** Changes that stand for several. */
   coalesced = 0;
   readonly #oracle: Oracle;
   readonly #shown: Map<string, Version>;
+  readonly #now: WatchJudgeOptions["now"];
   #first: ReadonlyMap<string, Row> = new Map();
 
   /** `shown`: the version of each key that was shown last at this node. */
-  constructor(oracle: Oracle, where: string, shown: Map<string, Version>) {
+  constructor(
+    oracle: Oracle,
+    where: string,
+    shown: Map<string, Version>,
+    { prefix = "", now }: WatchJudgeOptions,
+  ) {
     this.#oracle = oracle;
     this.where = where;
+    this.prefix = prefix;
     this.#shown = shown;
+    this.#now = now;
   }
 
   /** What the node had when the watch began. */
@@ -343,6 +415,9 @@ export class WatchJudge {
       }
       if (change.coalesced) this.coalesced++;
       const key = decoder.decode(change.key);
+      if (!key.startsWith(this.prefix)) {
+        this.#oracle.violate("I7", `${this.where} was shown "${key}"`);
+      }
       const before = this.#shown.get(key);
       if (before && compareVersions(change.version, before) <= 0) {
         this.#oracle.violate(
@@ -355,6 +430,8 @@ export class WatchJudge {
       this.#oracle.reads(key, value, `a watch of ${this.where}`);
     }
     this.#oracle.shows(this, changes);
+    const read = this.#now?.();
+    if (read !== undefined) this.#oracle.finds(this, changes, read);
   }
 
   /** All has been read: what it did not see it must have been told of. */

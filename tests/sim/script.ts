@@ -13,8 +13,16 @@
 import { Prng, type Unsynced } from "../../runtime/virtual/mod.ts";
 import type { Propagation } from "../../mod.ts";
 
-/** An op of a batch: key, number of the value (0 deletes), bytes of the value. */
-export type OpStep = readonly [key: string, value: number, size: number];
+/**
+ * An op of a batch: key, number of the value (0 deletes), bytes of the value,
+ * and which node is to lead the key, if that is asked for.
+ */
+export type OpStep = readonly [
+  key: string,
+  value: number,
+  size: number,
+  lease?: number,
+];
 
 /** What a client asks of a node. */
 export type CallStep =
@@ -26,9 +34,21 @@ export type CallStep =
     /** Reads its own writes, then commits them. */
     | { readonly call: "transact"; readonly ops: readonly OpStep[] }
     | { readonly call: "read"; readonly key: string }
-    | { readonly call: "list"; readonly prefix: string }
+    | {
+      readonly call: "list";
+      readonly prefix: string;
+      readonly reverse: boolean;
+      /** Rows at most; 0: all. */
+      readonly limit: number;
+    }
+    /** Waits until the node has what the others have. */
+    | { readonly call: "catchUp" }
     /** Watches, too slowly, for a while. */
-    | { readonly call: "watch"; readonly forMs: number }
+    | {
+      readonly call: "watch";
+      readonly forMs: number;
+      readonly prefix: string;
+    }
   );
 
 /** What goes wrong; all but what happens at once ends after `forMs`. */
@@ -162,6 +182,12 @@ export interface ScriptOptions {
   readonly kinds?: readonly FaultKind[];
 }
 
+/** The node that founds the cluster, and is the voter of its registers. */
+const FOUNDER = 0;
+
+/** Nodes that join in one life, at most: a long one is to stay one of few nodes. */
+const JOINS_MAX = 3;
+
 /** Calls a simulated second. */
 const CALLS_PER_SECOND = 50;
 
@@ -194,10 +220,17 @@ const COMMON: readonly FaultKind[] = [
 
 /**
  * Directories that go back or double. A voter of the registers that forgets is
- * outside their fault model (`shared/protocol/agreement.md` §1.2), so that no
- * world has these and joins.
+ * outside their fault model (`shared/protocol/agreement.md` §1.2), so that in a
+ * world with joins the voter, which is the founder, is spared.
  */
 const IMAGES: readonly FaultKind[] = ["clone", "putBack"];
+
+/** What a world has beside {@linkcode COMMON}; either of the last two alone. */
+const OWN: readonly (readonly FaultKind[])[] = [
+  IMAGES,
+  ["join"],
+  [...IMAGES, "join"],
+];
 
 /** All kinds of faults that scripts draw. */
 export const FAULT_KINDS: readonly FaultKind[] = [
@@ -210,11 +243,11 @@ export function writeScript(options: ScriptOptions): Script {
   const random = new Prng(seed, "script");
   const quietAt = Math.max(2000, steps * 1000 / CALLS_PER_SECOND);
   const count = options.faults ?? Math.max(4, Math.round(steps / 150));
-  const own = random.chance(0.5) ? IMAGES : ["join"] as const;
-  const kinds = options.kinds ?? [...COMMON, ...own];
+  const kinds = options.kinds ?? [...COMMON, ...pick(random, OWN)];
+  const faults = [...drawFaults(random, nodes, { kinds, count, quietAt })];
   const all: Step[] = [
-    ...drawCalls(random, nodes, steps, quietAt),
-    ...drawFaults(random, nodes, { kinds, count, quietAt }),
+    ...drawCalls(random, nodes, { steps, quietAt, faults }),
+    ...faults,
   ].sort((a, b) => a.at - b.at);
   const names = shuffled(random, [...Array(nodes).keys()]);
   return {
@@ -253,15 +286,21 @@ function drawWorld(random: Prng): WorldDraw {
 function* drawCalls(
   random: Prng,
   nodes: number,
-  steps: number,
-  quietAt: number,
+  { steps, quietAt, faults }: {
+    steps: number;
+    quietAt: number;
+    faults: readonly FaultStep[];
+  },
 ): Generator<CallStep> {
   let values = 0;
+  const joins = faults.filter(({ fault }) => fault === "join");
   const op = (at: number): OpStep => {
     const key = drawKey(random, at);
     if (random.chance(0.15)) return [key, 0, 0];
     const size = random.chance(0.05) ? random.below(4000) : random.below(40);
-    return [key, ++values, size];
+    return random.chance(0.05)
+      ? [key, ++values, size, random.below(nodes)]
+      : [key, ++values, size];
   };
   const ops = (at: number): OpStep[] => {
     const list = [op(at)];
@@ -272,16 +311,34 @@ function* drawCalls(
     // Some calls come in bursts, so that messages overtake each other.
     const slot = random.chance(0.3) ? i - i % 10 : i;
     const at = Math.round((slot + random.float()) * quietAt / steps * 10) / 10;
-    const node = random.below(nodes);
+    // Those that joined have clients as all have.
+    const joined = joins.filter((join) => join.at < at).length;
+    const node = random.below(nodes + joined);
     const dice = random.float();
     if (dice < 0.55) yield { at, node, call: "write", ops: ops(at) };
     else if (dice < 0.65) yield { at, node, call: "swap", op: op(at) };
     else if (dice < 0.72) yield { at, node, call: "transact", ops: ops(at) };
     else if (dice < 0.96) {
       yield { at, node, call: "read", key: drawKey(random, at) };
-    } else if (dice < 0.997) {
-      yield { at, node, call: "list", prefix: pick(random, ["", "s", "k1"]) };
-    } else yield { at, node, call: "watch", forMs: 1000 + random.below(9000) };
+    } else if (dice < 0.995) {
+      yield {
+        at,
+        node,
+        call: "list",
+        prefix: pick(random, ["", "s", "k1"]),
+        reverse: random.chance(0.3),
+        limit: random.chance(0.3) ? 1 + random.below(8) : 0,
+      };
+    } else if (dice < 0.997) yield { at, node, call: "catchUp" };
+    else {
+      yield {
+        at,
+        node,
+        call: "watch",
+        forMs: 1000 + random.below(9000),
+        prefix: pick(random, ["", "", "s"]),
+      };
+    }
   }
 }
 
@@ -302,6 +359,8 @@ function* drawFaults(
   },
 ): Generator<FaultStep> {
   let deck: FaultKind[] = [];
+  const spared = kinds.includes("join") ? FOUNDER : undefined;
+  const joinedAt: number[] = [];
   for (let i = 0; i < count; i++) {
     if (deck.length === 0) deck = shuffled(random, kinds);
     // The first half of a second is for the joining.
@@ -309,7 +368,15 @@ function* drawFaults(
     const forMs = Math.round(
       Math.min(quietAt - at, 200 + random.float() ** 2 * 12_000),
     );
-    yield drawFault(random, nodes, deck.pop()!, { at, forMs });
+    let kind = deck.pop()!;
+    if (kind === "join" && joinedAt.length === JOINS_MAX) kind = "kill";
+    // What joined so far, also what is joining just now, is hit like the rest.
+    const joined = joinedAt.filter((joinAt) => joinAt <= at).length;
+    const step = drawFault(random, nodes + joined, kind, { at, forMs });
+    if (kind === "join") joinedAt.push(at);
+    if (IMAGES.includes(kind) && "node" in step && step.node === spared) {
+      yield { ...step, node: 1 } as FaultStep;
+    } else yield step;
   }
 }
 

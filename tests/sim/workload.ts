@@ -12,7 +12,7 @@ import { World } from "../../runtime/virtual/mod.ts";
 import { Clients } from "./clients.ts";
 import { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
-import type { Violation } from "./invariants.ts";
+import type { InvariantId, Violation } from "./invariants.ts";
 import { type Member, Members } from "./members.ts";
 import { Oracle } from "./oracle.ts";
 import { type NodeState, stateText } from "./rows.ts";
@@ -30,8 +30,6 @@ export interface WorkloadReport {
   readonly events: number;
   readonly simulatedMs: number;
   readonly acked: number;
-  readonly unknown: number;
-  readonly refused: number;
   readonly conflicts: number;
   readonly coverage: Coverage;
   /** What must not be: empty if all invariants held. */
@@ -42,6 +40,8 @@ export interface WorkloadReport {
 export interface RunOptions {
   /** Takes one line an event of the world. */
   readonly trace?: ((line: string) => void) | undefined;
+  /** Traces no further than to where this one does not hold. */
+  readonly until?: InvariantId;
 }
 
 /** How long the core may take to converge, in ms. */
@@ -66,9 +66,14 @@ export function runWorkload(
 /** Runs a script. */
 export async function runScript(
   script: Script,
-  { trace }: RunOptions = {},
+  { trace, until }: RunOptions = {},
 ): Promise<WorkloadReport> {
-  const life = new ClusterLife(script, trace);
+  const life: ClusterLife = new ClusterLife(
+    script,
+    trace && ((line) => {
+      if (life.oracle.violations.every(({ id }) => id !== until)) trace(line);
+    }),
+  );
   const { world, oracle } = life;
   try {
     await world.run(() => life.run(), { maxMs: script.quietAt + 600_000 });
@@ -82,8 +87,6 @@ export async function runScript(
     events: world.events,
     simulatedMs: world.now,
     acked: oracle.acked,
-    unknown: life.clients.unknown,
-    refused: life.clients.refused,
     conflicts: oracle.conflicts,
     coverage: life.coverage,
     violations: oracle.violations,

@@ -45,12 +45,14 @@ export class Faults {
       case "restart":
       case "move":
       case "stop":
-      case "diskFull": {
+      case "diskFull":
+      case "putBack":
+      case "clone": {
         const member = await this.#free(nodes, kind === "diskFull");
         if (member === undefined) return false;
         member.busy = true;
         try {
-          await this.#strike(kind, member, forMs);
+          await this.#strike(kind, member, forMs, nodes);
         } finally {
           member.busy = false;
         }
@@ -104,10 +106,19 @@ export class Faults {
   }
 
   async #strike(
-    kind: "kill" | "restart" | "move" | "stop" | "diskFull",
+    kind:
+      | "kill"
+      | "restart"
+      | "move"
+      | "stop"
+      | "diskFull"
+      | "putBack"
+      | "clone",
     member: Member,
     forMs: number,
+    nodes: readonly number[],
   ): Promise<void> {
+    const reopen = this.#options.reopen(member);
     switch (kind) {
       case "stop":
         return await member.stop(forMs);
@@ -123,10 +134,28 @@ export class Faults {
         await sleep(forMs);
         await member.freeDisk();
         await member.close();
-        return await member.start(this.#options.reopen(member), false);
+        return await member.start(reopen, false);
+      case "putBack": {
+        await member.close();
+        await using image = await member.image();
+        await member.start(reopen, false);
+        await sleep(forMs / 2);
+        // What it takes at last nobody else hears of.
+        const others = nodes.filter((node) => node !== member.index);
+        await this.#cut(between([member.index], others), forMs / 4);
+        await member.kill();
+        await member.putBack(image);
+        return await member.start(reopen, false);
+      }
+      case "clone": {
+        await member.close();
+        await using image = await member.image();
+        await member.start(reopen, false);
+        return await member.runClone(image, reopen, forMs);
+      }
     }
     await sleep(forMs / 2);
-    await member.start(this.#options.reopen(member), kind !== "restart");
+    await member.start(reopen, kind === "move");
   }
 
   async #cut(

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { Vector } from "../../../gossip/replication/vector.ts";
 import type { OpenOptions } from "../../../mod.ts";
 import { within } from "../child.ts";
 import {
@@ -15,7 +16,8 @@ import {
 import type { Guard } from "./guard.ts";
 import type { ChaosNetwork } from "./network.ts";
 import type { Oracle } from "./oracle.ts";
-import { isRoot, succeeds } from "./shell.ts";
+import { readConflicts, readVector } from "../rows.ts";
+import { isRoot, run, succeeds } from "./shell.ts";
 
 /** Size of the disk that becomes full. */
 const DISK_BYTES = 96 * 1024 * 1024;
@@ -23,6 +25,11 @@ const FILL_CHUNK = new Uint8Array(256 * 1024);
 
 /** Events after which a node is not what it should be. */
 const WRONG_EVENTS = ["failed", "cloned", "handlerFailed"];
+
+/** A copy of a node's directory; it goes when it is disposed of. */
+export interface Image extends AsyncDisposable {
+  readonly dir: string;
+}
 
 /** What all nodes share. */
 export interface MemberContext {
@@ -129,6 +136,67 @@ export class Member {
     }
   }
 
+  /** A copy of the directory of a node that is down. */
+  async image(): Promise<Image> {
+    const dir = await Deno.makeTempDir({ dir: this.#context.root });
+    await run("cp", "-a", `${this.dir}/store`, dir);
+    return {
+      dir: `${dir}/store`,
+      [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }),
+    };
+  }
+
+  /** Puts the directory of a node that is down back to what a copy has. */
+  async putBack(image: Image): Promise<void> {
+    const { oracle } = this.#context;
+    const store = `${this.dir}/store`;
+    for (const { key, lost, batchKeys } of await readConflicts(store)) {
+      oracle.conflict(key, lost, batchKeys);
+    }
+    oracle.discard({
+      before: await readVector(store),
+      after: await readVector(image.dir),
+    });
+    oracle.forgetShown(this.index);
+    await Deno.remove(store, { recursive: true });
+    await run("cp", "-a", image.dir, this.dir);
+  }
+
+  /** Runs a copy of it beside it for a while, as another process. */
+  async runClone(
+    image: Image,
+    open: OpenOptions,
+    forMs: number,
+  ): Promise<void> {
+    const { network, guard, root, oracle } = this.#context;
+    const place = await network.place(this.index, false);
+    oracle.images = true;
+    {
+      await using clone = await RemoteNode.start({
+        dir: image.dir,
+        open: { ...open, address: place.address },
+        prefix: place.prefix,
+        ...place.via !== undefined &&
+          { via: { proxy: place.via, name: this.index } },
+        onReport: ({ lost, batchKeys }) => {
+          if (lost) oracle.conflict(lost.key, lost.version, batchKeys);
+        },
+      });
+      await guard.killAtEnd(clone.pid, root);
+      network.located(this.index, clone.address);
+      await sleep(forMs);
+      await clone.kill();
+    }
+    for (const { key, lost, batchKeys } of await readConflicts(image.dir)) {
+      oracle.conflict(key, lost, batchKeys);
+    }
+    // With the copy goes what only it had.
+    oracle.discard({
+      before: await readVector(image.dir),
+      after: new Vector(),
+    });
+  }
+
   /** Keeps it from running for a while. */
   async stop(forMs: number): Promise<void> {
     const node = this.node!;
@@ -171,6 +239,7 @@ export class Member {
       count(`${event}: ${error!.split(":")[0]}`);
     } else if (event !== "engine") count(event);
     if (lost !== undefined) oracle.conflict(lost.key, lost.version, batchKeys);
+    if (event === "cloned" && oracle.images) return;
     if (WRONG_EVENTS.includes(event) && !this.starved) {
       oracle.violate(`node ${this.index} says "${event}": ${error}`);
     }

@@ -2,12 +2,13 @@
  * The judge of a chaos run: what was acked, what was reported as lost, what was
  * shown, and in the end what is there.
  *
- * Guarantees: holds one row a claim of a key, and a line a violation, so that its
- * memory is bounded by the keys of the run.
+ * Guarantees: holds a row an ack, and a line a violation, so that its memory is
+ * bounded by the calls of the run.
  *
  * @module
  */
 
+import type { Vector } from "../../../gossip/replication/vector.ts";
 import { compareVersions, type Version } from "../../../mod.ts";
 import type { Row } from "../rows.ts";
 
@@ -21,17 +22,30 @@ interface Acked {
   readonly value: string | null;
 }
 
+/** Data was taken away from a directory, or with one. */
+export interface Discard {
+  /** What it covered. */
+  readonly before: Vector;
+  /** What it covers since. */
+  readonly after: Vector;
+}
+
 /** What all nodes' words come together in. */
 export class Oracle {
-  /** The last ack of each claim. */
-  readonly #acked = new Map<string, Acked>();
-  /** Claims of which a write was named in a conflict. */
-  readonly #conflicts = new Set<string>();
+  readonly #acked: Acked[] = [];
+  /** The last version of a claim that was named in a conflict. */
+  readonly #conflicts = new Map<string, Version>();
   readonly #conflictKeys = new Set<string>();
   /** What each node's watch showed last. */
   readonly #shown = new Map<string, Version>();
+  readonly #discards: Discard[] = [];
+  /** The keys that a value was meant for. */
+  readonly #written = new Map<string, Set<string>>();
+  /** Batches of which a list showed a part, by what it showed. */
+  readonly #halves = new Map<string, readonly string[]>();
   readonly violations: string[] = [];
-  acks = 0;
+  /** Whether directories were copied or put back: clones are no surprise. */
+  images = false;
   lost = 0;
   divergent = 0;
   unfit = 0;
@@ -47,14 +61,34 @@ export class Oracle {
     if (this.violations.length < TOLD_MAX) this.violations.push(what);
   }
 
+  /** How many writes were acked. */
+  get acks(): number {
+    return this.#acked.length;
+  }
+
+  /** A write is about to be made. */
+  wrote(key: string, value: string): void {
+    const keys = this.#written.get(value);
+    if (keys === undefined) this.#written.set(value, new Set([key]));
+    else keys.add(key);
+  }
+
+  /** A node gave a value. */
+  read(node: number, key: string, value: string): void {
+    if (this.#written.get(value)?.has(key)) return;
+    this.violate(`R3: node ${node} gave "${value.slice(0, 20)}" for "${key}"`);
+  }
+
+  /** A node listed the keys of a batch, all at one moment. */
+  listed(node: number, keys: readonly string[], values: Set<unknown>): void {
+    if (values.size < 2) return;
+    // A conflict may be heard of later: judged at the end.
+    this.#halves.set(`node ${node} listed ${keys} as ${[...values]}`, keys);
+  }
+
   /** A write was acked. */
   acked(write: Acked): void {
-    this.acks++;
-    const name = claimName(write.key, write.version);
-    const last = this.#acked.get(name);
-    if (
-      last === undefined || compareVersions(write.version, last.version) > 0
-    ) this.#acked.set(name, write);
+    this.#acked.push(write);
   }
 
   /** A node named a write as lost, with the other keys of its batch. */
@@ -63,8 +97,25 @@ export class Oracle {
     lost: Version,
     batchKeys: readonly string[] = [],
   ): void {
-    this.#conflicts.add(claimName(key, lost));
+    const name = claimName(key, lost);
+    const last = this.#conflicts.get(name);
+    if (last === undefined || compareVersions(lost, last) > 0) {
+      this.#conflicts.set(name, lost);
+    }
     for (const name of [key, ...batchKeys]) this.#conflictKeys.add(name);
+  }
+
+  /** Data was taken away: what nobody else had is no promise any more. */
+  discard(discard: Discard): void {
+    this.images = true;
+    this.#discards.push(discard);
+  }
+
+  /** A directory was put back: its node shows again what it had shown since. */
+  forgetShown(node: number): void {
+    for (const at of [...this.#shown.keys()]) {
+      if (at.startsWith(`${node} `)) this.#shown.delete(at);
+    }
   }
 
   /** A node's watch showed a version. */
@@ -84,11 +135,22 @@ export class Oracle {
     }
   }
 
-  /** Compares what is on the disks with each other and with what was acked. */
+  /**
+   * Compares what is on the disks with each other and with what was acked.
+   *
+   * @param vectors What each of them covers.
+   */
   judge(
     stores: readonly ReadonlyMap<string, Row>[],
     batches: Iterable<readonly string[]>,
+    vectors: readonly Vector[] = [],
   ): void {
+    vectors.forEach((vector, i) => {
+      const [one] = vectors;
+      if (one!.includes(vector) && vector.includes(one!)) return;
+      this.divergent++;
+      this.violate(`I1: nodes 0 and ${i} do not cover the same`);
+    });
     const [first, ...others] = stores;
     others.forEach((other, i) => {
       for (const key of new Set([...first!.keys(), ...other.keys()])) {
@@ -100,7 +162,13 @@ export class Oracle {
         this.violate(`I1: "${key}" is ${a} on node 0, ${b} on node ${i + 1}`);
       }
     });
-    for (const write of this.#acked.values()) this.#judgeAck(first!, write);
+    for (const write of this.#acked) {
+      this.#judgeAck(first!, write, vectors);
+    }
+    for (const [what, keys] of this.#halves) {
+      if (keys.some((key) => this.#conflictKeys.has(key))) continue;
+      this.violate(`I4: half a batch: ${what}`);
+    }
     for (const keys of batches) {
       const values = new Set(keys.map((key) => first!.get(key)?.value));
       if (values.size < 2) continue;
@@ -112,6 +180,7 @@ export class Oracle {
   #judgeAck(
     rows: ReadonlyMap<string, Row>,
     { key, version, value }: Acked,
+    vectors: readonly Vector[],
   ): void {
     const name = claimName(key, version);
     const row = rows.get(key);
@@ -121,7 +190,11 @@ export class Oracle {
     if (order === 0 && row!.value !== value) {
       this.violate(`I2: "${key}" holds another value than was acked`);
     }
-    if (order >= 0 || this.#conflicts.has(name)) return;
+    const reported = this.#conflicts.get(name);
+    if (order >= 0 || this.#isGone(version, vectors)) return;
+    if (reported !== undefined && compareVersions(reported, version) >= 0) {
+      return;
+    }
     this.lost++;
     this.violate(
       `I2: the write of "${key}" acked as ${
@@ -130,6 +203,18 @@ export class Oracle {
         `there is ${JSON.stringify(row)}`,
     );
   }
+
+  /** Whether it went with the only directory that had it. */
+  #isGone(version: Version, vectors: readonly Vector[]): boolean {
+    return !vectors.some((vector) => covers(vector, version)) &&
+      this.#discards.some(({ before, after }) =>
+        covers(before, version) && !covers(after, version)
+      );
+  }
+}
+
+function covers(vector: Vector, { dot }: Version): boolean {
+  return vector.covers(dot.origin, dot.seq);
 }
 
 function claimName(key: string, { claim }: Version): string {

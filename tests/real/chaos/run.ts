@@ -6,11 +6,14 @@
  * run waits, no longer than {@linkcode CONVERGENCE_MS}, until all is equal by itself;
  * then these must hold, read from the closed directories:
  *
- * - all stores are equal in key, value, version and leaseholder, tombstones too (I1);
+ * - all stores are equal in key, value, version and leaseholder, tombstones and
+ *   vectors too (I1);
  * - every acked write is there, or below a later write of the same claim, or was
- *   named in a conflict by some node (I2);
- * - a batch of keys that are only written together is whole, unless a conflict
- *   names one of its keys (I4);
+ *   named in a conflict by some node (I2), or went with the only directory that had
+ *   it: one that was put back, or a copy that was in use for a while;
+ * - a batch of keys that are only written together is whole, also in every list,
+ *   unless a conflict names one of its keys (I4);
+ * - what is read was written, under that key (R3);
  * - each watch showed each (key, version) at most once, rising (I7); a node never
  *   read something older than it had acked; node keys are unique and stay;
  * - every call ended by its deadline; no process ended by itself; no call failed
@@ -28,7 +31,7 @@ import {
   RemoteCallError,
   type RemoteOp,
 } from "../remote_node.ts";
-import { readConflicts, readRows } from "../rows.ts";
+import { readConflicts, readRows, readVector } from "../rows.ts";
 import { Faults } from "./faults.ts";
 import { Guard } from "./guard.ts";
 import { Member, sleep } from "./members.ts";
@@ -47,6 +50,12 @@ const TIMEOUT_SLACK_MS = 5000;
 /** Callers, of which each has one call in flight. */
 const CALLERS = 8;
 const CALLER_PAUSE_MS = 150;
+/** The part of the calls that read. */
+const READS = 0.2;
+/** How often new keys come into fashion. */
+const EPOCH_MS = 2000;
+/** Keys of an epoch beside those of its batch. */
+const KEYS = 4;
 
 const PROPAGATION: Partial<Propagation> = {
   antiEntropyIntervalMs: 500,
@@ -271,7 +280,8 @@ class Life implements AsyncDisposable {
     while (elapsedMs() < this.#options.durationMs) {
       const member = this.#members[random.below(this.#members.length)]!;
       if (member.node !== undefined) {
-        await this.#call(member, this.#ops(random, elapsedMs()));
+        if (random.chance(READS)) await this.#read(member, random, elapsedMs());
+        else await this.#call(member, this.#ops(random, elapsedMs()));
       }
       await sleep(random.float() * CALLER_PAUSE_MS);
     }
@@ -279,28 +289,56 @@ class Life implements AsyncDisposable {
 
   #ops(random: Prng, elapsedMs: number): RemoteOp[] {
     // New keys appear all the time, so that claims collide in every partition.
-    const epoch = Math.floor(elapsedMs / 2000);
+    const epoch = Math.floor(elapsedMs / EPOCH_MS);
     const of = random.chance(0.4) ? epoch : random.below(epoch + 1);
     if (random.chance(0.15)) {
-      const keys = [0, 1, 2].map((i) => `batch ${of} ${i}`);
+      const keys = batchKeys(of);
       this.#batches.set(keys[0]!, keys);
       const value = this.#nextValue(random);
+      for (const key of keys) this.#oracle.wrote(key, value);
       return keys.map((key): RemoteOp => [key, value, null]);
     }
     const ops: RemoteOp[] = [];
     do {
-      const key = `key ${of} ${random.below(4)}`;
-      ops.push([
-        key,
-        random.chance(0.2) ? null : this.#nextValue(random),
-        null,
-      ]);
+      const key = `key ${of} ${random.below(KEYS)}`;
+      const value = random.chance(0.2) ? null : this.#nextValue(random);
+      if (value !== null) this.#oracle.wrote(key, value);
+      ops.push([key, value, null]);
     } while (random.chance(0.2));
     return ops;
   }
 
   #nextValue(random: Prng): string {
     return `value ${this.#value++} ${"x".repeat(random.below(200))}`;
+  }
+
+  /** Reads a key, or the batches of an epoch at one moment. */
+  async #read(
+    member: Member,
+    random: Prng,
+    elapsedMs: number,
+  ): Promise<void> {
+    const node = member.node!;
+    const of = random.below(Math.floor(elapsedMs / EPOCH_MS) + 1);
+    try {
+      if (random.chance(0.5)) {
+        const key = `key ${of} ${random.below(KEYS)}`;
+        const value = await node.get(key);
+        if (value !== null) this.#oracle.read(member.index, key, value);
+        add(this.#calls, "read");
+        return;
+      }
+      const rows = new Map(await node.list(`batch ${of} `));
+      for (const [key, value] of rows) {
+        this.#oracle.read(member.index, key, value);
+      }
+      const keys = batchKeys(of);
+      const values = new Set(keys.map((key) => rows.get(key)));
+      this.#oracle.listed(member.index, keys, values);
+      add(this.#calls, "listed");
+    } catch (error) {
+      this.#judgeError(error, member.starved);
+    }
   }
 
   /** One call; whatever it ends with is taken down. */
@@ -405,15 +443,17 @@ class Life implements AsyncDisposable {
       await member.close();
     }
     const stores = [];
+    const vectors = [];
     for (const { dir } of this.#members) {
       stores.push(await readRows(`${dir}/store`));
+      vectors.push(await readVector(`${dir}/store`));
       for (
         const { key, lost, batchKeys } of await readConflicts(`${dir}/store`)
       ) {
         this.#oracle.conflict(key, lost, batchKeys);
       }
     }
-    this.#oracle.judge(stores, this.#batches.values());
+    this.#oracle.judge(stores, this.#batches.values(), vectors);
     return stores[0]!.size;
   }
 
@@ -478,6 +518,11 @@ class Life implements AsyncDisposable {
         `${conflicts} conflicts, ${unfit} violations`,
     );
   }
+}
+
+/** The keys that are only written together. */
+function batchKeys(epoch: number): string[] {
+  return [0, 1, 2].map((i) => `batch ${epoch} ${i}`);
 }
 
 function add(counts: Record<string, number>, name: string, n = 1): void {

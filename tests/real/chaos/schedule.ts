@@ -21,6 +21,10 @@ export const FAULTS = [
   "delay",
   "throttle",
   "diskFull",
+  /** A directory is put back to what it was a while before. */
+  "putBack",
+  /** A copy of a directory is opened beside it. */
+  "clone",
 ] as const;
 
 /** A way in which the world fails. */

@@ -40,6 +40,13 @@ const calls = {
     const value = await db.get(key!);
     return value === undefined ? null : text.decode(value);
   },
+  async list({ key }: Call) {
+    const rows: [string, string][] = [];
+    for await (const row of db.list({ prefix: key! })) {
+      rows.push([text.decode(row.key), text.decode(row.value)]);
+    }
+    return rows;
+  },
   version: async ({ key }: Call) => (await db.getEntry(key!))?.version ?? null,
   caughtUp: () => db.caughtUp(),
   nodes: () => [...db.cluster.nodes().values()],

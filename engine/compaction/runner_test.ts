@@ -4,26 +4,27 @@ import type { FileSystem, Workers } from "../../runtime/mod.ts";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { type Lsm, type LsmEvent, type LsmOptions, openLsm } from "../mod.ts";
 import { batchOf, prefixOf, TINY } from "../testing/history.ts";
-import { serve } from "./worker.ts";
+import type { Job } from "./job.ts";
+import { serve, type WorkerRequest } from "./worker.ts";
 
 const DIR = "store";
 
-/** A thread that is none: all that it is told and tells is copied. */
+/** Threads that are none: all that they are told and tell is copied. */
 function inline(
   files: FileSystem,
-  onCall: () => Promise<void> = () => Promise.resolve(),
-): Workers & { calls: number; closed: number } {
+  onCall: (kind: Job["kind"]) => Promise<void> = () => Promise.resolve(),
+): Workers & { calls: Record<Job["kind"], number>; closed: number } {
   return {
-    calls: 0,
+    calls: { flush: 0, compaction: 0 },
     closed: 0,
     start(module) {
       assert(module.endsWith("/compaction/worker.ts"));
       const answer = serve({ files });
       return {
         call: async (request, onNote) => {
-          this.calls++;
-          await onCall();
-          const { job, stop } = request as { job: object; stop: unknown };
+          const { job, stop } = request as WorkerRequest;
+          this.calls[job.kind]++;
+          await onCall(job.kind);
           return structuredClone(
             await answer({ job: structuredClone(job), stop }, onNote),
           );
@@ -60,16 +61,21 @@ function compactions(events: LsmEvent[]): number {
     .length;
 }
 
-Deno.test("compactions run in a thread, and give what they give in this one", async () => {
+function flushes(events: LsmEvent[]): number {
+  return events.filter((event) => event.type === "flush").length;
+}
+
+Deno.test("flushes and compactions run in a thread each, and give what they give in this one", async () => {
   const files = new MemoryFiles();
   const workers = inline(files);
   const { store, events } = await openTiny(files, { workers });
   await fill(store);
   assertEquals(await prefixOf(store), 80);
-  assertEquals(workers.calls, compactions(events));
-  assert(workers.calls > 5);
+  assertEquals(workers.calls.compaction, compactions(events));
+  assertEquals(workers.calls.flush, flushes(events));
+  assert(workers.calls.compaction > 5 && workers.calls.flush > 5);
   await store.close();
-  assertEquals(workers.closed, 1);
+  assertEquals(workers.closed, 2);
 
   const others = new MemoryFiles();
   const { store: plain } = await openTiny(others, {});
@@ -92,12 +98,12 @@ Deno.test("a snapshot stays as it was while a thread compacts", async () => {
   await store.close();
 });
 
-Deno.test("small compactions start no thread", async () => {
+Deno.test("small jobs start no thread", async () => {
   const files = new MemoryFiles();
   const workers = inline(files);
   const { store } = await openTiny(files, { workers, workerBytes: 1_000_000 });
   await fill(store);
-  assertEquals(workers.calls, 0);
+  assertEquals(workers.calls, { flush: 0, compaction: 0 });
   await store.close();
 });
 
@@ -109,11 +115,11 @@ Deno.test("the job of a thread that dies is done again, and it is told", async (
   );
   const { store, events } = await openTiny(files, { workers });
   await fill(store);
-  assertEquals(workers.calls, 1);
-  assertEquals(workers.closed, 1);
+  assertEquals(workers.calls, { flush: 1, compaction: 1 });
+  assertEquals(workers.closed, 2);
   assertEquals(
     events.filter(({ type }) => type === "workerFailed").length,
-    1,
+    2,
   );
   assert(compactions(events) > 5);
   assertEquals(await prefixOf(store), 80);
@@ -134,7 +140,8 @@ Deno.test("a store that closes ends the thread's job, and keeps its data", async
   const files = new MemoryFiles();
   const called = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
-  const workers = inline(files, () => {
+  const workers = inline(files, (kind) => {
+    if (kind === "flush") return Promise.resolve();
     called.resolve();
     return gate.promise;
   });
@@ -183,7 +190,8 @@ Deno.test("a compaction filter drops what it refuses, once no snapshot sees it, 
   for (let i = 0; i < 8; i++) await write(`b${i}`);
   assertEquals(store.get(toBytes("unwanted")), undefined);
   assertEquals(toText(store.get(toBytes("wanted"))!), "value");
-  assertEquals(workers.calls, 0);
+  assertEquals(workers.calls.compaction, 0);
+  assert(workers.calls.flush > 5);
 
   await write("unwanted");
   const snapshot = store.snapshot();

@@ -1,6 +1,6 @@
 /**
- * Runs compaction jobs: in a thread of their own where there is one, else in
- * this one.
+ * Runs jobs that write tables: in a thread of their own where there is one, else
+ * in this one.
  *
  * Guarantees: a thread is started by the first job that is worth it. If it fails
  * or dies, for whatever reason, the job is done again in this thread, where an
@@ -13,7 +13,7 @@
 import type { Workers, WorkerThread } from "../../runtime/mod.ts";
 import type { Store } from "../store.ts";
 import type { TableInfo } from "../table/format.ts";
-import { type CompactionJob, runJob } from "./job.ts";
+import { bytesOf, type Job, runJob } from "./job.ts";
 import type { WorkerRequest } from "./worker.ts";
 
 /** Thrown out of a job that is to end because the store closes. */
@@ -21,30 +21,31 @@ export class StoppedError extends Error {
   override readonly name = "StoppedError";
 }
 
-/** Runs compaction jobs, one at a time. */
-export class Compactor {
+/** Runs jobs, one at a time. */
+export class Runner {
   readonly #store: Store;
+  readonly #onSlice: () => void;
   readonly #stop = new Int32Array(new SharedArrayBuffer(4));
   #workers: Workers | undefined;
   #thread: WorkerThread | undefined;
 
-  constructor(store: Store) {
+  /**
+   * Uses a thread of `workers`, if there are any; calls `onSlice` after each
+   * slice of work, wherever it was done.
+   */
+  constructor(store: Store, workers: Workers | undefined, onSlice: () => void) {
     this.#store = store;
-    const { workers, compactionFilter } = store.settings;
-    // A function cannot be sent to a thread.
-    if (compactionFilter === undefined) this.#workers = workers;
+    this.#workers = workers;
+    this.#onSlice = onSlice;
   }
 
   /** Runs a job; resolves with the tables that were written, all synced. */
-  async run(job: CompactionJob): Promise<TableInfo[]> {
+  async run(job: Job): Promise<TableInfo[]> {
     const thread = this.#threadFor(job);
     if (thread !== undefined) {
       try {
         const request: WorkerRequest = { job, stop: this.#stop };
-        const infos = await thread.call(request, () => {
-          this.#store.countSlice();
-        });
-        return infos as TableInfo[];
+        return await thread.call(request, this.#onSlice) as TableInfo[];
       } catch (error) {
         this.#assertGoesOn();
         this.#workers = undefined;
@@ -72,12 +73,11 @@ export class Compactor {
     this.#thread = undefined;
   }
 
-  #threadFor(job: CompactionJob): WorkerThread | undefined {
-    if (this.#workers === undefined) return undefined;
-    let bytes = 0;
-    for (const { size } of job.upper) bytes += size;
-    for (const { size } of job.lower) bytes += size;
-    if (bytes < this.#store.settings.workerBytes) return undefined;
+  #threadFor(job: Job): WorkerThread | undefined {
+    if (
+      this.#workers === undefined ||
+      bytesOf(job) < this.#store.settings.workerBytes
+    ) return undefined;
     this.#thread ??= this.#workers.start(
       new URL("./worker.ts", import.meta.url).href,
     );
@@ -86,7 +86,7 @@ export class Compactor {
   }
 
   async #pause(): Promise<void> {
-    this.#store.countSlice();
+    this.#onSlice();
     await this.#store.settings.yieldNow();
     this.#assertGoesOn();
   }

@@ -1,0 +1,248 @@
+/**
+ * Campaigns: many lives, one a seed, in one process or in several, and what they
+ * come to.
+ *
+ * Guarantees: the summary, its trace hash too, does not depend on how the seeds
+ * were shared out. Every {@linkcode TWICE_EVERY}th seed runs twice, and its two
+ * traces must be one (T1). A campaign of at least {@linkcode CAMPAIGN_SEEDS}
+ * seeds names what never happened in it.
+ *
+ * @module
+ */
+
+import { crc32 } from "../../runtime/bytes.ts";
+import { Coverage } from "./coverage.ts";
+import type { Violation } from "./invariants.ts";
+import { FAULT_KINDS, writeScript } from "./script.ts";
+import { runScript, type WorkloadReport } from "./workload.ts";
+
+/** Seeds from which on everything must have happened. */
+export const CAMPAIGN_SEEDS = 50;
+
+/** Every so many seeds one runs twice. */
+const TWICE_EVERY = 25;
+
+/** What is counted of a life, as it crosses from process to process. */
+export interface LifeReport {
+  readonly seed: number;
+  readonly hash: string;
+  readonly events: number;
+  readonly simulatedMs: number;
+  /** What it took, in milliseconds of the machine. */
+  readonly tookMs: number;
+  readonly acked: number;
+  readonly conflicts: number;
+  readonly faults: Coverage["faults"];
+  readonly paths: Coverage["paths"];
+  readonly violations: readonly Violation[];
+}
+
+/** What a campaign came to: the object that `--json` ends with. */
+export interface Summary {
+  seeds: number;
+  simulatedHours: number;
+  events: number;
+  faults: Coverage["faults"];
+  paths: Coverage["paths"];
+  acked: number;
+  lost: number;
+  conflicts: number;
+  divergent: number;
+  duplicateKeys: number;
+  violations: number;
+  traceHash: string;
+  /** Simulated time for a second of one processor. */
+  speedup: number;
+}
+
+/** Which lives. */
+export interface CampaignOptions {
+  readonly seed: number;
+  readonly seeds: number;
+  /** @default {5} */
+  readonly nodes?: number;
+  /** Calls of a life, 50 a simulated second. @default {3000} */
+  readonly steps?: number;
+  /** Processes that share them. @default {1} */
+  readonly jobs?: number;
+  /** Ends with the first life that broke an invariant; of one process only. */
+  readonly untilViolation?: boolean;
+  /** Is told of each life, in the order in which they end. */
+  readonly onLife?: (life: LifeReport, campaign: Campaign) => void;
+}
+
+/** Adds lives up. */
+export class Campaign {
+  readonly coverage = new Coverage();
+  readonly failed: LifeReport[] = [];
+  readonly #hashes = new Map<number, string>();
+  readonly #total = {
+    simulatedMs: 0,
+    tookMs: 0,
+    events: 0,
+    acked: 0,
+    lost: 0,
+    conflicts: 0,
+    divergent: 0,
+    duplicateKeys: 0,
+    violations: 0,
+  };
+
+  /** Lives so far. */
+  get seeds(): number {
+    return this.#hashes.size;
+  }
+
+  /** Adds a life. */
+  add(life: LifeReport): void {
+    const { violations } = life;
+    const count = (...ids: string[]) =>
+      violations.filter(({ id }) => ids.includes(id)).length;
+    const total = this.#total;
+    this.#hashes.set(life.seed, life.hash);
+    total.simulatedMs += life.simulatedMs;
+    total.tookMs += life.tookMs;
+    total.events += life.events;
+    total.acked += life.acked;
+    total.lost += count("I2", "I3");
+    total.conflicts += life.conflicts;
+    total.divergent += count("I1");
+    total.duplicateKeys += count("K1");
+    total.violations += violations.length;
+    this.coverage.add(life);
+    if (violations.length > 0) this.failed.push(life);
+  }
+
+  /** Faults and paths that a campaign of its size should have had. */
+  get never(): string[] {
+    return this.seeds < CAMPAIGN_SEEDS
+      ? []
+      : this.coverage.missing(FAULT_KINDS);
+  }
+
+  /** What all of it came to. */
+  get summary(): Summary {
+    const { simulatedMs, tookMs, ...counts } = this.#total;
+    const hashes = [...this.#hashes].sort(([a], [b]) => a - b)
+      .map(([, hash]) => hash);
+    const { faults, paths } = this.coverage;
+    const { events, acked, lost, conflicts, divergent, duplicateKeys } = counts;
+    return {
+      seeds: this.seeds,
+      simulatedHours: simulatedMs / 3_600_000,
+      events,
+      faults,
+      paths,
+      acked,
+      lost,
+      conflicts,
+      divergent,
+      duplicateKeys,
+      violations: counts.violations,
+      traceHash: hashes.length === 1
+        ? hashes[0]!
+        : crc32(new TextEncoder().encode(hashes.join())).toString(16),
+      speedup: Math.round(simulatedMs / tookMs),
+    };
+  }
+}
+
+/** Runs the life of a seed. */
+export async function runLife(
+  seed: number,
+  { nodes = 5, steps = 3000 }: { nodes?: number; steps?: number } = {},
+): Promise<LifeReport> {
+  const script = writeScript({ seed, nodes, steps });
+  const started = performance.now();
+  const report = await runScript(script);
+  const tookMs = performance.now() - started;
+  const life = lifeOf(report, tookMs);
+  if (seed % TWICE_EVERY !== 0) return life;
+  const again = await runScript(script);
+  if (again.hash === life.hash) return life;
+  const text = `seed ${seed} gave the traces ${life.hash} and ${again.hash}`;
+  const violation = { id: "T1", at: 0, text } as const;
+  return { ...life, violations: [...life.violations, violation] };
+}
+
+/** What is counted of a report. */
+export function lifeOf(report: WorkloadReport, tookMs: number): LifeReport {
+  const { script, hash, events, simulatedMs, acked, conflicts } = report;
+  const { faults, paths } = report.coverage;
+  const { violations } = report;
+  const { seed } = script;
+  return {
+    seed,
+    hash,
+    events,
+    simulatedMs,
+    tookMs,
+    acked,
+    conflicts,
+    faults,
+    paths,
+    violations,
+  };
+}
+
+/** Runs many lives. */
+export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
+  const { seed, seeds, jobs = 1, untilViolation = false, onLife } = options;
+  const campaign = new Campaign();
+  const take = (life: LifeReport) => {
+    campaign.add(life);
+    onLife?.(life, campaign);
+  };
+  if (jobs === 1) {
+    for (let i = 0; i < seeds; i++) {
+      take(await runLife(seed + i, options));
+      if (untilViolation && campaign.failed.length > 0) break;
+    }
+    return campaign;
+  }
+  const share = Math.ceil(seeds / jobs);
+  const shares: Promise<void>[] = [];
+  for (let from = 0; from < seeds; from += share) {
+    const part = { seed: seed + from, seeds: Math.min(share, seeds - from) };
+    shares.push(runElsewhere({ ...options, ...part }, take));
+  }
+  await Promise.all(shares);
+  return campaign;
+}
+
+/** Runs lives in a process of their own, which ends with this one. */
+async function runElsewhere(
+  { seed, seeds, nodes = 5, steps = 3000 }: CampaignOptions,
+  take: (life: LifeReport) => void,
+): Promise<void> {
+  const program = new URL("campaign_part.ts", import.meta.url);
+  const process = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      program.href,
+      ...[seed, seeds, nodes, steps].map(String),
+    ],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  let rest = "";
+  let lives = 0;
+  for await (
+    const text of process.stdout.pipeThrough(new TextDecoderStream())
+  ) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) {
+      take(JSON.parse(line));
+      lives++;
+    }
+  }
+  await process.stdin.close().catch(() => {});
+  const { code } = await process.status;
+  if (code !== 0 || lives !== seeds) {
+    throw new Error(
+      `Cannot run the lives from seed ${seed} on: their process ended with code ${code} after ${lives} of ${seeds}`,
+    );
+  }
+}
