@@ -221,9 +221,8 @@ export class Committer {
   }
 
   #isFull(): boolean {
-    const { current, settings } = this.#store;
-    const { count, bytes } = current.active;
-    return count > 0 && bytes >= settings.memtableBytes;
+    const { current: { active }, settings } = this.#store;
+    return active.count > 0 && active.bytes >= settings.memtableBytes;
   }
 
   async #commitLater(group: Group): Promise<void> {

@@ -117,9 +117,24 @@ const SLAB_BYTES = 8 * 1024;
 /** Copies from this size on get memory of their own, in bytes. */
 const SLAB_SHARE_BYTES = SLAB_BYTES / 8;
 
-let slab = new Uint8Array(0);
+let slabWords = new Uint32Array(0);
+let slab = new Uint8Array(slabWords.buffer);
 let slabBuffer = slab.buffer;
 let slabUsed = 0;
+
+/** Where a slab has room for some bytes; it may be a new one. */
+function takeRoom(length: number, phase: number): number {
+  let start = (slabUsed + 3 & ~3) + phase;
+  // A user who transfers the buffer of a copy leaves a slab of length 0.
+  if (start + length > slab.length) {
+    slabWords = new Uint32Array(SLAB_BYTES / 4);
+    slabBuffer = slabWords.buffer;
+    slab = new Uint8Array(slabBuffer);
+    start = phase;
+  }
+  slabUsed = start + length;
+  return start;
+}
 
 /**
  * A copy of bytes inside a buffer, for the user, who may keep and change it.
@@ -134,15 +149,30 @@ export function giveRange(
   length: number,
 ): Bytes {
   if (length >= SLAB_SHARE_BYTES) return copyRange(buffer, at, length);
-  // A user who transfers the buffer of a copy leaves a slab of length 0.
-  if (slabUsed + length > slab.length) {
-    slab = new Uint8Array(SLAB_BYTES);
-    slabBuffer = slab.buffer;
-    slabUsed = 0;
-  }
+  const start = takeRoom(length, 0);
   const target = slab;
-  const start = slabUsed;
   for (let i = 0; i < length; i++) target[start + i] = buffer[at + i]!;
-  slabUsed = start + length;
+  return new Uint8Array(slabBuffer, start, length);
+}
+
+/**
+ * What {@linkcode giveRange} gives, copied a word at a time: bytes from `at` on
+ * of a buffer that begins with `words` and reaches to the end of a word. The copy
+ * stands as far behind the start of a word as they do, so neighbours of up to
+ * three bytes are copied along.
+ */
+export function giveWords(
+  words: Uint32Array<ArrayBuffer>,
+  at: number,
+  length: number,
+): Bytes {
+  if (length >= SLAB_SHARE_BYTES) {
+    return new Uint8Array(new Uint8Array(words.buffer, at, length));
+  }
+  const start = takeRoom(length, at & 3);
+  const target = slabWords;
+  const end = at + length + 3 >>> 2;
+  let to = start >>> 2;
+  for (let from = at >>> 2; from < end; from++) target[to++] = words[from]!;
   return new Uint8Array(slabBuffer, start, length);
 }

@@ -285,7 +285,7 @@ Deno.test("a table with a compressed block is read as its grammar says", () => {
   for (let i = 0; i < 4; i++) {
     const key = toBytes(`user${i}`);
     assertEquals(
-      table.get(key, 0, hashKey(key)),
+      table.get(key, 0, hashKey(key), { block: 0, row: 0 }),
       toBytes("value ".repeat(20)) as Bytes,
     );
   }

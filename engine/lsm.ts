@@ -101,7 +101,8 @@ export class Lsm implements KV, AsyncDisposable {
    */
   get(key: Uint8Array): Bytes | undefined {
     this.#assertOpen("read");
-    return this.#store.current.get(key, this.#store.visibleSeq);
+    const store = this.#store;
+    return store.current.get(key, store.visibleSeq, store.places);
   }
 
   /**
@@ -390,7 +391,8 @@ export class LsmSnapshot implements KVSnapshot, Disposable {
   /** The value that a key had, a copy. */
   get(key: Uint8Array): Bytes | undefined {
     this.#assertOpen("read");
-    return this.#store.current.get(key, this.#seq);
+    const store = this.#store;
+    return store.current.get(key, this.#seq, store.places);
   }
 
   /**
@@ -450,7 +452,7 @@ function getMany(
   keys: readonly Uint8Array[],
   seq: number,
 ): (Bytes | undefined)[] {
-  return keys.map((key) => store.current.get(key, seq));
+  return keys.map((key) => store.current.get(key, seq, store.places));
 }
 
 function countOf(keys: RangeIterator): number {

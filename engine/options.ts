@@ -54,7 +54,7 @@ export interface LsmOptions {
    */
   levelBytes?: number;
   /**
-   * Memory for blocks of tables, in bytes.
+   * Memory for blocks of tables, and for where keys are in them, in bytes.
    *
    * @default {33_554_432}
    */

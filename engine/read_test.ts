@@ -5,6 +5,7 @@ import { toBytes, toText } from "../runtime/mod.ts";
 import { MemoryFiles } from "../runtime/memory_files.ts";
 import { BlockCache, CacheEntry } from "./cache/block_cache.ts";
 import { type BatchOp, type Lsm, type LsmEvent, openLsm } from "./mod.ts";
+import { hashKey } from "./table/filter.ts";
 import { TINY } from "./testing/history.ts";
 
 const DIR = "store";
@@ -187,5 +188,58 @@ Deno.test("an iterator or snapshot lost without close is reported with where it 
   );
   for (const leak of told) {
     assert(leak && leak.createdAt?.includes("loseSome"));
+  }
+});
+
+Deno.test("a key that was read before is read where its newest entry is by now", async () => {
+  await using store = await openLsm(DIR, { files: new MemoryFiles() });
+  const [key, other] = [toBytes("a"), toBytes("b")];
+  const write = async (key: Uint8Array, value: Uint8Array | undefined) => {
+    await store.write([{ key, value }]);
+    await store.flush();
+  };
+  await write(key, toBytes("1"));
+  await write(other, toBytes("1"));
+  // In the second of two tables; after this, older there than in the first.
+  for (let i = 0; i < 2; i++) assertEquals(store.get(key), toBytes("1"));
+  await store.compact();
+  await write(key, toBytes("2"));
+  for (let i = 0; i < 2; i++) assertEquals(store.get(key), toBytes("2"));
+  await write(key, undefined);
+  for (let i = 0; i < 2; i++) assertEquals(store.get(key), undefined);
+});
+
+Deno.test("what a snapshot reads does not tell others where a key is, nor they it", async () => {
+  await using store = await openFilled();
+  const key = keyOf(3);
+  using snapshot = store.snapshot();
+  await store.write([{ key, value: toBytes("newer") }]);
+  await store.flush();
+  await store.idle();
+  for (let i = 0; i < 2; i++) {
+    assertEquals(snapshot.get(key), valueOf(3));
+    assertEquals(store.get(key), toBytes("newer"));
+  }
+});
+
+Deno.test("two keys whose places look the same do not get each other's value", async () => {
+  // One set of places, so that half a hash is all that tells keys apart.
+  await using store = await openLsm(DIR, {
+    files: new MemoryFiles(),
+    cacheBytes: 512,
+  });
+  const keys = new Map<number, Uint8Array>();
+  for (let i = 0;; i++) {
+    const key = toBytes(`${i}`.padStart(8, "0"));
+    const half = hashKey(key) >>> 16;
+    const other = keys.get(half);
+    keys.set(half, key);
+    if (other === undefined) continue;
+    await store.write([{ key, value: key }, { key: other, value: other }]);
+    await store.flush();
+    for (const one of [key, other, key, other]) {
+      assertEquals(store.get(one), one);
+    }
+    return;
   }
 });

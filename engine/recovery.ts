@@ -209,9 +209,8 @@ export function replayWals(store: Store): ReplayedWals {
   let nextSeq = lastSeq + 1;
   let batches = 0;
   let tornBytes = 0;
-  // An empty one has no last sequence number that the MANIFEST could take over.
-  const isFull = ({ count, bytes }: Memtable) =>
-    count > 0 && bytes >= store.settings.memtableBytes;
+  const isFull = () =>
+    active.count > 0 && active.bytes >= store.settings.memtableBytes;
   const seal = (id: number) => {
     active.lastWal = id;
     sealed.unshift(active);
@@ -219,7 +218,7 @@ export function replayWals(store: Store): ReplayedWals {
   };
   for (let id = firstWal;; id++) {
     if (id > lastWal && !followsOn(store, id, last)) break;
-    if (isFull(active)) seal(id - 1);
+    if (isFull()) seal(id - 1);
     const replayed = replayWal(
       store,
       id,
@@ -236,7 +235,7 @@ export function replayWals(store: Store): ReplayedWals {
   last ??= { id: lastWal, length: 0, chain: 0 };
   for (const id of walsBehind(store, last.id)) checkCutOff(store, id);
   const many = last.id - firstWal >= RECOVERED_WALS_MAX;
-  if (isFull(active) || (many && active.count > 0)) seal(last.id);
+  if (isFull() || (many && active.count > 0)) seal(last.id);
   store.visibleSeq = nextSeq - 1;
   store.setMemtables(active, sealed);
   return { last, tornBytes, batches };

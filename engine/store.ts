@@ -16,6 +16,7 @@ import {
   type RuntimeFile,
 } from "../runtime/mod.ts";
 import { BlockCache } from "./cache/block_cache.ts";
+import { PlaceCache } from "./cache/place_cache.ts";
 import { FileCache } from "./cache/file_cache.ts";
 import { Leaks } from "./leaks.ts";
 import type { VersionEdit } from "./manifest/edit.ts";
@@ -31,6 +32,9 @@ import { Meter } from "./metrics.ts";
 import { Signal } from "./signal.ts";
 import { Table, type TableSet } from "./table/table.ts";
 import { LEVELS, type Levels, Version } from "./version.ts";
+
+/** The share of the cache's memory that places take is one in this many. */
+const PLACES_SHARE = 16;
 
 /** What has been written since the store was opened, in bytes. */
 export interface WrittenBytes {
@@ -58,6 +62,8 @@ export class Store implements TableSet {
   readonly handles: FileCache;
   /** Blocks in memory. */
   readonly blocks: BlockCache;
+  /** Where keys were found. */
+  readonly places: PlaceCache;
   /** Notified when a flush or compaction is done, or the store is poisoned. */
   readonly progress: Signal = new Signal();
   /** Counts what happens. */
@@ -97,7 +103,9 @@ export class Store implements TableSet {
     this.settings = settingsOf(options);
     this.manifest = manifest;
     this.handles = new FileCache(this.files, this.settings.openFilesMax);
-    this.blocks = new BlockCache(this.settings.cacheBytes);
+    const { cacheBytes } = this.settings;
+    this.places = new PlaceCache(cacheBytes / PLACES_SHARE);
+    this.blocks = new BlockCache(cacheBytes - this.places.bytes);
     this.meter = new Meter(options.clock);
     this.#lock = lock;
     this.#onEvent = options.onEvent;

@@ -9,6 +9,7 @@
  */
 
 import type { Bytes } from "../runtime/mod.ts";
+import type { Place, PlaceCache } from "./cache/place_cache.ts";
 import type { Cursor } from "./iterator/cursor.ts";
 import { LevelCursor } from "./iterator/level_cursor.ts";
 import { LevelMap } from "./iterator/level_map.ts";
@@ -32,8 +33,8 @@ export class Version {
   readonly sealed: readonly Memtable[];
   /** The tables. */
   readonly levels: Levels;
-  /** Where keys are in the levels that have tables; not made before a get. */
-  #maps: readonly LevelMap[] | undefined;
+  /** How gets find tables; not made before the first. */
+  #search: Search | undefined;
   #holders = 1;
 
   /** Makes a version held once, by whoever makes it. */
@@ -58,24 +59,47 @@ export class Version {
     }
   }
 
-  /** The value of a key as of `seq`. */
-  get(key: Uint8Array, seq: number): Bytes | undefined {
+  /**
+   * The value of a key as of `seq`.
+   *
+   * @param places Where keys were found.
+   */
+  get(key: Uint8Array, seq: number, places: PlaceCache): Bytes | undefined {
     let found = this.active.get(key, seq);
     for (let i = 0; found === undefined && i < this.sealed.length; i++) {
       found = this.sealed[i]!.get(key, seq);
     }
-    if (found === undefined) found = this.#getFromTables(key, seq);
+    if (found === undefined) {
+      found = this.#getFromTables(key, seq, places);
+    }
     return found ?? undefined;
   }
 
-  #getFromTables(key: Uint8Array, seq: number): Bytes | null | undefined {
+  #getFromTables(
+    key: Uint8Array,
+    seq: number,
+    places: PlaceCache,
+  ): Bytes | null | undefined {
     const hash = hashKey(key);
-    const maps = this.#maps ??= mapsOf(this.levels);
+    const search = this.#search ??= searchOf(this.levels);
+    const { tables } = search;
+    places.keepFor(tables);
+    for (let at = places.first(hash); at >= 0; at = places.next(at, hash)) {
+      const found = tables[places.tableOf(at)]!
+        .getAt(places.blockOf(at), places.rowOf(at), key, seq);
+      if (found !== undefined) return found;
+    }
+    const { maps } = search;
     for (let level = 0; level < maps.length; level++) {
       const map = maps[level]!;
       for (let at = map.first(key); at >= 0; at = map.next(at, key)) {
-        const found = map.tables[at]!.get(key, seq, hash);
-        if (found !== undefined) return found;
+        const found = map.tables[at]!.get(key, seq, hash, place);
+        if (found === undefined) continue;
+        // A snapshot may have passed over a newer one.
+        if (seq >= search.maxSeq) {
+          places.remember(hash, map.firstTable + at, place);
+        }
+        return found;
       }
     }
     return undefined;
@@ -103,7 +127,8 @@ export class Version {
     leaks: Leaks | undefined,
   ): ValueView | null | undefined {
     const hash = hashKey(key);
-    for (const map of this.#maps ??= mapsOf(this.levels)) {
+    const { maps } = this.#search ??= searchOf(this.levels);
+    for (const map of maps) {
       for (let at = map.first(key); at >= 0; at = map.next(at, key)) {
         const found = map.tables[at]!.getView(key, seq, hash, leaks);
         if (found !== undefined) return found;
@@ -130,19 +155,36 @@ export class Version {
   }
 }
 
-/** By the tables of a level, which many versions share. */
-const levelMaps = new WeakMap<readonly Table[], LevelMap>();
+/** What gets of all versions with the same tables share. */
+interface Search {
+  /** All tables. */
+  readonly tables: readonly Table[];
+  /** The largest sequence number in them. */
+  readonly maxSeq: number;
+  /** Where keys are in the levels that have tables. */
+  readonly maps: readonly LevelMap[];
+}
 
-function mapsOf(levels: Levels): LevelMap[] {
+/** Where the last get of any version found an entry. */
+const place: Place = { block: 0, row: 0 };
+
+const searches = new WeakMap<Levels, Search>();
+
+function searchOf(levels: Levels): Search {
+  let search = searches.get(levels);
+  if (search !== undefined) return search;
+  const tables: Table[] = [];
   const maps: LevelMap[] = [];
-  levels.forEach((tables, level) => {
-    if (tables.length === 0) return;
-    let map = levelMaps.get(tables);
-    if (map === undefined) {
-      map = new LevelMap(tables, level > 0);
-      levelMaps.set(tables, map);
-    }
-    maps.push(map);
+  levels.forEach((level, depth) => {
+    if (level.length === 0) return;
+    maps.push(new LevelMap(level, depth > 0, tables.length));
+    tables.push(...level);
   });
-  return maps;
+  const maxSeq = tables.reduce(
+    (seq, { info }) => Math.max(seq, info.maxSeq),
+    0,
+  );
+  search = { tables, maxSeq, maps };
+  searches.set(levels, search);
+  return search;
 }

@@ -39,14 +39,22 @@ export interface Entry {
 export interface Cursor extends Entry {
   /** Whether the cursor stands on an entry. */
   readonly valid: boolean;
+  /** Bytes of the key that are certainly those of the position before. */
+  readonly keptLength: number;
+  /** Whether the entry before in the run is certainly of another key. */
+  readonly startsKey: boolean;
   /** Goes to the first entry of a key at or after `key`; absent: the first. */
   seekTo(key: Uint8Array | undefined): void;
   /** Goes to the last entry of a key before `key`; absent: the last. */
   seekBefore(key: Uint8Array | undefined): void;
   /** Goes to the next entry. Only while `valid`. */
   next(): void;
+  /** Goes to the first entry of the next key. Only while `valid`. */
+  nextKey(): void;
   /** Goes to the entry before. Only while `valid`. */
   prev(): void;
+  /** A copy of the key for the user, who may keep and change it. */
+  takeKey(): Bytes;
   /**
    * A copy of the value for the user, who may keep and change it; asked again,
    * it may be the same one. Only while `valid`.

@@ -9,9 +9,10 @@
  * @module
  */
 
-import { type Bytes, compareBytes, EMPTY_BYTES } from "../../runtime/mod.ts";
-import { giveRange } from "../compare.ts";
+import { type Bytes, compareBytes } from "../../runtime/mod.ts";
+import { compareRanges, copyBytes, giveWords } from "../compare.ts";
 import type { Block } from "../table/block.ts";
+import { ReadAhead } from "../table/read_ahead.ts";
 import type { Table } from "../table/table.ts";
 import { type Cursor, SEQ_MAX } from "./cursor.ts";
 
@@ -20,6 +21,9 @@ const CACHED_BLOCKS = 2;
 
 /** Values of a block with more bytes than this are copied one by one. */
 const COPIED_BYTES_MAX = 64 * 1024;
+
+/** Words of a key that there is room for at first. */
+const KEY_WORDS = 16;
 
 /** The first table of a sorted level whose last key is not before `key`. */
 export function findTable(tables: readonly Table[], key: Uint8Array): number {
@@ -39,14 +43,10 @@ export function findTable(tables: readonly Table[], key: Uint8Array): number {
  */
 export class LevelCursor implements Cursor {
   valid = false;
-  keyBuffer: Uint8Array = new Uint8Array(64);
-  keyAt = 0;
+  keyBuffer: Uint8Array;
+  readonly keyAt = 0;
   keyLength = 0;
-  seq = 0;
-  deleted = false;
-  valueBuffer: Uint8Array = EMPTY_BYTES;
-  valueAt = 0;
-  valueLength = 0;
+  keptLength = 0;
   readonly #tables: readonly Table[];
   readonly #keep: boolean;
   #tableAt = 0;
@@ -59,10 +59,15 @@ export class LevelCursor implements Cursor {
   #opened = 0;
   /** Memory of the cursor's own, for blocks that are not cached. */
   #own: Block | undefined;
+  readonly #ahead = new ReadAhead();
   /** A value of this block was asked for. */
   #asked = false;
   /** A copy of the values of this block, for the user. */
   #values: ArrayBuffer | undefined;
+  /** The memory of `keyBuffer`. */
+  #keyWords = new Uint32Array(KEY_WORDS);
+  /** The key that is left, where it takes whole keys to tell it from others. */
+  #keyBefore = new Uint8Array(64);
 
   /**
    * Reads `tables`. With `keep`, for a reader who takes values by `takeValue`;
@@ -72,10 +77,12 @@ export class LevelCursor implements Cursor {
   constructor(tables: readonly Table[], keep: boolean) {
     this.#tables = tables;
     this.#keep = keep;
+    this.keyBuffer = new Uint8Array(this.#keyWords.buffer);
   }
 
   seekTo(key: Uint8Array | undefined): void {
     this.#opened = 0;
+    this.#ahead.backward = false;
     const tables = this.#tables;
     if (!this.#openTable(key === undefined ? 0 : findTable(tables, key))) {
       return;
@@ -88,6 +95,7 @@ export class LevelCursor implements Cursor {
 
   seekBefore(key: Uint8Array | undefined): void {
     this.#opened = 0;
+    this.#ahead.backward = true;
     const last = this.#tables.length - 1;
     const table = key === undefined
       ? last
@@ -104,33 +112,90 @@ export class LevelCursor implements Cursor {
     );
   }
 
+  get seq(): number {
+    return this.#block!.seqOf(this.#row);
+  }
+
+  get deleted(): boolean {
+    return this.#block!.isDeleted(this.#row);
+  }
+
+  get valueBuffer(): Bytes {
+    return this.#block!.bytes;
+  }
+
+  get valueAt(): number {
+    return this.#block!.valueAt(this.#row);
+  }
+
+  get valueLength(): number {
+    return this.#block!.valueLength(this.#row);
+  }
+
+  get startsKey(): boolean {
+    const row = this.#row;
+    return row > 0 && this.#block!.differsBefore(row);
+  }
+
   next(): void {
     this.#stand(this.#row + 1);
+  }
+
+  nextKey(): void {
+    const row = this.#row + 1;
+    const block = this.#block!;
+    if (row < block.rows && block.differsBefore(row)) this.#stand(row);
+    else this.#skipKey();
   }
 
   prev(): void {
     this.#stand(this.#row - 1);
   }
 
+  takeKey(): Bytes {
+    return giveWords(this.#keyWords, 0, this.keyLength);
+  }
+
   takeValue(): Bytes {
-    const { valueLength } = this;
+    const block = this.#block!;
+    const at = block.valueAt(this.#row);
+    const length = block.valueLength(this.#row);
     // The first value of a block alone; with the second, it is taken for a scan.
     if (!this.#asked) {
       this.#asked = true;
-      return giveRange(this.valueBuffer, this.valueAt, valueLength);
+      return block.giveValue(this.#row);
     }
-    const { valuesAt } = this.#block!;
+    const { valuesAt } = block;
     let values = this.#values;
     // A user who transfers the buffer of a value leaves one of length 0.
     if (values === undefined || values.byteLength === 0) {
-      const { bytes, valuesEnd } = this.#block!;
+      const { bytes, valuesEnd } = block;
       if (valuesEnd - valuesAt > COPIED_BYTES_MAX || valuesEnd === valuesAt) {
-        return giveRange(this.valueBuffer, this.valueAt, valueLength);
+        return block.giveValue(this.#row);
       }
       values = new Uint8Array(bytes.subarray(valuesAt, valuesEnd)).buffer;
       this.#values = values;
     }
-    return new Uint8Array(values, this.valueAt - valuesAt, valueLength);
+    return new Uint8Array(values, at - valuesAt, length);
+  }
+
+  /** As {@linkcode LevelCursor.nextKey}, where it takes whole keys to tell. */
+  #skipKey(): void {
+    const { keyLength } = this;
+    if (keyLength > this.#keyBefore.length) {
+      this.#keyBefore = new Uint8Array(keyLength * 2);
+    }
+    const key = this.#keyBefore;
+    copyBytes(key, 0, this.keyBuffer, 0, keyLength);
+    let kept = keyLength;
+    do {
+      this.next();
+      if (this.keptLength < kept) kept = this.keptLength;
+    } while (
+      this.valid &&
+      compareRanges(this.keyBuffer, 0, this.keyLength, key, 0, keyLength) === 0
+    );
+    this.keptLength = kept;
   }
 
   /** Stands on a row, or on the nearest of the neighbour block beyond an end. */
@@ -144,7 +209,7 @@ export class LevelCursor implements Cursor {
       if (!this.#openNeighbour(1)) return;
       block = this.#block!;
       row = 0;
-    }
+    } else this.keptLength = block.prefixLength;
     this.#row = row;
     this.valid = true;
     const { bytes, prefixLength } = block;
@@ -152,16 +217,11 @@ export class LevelCursor implements Cursor {
     const suffixLength = block.suffixLength(row);
     const keyLength = prefixLength + suffixLength;
     this.keyLength = keyLength;
-    if (keyLength > this.keyBuffer.length) this.#growKey(block);
+    if (keyLength > this.keyBuffer.length) this.#growKey(block, keyLength);
     const key = this.keyBuffer;
     for (let i = 0; i < suffixLength; i++) {
       key[prefixLength + i] = bytes[suffixAt + i]!;
     }
-    this.seq = block.seqOf(row);
-    this.deleted = block.isDeleted(row);
-    this.valueBuffer = bytes;
-    this.valueAt = block.valueAt(row);
-    this.valueLength = block.valueLength(row);
   }
 
   /** Opens the next block or the one before; `false` at the run's end. */
@@ -201,25 +261,23 @@ export class LevelCursor implements Cursor {
     this.#block = this.#keep && this.#opened++ < CACHED_BLOCKS
       ? table.block(index, at)
       : table.cachedBlock(at) ?? this.#readOwn(table, index, at);
-    this.#copyPrefix(this.#block);
+    this.keptLength = 0;
+    this.#growKey(this.#block, this.#block.prefixLength);
   }
 
   #readOwn(table: Table, index: Block, at: number): Block {
-    const own = table.readBlock(index, at, this.#own);
+    const own = table.readBlock(index, at, this.#own, this.#ahead);
     if (this.#keep) this.#own = own;
     return own;
   }
 
-  #growKey(block: Block): void {
-    this.keyBuffer = new Uint8Array(this.keyLength * 2);
-    this.#copyPrefix(block);
-  }
-
-  #copyPrefix(block: Block): void {
-    const { bytes, prefixAt, prefixLength } = block;
-    if (prefixLength > this.keyBuffer.length) {
-      this.keyBuffer = new Uint8Array(prefixLength * 2);
+  /** Puts the prefix of a block into a key buffer that has room for a key. */
+  #growKey(block: Block, keyLength: number): void {
+    if (keyLength > this.keyBuffer.length) {
+      this.#keyWords = new Uint32Array(keyLength);
+      this.keyBuffer = new Uint8Array(this.#keyWords.buffer);
     }
+    const { bytes, prefixAt, prefixLength } = block;
     const key = this.keyBuffer;
     for (let i = 0; i < prefixLength; i++) key[i] = bytes[prefixAt + i]!;
   }

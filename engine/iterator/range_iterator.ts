@@ -47,8 +47,10 @@ export class RangeIterator implements KVIterator, Disposable {
   #standing = false;
   #keyScratch = new Uint8Array(64);
   #keyLength = -1;
-  /** Going forward, what stands on the key of the position. */
+  /** What stands on the entry of the position; absent: scratch and value do. */
   #top: Cursor | undefined;
+  /** Whether the value was not taken yet. */
+  #untaken = false;
   #value: Bytes = EMPTY_BYTES;
 
   /** Takes over one hold of `version`. */
@@ -99,16 +101,18 @@ export class RangeIterator implements KVIterator, Disposable {
 
   get key(): Bytes {
     this.#assertStanding();
-    return giveRange(this.#keyScratch, 0, this.#keyLength);
+    const top = this.#top;
+    return top === undefined
+      ? giveRange(this.#keyScratch, 0, this.#keyLength)
+      : top.takeKey();
   }
 
   get value(): Bytes {
     this.#assertStanding();
-    const top = this.#top;
-    if (top !== undefined) {
-      this.#value = top.takeValue();
-      // Taken once, so that who changes it finds the change, as going back.
-      this.#top = undefined;
+    if (this.#untaken) {
+      // Taken once, so that who changes it finds the change.
+      this.#value = this.#top!.takeValue();
+      this.#untaken = false;
     }
     return this.#value;
   }
@@ -116,14 +120,17 @@ export class RangeIterator implements KVIterator, Disposable {
   /** The key, not copied: only to be read, and only until the next step. */
   get keyView(): Uint8Array {
     this.#assertStanding();
-    return this.#keyScratch.subarray(0, this.#keyLength);
+    const top = this.#top;
+    if (top === undefined) return this.#keyScratch.subarray(0, this.#keyLength);
+    const { keyBuffer, keyAt, keyLength } = top;
+    return keyBuffer.subarray(keyAt, keyAt + keyLength);
   }
 
   /** The value, likewise; where `value` was asked for before, that one. */
   get valueView(): Uint8Array {
     this.#assertStanding();
     const top = this.#top;
-    if (top === undefined) return this.#value;
+    if (top === undefined || !this.#untaken) return this.#value;
     const { valueBuffer, valueAt, valueLength } = top;
     return valueBuffer.subarray(valueAt, valueAt + valueLength);
   }
@@ -145,6 +152,8 @@ export class RangeIterator implements KVIterator, Disposable {
     this.#version.release();
     this.#version = undefined;
     this.#merge = undefined;
+    this.#top = undefined;
+    this.#untaken = false;
     this.#life.leaks?.closed(this);
   }
 
@@ -159,40 +168,46 @@ export class RangeIterator implements KVIterator, Disposable {
     if (this.#reverse) {
       merge.seekBefore(earlier(target && successor(target), this.#end));
     } else merge.seekTo(later(target, this.#start));
-    this.#keyLength = -1;
+    this.#top = undefined;
     this.#sought = true;
     return merge;
   }
 
   /** The newest visible entry of a key comes first; the others are passed. */
   #stepForward(merge: MergingCursor): boolean {
-    // On the entry of the last step, unless there was none.
-    if (this.#keyLength >= 0) merge.advance();
+    if (this.#top !== undefined) {
+      this.#top = undefined;
+      merge.advanceKey();
+    }
     for (let top = merge.top; top !== undefined; top = merge.top) {
       if (this.#isBeyondEnd(top)) return false;
-      if (top.seq <= this.#seq && !this.#isScratchKey(top)) {
-        this.#takeKey(top);
-        if (!top.deleted) {
-          this.#top = top;
-          return true;
-        }
-      }
-      merge.advance();
+      if (top.seq > this.#seq) merge.advance();
+      else if (top.deleted) merge.advanceKey();
+      else return this.#standOn(top);
     }
     return false;
   }
 
-  /** The newest visible entry of a key comes last, so it is remembered. */
+  /**
+   * The newest visible entry of a key comes last, so it is remembered, unless
+   * there is but one.
+   */
   #stepBackward(merge: MergingCursor): boolean {
+    if (this.#top !== undefined) {
+      this.#top = undefined;
+      merge.advance();
+    }
     this.#keyLength = -1;
     let live = false;
     for (let top = merge.top; top !== undefined; top = merge.top) {
       if (this.#isBeforeStart(top)) break;
-      if (top.seq <= this.#seq) {
-        if (!this.#isScratchKey(top)) {
-          if (live) return true;
-          this.#takeKey(top);
-        }
+      const visible = top.seq <= this.#seq;
+      if (this.#keyLength < 0 || !this.#isScratchKey(top)) {
+        if (live) return true;
+        if (visible && !top.deleted && merge.isAlone) return this.#standOn(top);
+        this.#takeKey(top);
+      }
+      if (visible) {
         live = !top.deleted;
         // Before the cursor goes on, and the value with it.
         if (live && !this.#keysOnly) this.#value = top.takeValue();
@@ -200,6 +215,12 @@ export class RangeIterator implements KVIterator, Disposable {
       merge.advance();
     }
     return live;
+  }
+
+  #standOn(top: Cursor): true {
+    this.#top = top;
+    this.#untaken = true;
+    return true;
   }
 
   #isBeyondEnd(top: Cursor): boolean {

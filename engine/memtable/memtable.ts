@@ -548,6 +548,8 @@ class MemtableCursor implements Cursor {
   valueBuffer: Uint8Array = EMPTY_BYTES;
   valueAt = 0;
   valueLength = 0;
+  readonly keptLength = 0;
+  readonly startsKey = false;
 
   constructor(table: Memtable) {
     this.#table = table;
@@ -573,8 +575,30 @@ class MemtableCursor implements Cursor {
     this.#stand(this.#table.before(this.#node));
   }
 
+  nextKey(): void {
+    const { keyBuffer, keyAt, keyLength } = this;
+    do this.next(); while (
+      this.valid && this.#isKey(keyBuffer, keyAt, keyLength)
+    );
+  }
+
+  takeKey(): Bytes {
+    return giveRange(this.keyBuffer, this.keyAt, this.keyLength);
+  }
+
   takeValue(): Bytes {
     return giveRange(this.valueBuffer, this.valueAt, this.valueLength);
+  }
+
+  #isKey(key: Uint8Array, at: number, length: number): boolean {
+    return compareRanges(
+      this.keyBuffer,
+      this.keyAt,
+      this.keyLength,
+      key,
+      at,
+      length,
+    ) === 0;
   }
 
   #stand(node: number): void {

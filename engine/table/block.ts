@@ -11,7 +11,7 @@
 
 import { type Bytes, DecodeError } from "../../runtime/mod.ts";
 import { CacheEntry } from "../cache/block_cache.ts";
-import { abbreviate, compareRanges } from "../compare.ts";
+import { abbreviate, compareRanges, giveWords } from "../compare.ts";
 import {
   BLOCK_HAS_KINDS,
   BLOCK_HAS_SEQS,
@@ -51,7 +51,7 @@ export class Block extends CacheEntry {
   valuesAt = 0;
   /** Where the values end. */
   valuesEnd = 0;
-  readonly #words: Uint32Array;
+  readonly #words: Uint32Array<ArrayBuffer>;
   #suffixesAt = 0;
   #baseSeq = 0;
   /** Where the columns start, in words; 0 stands for none. */
@@ -189,6 +189,33 @@ export class Block extends CacheEntry {
   valueLength(row: number): number {
     const at = this.#valueEnds + row;
     return this.#words[at]! - (row === 0 ? 0 : this.#words[at - 1]!);
+  }
+
+  /** Whether there is such a row, and it is of that key. */
+  holds(row: number, key: Uint8Array): boolean {
+    const { bytes, prefixLength, prefixAt } = this;
+    if (row >= this.rows) return false;
+    const suffixLength = this.suffixLength(row);
+    if (key.length !== prefixLength + suffixLength) return false;
+    const suffixAt = this.suffixAt(row);
+    for (let i = 0; i < suffixLength; i++) {
+      if (bytes[suffixAt + i] !== key[prefixLength + i]) return false;
+    }
+    for (let i = 0; i < prefixLength; i++) {
+      if (bytes[prefixAt + i] !== key[i]) return false;
+    }
+    return true;
+  }
+
+  /** Whether a row is certainly of another key than the one before it. */
+  differsBefore(row: number): boolean {
+    const words = this.#words;
+    return words[HEADER_WORDS + row] !== words[HEADER_WORDS + row - 1];
+  }
+
+  /** A copy of a value, for the user, who may keep and change it. */
+  giveValue(row: number): Bytes {
+    return giveWords(this.#words, this.valueAt(row), this.valueLength(row));
   }
 
   /** A row's sequence number. */

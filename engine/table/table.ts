@@ -21,7 +21,7 @@ import type {
   CacheOwner,
 } from "../cache/block_cache.ts";
 import type { FileCache } from "../cache/file_cache.ts";
-import { giveRange } from "../compare.ts";
+import type { Place } from "../cache/place_cache.ts";
 import { decodeAt } from "../decode.ts";
 import type { Leaks } from "../leaks.ts";
 import { joinPath, tableName } from "../names.ts";
@@ -43,6 +43,7 @@ import {
   type TableInfo,
   TRAILER_BYTES,
 } from "./format.ts";
+import type { ReadAhead } from "./read_ahead.ts";
 import { decodeProperties, type TableProperties } from "./table_writer.ts";
 
 /** What all tables of a store share. */
@@ -111,8 +112,14 @@ export class Table implements CacheOwner {
    * there is no entry here.
    *
    * @param hash The key's {@linkcode hashKey}.
+   * @param place Is told where the entry is.
    */
-  get(key: Uint8Array, seq: number, hash: number): Bytes | null | undefined {
+  get(
+    key: Uint8Array,
+    seq: number,
+    hash: number,
+    place: Place,
+  ): Bytes | null | undefined {
     const filter = this.#filter ?? this.#loadFilter();
     if (!filter.used) filter.used = true;
     if (!filter.mayHold(hash)) return undefined;
@@ -125,10 +132,29 @@ export class Table implements CacheOwner {
       // A key's older entries may start the next block.
       if (row === BEYOND) continue;
       if (row < 0) return undefined;
-      if (block.isDeleted(row)) return null;
-      return giveRange(block.bytes, block.valueAt(row), block.valueLength(row));
+      place.block = at;
+      place.row = row;
+      return block.isDeleted(row) ? null : block.giveValue(row);
     }
     return undefined;
+  }
+
+  /**
+   * As {@linkcode Table.get}, where the key's newest entry may be in a certain
+   * place; `undefined` if it is not, or newer than `seq`.
+   */
+  getAt(
+    at: number,
+    row: number,
+    key: Uint8Array,
+    seq: number,
+  ): Bytes | null | undefined {
+    this.#set.blocks.lookups++;
+    const block = this.#blocks[at] ?? this.#loadBlock(this.index(), at);
+    if (!block.used) block.used = true;
+    if (!block.holds(row, key)) return undefined;
+    if (this.info.maxSeq > seq && block.seqOf(row) > seq) return undefined;
+    return block.isDeleted(row) ? null : block.giveValue(row);
   }
 
   /** As {@linkcode Table.get}, without a copy: the block is pinned instead. */
@@ -189,16 +215,21 @@ export class Table implements CacheOwner {
 
   /**
    * Reads a data block past the cache, into the memory of `old` if it has as
-   * much as is needed.
+   * much as is needed, out of `ahead` if that is there.
    */
-  readBlock(index: Block, row: number, old: Block | undefined): Block {
+  readBlock(
+    index: Block,
+    row: number,
+    old: Block | undefined,
+    ahead?: ReadAhead,
+  ): Block {
     const handle = this.#handleOf(index, row);
-    const body = this.#unpacked(handle);
+    const body = this.#unpacked(handle, ahead);
     const capacity = blockCapacity(body?.length ?? handle.length);
     const block = old !== undefined && old.byteLength >= capacity
       ? old
       : new Block(capacity);
-    this.#fill(block, handle, body);
+    this.#fill(block, handle, body, ahead);
     return block;
   }
 
@@ -314,11 +345,14 @@ export class Table implements CacheOwner {
    * The body of a data block, only until the next one is asked for, where blocks
    * may be compressed; `undefined` where they are read in place.
    */
-  #unpacked(handle: BlockHandle): Uint8Array | undefined {
+  #unpacked(
+    handle: BlockHandle,
+    ahead?: ReadAhead,
+  ): Uint8Array | undefined {
     if (!this.compressed) return undefined;
     const { offset, length } = handle;
     const stored = scratchOf(length);
-    this.#readVerified(stored, offset);
+    this.#readVerified(stored, offset, ahead);
     const { codec, bodyLength } = trailerOf(stored);
     return decodeAt(
       this.path,
@@ -332,8 +366,12 @@ export class Table implements CacheOwner {
     block: Block,
     handle: BlockHandle,
     body: Uint8Array | undefined,
+    ahead?: ReadAhead,
   ): void {
-    if (body === undefined) return this.#readInto(block, handle, BLOCK_DATA);
+    if (body === undefined) {
+      this.#readInto(block, handle, BLOCK_DATA, ahead);
+      return;
+    }
     block.bytes.set(body);
     decodeAt(
       this.path,
@@ -342,10 +380,15 @@ export class Table implements CacheOwner {
     );
   }
 
-  #readInto(block: Block, handle: BlockHandle, kind: number): void {
+  #readInto(
+    block: Block,
+    handle: BlockHandle,
+    kind: number,
+    ahead?: ReadAhead,
+  ): void {
     const { offset, length } = handle;
     const stored = block.bytes.subarray(0, length);
-    this.#readStored(stored, offset);
+    this.#readStored(stored, offset, ahead);
     decodeAt(
       this.path,
       offset,
@@ -362,8 +405,8 @@ export class Table implements CacheOwner {
   }
 
   /** Fills `stored` with a block that is its body, and verifies it. */
-  #readStored(stored: Bytes, offset: number): void {
-    this.#readVerified(stored, offset);
+  #readStored(stored: Bytes, offset: number, ahead?: ReadAhead): void {
+    this.#readVerified(stored, offset, ahead);
     const { codec, bodyLength } = trailerOf(stored);
     if (
       codec !== CODEC_NONE || bodyLength !== stored.length - TRAILER_BYTES
@@ -373,8 +416,8 @@ export class Table implements CacheOwner {
   }
 
   /** Fills `stored` from its place in the file and verifies it. */
-  #readVerified(stored: Bytes, offset: number): void {
-    this.#readRaw(stored, offset);
+  #readVerified(stored: Bytes, offset: number, ahead?: ReadAhead): void {
+    this.#readRaw(stored, offset, ahead);
     const { length } = stored;
     const view = new DataView(stored.buffer, stored.byteOffset);
     if (
@@ -385,9 +428,13 @@ export class Table implements CacheOwner {
     }
   }
 
-  #readRaw(bytes: Bytes, offset: number): void {
-    const file = this.#set.handles.get(this.info.number, this.path);
-    if (file.readAt(bytes, offset) !== bytes.length) {
+  #readRaw(bytes: Bytes, offset: number, ahead?: ReadAhead): void {
+    const { number, size } = this.info;
+    const file = this.#set.handles.get(number, this.path);
+    const length = ahead === undefined
+      ? file.readAt(bytes, offset)
+      : ahead.readAt(file, this, bytes, offset, size);
+    if (length !== bytes.length) {
       throw new CorruptionError(this.path, offset, "the file ends too early");
     }
   }
@@ -395,6 +442,7 @@ export class Table implements CacheOwner {
   #discard(): void {
     const { blocks } = this.#set;
     for (const block of this.#blocks) if (block) blocks.remove(block);
+    this.#blocks = [];
     if (this.#index) blocks.remove(this.#index);
     if (this.#filter) blocks.remove(this.#filter);
     this.#set.handles.close(this.info.number);

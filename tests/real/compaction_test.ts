@@ -3,7 +3,7 @@ import { Child } from "./child.ts";
 import { TempDir } from "./paths.ts";
 
 for (const ending of ["closes", "forgets"]) {
-  Deno.test(`a program that ${ending} a store whose compactions ran in a thread ends by itself`, async () => {
+  Deno.test(`a program that ${ending} a store whose flushes and compactions ran in threads ends by itself`, async () => {
     await using temp = new TempDir();
     const dir = temp.at("store");
     await using child = new Child("compaction", {
@@ -11,7 +11,7 @@ for (const ending of ["closes", "forgets"]) {
       permissions: ["--allow-read", `--allow-write=${dir}`],
     });
     await child.line(
-      '{"right":2000,"threads":1,"failed":0,"merges":true}',
+      '{"right":2000,"threads":2,"failed":0,"merges":true}',
     );
     const { code } = await child.ended();
     assertEquals([code, await child.stderr], [0, ""]);

@@ -1,0 +1,77 @@
+/**
+ * Reads what lies beside a block along with it, for who reads block after
+ * block: a call of the system costs as much as the bytes of a block.
+ *
+ * Guarantees: at most {@linkcode AHEAD_BYTES_MAX} of memory; what is read along
+ * grows with what was used, so that a short scan reads little in vain. It
+ * verifies nothing: whoever takes a block out of it does.
+ *
+ * @module
+ */
+
+import type { Bytes, RuntimeFile } from "../../runtime/mod.ts";
+
+/** What is read at a time at first, in bytes. */
+const AHEAD_BYTES_MIN = 32 * 1024;
+/** What is read at a time at most, in bytes. */
+const AHEAD_BYTES_MAX = 128 * 1024;
+
+/** A stretch of a file that was read. */
+export class ReadAhead {
+  /** Whether blocks are read from the last to the first. */
+  backward = false;
+  #size = AHEAD_BYTES_MIN;
+  #bytes: Bytes = new Uint8Array(0);
+  #owner: unknown;
+  #start = 0;
+  #end = 0;
+
+  /**
+   * Reads into `target` from byte `position` of a file on.
+   *
+   * @param owner Says which file it is; its bytes never change.
+   * @param fileSize Where the file should end.
+   * @returns The bytes read: fewer than asked only at the end of the file.
+   */
+  readAt(
+    file: RuntimeFile,
+    owner: unknown,
+    target: Uint8Array,
+    position: number,
+    fileSize: number,
+  ): number {
+    const { length } = target;
+    const end = position + length;
+    if (owner !== this.#owner || position < this.#start || end > this.#end) {
+      if (length >= this.#size) return file.readAt(target, position);
+      this.#fill(file, owner, position, end, fileSize);
+    }
+    const at = position - this.#start;
+    const part = this.#bytes.subarray(
+      at,
+      Math.min(end, this.#end) - this.#start,
+    );
+    target.set(part);
+    return part.length;
+  }
+
+  #fill(
+    file: RuntimeFile,
+    owner: unknown,
+    position: number,
+    end: number,
+    fileSize: number,
+  ): void {
+    // What was read before was used up: go further this time.
+    const follows = owner === this.#owner;
+    this.#owner = undefined;
+    if (follows && this.#size < AHEAD_BYTES_MAX) this.#size *= 2;
+    const size = this.#size;
+    if (this.#bytes.length < size) this.#bytes = new Uint8Array(size);
+    const start = this.backward ? Math.max(0, end - size) : position;
+    const length = Math.min(size, fileSize - start);
+    this.#start = start;
+    this.#end = start + file.readAt(this.#bytes.subarray(0, length), start);
+    this.#owner = owner;
+  }
+}
