@@ -97,12 +97,13 @@ export interface LsmOptions {
    */
   traceLeaks?: boolean;
   /**
-   * Where compactions run, if `files` are files that another thread can open by
-   * the same paths. Without it they run in this thread, in slices.
+   * Where flushes and compactions run, each in a thread of their own, if `files`
+   * are files that another thread can open by the same paths. Without it they run
+   * in this thread, in slices.
    */
   workers?: Workers | undefined;
   /**
-   * Compactions of fewer bytes run in this thread all the same, in bytes.
+   * Flushes and compactions of fewer bytes run in this thread all the same, in bytes.
    *
    * @default {4_194_304}
    */
@@ -161,7 +162,7 @@ export type LsmEvent =
     what: "iterator" | "snapshot" | "view";
     createdAt: string | undefined;
   }
-  /** A compaction thread failed; compactions run in this thread from now on. */
+  /** A thread failed; what it did is done in this thread from now on. */
   | { type: "workerFailed"; error: unknown }
   /** A write, sync or background job failed; no more writes are taken. */
   | { type: "poisoned"; error: unknown }
