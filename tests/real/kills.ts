@@ -40,14 +40,26 @@ export interface KillsReport {
 /** The longest waits before a kill, in milliseconds: most are short. */
 const DELAYS_MS_MAX = { opening: 30, short: 300, long: 2000 };
 
-/** Kills a process `rounds` times; throws at the first broken promise. */
+/** Rounds are added, on a machine that is slow, up to so many times as many. */
+const ROUNDS_FACTOR_MAX = 10;
+
+/**
+ * Kills a process `rounds` times, and on until `seen` what is to be seen; throws
+ * at the first broken promise.
+ */
 export async function runKills(
   seed: number,
   rounds: number,
+  seen: (report: KillsReport) => boolean = () => true,
 ): Promise<KillsReport> {
   await using temp = new TempDir();
   const campaign = new Kills(seed, temp);
-  for (let round = 1; round <= rounds; round++) {
+  const roundsMax = rounds * ROUNDS_FACTOR_MAX;
+  for (
+    let round = 1;
+    round <= rounds || (round <= roundsMax && !seen(campaign.report));
+    round++
+  ) {
     try {
       await campaign.round(round);
     } catch (cause) {
