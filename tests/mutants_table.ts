@@ -458,7 +458,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "engine/cache/block_cache.ts",
     find: "      entry.owner!.forget(entry.row);\n",
     replace: "",
-    caughtBy: "engine/model_test.ts",
+    caughtBy: "engine/read_test.ts",
   },
   {
     name: "engine-snapshot-reads-many-as-they-are-now",
