@@ -167,7 +167,8 @@ export function giveWords(
   length: number,
 ): Bytes {
   if (length >= SLAB_SHARE_BYTES) {
-    return new Uint8Array(new Uint8Array(words.buffer, at, length));
+    const start = words.byteOffset + at;
+    return new Uint8Array(new Uint8Array(words.buffer, start, length));
   }
   const start = takeRoom(length, at & 3);
   const target = slabWords;

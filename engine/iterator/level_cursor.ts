@@ -9,7 +9,7 @@
  * @module
  */
 
-import { type Bytes, compareBytes } from "../../runtime/mod.ts";
+import { type Bytes, compareBytes, EMPTY_BYTES } from "../../runtime/mod.ts";
 import { compareRanges, copyBytes, giveWords } from "../compare.ts";
 import type { Block } from "../table/block.ts";
 import { ReadAhead } from "../table/read_ahead.ts";
@@ -24,6 +24,23 @@ const COPIED_BYTES_MAX = 64 * 1024;
 
 /** Words of a key that there is room for at first. */
 const KEY_WORDS = 16;
+
+/** Words that the first rooms of cursors are cut from: memory is dear in small. */
+const SLAB_WORDS = 1024;
+
+let slab = new ArrayBuffer(0);
+let slabUsed = 0;
+
+/** Room for a key, which is nobody else's. */
+function keyRoom(): Uint32Array<ArrayBuffer> {
+  if (slabUsed + KEY_WORDS * 4 > slab.byteLength) {
+    slab = new ArrayBuffer(SLAB_WORDS * 4);
+    slabUsed = 0;
+  }
+  const words = new Uint32Array(slab, slabUsed, KEY_WORDS);
+  slabUsed += KEY_WORDS * 4;
+  return words;
+}
 
 /** The first table of a sorted level whose last key is not before `key`. */
 export function findTable(tables: readonly Table[], key: Uint8Array): number {
@@ -65,9 +82,9 @@ export class LevelCursor implements Cursor {
   /** A copy of the values of this block, for the user. */
   #values: ArrayBuffer | undefined;
   /** The memory of `keyBuffer`. */
-  #keyWords = new Uint32Array(KEY_WORDS);
+  #keyWords = keyRoom();
   /** The key that is left, where it takes whole keys to tell it from others. */
-  #keyBefore = new Uint8Array(64);
+  #keyBefore = EMPTY_BYTES;
 
   /**
    * Reads `tables`. With `keep`, for a reader who takes values by `takeValue`;
@@ -77,7 +94,8 @@ export class LevelCursor implements Cursor {
   constructor(tables: readonly Table[], keep: boolean) {
     this.#tables = tables;
     this.#keep = keep;
-    this.keyBuffer = new Uint8Array(this.#keyWords.buffer);
+    const { buffer, byteOffset, byteLength } = this.#keyWords;
+    this.keyBuffer = new Uint8Array(buffer, byteOffset, byteLength);
   }
 
   seekTo(key: Uint8Array | undefined): void {
@@ -275,7 +293,8 @@ export class LevelCursor implements Cursor {
   #growKey(block: Block, keyLength: number): void {
     if (keyLength > this.keyBuffer.length) {
       this.#keyWords = new Uint32Array(keyLength);
-      this.keyBuffer = new Uint8Array(this.#keyWords.buffer);
+      const { buffer, byteOffset, byteLength } = this.#keyWords;
+      this.keyBuffer = new Uint8Array(buffer, byteOffset, byteLength);
     }
     const { bytes, prefixAt, prefixLength } = block;
     const key = this.keyBuffer;

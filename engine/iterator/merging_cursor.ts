@@ -34,15 +34,14 @@ export class MergingCursor {
   /** Those that stand on an entry, in order. */
   readonly #order: Cursor[] = [];
   /** Their keys' numbers, negated going back; not kept for one cursor alone. */
-  readonly #numbers: Float64Array;
+  readonly #numbers: number[] = [];
   #reverse = false;
-  #prefix = new Uint8Array(64);
+  readonly #prefix: number[] = [];
   #prefixLength = 0;
   #ties = 0;
 
   constructor(cursors: readonly Cursor[]) {
     this.#cursors = cursors;
-    this.#numbers = new Float64Array(cursors.length);
   }
 
   /** The cursor that stands on the entry of the moment, if there is one. */
@@ -106,7 +105,7 @@ export class MergingCursor {
     const moved = order[at]!;
     if (!moved.valid) {
       order.splice(at, 1);
-      this.#numbers.copyWithin(at, at + 1);
+      this.#numbers.splice(at, 1);
       return;
     }
     if (order.length === 1) return;
@@ -217,9 +216,6 @@ export class MergingCursor {
       a.keyBuffer[a.keyAt + shared] === b.keyBuffer[b.keyAt + shared]
     ) shared++;
     const prefixLength = Math.max(0, shared - SPARED_BYTES);
-    if (prefixLength > this.#prefix.length) {
-      this.#prefix = new Uint8Array(prefixLength * 2);
-    }
     for (let i = 0; i < prefixLength; i++) {
       this.#prefix[i] = a.keyBuffer[a.keyAt + i]!;
     }

@@ -45,7 +45,7 @@ export class RangeIterator implements KVIterator, Disposable {
   #target: Uint8Array | undefined;
   #failure: unknown;
   #standing = false;
-  #keyScratch = new Uint8Array(64);
+  #keyScratch = EMPTY_BYTES;
   #keyLength = -1;
   /** What stands on the entry of the position; absent: scratch and value do. */
   #top: Cursor | undefined;

@@ -9,7 +9,11 @@
  * @module
  */
 
-import type { Bytes, RuntimeFile } from "../../runtime/mod.ts";
+import {
+  type Bytes,
+  EMPTY_BYTES,
+  type RuntimeFile,
+} from "../../runtime/mod.ts";
 
 /** What is read at a time at first, in bytes. */
 const AHEAD_BYTES_MIN = 32 * 1024;
@@ -21,7 +25,7 @@ export class ReadAhead {
   /** Whether blocks are read from the last to the first. */
   backward = false;
   #size = AHEAD_BYTES_MIN;
-  #bytes: Bytes = new Uint8Array(0);
+  #bytes: Bytes = EMPTY_BYTES;
   #owner: unknown;
   #start = 0;
   #end = 0;
