@@ -185,7 +185,7 @@ export class Background {
     }, memtable);
     this.#onFlushed(memtable);
     for (let id = before; id < firstWal; id++) {
-      store.files.remove(joinPath(store.dir, walName(id)));
+      store.discard(joinPath(store.dir, walName(id)));
     }
     const bytes = sizeOf(tables);
     store.written.flushed += bytes;

@@ -300,6 +300,7 @@ export class Lsm implements KV, AsyncDisposable {
   async idle(): Promise<void> {
     await this.#committer?.drain();
     await this.#background.idle();
+    await this.#store.discarded();
   }
 
   /** How the store stands, and what it has done since it was opened. */
@@ -355,6 +356,7 @@ export class Lsm implements KV, AsyncDisposable {
       }
     } finally {
       committer?.close();
+      await this.#store.discarded();
       this.#store.release();
       this.#store.emit({ type: "closed" });
     }

@@ -88,6 +88,7 @@ export class Store implements TableSet {
   readonly #snapshots: Map<number, number> = new Map();
   #current: Version;
   #nextNumber: number;
+  readonly #removals: Set<Promise<void>> = new Set();
   #failure: { error: unknown } | undefined;
   #installs: Promise<void> = Promise.resolve();
 
@@ -242,16 +243,30 @@ export class Store implements TableSet {
     }));
   }
 
-  /** Removes a table that nobody holds. */
+  /**
+   * Removes a file that nobody needs. What could not be removed, the next open
+   * removes; whoever closes an iterator can do nothing about it.
+   */
   discard(path: string): void {
-    // After the close, the directory may be someone else's; the next open
-    // removes what is not listed.
+    // After the close, the directory may be someone else's.
     if (this.closed) return;
-    try {
-      this.files.remove(path);
-    } catch {
-      // Likewise. Whoever closes an iterator can do nothing about it.
+    if (this.files.removeAside === undefined) {
+      try {
+        this.files.remove(path);
+      } catch {
+        // As said above.
+      }
+      return;
     }
+    const removal = this.files.removeAside(path)
+      .catch(() => {})
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+
+  /** Resolves when all that was discarded is removed. */
+  async discarded(): Promise<void> {
+    await Promise.all(this.#removals);
   }
 
   /** Closes all files and gives the directory free. */

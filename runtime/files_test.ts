@@ -178,7 +178,7 @@ for (const [name, make] of Object.entries(subjects)) {
     );
   });
 
-  Deno.test(`${name} remove files only, and open ones live on`, () => {
+  Deno.test(`${name} remove files only, and open ones live on`, async () => {
     using subject = make();
     const { files, root } = subject;
     files.makeDirectory(`${root}/d`);
@@ -189,6 +189,19 @@ for (const [name, make] of Object.entries(subjects)) {
     assertEquals(file.readAt(bytes(0), 0), 1);
     assertThrows(() => files.remove(`${root}/f`), FileNotFoundError);
     assertThrows(() => files.remove(`${root}/d`), StorageError, "directory");
+    if (files.removeAside === undefined) return;
+    files.open(`${root}/g`, { mode: "create" }).close();
+    await files.removeAside(`${root}/g`);
+    assert(!files.exists(`${root}/g`));
+    await assertRejects(
+      () => files.removeAside!(`${root}/g`),
+      FileNotFoundError,
+    );
+    await assertRejects(
+      () => files.removeAside!(`${root}/d`),
+      StorageError,
+      "directory",
+    );
   });
 
   Deno.test(`${name} rename over what stood there`, () => {

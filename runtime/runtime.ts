@@ -125,6 +125,13 @@ export interface FileSystem {
    * @throws {FileNotFoundError} If it is absent.
    */
   remove(path: string): void;
+  /**
+   * Removes a file without keeping this thread, which a large one does for
+   * milliseconds. Absent where removing takes no time.
+   *
+   * @throws {StorageError} As {@linkcode FileSystem.remove}.
+   */
+  removeAside?(path: string): Promise<void>;
   /** Renames a file, replacing what stood at `to`, in one step. */
   rename(from: string, to: string): void;
   /**

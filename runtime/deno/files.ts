@@ -89,6 +89,19 @@ export class DenoFiles implements FileSystem {
     });
   }
 
+  /** Removes a file without keeping this thread. */
+  async removeAside(path: string): Promise<void> {
+    try {
+      // The system's call would take an empty directory too.
+      if ((await Deno.lstat(path)).isDirectory) {
+        throw new StorageError("remove", path, "it is a directory");
+      }
+      await Deno.remove(path);
+    } catch (error) {
+      throw storageError("remove", path, error);
+    }
+  }
+
   /** Renames a file, replacing what stood at `to`. */
   rename(from: string, to: string): void {
     attempt("rename", from, () => Deno.renameSync(from, to));
