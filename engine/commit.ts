@@ -276,15 +276,16 @@ export class Committer {
         group.bytes,
         group.batches.length,
       );
+      seq = store.visibleSeq + 1;
+      at = start;
+      for (const ops of group.batches) {
+        at = applyBatch(active, room, at, seq);
+        seq += ops.length;
+      }
     } catch (error) {
+      // Also if memory ran out: what is in the log has its sequence numbers.
       store.poison(error);
       throw error;
-    }
-    seq = store.visibleSeq + 1;
-    at = start;
-    for (const ops of group.batches) {
-      at = applyBatch(active, room, at, seq);
-      seq += ops.length;
     }
   }
 

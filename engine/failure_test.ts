@@ -9,6 +9,7 @@ import {
 import { FileNode } from "../runtime/file_tree.ts";
 import { MemoryFiles } from "../runtime/memory_files.ts";
 import { Prng } from "../runtime/virtual/mod.ts";
+import { Memtable } from "./memtable/memtable.ts";
 import { openLsm } from "./mod.ts";
 import { openStore } from "./recovery.ts";
 import { times } from "./testing/effort.ts";
@@ -238,4 +239,27 @@ Deno.test("a table that cannot be removed harms nobody, and goes at the next ope
     reopened.stats().tables.reduce((sum, count) => sum + count),
   );
   await reopened.close();
+});
+
+Deno.test("a batch that is in the log and does not get into the memtable ends all writing", async () => {
+  const files = new MemoryFiles();
+  const store = await openLsm(DIR, { files });
+  const write = (key: string) =>
+    store.write([{ key: toBytes(key), value: toBytes(key) }], { sync: true });
+  await write("a");
+  const { addStored } = Memtable.prototype;
+  Memtable.prototype.addStored = () => {
+    throw new RangeError("Array buffer allocation failed");
+  };
+  try {
+    await assertRejects(() => write("b"), RangeError);
+  } finally {
+    Memtable.prototype.addStored = addStored;
+  }
+  // It would have the sequence number of the one before.
+  await assertRejects(() => write("c"), PoisonedError);
+  await store.close();
+  await using again = await openLsm(DIR, { files });
+  assertEquals(again.get(toBytes("a")), toBytes("a"));
+  assertEquals(again.get(toBytes("c")), undefined);
 });

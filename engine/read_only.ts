@@ -14,6 +14,7 @@ import {
   CorruptionError,
   FileNotFoundError,
   type FileSystem,
+  StorageError,
 } from "../runtime/mod.ts";
 import { openExisting } from "./decode.ts";
 import { Manifest } from "./manifest/manifest.ts";
@@ -41,15 +42,25 @@ export function openReadOnly(dir: string, options: LsmOptions): Store {
   }
   for (let attempt = 1;; attempt++) {
     const before = stampOf(files, dir);
+    let store: Store | undefined;
+    let failure: unknown;
     try {
-      return openOnce(dir, options);
+      store = openOnce(dir, options);
     } catch (error) {
-      // A file that was named and is gone was needed no longer, if an edit says
-      // so by now. Where no edit came, nobody writes, and it is damage.
-      if (
-        !(error instanceof CorruptionError) || attempt === ATTEMPTS_MAX ||
-        stampOf(files, dir) === before
-      ) throw error;
+      if (!(error instanceof CorruptionError)) throw error;
+      failure = error;
+    }
+    // A file that is gone was needed no longer, if an edit says so by now, and
+    // what it held is elsewhere. Where no edit came, nobody writes: what is wrong
+    // is damage, and what was read is all.
+    if (stampOf(files, dir) === before) {
+      if (store === undefined) throw failure;
+      return store;
+    }
+    store?.release();
+    if (attempt === ATTEMPTS_MAX) {
+      throw failure ??
+        new StorageError("open", dir, "another process changes it too often");
     }
   }
 }

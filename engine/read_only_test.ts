@@ -2,7 +2,9 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   CorruptionError,
   FileNotFoundError,
+  type FileOptions,
   NotSupportedError,
+  type RuntimeFile,
 } from "../runtime/mod.ts";
 import { DenoFiles } from "../runtime/deno/mod.ts";
 import { MemoryFiles } from "../runtime/memory_files.ts";
@@ -169,4 +171,40 @@ Deno.test("reading only needs no permission to write", async () => {
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
+});
+
+Deno.test("a flush between the look at the MANIFEST and at the logs hides nothing from who opens for reading", async () => {
+  const inner = new MemoryFiles();
+  const manifest = `${DIR}/MANIFEST-000001`;
+  await using writer = await openLsm(DIR, { files: inner });
+  await writer.write(batchOf(1));
+  await writer.flush();
+  // In a log that no MANIFEST names.
+  await writer.write(batchOf(2));
+  {
+    using now = inner.open(manifest, { mode: "read" });
+    using before = inner.open("before", { mode: "create" });
+    const bytes = new Uint8Array(now.size());
+    now.readAt(bytes, 0);
+    before.append(bytes);
+  }
+  // The batch goes to a table, and the log with it.
+  await writer.flush();
+  await writer.idle();
+  let looked = false;
+  const files = new class extends FaultyFiles {
+    override open(path: string, options: FileOptions): RuntimeFile {
+      return super.open(
+        path === manifest && !looked ? "before" : path,
+        options,
+      );
+    }
+    override exists(path: string): boolean {
+      if (path.endsWith(".wal")) looked = true;
+      return super.exists(path);
+    }
+  }(inner, () => false);
+  await using reader = await openLsm(DIR, { files, readOnly: true });
+  assert(looked);
+  assertEquals(await prefixOf(reader), 2);
 });

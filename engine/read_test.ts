@@ -243,3 +243,18 @@ Deno.test("two keys whose places look the same do not get each other's value", a
     return;
   }
 });
+
+Deno.test("a store that has no table any more has no key, whatever its hash", async () => {
+  let key = toBytes("0");
+  // A place that nothing was put in looks like that of such a key.
+  for (let i = 1; hashKey(key) >>> 16 !== 0; i++) key = toBytes(`${i}`);
+  await using store = await openLsm(DIR, { files: new MemoryFiles() });
+  const other = toBytes("other");
+  await store.write([{ key: other, value: other }]);
+  await store.flush();
+  assertEquals(store.get(other), other);
+  await store.write([{ key: other, value: undefined }]);
+  await store.compact();
+  assertEquals(store.stats().tableBytes, 0);
+  assertEquals(store.get(key), undefined);
+});

@@ -80,10 +80,12 @@ export class Version {
     seq: number,
     places: PlaceCache,
   ): Bytes | null | undefined {
-    const hash = hashKey(key);
     const search = this.#search ??= searchOf(this.levels);
     const { tables } = search;
     places.keepFor(tables);
+    // A place that nothing was put in says the first table.
+    if (tables.length === 0) return undefined;
+    const hash = hashKey(key);
     for (let at = places.first(hash); at >= 0; at = places.next(at, hash)) {
       const found = tables[places.tableOf(at)]!
         .getAt(places.blockOf(at), places.rowOf(at), key, seq);

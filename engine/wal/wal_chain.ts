@@ -78,8 +78,11 @@ export class WalChain {
   async sync(): Promise<void> {
     for (let wal = this.#earlier[0]; wal; wal = this.#earlier[0]) {
       this.#syncing = wal;
-      await wal.sync();
-      this.#syncing = undefined;
+      try {
+        await wal.sync();
+      } finally {
+        this.#syncing = undefined;
+      }
       if (this.#earlier[0] === wal) this.#earlier.shift();
       wal.close();
     }
