@@ -307,8 +307,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-reads-only-but-takes-what-a-writer-removed-for-damage",
     file: "engine/read_only.ts",
-    find: "        stampOf(files, dir) === before",
-    replace: "        before !== undefined",
+    find: "    if (stampOf(files, dir) === before) {",
+    replace: "    if (stampOf(files, dir) !== undefined) {",
     caughtBy: "engine/read_only_test.ts :: a writer that moves on",
   },
   {
