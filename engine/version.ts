@@ -65,12 +65,13 @@ export class Version {
    * @param places Where keys were found.
    */
   get(key: Uint8Array, seq: number, places: PlaceCache): Bytes | undefined {
-    let found = this.active.get(key, seq);
+    const hash = hashKey(key);
+    let found = this.active.get(key, seq, hash);
     for (let i = 0; found === undefined && i < this.sealed.length; i++) {
-      found = this.sealed[i]!.get(key, seq);
+      found = this.sealed[i]!.get(key, seq, hash);
     }
     if (found === undefined) {
-      found = this.#getFromTables(key, seq, places);
+      found = this.#getFromTables(key, seq, hash, places);
     }
     return found ?? undefined;
   }
@@ -78,9 +79,9 @@ export class Version {
   #getFromTables(
     key: Uint8Array,
     seq: number,
+    hash: number,
     places: PlaceCache,
   ): Bytes | null | undefined {
-    const hash = hashKey(key);
     const search = this.#search ??= searchOf(this.levels);
     const { tables } = search;
     places.keepFor(tables);
@@ -111,22 +112,23 @@ export class Version {
     seq: number,
     leaks: Leaks | undefined,
   ): ValueView | undefined {
-    let found = this.active.getView(key, seq);
+    const hash = hashKey(key);
+    let found = this.active.getView(key, seq, hash);
     for (let i = 0; found === undefined && i < this.sealed.length; i++) {
-      found = this.sealed[i]!.getView(key, seq);
+      found = this.sealed[i]!.getView(key, seq, hash);
     }
     if (found) return new ValueView(found, undefined, leaks);
     return found === null
       ? undefined
-      : this.#getViewFromTables(key, seq, leaks) ?? undefined;
+      : this.#getViewFromTables(key, seq, hash, leaks) ?? undefined;
   }
 
   #getViewFromTables(
     key: Uint8Array,
     seq: number,
+    hash: number,
     leaks: Leaks | undefined,
   ): ValueView | null | undefined {
-    const hash = hashKey(key);
     const { maps } = this.#search ??= searchOf(this.levels);
     for (const map of maps) {
       for (let at = map.first(key); at >= 0; at = map.next(at, key)) {
