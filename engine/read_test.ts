@@ -258,3 +258,18 @@ Deno.test("a store that has no table any more has no key, whatever its hash", as
   assertEquals(store.stats().tableBytes, 0);
   assertEquals(store.get(key), undefined);
 });
+
+Deno.test("a memtable tells apart the keys that it has, however many there are", async () => {
+  await using store = await openLsm(DIR, { files: new MemoryFiles() });
+  for (let n = 0; n < 3000; n++) {
+    const key = keyOf(n);
+    await store.write([{ key, value: key }]);
+    // Few, and the moment at which they are many.
+    for (let i = n < 100 ? 0 : n; i <= n; i++) {
+      assertEquals(store.get(keyOf(i)), keyOf(i));
+    }
+    assertEquals(store.get(keyOf(n + 1)), undefined);
+  }
+  assertEquals(store.stats().tableBytes, 0);
+  for (let i = 0; i < 3000; i++) assertEquals(store.get(keyOf(i)), keyOf(i));
+});

@@ -65,12 +65,13 @@ export class Version {
    * @param places Where keys were found.
    */
   get(key: Uint8Array, seq: number, places: PlaceCache): Bytes | undefined {
-    let found = this.active.get(key, seq);
+    const hash = hashKey(key);
+    let found = this.active.get(key, seq, hash);
     for (let i = 0; found === undefined && i < this.sealed.length; i++) {
-      found = this.sealed[i]!.get(key, seq);
+      found = this.sealed[i]!.get(key, seq, hash);
     }
     if (found === undefined) {
-      found = this.#getFromTables(key, seq, places);
+      found = this.#getFromTables(key, seq, hash, places);
     }
     return found ?? undefined;
   }
@@ -78,6 +79,7 @@ export class Version {
   #getFromTables(
     key: Uint8Array,
     seq: number,
+    hash: number,
     places: PlaceCache,
   ): Bytes | null | undefined {
     const search = this.#search ??= searchOf(this.levels);
@@ -85,7 +87,6 @@ export class Version {
     places.keepFor(tables);
     // A place that nothing was put in says the first table.
     if (tables.length === 0) return undefined;
-    const hash = hashKey(key);
     for (let at = places.first(hash); at >= 0; at = places.next(at, hash)) {
       const found = tables[places.tableOf(at)]!
         .getAt(places.blockOf(at), places.rowOf(at), key, seq);
@@ -113,22 +114,23 @@ export class Version {
     seq: number,
     leaks: Leaks | undefined,
   ): ValueView | undefined {
-    let found = this.active.getView(key, seq);
+    const hash = hashKey(key);
+    let found = this.active.getView(key, seq, hash);
     for (let i = 0; found === undefined && i < this.sealed.length; i++) {
-      found = this.sealed[i]!.getView(key, seq);
+      found = this.sealed[i]!.getView(key, seq, hash);
     }
     if (found) return new ValueView(found, undefined, leaks);
     return found === null
       ? undefined
-      : this.#getViewFromTables(key, seq, leaks) ?? undefined;
+      : this.#getViewFromTables(key, seq, hash, leaks) ?? undefined;
   }
 
   #getViewFromTables(
     key: Uint8Array,
     seq: number,
+    hash: number,
     leaks: Leaks | undefined,
   ): ValueView | null | undefined {
-    const hash = hashKey(key);
     const { maps } = this.#search ??= searchOf(this.levels);
     for (const map of maps) {
       for (let at = map.first(key); at >= 0; at = map.next(at, key)) {

@@ -244,6 +244,13 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/model_test.ts",
   },
   {
+    name: "engine-forgets-to-tell-that-a-memtable-has-a-key",
+    file: "engine/memtable/memtable.ts",
+    find: "this.#bits.add(hashKey(bytes, offset, keyLength));",
+    replace: "this.#bits.add(hashKey(bytes, offset, 0));",
+    caughtBy: "engine/read_test.ts :: a memtable tells apart",
+  },
+  {
     name: "engine-keeps-abbreviations-of-a-longer-prefix",
     file: "engine/memtable/memtable.ts",
     find: "      nodes[node + ABBREVIATION] = abbreviateRange(",

@@ -21,7 +21,9 @@
 import { type Bytes, EMPTY_BYTES } from "../../runtime/mod.ts";
 import { abbreviateRange, compareRanges, giveRange } from "../compare.ts";
 import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
+import { hashKey } from "../table/filter.ts";
 import { allocate, Arena } from "./arena.ts";
+import { FEW_KEYS, KeyBits } from "./key_bits.ts";
 
 const ABBREVIATION = 0;
 const ABBREVIATION2 = 1;
@@ -99,6 +101,8 @@ export class Memtable {
   #prefixChunk = 0;
   #prefixAt = 0;
   #prefixLength = 0;
+  /** Which keys may be here; not made for a few. */
+  #bits: KeyBits | undefined;
 
   /** The number of the last WAL whose batches are here. */
   lastWal = 0;
@@ -249,14 +253,19 @@ export class Memtable {
     }
     this.#count++;
     this.#lastSeq = seq;
+    if (this.#bits !== undefined) {
+      this.#bits.add(hashKey(bytes, offset, keyLength));
+    } else if (this.#count > FEW_KEYS) this.#bits = this.#bitsOfAll();
   }
 
   /**
    * The value of a key as of `seq`: `null` if it was deleted, `undefined` if
    * there is no entry here.
+   *
+   * @param hash The key's {@linkcode hashKey}.
    */
-  get(key: Uint8Array, seq: number): Bytes | null | undefined {
-    if (this.#count === 0) return undefined;
+  get(key: Uint8Array, seq: number, hash: number): Bytes | null | undefined {
+    if (!this.#mayHold(hash)) return undefined;
     const node = this.firstFrom(key, seq);
     if (node === 0) return undefined;
     const nodes = this.#nodes;
@@ -271,8 +280,12 @@ export class Memtable {
   }
 
   /** As {@linkcode Memtable.get}, without a copy: the bytes stay as they are. */
-  getView(key: Uint8Array, seq: number): Uint8Array | null | undefined {
-    if (this.#count === 0) return undefined;
+  getView(
+    key: Uint8Array,
+    seq: number,
+    hash: number,
+  ): Uint8Array | null | undefined {
+    if (!this.#mayHold(hash)) return undefined;
     const node = this.firstFrom(key, seq);
     if (node === 0) return undefined;
     const nodes = this.#nodes;
@@ -373,6 +386,25 @@ export class Memtable {
     cursor.valueLength = nodes[node + VALUE_LENGTH]!;
     cursor.seq = nodes[node + SEQ_LOW]! + (high & 0xffff) * 2 ** 32;
     cursor.deleted = (high & DELETED_BIT) !== 0;
+  }
+
+  #mayHold(hash: number): boolean {
+    return this.#bits === undefined
+      ? this.#count > 0
+      : this.#bits.mayHold(hash);
+  }
+
+  #bitsOfAll(): KeyBits {
+    const bits = new KeyBits();
+    const nodes = this.#nodes;
+    for (let node = this.first(); node !== 0; node = this.after(node)) {
+      bits.add(hashKey(
+        this.#arena.bytesOf(nodes[node + CHUNK]!),
+        nodes[node + OFFSET]!,
+        nodes[node + KEY_LENGTH]!,
+      ));
+    }
+    return bits;
   }
 
   /** The last node on a level from `node` on that is before (key, seq). */
