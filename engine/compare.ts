@@ -74,6 +74,12 @@ export function abbreviateRange(
     (length > 2 ? buffer[at + 2]! << 8 : 0)) >>> 0;
 }
 
+/** Reads four bytes, little-endian, without the view that costs more. */
+export function getU32(source: Uint8Array, at: number): number {
+  return (source[at]! | source[at + 1]! << 8 | source[at + 2]! << 16 |
+    source[at + 3]! << 24) >>> 0;
+}
+
 /** Writes four bytes, little-endian, without the view that costs more. */
 export function putU32(target: Uint8Array, at: number, value: number): void {
   target[at] = value;

@@ -273,3 +273,40 @@ Deno.test("a memtable tells apart the keys that it has, however many there are",
   assertEquals(store.stats().tableBytes, 0);
   for (let i = 0; i < 3000; i++) assertEquals(store.get(keyOf(i)), keyOf(i));
 });
+
+Deno.test("blocks that are read once do not push out filter and index", async () => {
+  const files = new MemoryFiles();
+  let reads = 0;
+  const open = files.open.bind(files);
+  files.open = (path, options) => {
+    const file = open(path, options);
+    if (path.endsWith(".sst")) {
+      const readAt = file.readAt.bind(file);
+      file.readAt = (buffer, position) => {
+        reads++;
+        return readAt(buffer, position);
+      };
+    }
+    return file;
+  };
+  const options = { files, blockBytes: 512, cacheBytes: 64 * 1024 };
+  {
+    await using store = await openLsm(DIR, options);
+    await store.write(
+      Array.from({ length: ROWS }, (_, i) => (
+        { key: keyOf(i), value: valueOf(i) }
+      )),
+    );
+    await store.flush();
+  }
+  await using store = await openLsm(DIR, options);
+  reads = 0;
+  // Steps larger than a block, so that none is read twice while it is cached.
+  for (let n = 0; n < ROWS; n++) {
+    const i = n * 7 % ROWS;
+    assertEquals(store.get(keyOf(i)), valueOf(i));
+  }
+  const { misses } = store.metrics().cache;
+  assert(misses > 64, `${misses} blocks are more than the cache holds`);
+  assertEquals(reads, misses + 2);
+});

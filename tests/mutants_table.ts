@@ -215,6 +215,13 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/read_test.ts :: what a snapshot reads",
   },
   {
+    name: "engine-marks-a-block-that-is-read-for-the-first-time",
+    file: "engine/cache/block_cache.ts",
+    find: "entry.used = false;\n    // In the place",
+    replace: "entry.used = true;\n    // In the place",
+    caughtBy: "engine/read_test.ts :: blocks that are read once",
+  },
+  {
     name: "engine-takes-a-place-without-its-key",
     file: "engine/table/table.ts",
     find: "if (!block.holds(row, key)) return undefined;",
@@ -337,8 +344,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-believes-a-damaged-block",
     file: "engine/table/table.ts",
-    find: "      view.getUint32(length - 4, true) !==\n",
-    replace: "      length < 0 && view.getUint32(length - 4, true) !==\n",
+    find: "if (!isIntact(stored, this.info.number, offset)) {",
+    replace: "if (offset < 0 && !isIntact(stored, 0, offset)) {",
     caughtBy: "engine/corruption_test.ts :: of a closed store gives the right",
   },
   {
@@ -367,9 +374,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-reuses-the-memory-an-iterator-reads",
     file: "engine/table/table.ts",
-    find: `    if (!block.used) block.used = true;
+    find: `    const block = this.#blockAt(row);
     block.lent = true;`,
-    replace: "    if (!block.used) block.used = true;",
+    replace: "    const block = this.#blockAt(row);",
     caughtBy: "engine/read_test.ts :: what iterators stand on stays",
   },
   {

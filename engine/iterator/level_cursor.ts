@@ -277,7 +277,7 @@ export class LevelCursor implements Cursor {
     this.#values = undefined;
     this.#block = undefined;
     this.#block = this.#keep && this.#opened++ < CACHED_BLOCKS
-      ? table.block(index, at)
+      ? table.block(at)
       : table.cachedBlock(at) ?? this.#readOwn(table, index, at);
     this.keptLength = 0;
     this.#growKey(this.#block, this.#block.prefixLength);

@@ -37,6 +37,7 @@ import {
   type Reader,
   type Writer,
 } from "../../runtime/mod.ts";
+import { getU32 } from "../compare.ts";
 import { checkFormatVersion, FORMAT_VERSION } from "../log/frame.ts";
 import { CODEC_NONE } from "./codec.ts";
 
@@ -100,11 +101,33 @@ export function blockChecksum(
   table: number,
   offset: number,
 ): number {
+  return crc32(
+    stored.subarray(0, stored.length - 4),
+    identityChecksum(table, offset),
+  );
+}
+
+/** The checksum of any bytes that end with their own, little-endian. */
+const INTACT = 0x2144df1c;
+
+/**
+ * Whether a stored block ends with its {@linkcode blockChecksum}. Found out
+ * without a view of what that covers: the checksum goes into the sum.
+ */
+export function isIntact(
+  stored: Uint8Array,
+  table: number,
+  offset: number,
+): boolean {
+  return crc32(stored, identityChecksum(table, offset)) === INTACT;
+}
+
+function identityChecksum(table: number, offset: number): number {
   identityView.setUint32(0, table >>> 0, true);
   identityView.setUint32(4, Math.floor(table / 2 ** 32), true);
   identityView.setUint32(8, offset >>> 0, true);
   identityView.setUint32(12, Math.floor(offset / 2 ** 32), true);
-  return crc32(stored.subarray(0, stored.length - 4), crc32(identity));
+  return crc32(identity);
 }
 
 /** Fills in the trailer for which the block has room at its end. */
@@ -132,12 +155,10 @@ export const HANDLE_BYTES = 10;
 
 /** Reads a handle inside a block, without making what a reader needs. */
 export function handleAt(bytes: Uint8Array, at: number): BlockHandle {
-  const word = (from: number) =>
-    (bytes[from]! | bytes[from + 1]! << 8 | bytes[from + 2]! << 16 |
-      bytes[from + 3]! << 24) >>> 0;
   return {
-    offset: word(at) + (bytes[at + 4]! | bytes[at + 5]! << 8) * 2 ** 32,
-    length: word(at + 6),
+    offset: getU32(bytes, at) +
+      (bytes[at + 4]! | bytes[at + 5]! << 8) * 2 ** 32,
+    length: getU32(bytes, at + 6),
   };
 }
 

@@ -22,6 +22,7 @@ import type {
 } from "../cache/block_cache.ts";
 import type { FileCache } from "../cache/file_cache.ts";
 import type { Place } from "../cache/place_cache.ts";
+import { getU32 } from "../compare.ts";
 import { decodeAt } from "../decode.ts";
 import type { Leaks } from "../leaks.ts";
 import { joinPath, tableName } from "../names.ts";
@@ -31,7 +32,6 @@ import { BLOCK_DATA, BLOCK_INDEX } from "./block_builder.ts";
 import { CODEC_NONE, unpack } from "./codec.ts";
 import { Filter } from "./filter.ts";
 import {
-  blockChecksum,
   type BlockHandle,
   checkFooter,
   FEATURE_ZSTD,
@@ -39,6 +39,7 @@ import {
   FOOTER_BYTES,
   HANDLE_BYTES,
   handleAt,
+  isIntact,
   readFooterHandles,
   type TableInfo,
   TRAILER_BYTES,
@@ -125,9 +126,7 @@ export class Table implements CacheOwner {
     if (!filter.mayHold(hash)) return undefined;
     const index = this.index();
     for (let at = index.lowerBound(key, seq); at < index.rows; at++) {
-      this.#set.blocks.lookups++;
-      const block = this.#blocks[at] ?? this.#loadBlock(index, at);
-      if (!block.used) block.used = true;
+      const block = this.#blockAt(at);
       const row = block.find(key, seq);
       // A key's older entries may start the next block.
       if (row === BEYOND) continue;
@@ -149,9 +148,7 @@ export class Table implements CacheOwner {
     key: Uint8Array,
     seq: number,
   ): Bytes | null | undefined {
-    this.#set.blocks.lookups++;
-    const block = this.#blocks[at] ?? this.#loadBlock(this.index(), at);
-    if (!block.used) block.used = true;
+    const block = this.#blockAt(at);
     if (!block.holds(row, key)) return undefined;
     if (this.info.maxSeq > seq && block.seqOf(row) > seq) return undefined;
     return block.isDeleted(row) ? null : block.giveValue(row);
@@ -170,9 +167,7 @@ export class Table implements CacheOwner {
     const { blocks } = this.#set;
     const index = this.index();
     for (let at = index.lowerBound(key, seq); at < index.rows; at++) {
-      blocks.lookups++;
-      const block = this.#blocks[at] ?? this.#loadBlock(index, at);
-      if (!block.used) block.used = true;
+      const block = this.#blockAt(at);
       const row = block.find(key, seq);
       if (row === BEYOND) continue;
       if (row < 0) return undefined;
@@ -198,10 +193,8 @@ export class Table implements CacheOwner {
    * A data block, by its row in the index, for whoever names its bytes for as
    * long as they like.
    */
-  block(index: Block, row: number): Block {
-    this.#set.blocks.lookups++;
-    const block = this.#blocks[row] ?? this.#loadBlock(index, row);
-    if (!block.used) block.used = true;
+  block(row: number): Block {
+    const block = this.#blockAt(row);
     block.lent = true;
     return block;
   }
@@ -292,6 +285,18 @@ export class Table implements CacheOwner {
     return index;
   }
 
+  /**
+   * A data block. One that was cached is marked; one that is read just now is
+   * not: what is read once shall not outlive what is read again.
+   */
+  #blockAt(row: number): Block {
+    this.#set.blocks.lookups++;
+    const block = this.#blocks[row];
+    if (block === undefined) return this.#loadBlock(this.index(), row);
+    if (!block.used) block.used = true;
+    return block;
+  }
+
   #loadBlock(index: Block, row: number): Block {
     const handle = this.#handleOf(index, row);
     const body = this.#unpacked(handle);
@@ -353,12 +358,15 @@ export class Table implements CacheOwner {
     const { offset, length } = handle;
     const stored = scratchOf(length);
     this.#readVerified(stored, offset, ahead);
-    const { codec, bodyLength } = trailerOf(stored);
     return decodeAt(
       this.path,
       offset,
       () =>
-        unpack(stored.subarray(0, length - TRAILER_BYTES), codec, bodyLength),
+        unpack(
+          stored.subarray(0, length - TRAILER_BYTES),
+          codecOf(stored),
+          bodyLengthOf(stored),
+        ),
     );
   }
 
@@ -407,9 +415,9 @@ export class Table implements CacheOwner {
   /** Fills `stored` with a block that is its body, and verifies it. */
   #readStored(stored: Bytes, offset: number, ahead?: ReadAhead): void {
     this.#readVerified(stored, offset, ahead);
-    const { codec, bodyLength } = trailerOf(stored);
     if (
-      codec !== CODEC_NONE || bodyLength !== stored.length - TRAILER_BYTES
+      codecOf(stored) !== CODEC_NONE ||
+      bodyLengthOf(stored) !== stored.length - TRAILER_BYTES
     ) {
       throw new CorruptionError(this.path, offset, "the trailer is malformed");
     }
@@ -418,12 +426,7 @@ export class Table implements CacheOwner {
   /** Fills `stored` from its place in the file and verifies it. */
   #readVerified(stored: Bytes, offset: number, ahead?: ReadAhead): void {
     this.#readRaw(stored, offset, ahead);
-    const { length } = stored;
-    const view = new DataView(stored.buffer, stored.byteOffset);
-    if (
-      view.getUint32(length - 4, true) !==
-        blockChecksum(stored, this.info.number, offset)
-    ) {
+    if (!isIntact(stored, this.info.number, offset)) {
       throw new CorruptionError(this.path, offset, "the block is damaged");
     }
   }
@@ -462,12 +465,11 @@ function scratchOf(length: number): Bytes {
   return scratch.subarray(0, length);
 }
 
-/** What the trailer of a stored block says; the three zeros count as codec. */
-function trailerOf(stored: Bytes): { codec: number; bodyLength: number } {
-  const at = stored.length - TRAILER_BYTES;
-  const view = new DataView(stored.buffer, stored.byteOffset + at);
-  return {
-    codec: view.getUint32(0, true),
-    bodyLength: view.getUint32(4, true),
-  };
+/** The codec of a stored block; the three zeros of its trailer count as codec. */
+function codecOf(stored: Uint8Array): number {
+  return getU32(stored, stored.length - TRAILER_BYTES);
+}
+
+function bodyLengthOf(stored: Uint8Array): number {
+  return getU32(stored, stored.length - TRAILER_BYTES + 4);
 }
