@@ -36,6 +36,12 @@ import { LEVELS, type Levels, Version } from "./version.ts";
 /** The share of the cache's memory that places take is one in this many. */
 const PLACES_SHARE = 16;
 
+/**
+ * More memory for places is farther from the processor than what they save, and
+ * keys that are nowhere are asked for in vain: half a million places.
+ */
+const PLACES_BYTES_MAX = 4 * 1024 * 1024;
+
 /** What has been written since the store was opened, in bytes. */
 export interface WrittenBytes {
   /** Keys and values handed in. */
@@ -105,7 +111,9 @@ export class Store implements TableSet {
     this.manifest = manifest;
     this.handles = new FileCache(this.files, this.settings.openFilesMax);
     const { cacheBytes } = this.settings;
-    this.places = new PlaceCache(cacheBytes / PLACES_SHARE);
+    this.places = new PlaceCache(
+      Math.min(cacheBytes / PLACES_SHARE, PLACES_BYTES_MAX),
+    );
     this.blocks = new BlockCache(cacheBytes - this.places.bytes);
     this.meter = new Meter(options.clock);
     this.#lock = lock;
