@@ -14,7 +14,7 @@
  */
 
 import { LimitError, Reader } from "../../runtime/mod.ts";
-import { copyBytes, putU32 } from "../compare.ts";
+import { copyBytes, getU32, putU32 } from "../compare.ts";
 import type { BatchOp } from "../kv.ts";
 import type { Memtable, Reserved } from "../memtable/memtable.ts";
 
@@ -99,11 +99,6 @@ export function encodeBatch(
   putU32(target, start + 6, ops.length);
   putU32(target, start + 10, at - start - BATCH_HEADER_BYTES);
   return at;
-}
-
-function getU32(source: Uint8Array, at: number): number {
-  return (source[at]! | source[at + 1]! << 8 | source[at + 2]! << 16 |
-    source[at + 3]! << 24) >>> 0;
 }
 
 /**
