@@ -214,7 +214,9 @@ export interface Transport {
 /** A thread that serves calls, one at a time. */
 export interface WorkerThread {
   /**
-   * Sends a request, which is copied, and waits for the answer.
+   * Sends a request, which is copied, and waits for the answer. Large memory goes
+   * as bare `SharedArrayBuffer`s: of a typed array the platform looks at each
+   * element.
    *
    * @param onNote Called whenever the thread says that it has got on.
    * @throws {Error} If the module fails, or the thread dies or is closed.

@@ -18,12 +18,13 @@
  * @module
  */
 
-import { type Bytes, EMPTY_BYTES } from "../../runtime/mod.ts";
+import type { Bytes } from "../../runtime/mod.ts";
 import { abbreviateRange, compareRanges, giveRange } from "../compare.ts";
 import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
 import { hashKey } from "../table/filter.ts";
 import { allocate, Arena } from "./arena.ts";
 import { FEW_KEYS, KeyBits } from "./key_bits.ts";
+import { MemtableCursor } from "./memtable_cursor.ts";
 
 const ABBREVIATION = 0;
 const ABBREVIATION2 = 1;
@@ -265,18 +266,15 @@ export class Memtable {
    * @param hash The key's {@linkcode hashKey}.
    */
   get(key: Uint8Array, seq: number, hash: number): Bytes | null | undefined {
-    if (!this.#mayHold(hash)) return undefined;
-    const node = this.firstFrom(key, seq);
+    const node = this.#find(key, seq, hash);
     if (node === 0) return undefined;
     const nodes = this.#nodes;
-    const keyLength = nodes[node + KEY_LENGTH]!;
-    const offset = nodes[node + OFFSET]!;
-    const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
-    if (
-      compareRanges(bytes, offset, keyLength, key, 0, key.length) !== 0
-    ) return undefined;
     if (nodes[node + SEQ_HIGH]! & DELETED_BIT) return null;
-    return giveRange(bytes, offset + keyLength, nodes[node + VALUE_LENGTH]!);
+    return giveRange(
+      this.#arena.bytesOf(nodes[node + CHUNK]!),
+      nodes[node + OFFSET]! + nodes[node + KEY_LENGTH]!,
+      nodes[node + VALUE_LENGTH]!,
+    );
   }
 
   /** As {@linkcode Memtable.get}, without a copy: the bytes stay as they are. */
@@ -285,19 +283,30 @@ export class Memtable {
     seq: number,
     hash: number,
   ): Uint8Array | null | undefined {
-    if (!this.#mayHold(hash)) return undefined;
-    const node = this.firstFrom(key, seq);
+    const node = this.#find(key, seq, hash);
     if (node === 0) return undefined;
     const nodes = this.#nodes;
-    const keyLength = nodes[node + KEY_LENGTH]!;
-    const offset = nodes[node + OFFSET]!;
-    const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
-    if (
-      compareRanges(bytes, offset, keyLength, key, 0, key.length) !== 0
-    ) return undefined;
     if (nodes[node + SEQ_HIGH]! & DELETED_BIT) return null;
-    const valueAt = offset + keyLength;
-    return bytes.subarray(valueAt, valueAt + nodes[node + VALUE_LENGTH]!);
+    const valueAt = nodes[node + OFFSET]! + nodes[node + KEY_LENGTH]!;
+    return this.#arena.bytesOf(nodes[node + CHUNK]!)
+      .subarray(valueAt, valueAt + nodes[node + VALUE_LENGTH]!);
+  }
+
+  /** The node of a key's newest entry as of `seq`; 0 if there is none. */
+  #find(key: Uint8Array, seq: number, hash: number): number {
+    if (!this.#mayHold(hash)) return 0;
+    const node = this.firstFrom(key, seq);
+    if (node === 0) return 0;
+    const nodes = this.#nodes;
+    const order = compareRanges(
+      this.#arena.bytesOf(nodes[node + CHUNK]!),
+      nodes[node + OFFSET]!,
+      nodes[node + KEY_LENGTH]!,
+      key,
+      0,
+      key.length,
+    );
+    return order === 0 ? node : 0;
   }
 
   /** A cursor over all entries, also those added later. */
@@ -564,78 +573,5 @@ export class Memtable {
       this.#nodes = grown;
     }
     return node;
-  }
-}
-
-/** A position in a memtable. */
-class MemtableCursor implements Cursor {
-  readonly #table: Memtable;
-  #node = 0;
-  valid = false;
-  keyBuffer: Uint8Array = EMPTY_BYTES;
-  keyAt = 0;
-  keyLength = 0;
-  seq = 0;
-  deleted = false;
-  valueBuffer: Uint8Array = EMPTY_BYTES;
-  valueAt = 0;
-  valueLength = 0;
-  readonly keptLength = 0;
-  readonly startsKey = false;
-
-  constructor(table: Memtable) {
-    this.#table = table;
-  }
-
-  seekTo(key: Uint8Array | undefined): void {
-    this.#stand(
-      key === undefined
-        ? this.#table.first()
-        : this.#table.firstFrom(key, SEQ_MAX),
-    );
-  }
-
-  seekBefore(key: Uint8Array | undefined): void {
-    this.#stand(this.#table.lastBefore(key));
-  }
-
-  next(): void {
-    this.#stand(this.#table.after(this.#node));
-  }
-
-  prev(): void {
-    this.#stand(this.#table.before(this.#node));
-  }
-
-  nextKey(): void {
-    const { keyBuffer, keyAt, keyLength } = this;
-    do this.next(); while (
-      this.valid && this.#isKey(keyBuffer, keyAt, keyLength)
-    );
-  }
-
-  takeKey(): Bytes {
-    return giveRange(this.keyBuffer, this.keyAt, this.keyLength);
-  }
-
-  takeValue(): Bytes {
-    return giveRange(this.valueBuffer, this.valueAt, this.valueLength);
-  }
-
-  #isKey(key: Uint8Array, at: number, length: number): boolean {
-    return compareRanges(
-      this.keyBuffer,
-      this.keyAt,
-      this.keyLength,
-      key,
-      at,
-      length,
-    ) === 0;
-  }
-
-  #stand(node: number): void {
-    this.#node = node;
-    this.valid = node !== 0;
-    if (node !== 0) this.#table.load(node, this);
   }
 }

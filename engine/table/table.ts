@@ -67,6 +67,9 @@ export interface TableSet {
 const INDEX_ROW = -1;
 const FILTER_ROW = -2;
 
+/** Where a view was found, for the call only. */
+const found: Place = { block: 0, row: 0 };
+
 /** A table of a store. */
 export class Table implements CacheOwner {
   /** What is known of it. */
@@ -121,21 +124,9 @@ export class Table implements CacheOwner {
     hash: number,
     place: Place,
   ): Bytes | null | undefined {
-    const filter = this.#filter ?? this.#loadFilter();
-    if (!filter.used) filter.used = true;
-    if (!filter.mayHold(hash)) return undefined;
-    const index = this.index();
-    for (let at = index.lowerBound(key, seq); at < index.rows; at++) {
-      const block = this.#blockAt(at);
-      const row = block.find(key, seq);
-      // A key's older entries may start the next block.
-      if (row === BEYOND) continue;
-      if (row < 0) return undefined;
-      place.block = at;
-      place.row = row;
-      return block.isDeleted(row) ? null : block.giveValue(row);
-    }
-    return undefined;
+    const block = this.#find(key, seq, hash, place);
+    if (block === undefined) return undefined;
+    return block.isDeleted(place.row) ? null : block.giveValue(place.row);
   }
 
   /**
@@ -161,23 +152,37 @@ export class Table implements CacheOwner {
     hash: number,
     leaks: Leaks | undefined,
   ): ValueView | null | undefined {
-    const filter = this.filter();
+    const block = this.#find(key, seq, hash, found);
+    if (block === undefined) return undefined;
+    if (block.isDeleted(found.row)) return null;
+    const valueAt = block.valueAt(found.row);
+    return new ValueView(
+      block.bytes.subarray(valueAt, valueAt + block.valueLength(found.row)),
+      { blocks: this.#set.blocks, entry: block },
+      leaks,
+    );
+  }
+
+  /** The block of a key's newest entry as of `seq`; tells `place` where it is. */
+  #find(
+    key: Uint8Array,
+    seq: number,
+    hash: number,
+    place: Place,
+  ): Block | undefined {
+    const filter = this.#filter ?? this.#loadFilter();
     if (!filter.used) filter.used = true;
     if (!filter.mayHold(hash)) return undefined;
-    const { blocks } = this.#set;
     const index = this.index();
     for (let at = index.lowerBound(key, seq); at < index.rows; at++) {
       const block = this.#blockAt(at);
       const row = block.find(key, seq);
+      // A key's older entries may start the next block.
       if (row === BEYOND) continue;
       if (row < 0) return undefined;
-      if (block.isDeleted(row)) return null;
-      const valueAt = block.valueAt(row);
-      return new ValueView(
-        block.bytes.subarray(valueAt, valueAt + block.valueLength(row)),
-        { blocks, entry: block },
-        leaks,
-      );
+      place.block = at;
+      place.row = row;
+      return block;
     }
     return undefined;
   }

@@ -1,10 +1,16 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ClosedError } from "../../runtime/mod.ts";
+import {
+  ClosedError,
+  type FileOptions,
+  type RuntimeFile,
+} from "../../runtime/mod.ts";
+import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { FileNode } from "../../runtime/file_tree.ts";
 import { DiskState } from "../../runtime/virtual/disk_state.ts";
 import { type DiskImage, Prng } from "../../runtime/virtual/mod.ts";
 import { checkLsm, openLsm, type Progress } from "../mod.ts";
 import { sampled } from "../testing/effort.ts";
+import { FaultyFiles } from "../testing/faulty_files.ts";
 import { batchOf, TINY } from "../testing/history.ts";
 import { StepFiles } from "../testing/step_files.ts";
 import { TableWriter } from "../table/table_writer.ts";
@@ -164,4 +170,38 @@ Deno.test("tables that are sound in themselves but not what the MANIFEST says ar
   assertEquals(damages.map(({ path, what }) => [path, what]), [
     [path, "the MANIFEST does not tell what is there"],
   ]);
+});
+
+Deno.test("a log that is being written while a check reads it is not held against the next one", async () => {
+  const gate = Promise.withResolvers<void>();
+  // No flush ends, so all logs stay needed.
+  const files = new class extends FaultyFiles {
+    override open(path: string, options: FileOptions): RuntimeFile {
+      const file = super.open(path, options);
+      if (path.endsWith(".sst")) file.syncData = () => gate.promise;
+      return file;
+    }
+  }(new MemoryFiles(), () => false);
+  let onPause: (() => Promise<void>) | undefined;
+  await using store = await openLsm(DIR, {
+    files,
+    yieldNow: async () => {
+      const act = onPause;
+      onPause = undefined;
+      await act?.();
+    },
+  });
+  await store.write(batchOf(1));
+  let flushing: Promise<void> | undefined;
+  // Behind the first log, which then gets more, ends, and has one behind it.
+  onPause = async () => {
+    await store.write(batchOf(2));
+    flushing = store.flush();
+    await store.write(batchOf(3), { sync: true });
+  };
+  const { damages } = await store.check();
+  assertEquals(damages, []);
+  assert(flushing !== undefined);
+  gate.resolve();
+  await flushing;
 });

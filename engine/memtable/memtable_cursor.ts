@@ -1,0 +1,84 @@
+/**
+ * A position in a memtable, which stays valid while entries are added.
+ *
+ * @module
+ */
+
+import { type Bytes, EMPTY_BYTES } from "../../runtime/mod.ts";
+import { compareRanges, giveRange } from "../compare.ts";
+import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
+import type { Memtable } from "./memtable.ts";
+
+/** A position in a memtable. */
+export class MemtableCursor implements Cursor {
+  readonly #table: Memtable;
+  #node = 0;
+  valid = false;
+  keyBuffer: Uint8Array = EMPTY_BYTES;
+  keyAt = 0;
+  keyLength = 0;
+  seq = 0;
+  deleted = false;
+  valueBuffer: Uint8Array = EMPTY_BYTES;
+  valueAt = 0;
+  valueLength = 0;
+  readonly keptLength: number = 0;
+  readonly startsKey: boolean = false;
+
+  /** Stands nowhere, until it seeks. */
+  constructor(table: Memtable) {
+    this.#table = table;
+  }
+
+  seekTo(key: Uint8Array | undefined): void {
+    this.#stand(
+      key === undefined
+        ? this.#table.first()
+        : this.#table.firstFrom(key, SEQ_MAX),
+    );
+  }
+
+  seekBefore(key: Uint8Array | undefined): void {
+    this.#stand(this.#table.lastBefore(key));
+  }
+
+  next(): void {
+    this.#stand(this.#table.after(this.#node));
+  }
+
+  prev(): void {
+    this.#stand(this.#table.before(this.#node));
+  }
+
+  nextKey(): void {
+    const { keyBuffer, keyAt, keyLength } = this;
+    do this.next(); while (
+      this.valid && this.#isKey(keyBuffer, keyAt, keyLength)
+    );
+  }
+
+  takeKey(): Bytes {
+    return giveRange(this.keyBuffer, this.keyAt, this.keyLength);
+  }
+
+  takeValue(): Bytes {
+    return giveRange(this.valueBuffer, this.valueAt, this.valueLength);
+  }
+
+  #isKey(key: Uint8Array, at: number, length: number): boolean {
+    return compareRanges(
+      this.keyBuffer,
+      this.keyAt,
+      this.keyLength,
+      key,
+      at,
+      length,
+    ) === 0;
+  }
+
+  #stand(node: number): void {
+    this.#node = node;
+    this.valid = node !== 0;
+    if (node !== 0) this.#table.load(node, this);
+  }
+}
