@@ -42,6 +42,16 @@ const PLACES_SHARE = 16;
  */
 const PLACES_BYTES_MAX = 4 * 1024 * 1024;
 
+/**
+ * Room that a WAL gets at a time at most, in bytes. The sync that covers it takes
+ * about as long as one without room; eight times as much would keep one four times
+ * as long, and gain the others a twentieth.
+ */
+const ROOM_BYTES_MAX = 128 * 1024;
+
+/** The share of a memtable's memory that such room takes is one in this many. */
+const ROOM_SHARE = 8;
+
 /** What has been written since the store was opened, in bytes. */
 export interface WrittenBytes {
   /** Keys and values handed in. */
@@ -134,6 +144,12 @@ export class Store implements TableSet {
   /** The store's id. */
   get storeId(): Uint8Array {
     return this.manifest.storeId;
+  }
+
+  /** Room that a WAL, which fills one memtable, gets at a time, in bytes. */
+  get roomBytes(): number {
+    const { memtableBytes } = this.settings;
+    return Math.min(ROOM_BYTES_MAX, Math.floor(memtableBytes / ROOM_SHARE));
   }
 
   /** The current version. */

@@ -21,12 +21,18 @@ const FIRST_CAPACITY_BYTES = 1024;
 export class FileNode {
   #bytes: Bytes = new Uint8Array(0);
   #size = 0;
+  #written = 0;
   /** The handle that has the lock. */
   lockedBy: object | undefined;
 
   /** A file that holds a copy of `content`. */
   constructor(content?: Uint8Array) {
-    if (content !== undefined) this.append(content);
+    if (content !== undefined) this.write(content, 0);
+  }
+
+  /** Where what was written ends: behind it are zeros, if anything. */
+  get written(): number {
+    return this.#written;
   }
 
   /** The size in bytes. */
@@ -47,23 +53,31 @@ export class FileNode {
     return end - position;
   }
 
-  /** Puts `data` at the end. */
-  append(data: Uint8Array): void {
-    const size = this.#size + data.length;
+  /** Puts `data` at a position, which is at most the size. */
+  write(data: Uint8Array, position: number): void {
+    const end = position + data.length;
+    this.extend(end);
+    this.#bytes.set(data, position);
+    this.#written = Math.max(this.#written, end);
+  }
+
+  /** Puts zeros at the end, up to `size` bytes; does nothing if it is longer. */
+  extend(size: number): void {
+    if (size <= this.#size) return;
     if (size > this.#bytes.length) {
       const grown = new Uint8Array(
         Math.max(size, this.#bytes.length * 2, FIRST_CAPACITY_BYTES),
       );
       grown.set(this.view());
       this.#bytes = grown;
-    }
-    this.#bytes.set(data, this.#size);
+    } else this.#bytes.fill(0, this.#size, size);
     this.#size = size;
   }
 
   /** Cuts to `size` bytes; does nothing if it is shorter. */
   truncate(size: number): void {
     this.#size = Math.min(this.#size, size);
+    this.#written = Math.min(this.#written, size);
   }
 }
 

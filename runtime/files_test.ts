@@ -105,6 +105,49 @@ for (const [name, make] of Object.entries(subjects)) {
     assertEquals(buffer.subarray(0, 3), bytes(1, 2, 5));
   });
 
+  Deno.test(`${name} make room, which appends replace and then outgrow`, () => {
+    using subject = make();
+    const path = `${subject.root}/f`;
+    using file = subject.files.open(path, { mode: "create" });
+    const content = () => {
+      using reader = subject.files.open(path, { mode: "read" });
+      const buffer = new Uint8Array(99);
+      return [...buffer.subarray(0, reader.readAt(buffer, 0))];
+    };
+    file.append(bytes(1, 2));
+    file.reserve(4);
+    assertEquals(content(), [1, 2, 0, 0, 0, 0]);
+    assertEquals(file.size(), 6);
+    file.append(bytes(3));
+    assertEquals(file.readAt(new Uint8Array(9), 0), 6);
+    file.append(bytes(4, 5));
+    assertEquals(content(), [1, 2, 3, 4, 5, 0]);
+    file.append(bytes(6, 7, 8));
+    assertEquals(content(), [1, 2, 3, 4, 5, 6, 7, 8]);
+    file.reserve(1);
+    file.reserve(3);
+    file.append(bytes(9));
+    assertEquals(content(), [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0]);
+    // A cut takes what is behind it, room or not.
+    file.truncate(9);
+    file.append(bytes(10));
+    file.truncate(3);
+    file.append(bytes(11));
+    assertEquals(content(), [1, 2, 3, 11]);
+  });
+
+  Deno.test(`${name} make room of any size, whatever was there before`, () => {
+    using subject = make();
+    using file = subject.files.open(`${subject.root}/f`, { mode: "append" });
+    file.append(new Uint8Array(100_000).fill(1));
+    file.truncate(10);
+    file.reserve(200_001);
+    const buffer = new Uint8Array(200_011);
+    assertEquals(file.readAt(buffer, 0), buffer.length);
+    assertEquals(buffer.indexOf(0), 10);
+    assert(buffer.subarray(10).every((byte) => byte === 0));
+  });
+
   Deno.test(`${name} refuse what the mode forbids`, () => {
     using subject = make();
     const { files, root } = subject;
@@ -125,6 +168,8 @@ for (const [name, make] of Object.entries(subjects)) {
     );
     using reader = files.open(`${root}/f`, { mode: "read" });
     assertThrows(() => reader.append(bytes(1)), StorageError, "Cannot append");
+    assertThrows(() => reader.reserve(1), StorageError);
+    assertEquals(reader.size(), 0);
     assertThrows(
       () => files.open(`${root}/f/g`, { mode: "append" }),
       StorageError,

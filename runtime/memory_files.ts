@@ -62,6 +62,8 @@ export class MemoryFiles implements FileSystem {
 export class MemoryFile implements RuntimeFile {
   readonly #path: string;
   readonly #readOnly: boolean;
+  /** Where the next append goes, if there is room reserved. */
+  #end: number | undefined;
   #node: FileNode | undefined;
 
   /** Opens `node`, which stands at `path`. */
@@ -83,7 +85,17 @@ export class MemoryFile implements RuntimeFile {
 
   /** Appends all of `data`. */
   append(data: Uint8Array): void {
-    this.writable("append to").append(data);
+    const node = this.writable("append to");
+    const at = Math.min(this.#end ?? node.size, node.size);
+    node.write(data, at);
+    if (this.#end !== undefined) this.#end = at + data.length;
+  }
+
+  /** Makes room for `bytes` more bytes. */
+  reserve(bytes: number): void {
+    const node = this.writable("make room in");
+    this.#end = Math.min(this.#end ?? node.size, node.size);
+    node.extend(this.#end + bytes);
   }
 
   /** Cuts the file to `size` bytes. */

@@ -58,6 +58,8 @@ export class LogReader {
   #windowAt = 0;
   #windowLength = 0;
   #end = 0;
+  /** Where the last byte that is not 0 ends, once a frame was missing. */
+  #dataEnd = 0;
   #chain = 0;
   #finished = false;
 
@@ -79,9 +81,14 @@ export class LogReader {
     return this.#chain;
   }
 
-  /** Bytes behind the last valid frame, once `next` gave `undefined`. */
-  get tornBytes(): number {
+  /** Bytes behind the last valid frame: a torn write, or room. */
+  get restBytes(): number {
     return this.#size - this.#end;
+  }
+
+  /** Those of them up to the last that is not 0, once `next` gave `undefined`. */
+  get tornBytes(): number {
+    return Math.max(0, this.#dataEnd - this.#end);
   }
 
   /**
@@ -94,6 +101,7 @@ export class LogReader {
     const frame = this.#frameAt(this.#end);
     if (frame === undefined) {
       this.#finished = true;
+      this.#dataEnd = this.#findDataEnd();
       this.#refuseDamage(this.#end);
       return undefined;
     }
@@ -168,11 +176,23 @@ export class LogReader {
     );
   }
 
+  #findDataEnd(): number {
+    for (let end = this.#size; end > this.#end;) {
+      const start = Math.max(this.#end, end - WINDOW_BYTES);
+      const bytes = this.#bytes(start, end - start);
+      for (let at = bytes.length - 1; at >= 0; at--) {
+        if (bytes[at] !== 0) return start + at + 1;
+      }
+      end = start;
+    }
+    return this.#end;
+  }
+
   #refuseDamage(bad: number): void {
     let budget = this.#size * SEARCH_FACTOR_MAX;
     for (
       let at = bad + FRAME_GRID_BYTES;
-      at + FRAME_HEADER_BYTES <= this.#size;
+      at < this.#dataEnd && at + FRAME_HEADER_BYTES <= this.#size;
       at += FRAME_GRID_BYTES
     ) {
       const length = this.#plausibleLength(at);

@@ -144,7 +144,7 @@ export class Manifest {
     try {
       const state = new ManifestState();
       const reader = readEdits(file, path, number, storeId, state);
-      if (reader.tornBytes > 0) file.truncate(reader.end);
+      if (reader.restBytes > 0) file.truncate(reader.end);
       // What a killed process wrote may not be on the device yet, and the next
       // frame says that it is.
       await file.syncData();

@@ -56,6 +56,10 @@ export class FaultyFiles implements FileSystem {
         });
         file.append(data);
       },
+      reserve: (bytes) => {
+        this.#ask("make room in", path);
+        file.reserve(bytes);
+      },
       truncate: (size) => {
         this.#ask("cut", path);
         file.truncate(size);

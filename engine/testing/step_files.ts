@@ -147,6 +147,11 @@ class StepFile extends MemoryFile {
     super.append(data);
   }
 
+  override reserve(bytes: number): void {
+    this.#around.step("reserve", this.#name);
+    super.reserve(bytes);
+  }
+
   override truncate(size: number): void {
     this.#around.step("cut", this.#name);
     this.#around.disk.truncate(this.writable("cut"), size);

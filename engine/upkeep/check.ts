@@ -23,7 +23,6 @@ import {
 } from "../../runtime/mod.ts";
 import { BlockCache } from "../cache/block_cache.ts";
 import { FileCache } from "../cache/file_cache.ts";
-import type { LogIdentity } from "../log/frame.ts";
 import { Manifest } from "../manifest/manifest.ts";
 import type { ManifestState } from "../manifest/state.ts";
 import { joinPath, parseName, tableName, walName } from "../names.ts";
@@ -35,6 +34,7 @@ import {
   checkChain,
   checkCutOff,
   followsOn,
+  type ReplayedWal,
   replayWal,
   type WalPlace,
 } from "../wal/wal.ts";
@@ -334,7 +334,7 @@ class Job {
   }
 
   async #wals(state: ManifestState, ids: readonly number[]): Promise<void> {
-    let previous: LogIdentity | undefined;
+    let previous: ReplayedWal | undefined;
     let nextSeq = state.lastSeq + 1;
     for (const id of ids) {
       // Flushed while others were read.
@@ -356,9 +356,11 @@ class Job {
         nextSeq = replayed.nextSeq;
         if (previous !== undefined) {
           checkChain(this.#place, previous, replayed.previous);
+          this.#expectNothingBehind(previous);
         }
         if (id === state.closedWal?.id) {
           checkChain(this.#place, replayed, state.closedWal);
+          this.#expectNothingBehind(replayed);
         }
         previous = replayed;
       } catch (error) {
@@ -369,6 +371,13 @@ class Job {
       }
       await this.#done(path, size);
     }
+  }
+
+  /** Behind the end of a log that is complete there is room, and no torn write. */
+  #expectNothingBehind({ id, length, tornBytes }: ReplayedWal): void {
+    if (tornBytes === 0) return;
+    const path = joinPath(this.#place.dir, walName(id));
+    this.#found.add(path, length, `${tornBytes} bytes stand behind its end`);
   }
 
   /** Names what is broken in a log, and gives the number behind its last op. */

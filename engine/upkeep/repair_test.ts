@@ -61,6 +61,7 @@ const newest = new Map(
 async function repairAndJudge(
   files: StepFiles,
   what: string,
+  { inRoom = false } = {},
 ): Promise<{ report: RepairReport; content: string }> {
   const before = files.disk.image();
   const report = await repairLsm(DIR, { files });
@@ -86,8 +87,9 @@ async function repairAndJudge(
     }
   }
   if (!report.mayBeStale) {
-    // As after a crash: a write that nobody can tell from a torn one is gone.
-    const torn = report.tornBytes > 0;
+    // As after a crash: a write that nobody can tell from a torn one is gone. In
+    // the room of a log there was none.
+    const torn = report.tornBytes > 0 && !inRoom;
     const whole = stateAfter(BATCHES);
     if (torn) assertEquals(content, stateAfter(BATCHES - 1), what);
     else assertEquals(content, whole, `${what}: silent loss`);
@@ -133,11 +135,14 @@ for (const close of [true, false]) {
     const image = await makeStore(close);
     const random = new Prng(5);
     for (const [path, bytes] of image.files) {
+      const dataEnd = bytes.findLastIndex((byte) => byte !== 0) + 1;
       for (let at = 0; at < bytes.length; at += 1 + random.below(sampled(20))) {
         const files = filesOf(image, (all) => {
           all.get(path)![at]! ^= 1 << random.below(8);
         });
-        await repairAndJudge(files, `${path} at ${at}`);
+        // A frame ends with up to seven zeros.
+        const inRoom = path.endsWith(".wal") && at >= dataEnd + 7;
+        await repairAndJudge(files, `${path} at ${at}`, { inRoom });
       }
     }
   });

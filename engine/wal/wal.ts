@@ -2,7 +2,7 @@
  * A write-ahead log of a store: `000001.wal`, `000002.wal`, …
  *
  * ```text
- * wal := HEADER | (DATA | NOOP)* | SEAL?
+ * wal := HEADER | (DATA | NOOP)* | SEAL? | 0*
  * ```
  *
  * Guarantees: a WAL is written only after its predecessor is complete, and its
@@ -43,6 +43,8 @@ export interface WalPlace {
   readonly storeId: Uint8Array;
   /** Counts what is written. */
   readonly meter?: LogMeter;
+  /** Room that a WAL gets at a time, in bytes. */
+  readonly roomBytes?: number;
 }
 
 /**
@@ -56,7 +58,13 @@ export function createWal(place: WalPlace, previous: LogIdentity): LogWriter {
   const path = joinPath(place.dir, walName(id));
   const file = place.files.open(path, { mode: "create" });
   try {
-    const wal = new LogWriter(file, id, undefined, place.meter);
+    const wal = new LogWriter(
+      file,
+      id,
+      undefined,
+      place.meter,
+      place.roomBytes,
+    );
     wal.append(
       FrameKind.header,
       encodeHeader({ storeId: place.storeId, previous }),

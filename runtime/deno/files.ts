@@ -4,7 +4,8 @@
  * Guarantees: an open file is one handle of the system with one cursor, and
  * each read names its position in the same turn in which it reads, so no two
  * reads mix; appends go to the end wherever the cursor stands, because the
- * system opened the file for appending. Whatever the system refuses is a
+ * system opened the file for appending. A file with room behind what was appended
+ * has a second handle, whose cursor stands where that ends. Whatever the system refuses is a
  * `StorageError` with its reason and the system's error as `cause`.
  *
  * Assumes: synchronous calls may run while `syncData` is in flight, which the
@@ -19,6 +20,9 @@ import type { FileOptions, FileSystem, RuntimeFile } from "../runtime.ts";
 /** What is copied at a time, in bytes. */
 const COPY_BYTES = 1024 * 1024;
 
+/** What is reserved at a time, in bytes. */
+const ZEROS = new Uint8Array(64 * 1024);
+
 /** Opens the machine's files. */
 export class DenoFiles implements FileSystem {
   /** Opens a file. */
@@ -32,7 +36,7 @@ export class DenoFiles implements FileSystem {
           file.close();
           throw new StorageError("open", path, "it is a directory");
         }
-        return new DenoFile(path, file);
+        return new DenoFile(path, file, true);
       }
       return new DenoFile(
         path,
@@ -42,6 +46,7 @@ export class DenoFiles implements FileSystem {
           create: mode === "append",
           createNew: mode === "create",
         }),
+        false,
       );
     });
   }
@@ -150,12 +155,16 @@ export class DenoFiles implements FileSystem {
 
 class DenoFile implements RuntimeFile {
   readonly #path: string;
+  readonly #readOnly: boolean;
   #file: Deno.FsFile | undefined;
+  /** Writes into reserved room; what was appended ends where it stands. */
+  #roomWriter: Deno.FsFile | undefined;
   #locked = false;
 
-  constructor(path: string, file: Deno.FsFile) {
+  constructor(path: string, file: Deno.FsFile, readOnly: boolean) {
     this.#path = path;
     this.#file = file;
+    this.#readOnly = readOnly;
   }
 
   size(): number {
@@ -185,7 +194,7 @@ class DenoFile implements RuntimeFile {
 
   append(data: Uint8Array): void {
     try {
-      const file = this.#handle("append to");
+      const file = this.#roomWriter ?? this.#handle("append to");
       let done = file.writeSync(data);
       while (done < data.length) {
         const more = file.writeSync(data.subarray(done));
@@ -199,11 +208,45 @@ class DenoFile implements RuntimeFile {
     }
   }
 
+  reserve(bytes: number): void {
+    attempt("make room in", this.#path, () => {
+      const file = this.#handle("make room in");
+      if (this.#readOnly) {
+        throw new StorageError(
+          "make room in",
+          this.#path,
+          "it is open for reading only",
+        );
+      }
+      let writer = this.#roomWriter;
+      if (writer === undefined) {
+        writer = Deno.openSync(this.#path, { write: true });
+        writer.seekSync(file.seekSync(0, Deno.SeekMode.End), 0);
+        this.#roomWriter = writer;
+      }
+      const end = writer.seekSync(0, Deno.SeekMode.Current);
+      try {
+        for (let left = bytes; left > 0;) {
+          const zeros = ZEROS.subarray(0, Math.min(left, ZEROS.length));
+          left -= writer.writeSync(zeros);
+        }
+      } finally {
+        writer.seekSync(end, Deno.SeekMode.Start);
+      }
+    });
+  }
+
   truncate(size: number): void {
     attempt("cut", this.#path, () => {
       const file = this.#handle("cut");
       // The system would fill up with zeros what is asked for beyond the end.
       if (size < file.seekSync(0, Deno.SeekMode.End)) file.truncateSync(size);
+      const writer = this.#roomWriter;
+      if (
+        writer !== undefined && writer.seekSync(0, Deno.SeekMode.Current) > size
+      ) {
+        writer.seekSync(size, Deno.SeekMode.Start);
+      }
     });
   }
 
@@ -228,6 +271,8 @@ class DenoFile implements RuntimeFile {
     // its own program: closing ours alone would leave the lock with it.
     if (this.#locked) this.#file?.unlockSync();
     this.#locked = false;
+    this.#roomWriter?.close();
+    this.#roomWriter = undefined;
     this.#file?.close();
     this.#file = undefined;
   }

@@ -4,6 +4,8 @@
  * What a crash leaves:
  * - Bytes that a finished `syncData` covered are always there.
  * - Of bytes appended since, a prefix is there: all, none, or cut at any byte.
+ * - Room that was reserved is there, as zeros, once a sync covered it, else it is
+ *   there or not. Of bytes that replace room, any one block may be missing too.
  * - A cut (`truncate`) that was not synced is in force or not; if not, the file
  *   is as it was at its last sync.
  * - Each change of a directory (file made, removed, renamed) since the last
@@ -16,7 +18,7 @@
  *   parent of its own directory, and file systems in use keep them.
  *
  * What is not modelled: unsynced states between several cuts of one file, and
- * blocks of one file reaching the device out of order.
+ * blocks reaching the device out of order where there was no room.
  *
  * @module
  */
@@ -56,15 +58,23 @@ export interface NameChange {
 /** Changes that happen together or not at all. */
 export type DirectoryStep = readonly NameChange[];
 
-/** What the device has of a file: `content[0, start)`, then `cutOff`. */
+/** Blocks that reach the device one by one, in bytes. */
+const BLOCK_BYTES = 4096;
+
+/**
+ * What the device has of a file: `content[0, start)`, then zeros up to `room`,
+ * then `cutOff`.
+ */
 interface SyncState {
   start: number;
+  /** The durable size, if that is beyond `start`: zeros. */
+  room: number;
   /** Durable bytes that were cut off, the cut being not yet durable. */
   cutOff: Bytes;
   /** A sync of it has failed: nothing appended since counts as synced ever. */
   failed: boolean;
   /** The syncs in flight: up to where each will have synced. */
-  inFlight: Set<{ target: number }>;
+  inFlight: Set<{ target: number; room: number }>;
 }
 
 const NOTHING: Bytes = new Uint8Array(0);
@@ -114,20 +124,21 @@ export class DiskState {
   /** Cuts a file, not durably yet. */
   truncate(file: FileNode, size: number): void {
     const state = this.#stateOf(file);
-    if (size < state.start) {
+    const durable = Math.max(state.start, state.room);
+    if (size < durable) {
       const content = file.view();
-      const cutOff = new Uint8Array(
-        state.start - size + state.cutOff.length,
-      );
-      cutOff.set(content.subarray(size, state.start));
-      cutOff.set(state.cutOff, state.start - size);
+      const cutOff = new Uint8Array(durable - size + state.cutOff.length);
+      cutOff.set(content.subarray(size, durable));
+      cutOff.set(state.cutOff, durable - size);
       state.cutOff = cutOff;
-      state.start = size;
+      state.start = Math.min(state.start, size);
+      state.room = Math.min(state.room, size);
     }
     // A sync in flight may cover less now; that the cut is then durable with
     // it is one of the outcomes a cut may have.
     for (const sync of state.inFlight) {
       sync.target = Math.min(sync.target, size);
+      sync.room = Math.min(sync.room, size);
     }
     file.truncate(size);
   }
@@ -135,12 +146,13 @@ export class DiskState {
   /** Starts a sync of a file; the call that is returned finishes it. */
   beginSync(file: FileNode): () => void {
     const state = this.#stateOf(file);
-    const sync = { target: file.size };
+    const sync = { target: file.written, room: file.size };
     state.inFlight.add(sync);
     return () => {
       state.inFlight.delete(sync);
       if (state.failed) return;
       state.start = Math.max(state.start, sync.target);
+      state.room = Math.max(state.room, sync.room);
       state.cutOff = NOTHING;
     };
   }
@@ -231,17 +243,16 @@ export class DiskState {
 
   #survives(file: FileNode, unsynced: Unsynced, random: Prng): Bytes {
     const content = file.view();
-    const { start, cutOff } = this.#stateOf(file);
+    const { start, room, cutOff } = this.#stateOf(file);
     if (unsynced === "kept") return content.slice();
     if (unsynced === "torn") {
       const cutHappened = cutOff.length === 0 || random.chance(0.5);
-      if (cutHappened) {
-        return content.slice(0, start + tear(content.length - start, random));
-      }
+      if (cutHappened) return tornOf(file, start, room, random);
     }
-    const durable = new Uint8Array(start + cutOff.length);
+    const size = Math.max(start, room);
+    const durable = new Uint8Array(size + cutOff.length);
     durable.set(content.subarray(0, start));
-    durable.set(cutOff, start);
+    durable.set(cutOff, size);
     return durable;
   }
 
@@ -250,6 +261,7 @@ export class DiskState {
     if (state === undefined) {
       state = {
         start: 0,
+        room: 0,
         cutOff: NOTHING,
         failed: false,
         inFlight: new Set(),
@@ -267,6 +279,32 @@ export class DiskState {
     }
     return names;
   }
+}
+
+/** A seeded part of what was not synced, behind what was. */
+function tornOf(
+  file: FileNode,
+  start: number,
+  room: number,
+  random: Prng,
+): Bytes {
+  const { written, size } = file;
+  const end = start + tear(written - start, random);
+  const reserved = size > Math.max(written, room) && random.chance(0.5);
+  const content = new Uint8Array(Math.max(end, reserved ? size : room));
+  content.set(file.view().subarray(0, end));
+  // Where the device had room already, it may have passed over a block.
+  if (room > start && end > start && random.chance(0.25)) {
+    const last = Math.min(end, room) - 1;
+    const at = start + random.below(last - start + 1);
+    const block = Math.floor(at / BLOCK_BYTES) * BLOCK_BYTES;
+    content.fill(
+      0,
+      Math.max(block, start),
+      Math.min(block + BLOCK_BYTES, last + 1),
+    );
+  }
+  return content;
 }
 
 /** How much of `length` unsynced bytes survives: often all or none. */

@@ -38,6 +38,56 @@ Deno.test("synced data survives every crash, unsynced as a prefix", async () => 
   assertEquals([...lengths].sort(), [3, 4, 5, 6, 7]);
 });
 
+Deno.test("of what replaces room, any block may be missing; room that was synced stays", async () => {
+  const size = 3 * 4096;
+  const left = new Set<string>();
+  for (let seed = 0; seed < 200; seed++) {
+    const disk = await crash(seed, async (files) => {
+      using file = files.open("f", { mode: "create" });
+      file.append(bytes(1, 1));
+      file.reserve(size);
+      await file.syncData();
+      await files.syncDirectory("/");
+      file.append(new Uint8Array(2 * 4096).fill(2));
+    });
+    const content = disk.read("f");
+    assertEquals(content.length, size + 2);
+    assertEquals(content.subarray(0, 2), bytes(1, 1));
+    assert(content.subarray(2 + 2 * 4096).every((byte) => byte === 0));
+    const gap = content.indexOf(0);
+    left.add(
+      gap > 2 * 4096
+        ? "all"
+        : gap === 2 && !content.includes(2)
+        ? "none"
+        : content.lastIndexOf(2) > gap
+        ? "a block is missing"
+        : "a prefix",
+    );
+  }
+  assertEquals([...left].sort(), [
+    "a block is missing",
+    "a prefix",
+    "all",
+    "none",
+  ]);
+});
+
+Deno.test("room that was not synced is there or not after a crash", async () => {
+  const sizes = new Set<number>();
+  for (let seed = 0; seed < 40; seed++) {
+    const disk = await crash(seed, async (files) => {
+      await synced(files, "f", bytes(1));
+      const file = files.open("f", { mode: "append" });
+      file.reserve(9);
+    });
+    const content = disk.read("f");
+    assertEquals(content[0], 1);
+    sizes.add(content.length);
+  }
+  assertEquals([...sizes].sort((a, b) => a - b), [1, 10]);
+});
+
 Deno.test("a crash loses or keeps all that was not synced if told so", async () => {
   const program = async (files: FileSystem) => {
     await synced(files, "f", bytes(1));

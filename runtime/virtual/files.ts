@@ -183,6 +183,14 @@ class VirtualFile extends MemoryFile {
     );
   }
 
+  override reserve(bytes: number): void {
+    if (this.#around.faults.full) {
+      throw new StorageError("make room in", this.#path, NO_SPACE);
+    }
+    super.reserve(bytes);
+    this.#around.host.trace("reserve", `${this.#path} ${bytes}`);
+  }
+
   override truncate(size: number): void {
     this.#around.disk.truncate(this.writable("cut"), size);
     this.#around.host.trace("cut", `${this.#path} ${size}`);
