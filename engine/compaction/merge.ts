@@ -28,6 +28,9 @@ type Ranges = readonly (readonly TableInfo[])[];
 /** Tables of the level below that a new table overlaps, about, at most. */
 const GRANDPARENT_TABLES = 10;
 
+/** Tables that the device may still be writing while the next one is made. */
+const SYNCING_MAX = 2;
+
 /** How runs are merged. */
 export interface MergeOptions {
   /** Where tables are written. */
@@ -42,75 +45,144 @@ export interface MergeOptions {
   readonly deeper: Ranges | undefined;
   /** Called after each slice of work; throws to stop it. */
   readonly pause: () => Promise<void>;
+  /** Called when all is written and only the device is waited for. */
+  readonly onWritten?: (() => void) | undefined;
   /** Asked about each value that no snapshot sees; absent: all are kept. */
   readonly filter?: EntryFilter | undefined;
 }
 
 /**
- * Writes the merged runs to tables, on the device when it resolves. After an
- * error no file is left open; tables begun stay behind as orphans.
+ * Writes the merged runs to tables, on the device when it resolves: the next one
+ * is made while the device writes those before it. After an error no file is left
+ * open and nothing is written any more; tables begun stay behind as orphans.
  */
 export async function mergeRuns(
   runs: readonly Cursor[],
   options: MergeOptions,
 ): Promise<TableInfo[]> {
-  const merge = new MergingCursor(runs);
-  const depth = new Depth(options.deeper);
-  const { snapshots, filter } = options;
-  const tables: TableInfo[] = [];
-  let writer: TableWriter | undefined;
-  let key = new Uint8Array(64);
-  let keyLength = -1;
-  let stripe = -1;
-  let work = 0;
+  const merge = new Merge(runs, options);
+  const { tables } = merge;
   try {
-    merge.seekTo(undefined);
-    for (let top = merge.top; top !== undefined; top = merge.top) {
-      const newKey = !equalRanges(
-        top.keyBuffer,
-        top.keyAt,
-        top.keyLength,
-        key,
-        keyLength,
-      );
-      const newerStripe = newKey ? -1 : stripe;
-      stripe = stripeOf(snapshots, top.seq);
-      if (newKey) {
-        keyLength = top.keyLength;
-        if (key.length < keyLength) key = new Uint8Array(keyLength * 2);
-        for (let i = 0; i < keyLength; i++) {
-          key[i] = top.keyBuffer[top.keyAt + i]!;
-        }
-      }
-      work += ENTRY_WORK + top.keyLength + top.valueLength;
-      if (stripe !== newerStripe) {
-        // Seen by all and the last of its key: its age does not matter.
-        const last = stripe === 0 && !depth.holds(top);
-        const deleted = top.deleted ||
-          (filter !== undefined && stripe === snapshots.length &&
-            !keeps(filter, top));
-        if (!last || !deleted) {
-          if (newKey && writer && isFull(writer, options, depth, top)) {
-            tables.push(await writer.finish());
-            writer = undefined;
-          }
-          if (writer === undefined) depth.startTable(top);
-          const first = newKey || writer === undefined;
-          writer ??= new TableWriter(options.target, options.takeNumber());
-          writer.add(top, first, last ? 0 : top.seq, deleted);
-        }
-      }
-      merge.advance();
-      if (work >= SLICE_BYTES) {
-        work = 0;
-        await options.pause();
-      }
+    while (merge.runSlice()) {
+      await options.pause();
+      await tables.at(-1 - SYNCING_MAX);
     }
-    if (writer !== undefined) tables.push(await writer.finish());
-    return tables;
+    merge.finishTable();
+    options.onWritten?.();
+    return await Promise.all(tables);
   } finally {
-    writer?.close();
+    merge.close();
+    await Promise.allSettled(tables);
   }
+}
+
+/**
+ * A merge on its way, a slice of work at a time. Not one asynchronous function:
+ * the platform begins those anew, in their slowest form, at each `await`.
+ */
+class Merge {
+  /** The tables that are finished, as far as the device is. */
+  readonly tables: Promise<TableInfo>[] = [];
+  readonly #options: MergeOptions;
+  readonly #merging: MergingCursor;
+  readonly #depth: Depth;
+  #writer: TableWriter | undefined;
+  /** The key of the entry before, and which snapshots saw that first. */
+  #key = new Uint8Array(64);
+  #keyLength = -1;
+  #stripe = -1;
+
+  constructor(runs: readonly Cursor[], options: MergeOptions) {
+    this.#options = options;
+    this.#merging = new MergingCursor(runs);
+    this.#depth = new Depth(options.deeper);
+    this.#merging.seekTo(undefined);
+  }
+
+  /** Does a slice of work; returns whether there is more. */
+  runSlice(): boolean {
+    const merging = this.#merging;
+    let work = 0;
+    for (let top = merging.top; top !== undefined; top = merging.top) {
+      this.#take(top);
+      work += ENTRY_WORK + top.keyLength + top.valueLength;
+      merging.advance();
+      if (work >= SLICE_BYTES) return true;
+    }
+    return false;
+  }
+
+  /** Finishes the table of the moment, if there is one. */
+  finishTable(): void {
+    if (this.#writer === undefined) return;
+    this.tables.push(finish(this.#writer));
+    this.#writer = undefined;
+  }
+
+  /** Closes the file of a table that was not finished. */
+  close(): void {
+    this.#writer?.close();
+  }
+
+  /** Writes an entry, unless nobody can read it any more. */
+  #take(entry: Cursor): void {
+    const { snapshots, filter } = this.#options;
+    const newKey = !equalRanges(
+      entry.keyBuffer,
+      entry.keyAt,
+      entry.keyLength,
+      this.#key,
+      this.#keyLength,
+    );
+    const newerStripe = newKey ? -1 : this.#stripe;
+    const stripe = stripeOf(snapshots, entry.seq);
+    this.#stripe = stripe;
+    if (newKey) this.#keepKey(entry);
+    if (stripe === newerStripe) return;
+    // Seen by all and the last of its key: its age does not matter.
+    const last = stripe === 0 && !this.#depth.holds(entry);
+    const deleted = entry.deleted ||
+      (filter !== undefined && stripe === snapshots.length &&
+        !keeps(filter, entry));
+    if (last && deleted) return;
+    if (newKey && this.#isFull(entry)) this.finishTable();
+    const first = newKey || this.#writer === undefined;
+    const writer = this.#writer ??= this.#startTable(entry);
+    writer.add(entry, first, last ? 0 : entry.seq, deleted);
+  }
+
+  #keepKey({ keyBuffer, keyAt, keyLength }: Cursor): void {
+    if (this.#key.length < keyLength) this.#key = new Uint8Array(keyLength * 2);
+    const key = this.#key;
+    for (let i = 0; i < keyLength; i++) key[i] = keyBuffer[keyAt + i]!;
+    this.#keyLength = keyLength;
+  }
+
+  #startTable(first: Cursor): TableWriter {
+    this.#depth.startTable(first);
+    const { target, takeNumber } = this.#options;
+    return new TableWriter(target, takeNumber());
+  }
+
+  /**
+   * A table ends at its size, or earlier, from a quarter of it on, where it would
+   * overlap too much of the next level: merging it down would cost too much.
+   */
+  #isFull(next: Cursor): boolean {
+    if (this.#writer === undefined) return false;
+    const { bytes } = this.#writer;
+    const { tableBytes } = this.#options;
+    return bytes >= tableBytes ||
+      (bytes >= tableBytes / 4 &&
+        this.#depth.overlapAt(next) > GRANDPARENT_TABLES * tableBytes);
+  }
+}
+
+/** Finishes a table; whoever awaits it later learns what happened. */
+function finish(writer: TableWriter): Promise<TableInfo> {
+  const done = writer.finish();
+  done.catch(() => {});
+  return done;
 }
 
 function keeps(filter: EntryFilter, cursor: Cursor): boolean {
@@ -120,22 +192,6 @@ function keeps(filter: EntryFilter, cursor: Cursor): boolean {
     keyBuffer.subarray(keyAt, keyAt + keyLength),
     valueBuffer.subarray(valueAt, valueAt + valueLength),
   );
-}
-
-/**
- * A table ends at its size, or earlier, from a quarter of it on, where it would
- * overlap too much of the next level: merging it down would cost too much.
- */
-function isFull(
-  writer: TableWriter,
-  { tableBytes }: MergeOptions,
-  depth: Depth,
-  next: Cursor,
-): boolean {
-  const { bytes } = writer;
-  return bytes >= tableBytes ||
-    (bytes >= tableBytes / 4 &&
-      depth.overlapAt(next) > GRANDPARENT_TABLES * tableBytes);
 }
 
 /**

@@ -65,7 +65,7 @@ export class LevelCursor implements Cursor {
   keyLength = 0;
   keptLength = 0;
   readonly #tables: readonly Table[];
-  readonly #keep: boolean;
+  readonly #caching: boolean;
   #tableAt = 0;
   #table: Table | undefined;
   #index: Block | undefined;
@@ -87,13 +87,12 @@ export class LevelCursor implements Cursor {
   #keyBefore = EMPTY_BYTES;
 
   /**
-   * Reads `tables`. With `keep`, for a reader who takes values by `takeValue`;
-   * without, for a merge: the bytes of values stay as they are and may be named
-   * after the next step, and no block is put into the cache.
+   * Reads `tables`. The first blocks behind a seek are put into the cache if
+   * `caching`, as a merge never wants it.
    */
-  constructor(tables: readonly Table[], keep: boolean) {
+  constructor(tables: readonly Table[], caching: boolean) {
     this.#tables = tables;
-    this.#keep = keep;
+    this.#caching = caching;
     const { buffer, byteOffset, byteLength } = this.#keyWords;
     this.keyBuffer = new Uint8Array(buffer, byteOffset, byteLength);
   }
@@ -276,7 +275,7 @@ export class LevelCursor implements Cursor {
     this.#asked = false;
     this.#values = undefined;
     this.#block = undefined;
-    this.#block = this.#keep && this.#opened++ < CACHED_BLOCKS
+    this.#block = this.#caching && this.#opened++ < CACHED_BLOCKS
       ? table.block(at)
       : table.cachedBlock(at) ?? this.#readOwn(table, index, at);
     this.keptLength = 0;
@@ -284,9 +283,7 @@ export class LevelCursor implements Cursor {
   }
 
   #readOwn(table: Table, index: Block, at: number): Block {
-    const own = table.readBlock(index, at, this.#own, this.#ahead);
-    if (this.#keep) this.#own = own;
-    return own;
+    return this.#own = table.readBlock(index, at, this.#own, this.#ahead);
   }
 
   /** Puts the prefix of a block into a key buffer that has room for a key. */

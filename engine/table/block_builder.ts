@@ -23,6 +23,7 @@
  * @module
  */
 
+import { EMPTY_BYTES } from "../../runtime/mod.ts";
 import { abbreviateRange, copyBytes } from "../compare.ts";
 
 /** The version of the block format. */
@@ -40,20 +41,34 @@ export const BLOCK_HAS_KINDS = 2;
 
 const COLUMN_BYTES_PER_ROW = 17;
 
+/** Rows that there is room for at first. */
+const ROWS = 128;
+
+/** Values from this size on are not copied until the block is made, in bytes. */
+export const LENT_BYTES = 64 * 1024;
+
+/** Memory up to this size is used again for the next block, in bytes. */
+const KEPT_BYTES_MAX = 1024 * 1024;
+
 /** Collects rows, then makes a block of them; may be used again after. */
 export class BlockBuilder {
   readonly #kind: number;
+  #rows = 0;
   #keys = new Uint8Array(16 * 1024);
   #keysLength = 0;
+  #values = new Uint8Array(16 * 1024);
   #valuesLength = 0;
+  /** The value of the last row, if it is too large to be copied twice. */
+  #lent: Uint8Array = EMPTY_BYTES;
   #minSeq = 0;
   #maxSeq = 0;
   #tombstones = 0;
-  readonly #keyEnds: number[] = [];
-  readonly #seqs: number[] = [];
-  readonly #valueBuffers: (Uint8Array | undefined)[] = [];
-  readonly #valueAts: number[] = [];
-  readonly #valueLengths: number[] = [];
+  #keyEnds = new Uint32Array(ROWS);
+  #valueEnds = new Uint32Array(ROWS);
+  #seqs = new Float64Array(ROWS);
+  #kinds = new Uint8Array(ROWS);
+  /** Where blocks are made, one after the other. */
+  #block = new Uint8Array(0);
 
   /** Makes a builder of data or index blocks. */
   constructor(kind: number) {
@@ -62,24 +77,25 @@ export class BlockBuilder {
 
   /** The number of rows. */
   get rows(): number {
-    return this.#keyEnds.length;
+    return this.#rows;
   }
 
   /** About the size of the block, in bytes. */
   get bytes(): number {
-    return BLOCK_HEADER_BYTES + this.rows * COLUMN_BYTES_PER_ROW +
-      this.#keysLength + this.#valuesLength;
+    return BLOCK_HEADER_BYTES + this.#rows * COLUMN_BYTES_PER_ROW +
+      this.#keysLength + this.#valuesLength + this.#lent.length;
   }
 
   /** Whether a row with that sequence number fits: deltas are 32 bits. */
   takesSeq(seq: number): boolean {
-    return this.rows === 0 ||
+    return this.#rows === 0 ||
       (seq - this.#minSeq < 2 ** 32 && this.#maxSeq - seq < 2 ** 32);
   }
 
   /**
-   * Adds a row behind the others. The key is copied; the value must not change
-   * before the block is made. No `value`: the row deletes the key.
+   * Adds a row behind the others. Key and value are copied, but for a value of
+   * 64 KiB or more: it must not change before the block is made, and no row may
+   * follow it. No `value`: the row deletes the key.
    */
   add(
     key: Uint8Array,
@@ -90,33 +106,32 @@ export class BlockBuilder {
     valueAt: number,
     valueLength: number,
   ): void {
-    const keysLength = this.#keysLength + keyLength;
+    const row = this.#rows;
+    if (row === this.#keyEnds.length) this.#growColumns();
+    const keysAt = this.#keysLength;
+    const keysLength = keysAt + keyLength;
     if (keysLength > this.#keys.length) {
-      const grown = new Uint8Array(Math.max(keysLength, this.#keys.length * 2));
-      grown.set(this.#keys);
-      this.#keys = grown;
+      this.#keys = grown(this.#keys, keysLength);
     }
-    copyBytes(this.#keys, this.#keysLength, key, keyAt, keyLength);
+    copyBytes(this.#keys, keysAt, key, keyAt, keyLength);
     this.#keysLength = keysLength;
-    if (this.rows === 0) {
+    this.#keyEnds[row] = keysLength;
+    if (row === 0) {
       this.#minSeq = seq;
       this.#maxSeq = seq;
-    } else {
-      this.#minSeq = Math.min(this.#minSeq, seq);
-      this.#maxSeq = Math.max(this.#maxSeq, seq);
-    }
+    } else if (seq < this.#minSeq) this.#minSeq = seq;
+    else if (seq > this.#maxSeq) this.#maxSeq = seq;
+    this.#seqs[row] = seq;
+    this.#kinds[row] = value === undefined ? 0 : 1;
     if (value === undefined) this.#tombstones++;
-    this.#keyEnds.push(keysLength);
-    this.#seqs.push(seq);
-    this.#valueBuffers.push(value);
-    this.#valueAts.push(valueAt);
-    this.#valueLengths.push(valueLength);
-    this.#valuesLength += valueLength;
+    else this.#addValue(value, valueAt, valueLength);
+    this.#valueEnds[row] = this.#valuesLength + this.#lent.length;
+    this.#rows = row + 1;
   }
 
   /** The last key, as a view that the next row may move. */
   lastKey(): Uint8Array {
-    const rows = this.rows;
+    const rows = this.#rows;
     return this.#keys.subarray(
       rows > 1 ? this.#keyEnds[rows - 2]! : 0,
       this.#keysLength,
@@ -127,20 +142,22 @@ export class BlockBuilder {
    * Makes the block and forgets the rows. There is at least one row.
    *
    * @param trailerBytes Room to leave behind the block.
+   * @returns The block, only until the next one is made.
    */
   finish(trailerBytes: number): Uint8Array {
-    const rows = this.rows;
+    const rows = this.#rows;
     const prefixLength = this.#prefixLength();
     const hasSeqs = this.#maxSeq > this.#minSeq;
     const hasKinds = this.#tombstones > 0;
     const columns = hasSeqs ? 4 : 3;
-    const prefixAt = BLOCK_HEADER_BYTES + rows * 4 * columns +
-      (hasKinds ? rows : 0);
+    const kindsAt = BLOCK_HEADER_BYTES + rows * 4 * columns;
+    const prefixAt = kindsAt + (hasKinds ? rows : 0);
     const valuesAt = prefixAt + prefixLength + this.#keysLength -
       rows * prefixLength;
-    const block = new Uint8Array(valuesAt + this.#valuesLength + trailerBytes);
+    const lentAt = valuesAt + this.#valuesLength;
+    const block = this.#room(lentAt + this.#lent.length + trailerBytes);
 
-    const view = new DataView(block.buffer);
+    const view = new DataView(block.buffer, 0, BLOCK_HEADER_BYTES);
     view.setUint8(0, BLOCK_VERSION);
     view.setUint8(1, this.#kind);
     view.setUint16(
@@ -152,56 +169,76 @@ export class BlockBuilder {
     view.setUint32(8, prefixLength, true);
     view.setUint32(12, prefixAt, true);
     view.setUint32(16, valuesAt, true);
+    view.setUint32(20, 0, true);
     view.setUint32(24, this.#minSeq >>> 0, true);
     view.setUint16(28, Math.floor(this.#minSeq / 2 ** 32), true);
+    view.setUint16(30, 0, true);
 
-    block.set(this.#keys.subarray(0, prefixLength), prefixAt);
-    let keyAt = 0;
-    const suffixesAt = prefixAt + prefixLength;
-    let suffixEnd = 0;
-    let valueEnd = 0;
-    const keys = this.#keys;
     const words = new Uint32Array(
       block.buffer,
       BLOCK_HEADER_BYTES,
       rows * columns,
     );
+    const suffixesAt = prefixAt + prefixLength;
+    const keys = this.#keys;
+    const keyEnds = this.#keyEnds;
+    let keyAt = 0;
+    let suffixEnd = 0;
     for (let row = 0; row < rows; row++) {
-      const keyEnd = this.#keyEnds[row]!;
-      const suffixLength = keyEnd - keyAt - prefixLength;
-      words[row] = abbreviateRange(keys, keyAt + prefixLength, suffixLength);
-      copyBytes(
-        block,
-        suffixesAt + suffixEnd,
-        keys,
-        keyAt + prefixLength,
-        suffixLength,
-      );
+      const keyEnd = keyEnds[row]!;
+      const from = keyAt + prefixLength;
+      const suffixLength = keyEnd - from;
+      words[row] = abbreviateRange(keys, from, suffixLength);
+      copyBytes(block, suffixesAt + suffixEnd, keys, from, suffixLength);
       suffixEnd += suffixLength;
       words[row + rows] = suffixEnd;
       keyAt = keyEnd;
-
-      const value = this.#valueBuffers[row];
-      if (value !== undefined) {
-        const valueLength = this.#valueLengths[row]!;
-        copyBytes(
-          block,
-          valuesAt + valueEnd,
-          value,
-          this.#valueAts[row]!,
-          valueLength,
-        );
-        valueEnd += valueLength;
-      }
-      words[row + rows * 2] = valueEnd;
-      if (hasSeqs) words[row + rows * 3] = this.#seqs[row]! - this.#minSeq;
-      if (hasKinds) {
-        block[BLOCK_HEADER_BYTES + rows * 4 * columns + row] =
-          value === undefined ? 0 : 1;
+    }
+    words.set(this.#valueEnds.subarray(0, rows), rows * 2);
+    if (hasSeqs) {
+      const seqs = this.#seqs;
+      for (let row = 0; row < rows; row++) {
+        words[row + rows * 3] = seqs[row]! - this.#minSeq;
       }
     }
+    if (hasKinds) block.set(this.#kinds.subarray(0, rows), kindsAt);
+    block.set(keys.subarray(0, prefixLength), prefixAt);
+    block.set(this.#values.subarray(0, this.#valuesLength), valuesAt);
+    if (this.#lent.length > 0) block.set(this.#lent, lentAt);
     this.#clear();
     return block;
+  }
+
+  #addValue(value: Uint8Array, at: number, length: number): void {
+    if (length >= LENT_BYTES) {
+      this.#lent = value.subarray(at, at + length);
+      return;
+    }
+    const valuesLength = this.#valuesLength + length;
+    if (valuesLength > this.#values.length) {
+      this.#values = grown(this.#values, valuesLength);
+    }
+    copyBytes(this.#values, this.#valuesLength, value, at, length);
+    this.#valuesLength = valuesLength;
+  }
+
+  #growColumns(): void {
+    const rows = this.#keyEnds.length * 2;
+    const copyOf = <T extends { set(from: T): void }>(to: T, from: T): T => {
+      to.set(from);
+      return to;
+    };
+    this.#keyEnds = copyOf(new Uint32Array(rows), this.#keyEnds);
+    this.#valueEnds = copyOf(new Uint32Array(rows), this.#valueEnds);
+    this.#seqs = copyOf(new Float64Array(rows), this.#seqs);
+    this.#kinds = copyOf(new Uint8Array(rows), this.#kinds);
+  }
+
+  /** Memory for a block; what it held before is still there. */
+  #room(length: number): Uint8Array {
+    if (length > KEPT_BYTES_MAX) return new Uint8Array(length);
+    if (length > this.#block.length) this.#block = new Uint8Array(length * 2);
+    return this.#block.subarray(0, length);
   }
 
   /** What the first and the last key share is shared by all: they are sorted. */
@@ -214,13 +251,19 @@ export class BlockBuilder {
   }
 
   #clear(): void {
+    this.#rows = 0;
     this.#keysLength = 0;
     this.#valuesLength = 0;
+    this.#lent = EMPTY_BYTES;
     this.#tombstones = 0;
-    this.#keyEnds.length = 0;
-    this.#seqs.length = 0;
-    this.#valueBuffers.length = 0;
-    this.#valueAts.length = 0;
-    this.#valueLengths.length = 0;
   }
+}
+
+function grown(
+  bytes: Uint8Array<ArrayBuffer>,
+  length: number,
+): Uint8Array<ArrayBuffer> {
+  const more = new Uint8Array(Math.max(length, bytes.length * 2));
+  more.set(bytes);
+  return more;
 }
