@@ -21,7 +21,9 @@ import type { BatchOp } from "./kv.ts";
 import { FRAME_HEADER_BYTES, frameLength } from "./log/frame.ts";
 import type { LogWriter } from "./log/writer.ts";
 import {
+  COMMIT_SLICE_MS,
   COMMIT_SLICE_WORK,
+  COMMIT_SLICE_WORK_MIN,
   GROUP_BATCHES_MAX,
   GROUP_BYTES,
   LEVEL0_SLOW,
@@ -68,8 +70,9 @@ export class Committer {
   #waitingBatches = 0;
   #waitingBytes = 0;
   #running: Promise<void> | undefined;
-  /** Work since others had their turn. */
+  /** Work since others had their turn, and when it began. */
   #work = 0;
+  #workBegan = 0;
 
   /** Goes on with `wal`; calls `onSealed` when a memtable wants to be flushed. */
   constructor(store: Store, wal: LogWriter, onSealed: () => void) {
@@ -215,9 +218,16 @@ export class Committer {
 
   #mustWait(): boolean {
     const { sealed, levels } = this.#store.current;
-    return this.#work >= COMMIT_SLICE_WORK ||
+    return this.#othersAreDue() ||
       levels[0]!.length >= LEVEL0_STOP ||
       (sealed.length >= SEALED_MAX && this.#isFull());
+  }
+
+  /** By bytes, or by time where a slice takes long, as in a program's first. */
+  #othersAreDue(): boolean {
+    return this.#work >= COMMIT_SLICE_WORK ||
+      (this.#work >= COMMIT_SLICE_WORK_MIN &&
+        this.#store.meter.now() - this.#workBegan >= COMMIT_SLICE_MS);
   }
 
   #isFull(): boolean {
@@ -246,6 +256,7 @@ export class Committer {
    * memtable, behind what readers see.
    */
   #append(group: Group): void {
+    if (this.#work === 0) this.#workBegan = this.#store.meter.now();
     this.#work += group.bytes + group.batches.length * BATCH_WORK;
     // Empty batches would make the WAL grow, and no memtable that ends it.
     if (group.ops === 0) return;
@@ -297,7 +308,7 @@ export class Committer {
   /** Waits until there is room, and lets others have their turn. */
   async #makeRoom(): Promise<void> {
     const store = this.#store;
-    if (this.#work >= COMMIT_SLICE_WORK) {
+    if (this.#othersAreDue()) {
       this.#work = 0;
       await store.settings.yieldNow();
       await this.#keepPace();

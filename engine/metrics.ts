@@ -111,9 +111,9 @@ export class Meter implements LogMeter {
   }
 
   async sync(run: () => Promise<void>): Promise<void> {
-    const began = this.#now();
+    const began = this.now();
     await run();
-    const ms = this.#now() - began;
+    const ms = this.now() - began;
     this.#syncMs += ms;
     this.#syncMaxMs = Math.max(this.#syncMaxMs, ms);
     let bucket = 0;
@@ -139,11 +139,11 @@ export class Meter implements LogMeter {
         break;
       case "stallBegin":
         this.#stalls++;
-        this.#stallBegan = this.#now();
+        this.#stallBegan = this.now();
         this.#stalled = event.reason;
         break;
       case "stallEnd":
-        this.#stallMs += this.#now() - this.#stallBegan;
+        this.#stallMs += this.now() - this.#stallBegan;
         this.#stalled = undefined;
         break;
     }
@@ -205,7 +205,8 @@ export class Meter implements LogMeter {
     };
   }
 
-  #now(): number {
+  /** The time of the clock, in milliseconds; 0 without one. */
+  now(): number {
     return this.#clock?.monotonic() ?? 0;
   }
 }

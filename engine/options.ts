@@ -85,8 +85,9 @@ export interface LsmOptions {
    */
   owner?: string | undefined;
   /**
-   * Tells how long syncs and stalls take, for {@linkcode Lsm.metrics}. Without
-   * it they are counted only.
+   * Tells how long syncs and stalls take, for {@linkcode Lsm.metrics}, and writers
+   * when others are due. Without it they are counted only, and writers go by
+   * bytes.
    */
   clock?: Clock | undefined;
   /**
@@ -242,8 +243,12 @@ export const GROUP_BATCHES_MAX = 65_535;
 /** Work of a flush or compaction between two pauses, in bytes: about 2 ms. */
 export const SLICE_BYTES = 256 * 1024;
 
-/** Work of writers before timers and sockets have a turn, in bytes. */
-export const COMMIT_SLICE_WORK = 256 * 1024;
+/** Work of writers before timers and sockets have a turn, in bytes, at most. */
+export const COMMIT_SLICE_WORK = 64 * 1024;
+
+/** A part of it after which they have one if a millisecond has passed. */
+export const COMMIT_SLICE_WORK_MIN = 8 * 1024;
+export const COMMIT_SLICE_MS = 1;
 
 /** Batches that may wait for their turn, at most. */
 export const WAITING_BATCHES_MAX = 1_000_000;

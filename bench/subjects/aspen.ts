@@ -27,6 +27,7 @@ async function open(
       ? countingSyncs(runtime.files, () => syncs++)
       : runtime.files,
     random: runtime.random,
+    clock: runtime.clock,
     // As `open` of mod.ts does it.
     workers: runtime.workers,
     yieldNow: () =>
