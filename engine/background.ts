@@ -2,8 +2,10 @@
  * What goes on behind the writes: flushes turn sealed memtables into tables of
  * level 0, compactions keep the number of tables bounded.
  *
- * Guarantees: one flush and one compaction at a time, side by side, so that a
- * long compaction never keeps writers waiting for memory. Each is done in slices
+ * Guarantees: flushes and one compaction at a time, side by side, so that a
+ * long compaction never keeps writers waiting for memory. The table of the next
+ * memtable is made while the device writes that of the one before, and made known
+ * after it. Each is done in slices
  * with a pause between. Order: tables on the device, their names, the edit in
  * the MANIFEST, the new version, and only then old files go; a crash at any
  * point leaves nothing worse than files that the next open removes. An error
@@ -12,6 +14,7 @@
  * @module
  */
 
+import type { Workers, WorkerThread } from "../runtime/mod.ts";
 import {
   type Compaction,
   compactionOf,
@@ -33,7 +36,10 @@ export class Background {
   readonly #onFlushed: (memtable: Memtable) => void;
   readonly #flusher: Runner;
   readonly #compactor: Runner;
-  #flushing: Promise<void> | undefined;
+  /** Memtables that are being flushed. */
+  readonly #flushing: Set<Memtable> = new Set();
+  /** Resolves when all flushes that have begun are done, or have failed. */
+  #flushed: Promise<void> = Promise.resolve();
   #compacting: Promise<void> | undefined;
   #stopping = false;
   #held = 0;
@@ -43,7 +49,8 @@ export class Background {
   constructor(store: Store, onFlushed: (memtable: Memtable) => void) {
     this.#store = store;
     this.#onFlushed = onFlushed;
-    const { workers, compactionFilter } = store.settings;
+    const { compactionFilter } = store.settings;
+    const workers = store.settings.workers && sparing(store.settings.workers);
     this.#flusher = new Runner(store, workers, () => {});
     this.#compactor = new Runner(
       store,
@@ -56,12 +63,8 @@ export class Background {
   /** Starts what there is to do and is not being done. */
   kick(): void {
     if (this.#store.poisoned) return;
-    const { sealed } = this.#store.current;
-    if (this.#flushing === undefined && sealed.length > 0) {
-      this.#flushing = this.#guard(() => this.#flushAll()).then(() => {
-        this.#flushing = undefined;
-        this.#after();
-      });
+    for (const memtable of this.#store.current.sealed.toReversed()) {
+      if (!this.#flushing.has(memtable)) this.#startFlush(memtable);
     }
     if (
       this.#compacting === undefined && !this.#stopping && this.#held === 0 &&
@@ -122,8 +125,8 @@ export class Background {
 
   /** Resolves when there is nothing to do. */
   async idle(): Promise<void> {
-    while (this.#flushing ?? this.#compacting) {
-      await this.#flushing;
+    while (this.#flushing.size > 0 || this.#compacting !== undefined) {
+      await this.#flushed;
       await this.#compacting;
     }
   }
@@ -151,21 +154,26 @@ export class Background {
     }
   }
 
-  async #flushAll(): Promise<void> {
-    const store = this.#store;
-    for (;;) {
-      const memtable = store.current.sealed.at(-1);
-      if (memtable === undefined || store.poisoned) return;
-      await this.#flush(memtable);
-      store.progress.notify();
-      this.kick();
-    }
+  #startFlush(memtable: Memtable): void {
+    const before = this.#flushed;
+    const tables = this.#makeTable(memtable);
+    this.#flushing.add(memtable);
+    this.#flushed = this.#guard(async () => {
+      const made = await tables;
+      // What the MANIFEST says of logs that are not needed holds for all before.
+      await before;
+      await this.#installTables(memtable, made);
+    }).then(async () => {
+      await before;
+      this.#flushing.delete(memtable);
+      this.#after();
+    });
   }
 
-  async #flush(memtable: Memtable): Promise<void> {
+  #makeTable(memtable: Memtable): Promise<TableInfo[]> {
     const store = this.#store;
     const { dir, storeId, settings } = store;
-    const tables = await this.#flusher.run({
+    return this.#flusher.run({
       kind: "flush",
       dir,
       storeId,
@@ -176,6 +184,13 @@ export class Background {
       numbers: 1,
       blockBytes: settings.blockBytes,
     });
+  }
+
+  async #installTables(
+    memtable: Memtable,
+    tables: readonly TableInfo[],
+  ): Promise<void> {
+    const store = this.#store;
     const before = store.manifest.state.firstWal;
     const firstWal = memtable.lastWal + 1;
     await store.install({
@@ -292,6 +307,20 @@ export class Background {
 
 function sizeOf(tables: readonly TableInfo[]): number {
   return tables.reduce((sum, table) => sum + table.size, 0);
+}
+
+/** Threads that are busy at a time, the program's own included, at least. */
+const BUSY_THREADS = 3;
+
+/**
+ * On a machine that cannot run them all at a time, one thread in place of two: a
+ * program whose thread waits for a core is slower than one that waits for a table.
+ */
+function sparing(workers: Workers): Workers {
+  const { parallelism } = workers;
+  if (parallelism >= BUSY_THREADS) return workers;
+  let thread: WorkerThread | undefined;
+  return { parallelism, start: (module) => thread ??= workers.start(module) };
 }
 
 /** What a row takes in a table besides its key and value, in bytes, at most. */

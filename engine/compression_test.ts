@@ -285,12 +285,16 @@ Deno.test("what is merged above older data is not compressed, beside it it is", 
 Deno.test("a compaction thread compresses as this one does", async () => {
   const files = new StepFiles();
   let calls = 0;
-  const answer = serve({ files });
+  const answer = serve({
+    files,
+    yieldNow: () => Promise.resolve(),
+  });
   const store = await openLsm(DIR, {
     ...SMALL,
     files,
     workerBytes: 0,
     workers: {
+      parallelism: 4,
       start: () => ({
         call: async (request, onNote) => {
           calls++;

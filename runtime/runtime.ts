@@ -221,7 +221,7 @@ export interface Transport {
   dial(address: string, options?: DialOptions): Promise<ByteStream>;
 }
 
-/** A thread that serves calls, one at a time. */
+/** A thread that serves calls, several at a time if they wait for something. */
 export interface WorkerThread {
   /**
    * Sends a request, which is copied, and waits for the answer. Large memory goes
@@ -238,6 +238,8 @@ export interface WorkerThread {
 
 /** Starts threads. They keep the process alive only while they serve a call. */
 export interface Workers {
+  /** How many threads run at the same time, this one included. */
+  readonly parallelism: number;
   /**
    * Starts a thread that serves with the {@linkcode WorkerModule} at a URL;
    * `undefined` where there are none, or the permissions do not allow it.
@@ -249,6 +251,8 @@ export interface Workers {
 export interface WorkerTools {
   /** Files in directories. */
   readonly files: FileSystem;
+  /** Lets other calls get on. */
+  readonly yieldNow: () => Promise<void>;
 }
 
 /** What a module exports that a thread serves with. */

@@ -180,6 +180,74 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/crash_test.ts :: unsynced data lost",
   },
   {
+    name: "engine-names-a-table-before-that-of-an-older-memtable",
+    file: "engine/background.ts",
+    find: "      await before;\n      await this.#installTables",
+    replace: "      await this.#installTables",
+    caughtBy:
+      "engine/compaction/runner_test.ts :: known in the order of the memtables",
+  },
+  {
+    name: "engine-lets-compactions-keep-flushes-waiting",
+    file: "engine/compaction/job.ts",
+    find: "      await this.#made.flush;\n",
+    replace: "",
+    caughtBy: "engine/compaction/runner_test.ts :: flushes go first",
+  },
+  {
+    name: "engine-does-not-wait-for-the-sync-of-a-table",
+    file: "engine/compaction/merge.ts",
+    find: "return await Promise.all(tables);",
+    replace:
+      "return await Promise.all(tables.map((table) => Promise.race([table, Promise.resolve({} as TableInfo)])));",
+    caughtBy: "engine/crash_test.ts",
+  },
+  {
+    name: "engine-takes-room-for-a-torn-write",
+    file: "engine/log/reader.ts",
+    find: "return Math.max(0, this.#dataEnd - this.#end);",
+    replace: "return this.#size - this.#end;",
+    caughtBy: "engine/corruption_test.ts :: a torn tail of a killed store",
+  },
+  {
+    name: "engine-looks-for-damage-only-where-bytes-are-not-zero",
+    file: "engine/log/reader.ts",
+    find: "at < this.#dataEnd && at + FRAME_HEADER_BYTES <= this.#size;",
+    replace: "at + FRAME_HEADER_BYTES <= this.#dataEnd;",
+    caughtBy: "engine/upkeep/check_test.ts :: any flipped byte of a closed",
+  },
+  {
+    name: "engine-makes-no-room",
+    file: "engine/log/writer.ts",
+    find: "this.#file.reserve(this.#roomBytes);",
+    replace: "",
+    caughtBy: "engine/corruption_test.ts :: a torn tail of a killed store",
+  },
+  {
+    name: "engine-lets-a-large-value-stand-before-another-row",
+    file: "engine/table/table_writer.ts",
+    find: " || valueLength >= LENT_BYTES) {",
+    replace: ") {",
+    caughtBy: "engine/table/table_writer_test.ts",
+  },
+  {
+    name: "engine-loses-what-waits-behind-a-large-block",
+    file: "engine/table/table_writer.ts",
+    find:
+      "if (this.#waitingLength + bytes.length > WRITE_BYTES) this.#writeWaiting();",
+    replace:
+      "if (this.#waitingLength + bytes.length > 2 * WRITE_BYTES) this.#writeWaiting();",
+    caughtBy: "engine/table/table_writer_test.ts",
+  },
+  {
+    name: "runtime-forgets-calls-made-before-a-thread-listens",
+    file: "runtime/deno/workers.ts",
+    find:
+      "      for (const [call, { request }] of this.#calls) this.#send(call, request);\n",
+    replace: "",
+    caughtBy: "runtime/deno/workers_test.ts :: before it listens",
+  },
+  {
     name: "engine-filters-what-a-snapshot-sees",
     file: "engine/compaction/merge.ts",
     find: "(filter !== undefined && stripe === snapshots.length &&",
@@ -189,7 +257,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-hangs-on-a-dead-thread",
     file: "engine/compaction/runner.ts",
-    find: "        this.#workers = undefined;\n        this.close();\n",
+    find: "        this.#giveUp(thread, error);\n",
     replace: "        await new Promise(() => {});\n",
     caughtBy: "engine/compaction/runner_test.ts :: a thread that dies",
   },

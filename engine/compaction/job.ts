@@ -68,6 +68,42 @@ export interface JobOptions {
   readonly filter?: EntryFilter | undefined;
 }
 
+/**
+ * Runs jobs of a kind in the order in which they are handed in: tables are made
+ * for one job at a time, while the device may still be writing those of the job
+ * before. Writers may wait for a flush: while one makes its table, compactions
+ * rest.
+ */
+export class JobQueue {
+  /** Resolve when the last job of the kind has made its tables. */
+  readonly #made: Record<Job["kind"], Promise<void>> = {
+    flush: Promise.resolve(),
+    compaction: Promise.resolve(),
+  };
+
+  /** Runs a job on the files of `set`; resolves with the tables, all synced. */
+  async run(
+    set: TableSet,
+    job: Job,
+    options: JobOptions,
+  ): Promise<TableInfo[]> {
+    const { kind } = job;
+    const before = this.#made[kind];
+    const made = Promise.withResolvers<void>();
+    this.#made[kind] = made.promise;
+    await before;
+    const pause = kind === "flush" ? options.pause : async () => {
+      await options.pause();
+      await this.#made.flush;
+    };
+    try {
+      return await runJob(set, job, { ...options, pause }, made.resolve);
+    } finally {
+      made.resolve();
+    }
+  }
+}
+
 /** About how many bytes a job reads. */
 export function bytesOf(job: Job): number {
   if (job.kind === "flush") return job.bytes;
@@ -77,11 +113,11 @@ export function bytesOf(job: Job): number {
   return bytes;
 }
 
-/** Runs a job on the files of `set`; resolves with the tables, all synced. */
-export async function runJob(
+async function runJob(
   set: TableSet,
   job: Job,
   { pause, filter }: JobOptions,
+  onWritten: () => void,
 ): Promise<TableInfo[]> {
   let used = 0;
   const tables = await mergeRuns(runsOf(set, job), {
@@ -98,6 +134,7 @@ export async function runJob(
     },
     snapshots: job.snapshots,
     pause,
+    onWritten,
     ...job.kind === "flush"
       // One memtable is one table, however large: tables of level 0 are read
       // one by one. What it deletes may be anywhere below.

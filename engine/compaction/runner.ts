@@ -13,7 +13,7 @@
 import type { Workers, WorkerThread } from "../../runtime/mod.ts";
 import type { Store } from "../store.ts";
 import type { TableInfo } from "../table/format.ts";
-import { bytesOf, type Job, runJob } from "./job.ts";
+import { bytesOf, type Job, JobQueue } from "./job.ts";
 import type { WorkerRequest } from "./worker.ts";
 
 /** Thrown out of a job that is to end because the store closes. */
@@ -21,10 +21,11 @@ export class StoppedError extends Error {
   override readonly name = "StoppedError";
 }
 
-/** Runs jobs, one at a time. */
+/** Runs jobs, in the order in which they are handed in. */
 export class Runner {
   readonly #store: Store;
   readonly #onSlice: () => void;
+  readonly #jobs = new JobQueue();
   readonly #stop = new Int32Array(new SharedArrayBuffer(4));
   #workers: Workers | undefined;
   #thread: WorkerThread | undefined;
@@ -48,15 +49,13 @@ export class Runner {
         return await thread.call(request, this.#onSlice) as TableInfo[];
       } catch (error) {
         this.#assertGoesOn();
-        this.#workers = undefined;
-        this.close();
-        this.#store.emit({ type: "workerFailed", error });
+        this.#giveUp(thread, error);
         // Its tables, begun or done, stay behind as orphans.
         const { numbers } = job;
         job = { ...job, firstNumber: this.#store.takeNumber(numbers) };
       }
     }
-    return await runJob(this.#store, job, {
+    return await this.#jobs.run(this.#store, job, {
       pause: () => this.#pause(),
       filter: this.#store.settings.compactionFilter,
     });
@@ -71,6 +70,14 @@ export class Runner {
   close(): void {
     this.#thread?.close();
     this.#thread = undefined;
+  }
+
+  /** Goes on without threads. Told once, however many jobs were under way. */
+  #giveUp(thread: WorkerThread, error: unknown): void {
+    if (this.#thread !== thread) return;
+    this.#workers = undefined;
+    this.close();
+    this.#store.emit({ type: "workerFailed", error });
   }
 
   #threadFor(job: Job): WorkerThread | undefined {

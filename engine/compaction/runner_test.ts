@@ -34,7 +34,7 @@ function compactions(events: LsmEvent[]): number {
     .length;
 }
 
-function flushes(events: LsmEvent[]): number {
+function flushesOf(events: LsmEvent[]): number {
   return events.filter((event) => event.type === "flush").length;
 }
 
@@ -45,7 +45,7 @@ Deno.test("flushes and compactions run in a thread each, and give what they give
   await fill(store);
   assertEquals(await prefixOf(store), 80);
   assertEquals(workers.calls.compaction, compactions(events));
-  assertEquals(workers.calls.flush, flushes(events));
+  assertEquals(workers.calls.flush, flushesOf(events));
   assert(workers.calls.compaction > 5 && workers.calls.flush > 5);
   await store.close();
   assertEquals(workers.closed, 2);
@@ -56,6 +56,82 @@ Deno.test("flushes and compactions run in a thread each, and give what they give
   assertEquals(plain.stats().tableBytes > 0, true);
   assertEquals(await prefixOf(plain), 80);
   await plain.close();
+});
+
+Deno.test("where not all threads can run at a time, flushes and compactions share one, and flushes go first", async () => {
+  const files = new MemoryFiles();
+  const slices: string[] = [];
+  const yieldNow = () =>
+    new Promise<void>((resolve) => void setTimeout(resolve, 0));
+  const workers = inlineWorkers(files, {
+    parallelism: 2,
+    yieldNow,
+    onCall: (kind) => void slices.push(`${kind} asked`),
+    onSlice: (kind) => slices.push(kind),
+    onAnswer: (kind) => void slices.push(`${kind} done`),
+  });
+  const { store, events } = await openTiny(files, {
+    workers,
+    memtableBytes: 600_000,
+    tableBytes: 200_000,
+    levelBytes: 1_000_000,
+    yieldNow,
+  });
+  for (let i = 0; i < 200; i++) {
+    const value = new Uint8Array(60_000).fill(i);
+    await store.write([{ key: toBytes(`${i % 40}`), value }]);
+  }
+  await store.flush();
+  await store.idle();
+  for (let i = 0; i < 40; i++) {
+    assertEquals(store.get(toBytes(`${i}`))?.[0], 160 + i);
+  }
+  await store.close();
+  assertEquals([workers.started, workers.closed], [1, 2]);
+  assert(compactions(events) > 1);
+  // One that was at work when a flush was asked for ends its slice, and rests.
+  let flushing = 0;
+  let compacting = 0;
+  let met = 0;
+  for (const what of slices) {
+    if (what === "flush asked" && flushing++ === 0) compacting = 0;
+    else if (what === "flush done") flushing--;
+    else if (what === "compaction" && flushing > 0) {
+      met++;
+      assert(++compacting <= 1, slices.join(", "));
+    }
+  }
+  assert(met > 0, slices.join(", "));
+});
+
+Deno.test("tables of two memtables are made one after the other, and known in the order of the memtables", async () => {
+  const files = new MemoryFiles();
+  const gates = [1, 2].map(() => Promise.withResolvers<void>());
+  let flushes = 0;
+  const workers = inlineWorkers(files, {
+    // The first is answered last.
+    onAnswer: (kind) =>
+      kind === "flush" ? gates[flushes++]?.promise : undefined,
+  });
+  const { store, events } = await openTiny(files, {
+    workers,
+    memtableBytes: 100_000,
+  });
+  await store.write(batchOf(1));
+  const first = store.flush();
+  await store.write(batchOf(2));
+  const second = store.flush();
+  for (let turn = 0; turn < 100 && flushes < 2; turn++) await undefined;
+  assertEquals(flushes, 2);
+  gates[1]!.resolve();
+  for (let turn = 0; turn < 20; turn++) await undefined;
+  assertEquals(flushesOf(events), 0);
+  gates[0]!.resolve();
+  await first;
+  await second;
+  assertEquals(flushesOf(events), 2);
+  assertEquals(await prefixOf(store), 2);
+  await store.close();
 });
 
 Deno.test("a snapshot stays as it was while a thread compacts", async () => {
@@ -82,10 +158,9 @@ Deno.test("small jobs start no thread", async () => {
 
 Deno.test("the job of a thread that dies is done again, and it is told", async () => {
   const files = new MemoryFiles();
-  const workers = inlineWorkers(
-    files,
-    () => Promise.reject(new Error("the thread has ended")),
-  );
+  const workers = inlineWorkers(files, {
+    onCall: () => Promise.reject(new Error("the thread has ended")),
+  });
   const { store, events } = await openTiny(files, { workers });
   await fill(store);
   assertEquals(workers.calls, { flush: 1, compaction: 1 });
@@ -102,7 +177,7 @@ Deno.test("the job of a thread that dies is done again, and it is told", async (
 Deno.test("a thread that cannot be started is done without", async () => {
   const files = new MemoryFiles();
   const { store, events } = await openTiny(files, {
-    workers: { start: () => undefined },
+    workers: { parallelism: 4, start: () => undefined },
   });
   await fill(store);
   assert(compactions(events) > 5);
@@ -113,10 +188,12 @@ Deno.test("a store that closes ends the thread's job, and keeps its data", async
   const files = new MemoryFiles();
   const called = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
-  const workers = inlineWorkers(files, (kind) => {
-    if (kind === "flush") return Promise.resolve();
-    called.resolve();
-    return gate.promise;
+  const workers = inlineWorkers(files, {
+    onCall(kind) {
+      if (kind === "flush") return undefined;
+      called.resolve();
+      return gate.promise;
+    },
   });
   // A slice is 256 KiB, so this takes some.
   const { store, events } = await openTiny(files, {

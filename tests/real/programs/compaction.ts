@@ -19,6 +19,7 @@ const store = await openLsm(dir!, {
   levelBytes: 200_000,
   workerBytes: 0,
   workers: {
+    parallelism: runtime.workers!.parallelism,
     start(module) {
       const thread = runtime.workers!.start(module);
       if (thread !== undefined) threads++;
