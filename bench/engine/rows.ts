@@ -157,7 +157,7 @@ function isMap(subject: Subject): boolean {
 
 /** Rows of writes that survive a power failure, and the floor under them. */
 const syncs: readonly Row[] = [
-  synced("write.sync.64", 64, (c) => Math.ceil(c.entries / 5)),
+  synced("write.sync.64", 64, (c) => c.entries),
   synced("write.sync.1", 1, (c) => Math.ceil(c.entries / 200)),
   {
     name: "write.sync.bare",
