@@ -51,12 +51,21 @@ export class Background {
     this.#onFlushed = onFlushed;
     const { compactionFilter } = store.settings;
     const workers = store.settings.workers && sparing(store.settings.workers);
-    this.#flusher = new Runner(store, workers, () => {});
+    let told = false;
+    const onFailed = (error: unknown) => {
+      // Both lose a thread that they share; the second hears that it was closed.
+      if (!told || workers === store.settings.workers) {
+        store.emit({ type: "workerFailed", error });
+      }
+      told = true;
+    };
+    this.#flusher = new Runner(store, workers, () => {}, onFailed);
     this.#compactor = new Runner(
       store,
       // A function cannot be sent to a thread.
       compactionFilter === undefined ? workers : undefined,
       () => store.countSlice(),
+      onFailed,
     );
   }
 
@@ -180,7 +189,7 @@ export class Background {
       memtable: memtable.memory,
       bytes: memtable.bytes,
       snapshots: store.snapshotSeqs(),
-      firstNumber: store.takeNumber(),
+      firstNumber: store.takeNumber(2),
       numbers: 1,
       blockBytes: settings.blockBytes,
     });
@@ -296,7 +305,7 @@ export class Background {
       deeper: store.current.levels.slice(level + 2).map((tables) =>
         tables.map(({ info }) => info)
       ),
-      firstNumber: store.takeNumber(numbers),
+      firstNumber: store.takeNumber(2 * numbers),
       numbers,
       tableBytes,
       blockBytes,

@@ -29,6 +29,7 @@ import {
   LEVEL0_SLOW,
   LEVEL0_STOP,
   SEALED_MAX,
+  SLICE_BYTES,
   type StallReason,
   WAITING_BATCHES_MAX,
   WAITING_BYTES_MAX,
@@ -73,6 +74,8 @@ export class Committer {
   /** Work since others had their turn, and when it began. */
   #work = 0;
   #workBegan = 0;
+  /** Work since writers kept pace with compaction. */
+  #unpacedWork = 0;
 
   /** Goes on with `wal`; calls `onSealed` when a memtable wants to be flushed. */
   constructor(store: Store, wal: LogWriter, onSealed: () => void) {
@@ -309,9 +312,13 @@ export class Committer {
   async #makeRoom(): Promise<void> {
     const store = this.#store;
     if (this.#othersAreDue()) {
+      this.#unpacedWork += this.#work;
       this.#work = 0;
       await store.settings.yieldNow();
-      await this.#keepPace();
+      if (this.#unpacedWork >= SLICE_BYTES) {
+        this.#unpacedWork = 0;
+        await this.#keepPace();
+      }
     }
     await this.#waitWhile(
       "level0",
@@ -322,7 +329,8 @@ export class Committer {
 
   /**
    * Above LEVEL0_SLOW tables in level 0, lets compaction do more slices for one
-   * of the writers' the more tables there are, so that they need not stop.
+   * of the writers', of the same size, the more tables there are, so that they
+   * need not stop.
    */
   async #keepPace(): Promise<void> {
     const store = this.#store;

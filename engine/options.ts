@@ -98,9 +98,9 @@ export interface LsmOptions {
    */
   traceLeaks?: boolean;
   /**
-   * Where flushes and compactions run, each in a thread of their own, if `files`
-   * are files that another thread can open by the same paths. Without it they run
-   * in this thread, in slices.
+   * Where flushes and compactions run, if `files` are files that another thread can
+   * open by the same paths: each in a thread of their own, or, where fewer than
+   * three can run at a time, in one. Without it they run in this thread, in slices.
    */
   workers?: Workers | undefined;
   /**

@@ -47,6 +47,23 @@ const subjects: Record<string, () => Subject> = {
 
 const bytes = (...values: number[]) => new Uint8Array(values);
 
+Deno.test("room is made in the file that was opened, and in none that has its name by now", () => {
+  const root = Deno.makeTempDirSync();
+  try {
+    const path = `${root}/f`;
+    using file = new DenoFiles().open(path, { mode: "create" });
+    file.append(bytes(1, 2));
+    Deno.renameSync(path, `${path}.moved`);
+    Deno.writeFileSync(path, bytes(7, 7, 7, 7));
+    assertThrows(() => file.reserve(4), StorageError, "another file");
+    file.append(bytes(3));
+    assertEquals(Deno.readFileSync(path), bytes(7, 7, 7, 7));
+    assertEquals(Deno.readFileSync(`${path}.moved`), bytes(1, 2, 3));
+  } finally {
+    Deno.removeSync(root, { recursive: true });
+  }
+});
+
 for (const [name, make] of Object.entries(subjects)) {
   Deno.test(`${name} append at the end and read at any position`, () => {
     using subject = make();

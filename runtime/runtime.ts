@@ -236,13 +236,16 @@ export interface WorkerThread {
   close(): void;
 }
 
-/** Starts threads. They keep the process alive only while they serve a call. */
+/**
+ * Starts threads. They keep the process alive only while they serve a call, and
+ * shortly after.
+ */
 export interface Workers {
   /** How many threads run at the same time, this one included. */
   readonly parallelism: number;
   /**
-   * Starts a thread that serves with the {@linkcode WorkerModule} at a URL;
-   * `undefined` where there are none, or the permissions do not allow it.
+   * Makes a thread that serves with the {@linkcode WorkerModule} at a URL, started
+   * by its first call; `undefined` where there are none, or the permissions do not allow it.
    */
   start(module: string): WorkerThread | undefined;
 }

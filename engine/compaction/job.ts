@@ -23,9 +23,9 @@ interface JobBase {
   readonly storeId: Uint8Array;
   /** The sequence numbers that snapshots stand on, ascending. */
   readonly snapshots: readonly number[];
-  /** The first number for a new table, and how many may be used. */
+  /** The first number for a new table. */
   readonly firstNumber: number;
-  /** How many numbers may be used. */
+  /** How many may be used. As many behind them are kept for doing it again. */
   readonly numbers: number;
   /** The size from which a block is full, in bytes. */
   readonly blockBytes: number;
@@ -71,8 +71,8 @@ export interface JobOptions {
 /**
  * Runs jobs of a kind in the order in which they are handed in: tables are made
  * for one job at a time, while the device may still be writing those of the job
- * before. Writers may wait for a flush: while one makes its table, compactions
- * rest.
+ * before. Writers may wait for a flush: while one makes its table, compactions of
+ * the same queue, which has one thread, rest.
  */
 export class JobQueue {
   /** Resolve when the last job of the kind has made its tables. */

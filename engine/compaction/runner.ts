@@ -4,7 +4,8 @@
  *
  * Guarantees: a thread is started by the first job that is worth it. If it fails
  * or dies, for whatever reason, the job is done again in this thread, where an
- * error has its true type, and no thread is used from then on. Once `stop` was
+ * error has its true type, and no thread is used from then on. Its tables then
+ * have numbers that were kept for that: one of a later job stays the newer one. Once `stop` was
  * called a job ends at its next slice, and no thread writes any more when it has.
  *
  * @module
@@ -25,19 +26,26 @@ export class StoppedError extends Error {
 export class Runner {
   readonly #store: Store;
   readonly #onSlice: () => void;
+  readonly #onFailed: (error: unknown) => void;
   readonly #jobs = new JobQueue();
   readonly #stop = new Int32Array(new SharedArrayBuffer(4));
   #workers: Workers | undefined;
   #thread: WorkerThread | undefined;
 
   /**
-   * Uses a thread of `workers`, if there are any; calls `onSlice` after each
-   * slice of work, wherever it was done.
+   * Uses a thread of `workers`, if there are any, and calls `onFailed` if that has
+   * failed; calls `onSlice` after each slice of work, wherever it was done.
    */
-  constructor(store: Store, workers: Workers | undefined, onSlice: () => void) {
+  constructor(
+    store: Store,
+    workers: Workers | undefined,
+    onSlice: () => void,
+    onFailed: (error: unknown) => void,
+  ) {
     this.#store = store;
     this.#workers = workers;
     this.#onSlice = onSlice;
+    this.#onFailed = onFailed;
   }
 
   /** Runs a job; resolves with the tables that were written, all synced. */
@@ -51,8 +59,7 @@ export class Runner {
         this.#assertGoesOn();
         this.#giveUp(thread, error);
         // Its tables, begun or done, stay behind as orphans.
-        const { numbers } = job;
-        job = { ...job, firstNumber: this.#store.takeNumber(numbers) };
+        job = { ...job, firstNumber: job.firstNumber + job.numbers };
       }
     }
     return await this.#jobs.run(this.#store, job, {
@@ -66,7 +73,7 @@ export class Runner {
     Atomics.store(this.#stop, 0, 1);
   }
 
-  /** Ends the thread. Idempotent; no job is under way. */
+  /** Ends the thread, and with it what it has under way. Idempotent. */
   close(): void {
     this.#thread?.close();
     this.#thread = undefined;
@@ -77,7 +84,7 @@ export class Runner {
     if (this.#thread !== thread) return;
     this.#workers = undefined;
     this.close();
-    this.#store.emit({ type: "workerFailed", error });
+    this.#onFailed(error);
   }
 
   #threadFor(job: Job): WorkerThread | undefined {

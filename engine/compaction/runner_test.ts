@@ -134,6 +134,40 @@ Deno.test("tables of two memtables are made one after the other, and known in th
   await store.close();
 });
 
+Deno.test("a table that is made again stays older than that of a later memtable", async () => {
+  for (const failing of [[0], [1], [0, 1], [1, 0]]) {
+    const files = new MemoryFiles();
+    const gates = [0, 1].map(() => Promise.withResolvers<void>());
+    let flushes = 0;
+    const workers = inlineWorkers(files, {
+      onAnswer: (kind) =>
+        kind === "flush" ? gates[flushes++]?.promise : undefined,
+    });
+    const { store, events } = await openTiny(files, {
+      workers,
+      memtableBytes: 100_000,
+    });
+    const key = toBytes("key");
+    await store.write([{ key, value: toBytes("old") }]);
+    const first = store.flush();
+    await store.write([{ key, value: toBytes("new") }]);
+    const second = store.flush();
+    for (let turn = 0; turn < 100 && flushes < 2; turn++) await undefined;
+    assertEquals(flushes, 2);
+    for (const at of [1, 0]) if (!failing.includes(at)) gates[at]!.resolve();
+    for (let turn = 0; turn < 20; turn++) await undefined;
+    for (const at of failing) gates[at]!.reject(new Error("it died"));
+    await first;
+    await second;
+    assertEquals(flushesOf(events), 2);
+    assertEquals(toText(store.get(key)!), "new", failing.join());
+    await store.close();
+    const { store: again } = await openTiny(files, {});
+    assertEquals(toText(again.get(key)!), "new", failing.join());
+    await again.close();
+  }
+});
+
 Deno.test("a snapshot stays as it was while a thread compacts", async () => {
   const files = new MemoryFiles();
   const { store } = await openTiny(files, { workers: inlineWorkers(files) });

@@ -53,7 +53,7 @@ export class LogReader {
   readonly #file: RuntimeFile;
   readonly #path: string;
   readonly #id: number;
-  readonly #size: number;
+  #size: number;
   readonly #window: Uint8Array;
   #windowAt = 0;
   #windowLength = 0;
@@ -98,13 +98,8 @@ export class LogReader {
    */
   next(): Frame | undefined {
     if (this.#finished || this.#end === this.#size) return undefined;
-    const frame = this.#frameAt(this.#end);
-    if (frame === undefined) {
-      this.#finished = true;
-      this.#dataEnd = this.#findDataEnd();
-      this.#refuseDamage(this.#end);
-      return undefined;
-    }
+    const frame = this.#frameAt(this.#end) ?? this.#missedFrame();
+    if (frame === undefined) return undefined;
     this.#end = frame.end;
     this.#chain = extendChain(this.#chain, frame.crc);
     return frame;
@@ -132,6 +127,34 @@ export class LogReader {
       return true;
     }
     return false;
+  }
+
+  /**
+   * Where a frame is missing: the end of the log, unless another process that
+   * writes into its room has got on since the place was read.
+   */
+  #missedFrame(): Frame | undefined {
+    // One that is closed meanwhile has its room cut.
+    this.#size = Math.max(this.#end, Math.min(this.#size, this.#file.size()));
+    const frame = this.#lookAgain();
+    if (frame !== undefined) return frame;
+    this.#dataEnd = this.#findDataEnd();
+    if (this.#isDamaged(this.#end)) {
+      const frame = this.#lookAgain();
+      if (frame !== undefined) return frame;
+      throw new CorruptionError(
+        this.#path,
+        this.#end,
+        "the frame there is damaged, frames behind it are not",
+      );
+    }
+    this.#finished = true;
+    return undefined;
+  }
+
+  #lookAgain(): Frame | undefined {
+    this.#windowLength = 0;
+    return this.#frameAt(this.#end);
   }
 
   #frameAt(offset: number): Frame | undefined {
@@ -188,7 +211,8 @@ export class LogReader {
     return this.#end;
   }
 
-  #refuseDamage(bad: number): void {
+  /** Whether a frame behind a bad one says that more than that was synced. */
+  #isDamaged(bad: number): boolean {
     let budget = this.#size * SEARCH_FACTOR_MAX;
     for (
       let at = bad + FRAME_GRID_BYTES;
@@ -202,14 +226,9 @@ export class LogReader {
       const syncedTo = this.#syncedToAt(at);
       if (syncedTo <= bad || syncedTo > at) continue;
       budget -= length;
-      if (budget < 0 || this.#frameAt(at) !== undefined) {
-        throw new CorruptionError(
-          this.#path,
-          bad,
-          "the frame there is damaged, frames behind it are not",
-        );
-      }
+      if (budget < 0 || this.#frameAt(at) !== undefined) return true;
     }
+    return false;
   }
 
   #bytes(offset: number, length: number): Uint8Array {
@@ -235,7 +254,11 @@ export class LogReader {
 
   #read(buffer: Uint8Array, offset: number): void {
     const read = this.#file.readAt(buffer, offset);
-    if (read !== buffer.length) {
+    if (read === buffer.length) return;
+    if (this.#file.size() < offset + buffer.length) {
+      // Whoever writes has closed the log, and cut its room, while it is read.
+      buffer.fill(0, read);
+    } else {
       throw new CorruptionError(
         this.#path,
         offset + read,

@@ -121,10 +121,17 @@ export class LogWriter {
    * told from a torn tail.
    */
   async seal(): Promise<void> {
+    const roomEnd = this.#roomEnd;
+    this.complete();
     await this.sync();
     this.append(FrameKind.seal, new Uint8Array(0));
-    if (this.#roomEnd > this.#length) this.#file.truncate(this.#length);
+    if (roomEnd > this.#length) this.#file.truncate(this.#length);
     await this.sync();
+  }
+
+  /** No more is appended but what a seal appends: no room is made any more. */
+  complete(): void {
+    this.#roomEnd = Infinity;
   }
 
   /** Closes the file. Idempotent. */

@@ -157,8 +157,7 @@ export class TableBuilder implements Disposable {
         keyLength: key.length,
         seq: 0,
         deleted: value === undefined,
-        // The writer reads it when the block is full.
-        valueBuffer: value === undefined ? EMPTY_BYTES : new Uint8Array(value),
+        valueBuffer: value ?? EMPTY_BYTES,
         valueAt: 0,
         valueLength,
       },

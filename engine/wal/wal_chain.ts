@@ -66,6 +66,7 @@ export class WalChain {
    */
   roll(): void {
     const next = createWal(this.#store, this.#current.identity);
+    this.#current.complete();
     this.#earlier.push(this.#current);
     this.#current = next;
   }

@@ -20,6 +20,8 @@ import type { FileOptions, FileSystem, RuntimeFile } from "../runtime.ts";
 /** What is copied at a time, in bytes. */
 const COPY_BYTES = 1024 * 1024;
 
+const NOTHING_TAKEN = "nothing is taken";
+
 /** What is reserved at a time, in bytes. */
 const ZEROS = new Uint8Array(64 * 1024);
 
@@ -199,7 +201,7 @@ class DenoFile implements RuntimeFile {
       while (done < data.length) {
         const more = file.writeSync(data.subarray(done));
         if (more === 0) {
-          throw new StorageError("append to", this.#path, "nothing is taken");
+          throw new StorageError("append to", this.#path, NOTHING_TAKEN);
         }
         done += more;
       }
@@ -220,20 +222,44 @@ class DenoFile implements RuntimeFile {
       }
       let writer = this.#roomWriter;
       if (writer === undefined) {
-        writer = Deno.openSync(this.#path, { write: true });
-        writer.seekSync(file.seekSync(0, Deno.SeekMode.End), 0);
+        writer = this.#openAgain(file);
         this.#roomWriter = writer;
       }
       const end = writer.seekSync(0, Deno.SeekMode.Current);
       try {
         for (let left = bytes; left > 0;) {
           const zeros = ZEROS.subarray(0, Math.min(left, ZEROS.length));
-          left -= writer.writeSync(zeros);
+          const written = writer.writeSync(zeros);
+          if (written === 0) {
+            throw new StorageError("make room in", this.#path, NOTHING_TAKEN);
+          }
+          left -= written;
         }
       } finally {
         writer.seekSync(end, Deno.SeekMode.Start);
       }
     });
+  }
+
+  /** Another handle of the file, for writing, that stands at its end. */
+  #openAgain(file: Deno.FsFile): Deno.FsFile {
+    const again = Deno.openSync(this.#path, { write: true });
+    try {
+      const [is, was] = [again.statSync(), file.statSync()];
+      // The path may have passed to another file, or mean another directory.
+      if (is.ino !== was.ino || is.dev !== was.dev) {
+        throw new StorageError(
+          "make room in",
+          this.#path,
+          "another file has its name",
+        );
+      }
+      again.seekSync(file.seekSync(0, Deno.SeekMode.End), Deno.SeekMode.Start);
+      return again;
+    } catch (error) {
+      again.close();
+      throw error;
+    }
   }
 
   truncate(size: number): void {
