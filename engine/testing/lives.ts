@@ -169,8 +169,12 @@ class Lives {
       // A read that fails harms its reader alone; those are not told apart here.
       if (action === "open" && isOpen()) return false;
       if (asked++ !== failAt) return false;
-      // Tables and directories may be written on for a while; logs must not.
-      if (path.endsWith(".wal") || path.includes("MANIFEST")) failedPath = path;
+      // Tables and directories may be written on for a while; logs must not. They
+      // go without room that cannot be made.
+      if (
+        action !== "make room in" &&
+        (path.endsWith(".wal") || path.includes("MANIFEST"))
+      ) failedPath = path;
       return true;
     });
   }
