@@ -49,6 +49,20 @@ Deno.test("a cluster joins, writes, is cut, heals, and loses nothing by a kill: 
   assertNotEquals(hashes.size, 1);
 });
 
+/** Lives that once broke a rule, and why. */
+const REGRESSIONS: Readonly<Record<string, number>> = {
+  "a node killed within its first copy has entries that count for nothing":
+    200_099,
+  "a node that joins is told anew where the others are, if they have moved":
+    201_210,
+};
+for (const [what, seed] of Object.entries(REGRESSIONS)) {
+  Deno.test(`${what}: seed ${seed}`, async () => {
+    const { violations } = await runWorkload({ seed });
+    assertEquals(violations, [], `deno task simulate --seed ${seed}`);
+  });
+}
+
 /** How long the random lives may take, in real milliseconds. */
 const BUDGET_MS = 40_000;
 

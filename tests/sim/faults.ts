@@ -227,8 +227,10 @@ export class Faults {
 
   #join(peers: readonly number[]): boolean {
     const members = this.#members;
-    const addresses = peers.map((i) => members.address(this.#member(i)));
-    void members.start(members.add({ peers: addresses }));
+    const ways = () => ({
+      peers: peers.map((i) => members.address(this.#member(i))),
+    });
+    void members.start(members.add(ways));
     return true;
   }
 

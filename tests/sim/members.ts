@@ -42,7 +42,7 @@ export interface Member {
   /** 0 until it has joined. */
   nodeKey: number;
   /** How it becomes a node. */
-  readonly ways: OpenOptions;
+  readonly ways: () => OpenOptions;
   /** The start under way or that runs; `undefined` while it is down. */
   life: Life | undefined;
   /** What its disk covered when it was last up. */
@@ -120,7 +120,7 @@ export class Members {
   }
 
   /** Adds a node, that is not started yet. */
-  add(ways: OpenOptions): Member {
+  add(ways: () => OpenOptions): Member {
     const index = this.all.length;
     const member: Member = {
       index,
@@ -178,7 +178,7 @@ export class Members {
         engine: life.engine,
         durability: draw.durability,
         propagation: draw.propagation,
-        ...member.nodeKey === 0 && member.ways,
+        ...member.nodeKey === 0 && member.ways(),
       });
       if (member.life !== life) return;
       life.db = db;

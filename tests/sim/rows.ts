@@ -9,6 +9,7 @@
 
 import type { KV, KVSnapshot } from "../../engine/mod.ts";
 import {
+  metaKey,
   originOfVectorKey,
   rowKey,
   Space,
@@ -20,6 +21,7 @@ import {
   decodeRecord,
   type LogRecord,
 } from "../../gossip/replication/record.ts";
+import { decodeCounters } from "../../gossip/replication/state.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import type { Version } from "../../mod.ts";
 
@@ -31,7 +33,10 @@ export interface Row {
   readonly leaseholder: number;
 }
 
-/** The state of a node. */
+/**
+ * The state of a node. Entries of a first copy that is not whole count for nothing
+ * (`Replica.fill`): a node that has one, or none, has no rows.
+ */
 export interface NodeState {
   /** All entries, tombstones included. */
   readonly rows: ReadonlyMap<string, Row>;
@@ -45,6 +50,12 @@ export function readState(engine: KV): NodeState {
   const snapshot = engine.snapshot() as KVSnapshot;
   try {
     const rows = new Map<string, Row>();
+    const counters = snapshot.get(metaKey("counters")) as
+      | Uint8Array
+      | undefined;
+    if (counters === undefined || !decodeCounters(counters).caughtUp) {
+      return { rows, vector: readVector(snapshot) };
+    }
     for (const space of [Space.LIVE, Space.DEAD]) {
       for (const { key, value } of rowsOf(snapshot, space)) {
         const entry = decodeEntry(key, value);
