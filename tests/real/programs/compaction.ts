@@ -1,13 +1,14 @@
 // deno-lint-ignore-file no-console -- how it speaks to its parent
 /**
  * Writes into a store until tables were compacted, by a thread if there may be
- * one, says what happened, and ends as it is told: `closes` or `forgets`.
+ * one, says what happened, and ends as it is told: `closes` or `forgets`. It is
+ * told too how many threads are to run at the same time.
  */
 
 import { type LsmEvent, openLsm } from "../../../engine/mod.ts";
 import { denoRuntime } from "../../../runtime/deno/mod.ts";
 
-const [dir, ending] = Deno.args;
+const [dir, ending, parallelism] = Deno.args;
 const runtime = denoRuntime();
 let threads = 0;
 const events: LsmEvent[] = [];
@@ -19,7 +20,7 @@ const store = await openLsm(dir!, {
   levelBytes: 200_000,
   workerBytes: 0,
   workers: {
-    parallelism: runtime.workers!.parallelism,
+    parallelism: Number(parallelism),
     start(module) {
       const thread = runtime.workers!.start(module);
       if (thread !== undefined) threads++;
