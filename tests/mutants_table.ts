@@ -188,6 +188,15 @@ export const MUTANTS: readonly Mutant[] = [
       "engine/compaction/runner_test.ts :: known in the order of the memtables",
   },
   {
+    name: "lease-of-a-node-not-heard-of-yet-is-of-no-member",
+    file: "gossip/lease/router.ts",
+    find:
+      "      throw new LeaseholderUnavailableError(holder);\n    }\n    const head",
+    replace:
+      "      throw new NodeNotFoundError(holder);\n    }\n    const head",
+    caughtBy: "gossip/lease/router_test.ts :: has not been heard of yet",
+  },
+  {
     name: "engine-numbers-a-table-that-is-made-again-as-the-newest",
     file: "engine/compaction/runner.ts",
     find: "firstNumber: job.firstNumber + job.numbers }",

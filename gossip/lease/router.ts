@@ -220,7 +220,7 @@ export class Router {
       }
       return part;
     };
-    const { nodeKey, replica } = this.#options;
+    const { nodeKey, replica, isMember } = this.#options;
     const holderOf = async (key: Uint8Array) =>
       moved.get(keyText(key)) ?? (await replica.entry(key))?.holder;
     for (const op of request.ops) {
@@ -229,6 +229,11 @@ export class Router {
         op.lease !== undefined && holder !== undefined && op.lease !== holder
       ) {
         throw new LeaseNotTransferableError(holder, op.lease);
+      }
+      if (
+        holder === undefined && op.lease !== undefined && !isMember(op.lease)
+      ) {
+        throw new NodeNotFoundError(op.lease);
       }
       partOf(holder ?? op.lease ?? nodeKey).ops.push(op);
     }
@@ -262,8 +267,10 @@ export class Router {
     { signal, timeoutMs }: Context,
   ): Promise<CommitOutcome> {
     const { isMember, request, nonce, configEpoch } = this.#options;
-    if (!isMember(holder)) throw new NodeNotFoundError(holder);
-    if (request === undefined) throw new LeaseholderUnavailableError(holder);
+    // A key's leaseholder is a node, also where its entry came before news of it.
+    if (request === undefined || !isMember(holder)) {
+      throw new LeaseholderUnavailableError(holder);
+    }
     const head = { configEpoch: configEpoch(), nonce, number: ++this.#calls };
     const payload = encodeCommit(head, part);
     try {

@@ -132,6 +132,24 @@ Deno.test("a commit follows keys that moved, and a lease that was asked for", as
   assertEquals(figures().requests, 1);
 });
 
+Deno.test("a key led by a node that has not been heard of yet cannot be reached; one that never was is no member", async () => {
+  const { all: [a], figures } = await nodes(1);
+  const stranger = await openReplica(3);
+  await a!.replica.receive(
+    (await stranger.replica.commit(sets({ k: "3" }))).record!,
+  );
+  const error = await assertRejects(
+    () => a!.router.commit(sets({ k: "1" }), {}),
+    LeaseholderUnavailableError,
+  );
+  assertEquals(error.leaseholder, 3);
+  await assertRejects(
+    () => a!.router.commit({ checks: [], ops: [op("fresh", "v", 3)] }, {}),
+    NodeNotFoundError,
+  );
+  assertEquals(figures().requests, 0);
+});
+
 Deno.test("refusals of the leaseholder come back as what they are", async () => {
   const { all: [a, b] } = await nodes(2);
   await a!.router.commit({ checks: [], ops: [op("k", "1", 2)] }, {});
