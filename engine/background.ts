@@ -2,14 +2,13 @@
  * What goes on behind the writes: flushes turn sealed memtables into tables of
  * level 0, compactions keep the number of tables bounded.
  *
- * Guarantees: flushes and one compaction at a time, side by side, so that a
- * long compaction never keeps writers waiting for memory. The table of the next
- * memtable is made while the device writes that of the one before, and made known
- * after it. Each is done in slices
- * with a pause between. Order: tables on the device, their names, the edit in
- * the MANIFEST, the new version, and only then old files go; a crash at any
- * point leaves nothing worse than files that the next open removes. An error
- * poisons the store.
+ * Guarantees: flushes go on beside one compaction at a time, so that a long one
+ * never keeps writers waiting for memory. The table of the next memtable is made
+ * while the device writes that of the one before, and made known after it. Each
+ * is done in slices with a pause between. Order: tables on the device, their
+ * names, the edit in the MANIFEST, the new version, and only then old files go; a
+ * crash at any point leaves nothing worse than files that the next open removes.
+ * An error poisons the store.
  *
  * @module
  */

@@ -50,8 +50,8 @@ Deno.test("writers that never pause let others have their turn", async () => {
   for (let i = 0; i < 2000; i++) {
     await store.write([{ key: toBytes(`${i}`), value }]);
   }
-  // 2 MB, a quarter of a MiB a turn.
-  assert(turns >= 7, `${turns} turns`);
+  // 2 MB, 64 KiB a turn.
+  assert(turns >= 28, `${turns} turns`);
   await store.close();
 });
 
@@ -104,4 +104,31 @@ Deno.test("write amplification counts logs, flushes and compactions", async () =
   assert(written.compacted > 0);
   assert(writeAmplification > 2 && writeAmplification < 12);
   await store.close();
+});
+
+Deno.test("writers let others have their turn by bytes, and by time once a slice takes long", async () => {
+  const value = new Uint8Array(1000);
+  const turnsIn = async (batches: number, msPerLook: number) => {
+    let turns = 0;
+    let ms = 0;
+    const store = await openLsm(DIR, {
+      files: new MemoryFiles(),
+      clock: { now: () => 0, monotonic: () => ms += msPerLook },
+      yieldNow() {
+        turns++;
+        return Promise.resolve();
+      },
+    });
+    for (let i = 0; i < batches; i++) {
+      await store.write([{ key: toBytes(`${i}`), value }]);
+    }
+    const seen = turns;
+    await store.close();
+    return seen;
+  };
+  assertEquals(await turnsIn(40, 0), 0);
+  assertEquals(await turnsIn(5, 1000), 0);
+  const [quick, slow] = [await turnsIn(400, 0), await turnsIn(400, 1000)];
+  assert(quick >= 5 && quick <= 10, `${quick}`);
+  assert(slow >= 40 && slow <= 80, `${slow}`);
 });

@@ -246,8 +246,10 @@ export const SLICE_BYTES = 256 * 1024;
 /** Work of writers before timers and sockets have a turn, in bytes, at most. */
 export const COMMIT_SLICE_WORK = 64 * 1024;
 
-/** A part of it after which they have one if a millisecond has passed. */
+/** Less of it is never too long: the clock is not asked, in bytes. */
 export const COMMIT_SLICE_WORK_MIN = 8 * 1024;
+
+/** Time of writers before timers and sockets have a turn, in milliseconds. */
 export const COMMIT_SLICE_MS = 1;
 
 /** Batches that may wait for their turn, at most. */

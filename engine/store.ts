@@ -43,9 +43,8 @@ const PLACES_SHARE = 16;
 const PLACES_BYTES_MAX = 4 * 1024 * 1024;
 
 /**
- * Room that a WAL gets at a time at most, in bytes. The sync that covers it takes
- * about as long as one without room; eight times as much would keep one four times
- * as long, and gain the others a twentieth.
+ * Room that a WAL gets at a time at most, in bytes: the sync that covers it writes
+ * all of it.
  */
 const ROOM_BYTES_MAX = 128 * 1024;
 

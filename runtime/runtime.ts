@@ -88,8 +88,8 @@ export interface RuntimeFile extends Disposable {
   /**
    * Makes room for `bytes` more bytes: zeros behind what was appended, which what
    * is appended from now on replaces. {@linkcode RuntimeFile.size} counts them.
-   * Once the room was synced, a sync of what replaces it is about twice as fast:
-   * the file system has nothing to note of the file itself.
+   * Once the room was synced, a sync of what replaces it is faster: the file
+   * system has nothing to note of the file itself.
    *
    * @throws {StorageError} If there is not as much; what is appended goes where
    * it would have gone all the same.

@@ -180,21 +180,36 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/crash_test.ts :: unsynced data lost",
   },
   {
+    name: "engine-lets-slow-writers-keep-others-waiting",
+    file: "engine/commit.ts",
+    find: "this.#store.meter.now() - this.#workBegan >= COMMIT_SLICE_MS);",
+    replace:
+      "this.#store.meter.now() - this.#workBegan < 0 * COMMIT_SLICE_MS);",
+    caughtBy: "engine/commit_test.ts :: by time once a slice takes long",
+  },
+  {
+    name: "engine-fails-a-sync-for-want-of-room",
+    file: "engine/log/writer.ts",
+    find:
+      "      // It goes without; if the device fails, the next write or sync says so.\n",
+    replace: '      throw new Error("no room");\n',
+    caughtBy: "engine/log/room_test.ts :: cannot be made is done without",
+  },
+  {
+    name: "engine-tells-twice-of-one-thread",
+    file: "engine/background.ts",
+    find: "if (!told || workers === store.settings.workers) {",
+    replace: "if (!told || workers !== undefined) {",
+    caughtBy:
+      "engine/compaction/runner_test.ts :: of a thread that dies is done again",
+  },
+  {
     name: "engine-names-a-table-before-that-of-an-older-memtable",
     file: "engine/background.ts",
     find: "      await before;\n      await this.#installTables",
     replace: "      await this.#installTables",
     caughtBy:
       "engine/compaction/runner_test.ts :: known in the order of the memtables",
-  },
-  {
-    name: "lease-of-a-node-not-heard-of-yet-is-of-no-member",
-    file: "gossip/lease/router.ts",
-    find:
-      "      throw new LeaseholderUnavailableError(holder);\n    }\n    const head",
-    replace:
-      "      throw new NodeNotFoundError(holder);\n    }\n    const head",
-    caughtBy: "gossip/lease/router_test.ts :: has not been heard of yet",
   },
   {
     name: "engine-numbers-a-table-that-is-made-again-as-the-newest",
@@ -282,7 +297,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: "engine/compaction/runner.ts",
     find: "        this.#giveUp(thread, error);\n",
     replace: "        await new Promise(() => {});\n",
-    caughtBy: "engine/compaction/runner_test.ts :: a thread that dies",
+    caughtBy:
+      "engine/compaction/runner_test.ts :: of a thread that dies is done again",
   },
   {
     name: "engine-keeps-places-in-tables-that-are-gone",
@@ -840,6 +856,15 @@ export const MUTANTS: readonly Mutant[] = [
     replace: `        this.#decided.push();
       } else if (lost !== undefined && !isBuiltUpon(lost, record)) {`,
     caughtBy: "tests/sim_test.ts :: random lives",
+  },
+  {
+    name: "lease-of-a-node-not-heard-of-yet-is-of-no-member",
+    file: "gossip/lease/router.ts",
+    find:
+      "      throw new LeaseholderUnavailableError(holder);\n    }\n    const head",
+    replace:
+      "      throw new NodeNotFoundError(holder);\n    }\n    const head",
+    caughtBy: "gossip/lease/router_test.ts :: has not been heard of yet",
   },
   {
     name: "forwarded-write-not-readable-here",

@@ -104,66 +104,57 @@ Deno.test("where not all threads can run at a time, flushes and compactions shar
   assert(met > 0, slices.join(", "));
 });
 
-Deno.test("tables of two memtables are made one after the other, and known in the order of the memtables", async () => {
+/** A store with two values of one key in two flushes, whose threads have not answered. */
+async function twoFlushes() {
   const files = new MemoryFiles();
-  const gates = [1, 2].map(() => Promise.withResolvers<void>());
+  const gates = [0, 1].map(() => Promise.withResolvers<void>());
   let flushes = 0;
   const workers = inlineWorkers(files, {
-    // The first is answered last.
     onAnswer: (kind) =>
       kind === "flush" ? gates[flushes++]?.promise : undefined,
   });
-  const { store, events } = await openTiny(files, {
-    workers,
-    memtableBytes: 100_000,
-  });
-  await store.write(batchOf(1));
-  const first = store.flush();
-  await store.write(batchOf(2));
-  const second = store.flush();
+  const opened = await openTiny(files, { workers, memtableBytes: 100_000 });
+  const { store } = opened;
+  const done: Promise<void>[] = [];
+  for (const value of ["old", "new"]) {
+    await store.write([{ key: KEY, value: toBytes(value) }]);
+    done.push(store.flush());
+  }
   for (let turn = 0; turn < 100 && flushes < 2; turn++) await undefined;
   assertEquals(flushes, 2);
-  gates[1]!.resolve();
+  return { ...opened, files, gates, done };
+}
+
+const KEY = toBytes("key");
+
+async function someTurns(): Promise<void> {
   for (let turn = 0; turn < 20; turn++) await undefined;
+}
+
+Deno.test("tables of two memtables are made one after the other, and known in the order of the memtables", async () => {
+  const { store, events, gates, done } = await twoFlushes();
+  gates[1]!.resolve();
+  await someTurns();
   assertEquals(flushesOf(events), 0);
   gates[0]!.resolve();
-  await first;
-  await second;
+  await Promise.all(done);
   assertEquals(flushesOf(events), 2);
-  assertEquals(await prefixOf(store), 2);
+  assertEquals(toText(store.get(KEY)!), "new");
   await store.close();
 });
 
 Deno.test("a table that is made again stays older than that of a later memtable", async () => {
   for (const failing of [[0], [1], [0, 1], [1, 0]]) {
-    const files = new MemoryFiles();
-    const gates = [0, 1].map(() => Promise.withResolvers<void>());
-    let flushes = 0;
-    const workers = inlineWorkers(files, {
-      onAnswer: (kind) =>
-        kind === "flush" ? gates[flushes++]?.promise : undefined,
-    });
-    const { store, events } = await openTiny(files, {
-      workers,
-      memtableBytes: 100_000,
-    });
-    const key = toBytes("key");
-    await store.write([{ key, value: toBytes("old") }]);
-    const first = store.flush();
-    await store.write([{ key, value: toBytes("new") }]);
-    const second = store.flush();
-    for (let turn = 0; turn < 100 && flushes < 2; turn++) await undefined;
-    assertEquals(flushes, 2);
+    const { store, events, files, gates, done } = await twoFlushes();
     for (const at of [1, 0]) if (!failing.includes(at)) gates[at]!.resolve();
-    for (let turn = 0; turn < 20; turn++) await undefined;
+    await someTurns();
     for (const at of failing) gates[at]!.reject(new Error("it died"));
-    await first;
-    await second;
+    await Promise.all(done);
     assertEquals(flushesOf(events), 2);
-    assertEquals(toText(store.get(key)!), "new", failing.join());
+    assertEquals(toText(store.get(KEY)!), "new", failing.join());
     await store.close();
     const { store: again } = await openTiny(files, {});
-    assertEquals(toText(again.get(key)!), "new", failing.join());
+    assertEquals(toText(again.get(KEY)!), "new", failing.join());
     await again.close();
   }
 });
@@ -190,23 +181,26 @@ Deno.test("small jobs start no thread", async () => {
   await store.close();
 });
 
-Deno.test("the job of a thread that dies is done again, and it is told", async () => {
-  const files = new MemoryFiles();
-  const workers = inlineWorkers(files, {
-    onCall: () => Promise.reject(new Error("the thread has ended")),
+for (const [parallelism, told] of [[4, 2], [2, 1]] as const) {
+  Deno.test(`the job of a thread that dies is done again, and it is told, where ${parallelism} run at a time`, async () => {
+    const files = new MemoryFiles();
+    const workers = inlineWorkers(files, {
+      parallelism,
+      onCall: () => Promise.reject(new Error("the thread has ended")),
+    });
+    const { store, events } = await openTiny(files, { workers });
+    await fill(store);
+    assertEquals(workers.calls, { flush: 1, compaction: 1 });
+    assertEquals([workers.started, workers.closed], [told, 2]);
+    assertEquals(
+      events.filter(({ type }) => type === "workerFailed").length,
+      told,
+    );
+    assert(compactions(events) > 5);
+    assertEquals(await prefixOf(store), 80);
+    await store.close();
   });
-  const { store, events } = await openTiny(files, { workers });
-  await fill(store);
-  assertEquals(workers.calls, { flush: 1, compaction: 1 });
-  assertEquals(workers.closed, 2);
-  assertEquals(
-    events.filter(({ type }) => type === "workerFailed").length,
-    2,
-  );
-  assert(compactions(events) > 5);
-  assertEquals(await prefixOf(store), 80);
-  await store.close();
-});
+}
 
 Deno.test("a thread that cannot be started is done without", async () => {
   const files = new MemoryFiles();

@@ -1,5 +1,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { CorruptionError, type RuntimeFile } from "../../runtime/mod.ts";
+import {
+  CorruptionError,
+  type RuntimeFile,
+  StorageError,
+} from "../../runtime/mod.ts";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { openLsm } from "../mod.ts";
 import { FrameKind } from "./frame.ts";
@@ -64,6 +68,19 @@ Deno.test("a sealed log has no room, whatever it had, and one that is complete g
   log.complete();
   await log.sync();
   assertEquals(file.size(), log.length);
+});
+
+Deno.test("room that cannot be made is done without", async () => {
+  const { file, log } = newLog();
+  let asked = 0;
+  file.reserve = () => {
+    asked++;
+    throw new StorageError("make room in", "log", "no space is left");
+  };
+  for (let i = 1; i <= 3; i++) await put(log, i);
+  assert(asked > 0);
+  assertEquals(file.size(), log.length);
+  assertEquals(read(file).bytes, [1, 2, 3]);
 });
 
 Deno.test("a store that is closed leaves no room", async () => {

@@ -43,10 +43,7 @@ import {
   writeHandle,
 } from "./format.ts";
 
-/**
- * What is written at a time, in bytes: blocks one by one take the system almost
- * three times as long.
- */
+/** What is written at a time, in bytes: blocks one by one take the system longer. */
 const WRITE_BYTES = 128 * 1024;
 
 /** Where a table is written, and how. */

@@ -1,7 +1,7 @@
 /**
- * Threads of the platform: web workers, which start in a third of the time of
- * those of `node:worker_threads` (all of it on this thread), take a third of their
- * memory, and load modules from where the program itself came, be it a URL.
+ * Threads of the platform: web workers. They start sooner than those of
+ * `node:worker_threads`, which is time of this thread, take less memory, and load
+ * modules from where the program itself came, be it a URL.
  *
  * Guarantees: a thread keeps the process alive only while a call is under way, and
  * for {@linkcode IDLE_MS} after: then it is ended, and the next call starts it

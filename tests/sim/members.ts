@@ -67,6 +67,8 @@ export interface Life {
   failed: boolean;
   closing: boolean;
   joining: boolean;
+  /** How it was told to become a node. */
+  readonly ways: OpenOptions;
   watch: WatchJudge | undefined;
   /** The last row of the log that was read. */
   logRow: Uint8Array | undefined;
@@ -144,6 +146,13 @@ export class Members {
     return `${name}:${port}`;
   }
 
+  /** Whether a node joins by addresses all of which have passed away. */
+  isAstray({ nodeKey, life }: Member): boolean {
+    const peers = life?.ways.peers;
+    if (nodeKey !== 0 || peers === undefined) return false;
+    return !this.all.some((member) => peers.includes(this.address(member)));
+  }
+
   /** Starts a node that is down. Never rejects; resolves when it is up. */
   async start(member: Member): Promise<void> {
     if (member.life !== undefined) return;
@@ -157,6 +166,7 @@ export class Members {
       failed: false,
       closing: false,
       joining: member.nodeKey === 0 && member.index > 0,
+      ways: member.ways(),
       watch: undefined,
       logRow: undefined,
       reads: new Map(),
@@ -178,7 +188,7 @@ export class Members {
         engine: life.engine,
         durability: draw.durability,
         propagation: draw.propagation,
-        ...member.nodeKey === 0 && member.ways(),
+        ...member.nodeKey === 0 && life.ways,
       });
       if (member.life !== life) return;
       life.db = db;

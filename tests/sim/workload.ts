@@ -188,9 +188,8 @@ class ClusterLife {
     this.world.heal();
     const { all } = this.#members;
     for (const member of all) {
-      // The address that a node was given may be that of nobody by now. Whoever
-      // runs one that never got in starts it again, and says where the others are.
-      if (member.nodeKey === 0) this.#members.kill(member, "kept");
+      // Whoever runs it starts it again, and says where the others are.
+      if (this.#members.isAstray(member)) this.#members.kill(member, "kept");
       void this.#members.start(member);
     }
     if (!await this.#converge("all nodes", all, CONVERGENCE_MS)) return;
