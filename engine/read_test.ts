@@ -160,6 +160,45 @@ Deno.test("the cache stays within its budget and gives memory of a size again", 
   assertEquals(cache.reserve(1000), undefined);
 });
 
+Deno.test("what was read again outlives what was only read once", () => {
+  const cache = new BlockCache(8000);
+  const gone: number[] = [];
+  for (let row = 0; row < 8; row++) {
+    const entry = new CacheEntry(1000);
+    cache.put(entry, { forget: (row) => gone.push(row) }, row);
+    if (row === 0) entry.used = true;
+  }
+  cache.reserve(1000);
+  assertEquals(gone, [1]);
+});
+
+Deno.test("what leads to many blocks outlives rounds without a hit, and not for ever", () => {
+  const cache = new BlockCache(8000);
+  const gone: CacheEntry[] = [];
+  const put = (entry: CacheEntry) =>
+    cache.put(entry, { forget: () => gone.push(entry) }, 0);
+  const guide = new CacheEntry(1000, 2);
+  put(guide);
+  /** As many blocks as the cache holds: the hand comes by once. */
+  const goAround = () => {
+    for (let i = 0; i < 7; i++) {
+      put(cache.reserve(1000) ?? new CacheEntry(1000));
+    }
+  };
+  goAround();
+  for (let round = 0; round < 2; round++) {
+    goAround();
+    assert(!gone.includes(guide));
+  }
+  guide.used = true;
+  for (let round = 0; round < 3; round++) {
+    goAround();
+    assert(!gone.includes(guide));
+  }
+  goAround();
+  assert(gone.includes(guide), "it is dropped when nobody needs it");
+});
+
 Deno.test("an iterator or snapshot lost without close is reported with where it was made", async () => {
   const leaks: LsmEvent[] = [];
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -324,9 +324,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "engine-marks-a-block-that-is-read-for-the-first-time",
     file: "engine/cache/block_cache.ts",
-    find: "entry.used = false;\n    // In the place",
-    replace: "entry.used = true;\n    // In the place",
-    caughtBy: "engine/read_test.ts :: blocks that are read once",
+    find: "entry.used = false;\n    entry.renew();",
+    replace: "entry.used = true;\n    entry.renew();",
+    caughtBy: "engine/read_test.ts :: what was read again",
+  },
+  {
+    name: "engine-drops-an-index-as-soon-as-a-block",
+    file: "engine/cache/block_cache.ts",
+    find: "if (entry.chances > 0) {",
+    replace: "if (entry.chances < 0) {",
+    caughtBy: "engine/read_test.ts :: what leads to many blocks",
   },
   {
     name: "engine-takes-a-place-without-its-key",

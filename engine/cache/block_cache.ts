@@ -2,9 +2,12 @@
  * Blocks of tables in memory, within a budget of bytes.
  *
  * CLOCK: a hit only marks the entry; what makes room goes around all entries,
- * takes the mark from marked ones and drops the others. Whoever owns an entry
- * has it in a field and finds it without the cache, which tells the owner when
- * it drops one: a hit costs one read and one write.
+ * takes the mark from marked ones and drops the others. What serves many blocks,
+ * an index or a filter, is only dropped when it was met unmarked several times in
+ * a row: each has few hits in a round where a store is much larger than its cache,
+ * and chance would give some of them none. Whoever owns an entry has it in a field
+ * and finds it without the cache, which tells the owner when it drops one: a hit
+ * costs one read and one write.
  *
  * Memory of dropped entries is used again for the next ones, since the garbage
  * collector is too slow for what a store reads: fresh buffers for each block
@@ -41,17 +44,34 @@ export class CacheEntry {
   row = 0;
   /** Where it is in the cache; -1 if it is not. */
   slot = -1;
+  /** How many more times it is met unmarked before it is dropped. */
+  chances = 0;
+  /** What {@linkcode CacheEntry.chances} are after a hit. */
+  readonly #chancesMax: number;
 
-  constructor(byteLength: number) {
+  /**
+   * @param byteLength Its memory, in bytes.
+   * @param chances How many times it is met unmarked without being dropped.
+   */
+  constructor(byteLength: number, chances = 0) {
     this.byteLength = byteLength;
+    this.#chancesMax = chances;
+  }
+
+  /** Gives back all chances. */
+  renew(): void {
+    this.chances = this.#chancesMax;
   }
 }
 
 /** The share of the budget that one entry may take is one in this many. */
 const SHARE = 8;
 
+/** The chances of an entry that leads to many others. */
+export const CHANCES_OF_GUIDES = 3;
+
 /** Dropped entries that wait for one of their size, at most. */
-const SPARES_MAX = 8;
+const SPARES_MAX = 32;
 
 /** The most memory that an entry takes, as a multiple of what it needs. */
 const SPARE_RATIO = 1.25;
@@ -108,6 +128,7 @@ export class BlockCache {
     entry.owner = owner;
     entry.row = row;
     entry.used = false;
+    entry.renew();
     // In the place of what was dropped: the hand comes here last.
     const slot = this.#free.pop() ?? this.#entries.length;
     this.#entries[slot] = entry;
@@ -162,6 +183,11 @@ export class BlockCache {
       if (entry === undefined) continue;
       if (entry.used) {
         entry.used = false;
+        entry.renew();
+        continue;
+      }
+      if (entry.chances > 0) {
+        entry.chances--;
         continue;
       }
       entry.owner!.forget(entry.row);

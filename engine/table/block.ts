@@ -62,8 +62,8 @@ export class Block extends CacheEntry {
   #kinds = 0;
 
   /** Makes memory for a block; `capacity` is of {@linkcode blockCapacity}. */
-  constructor(capacity: number) {
-    super(capacity);
+  constructor(capacity: number, chances = 0) {
+    super(capacity, chances);
     this.bytes = new Uint8Array(capacity);
     this.#words = new Uint32Array(this.bytes.buffer);
   }

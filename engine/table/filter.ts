@@ -17,7 +17,7 @@
  */
 
 import { DecodeError } from "../../runtime/mod.ts";
-import { CacheEntry } from "../cache/block_cache.ts";
+import { CacheEntry, CHANCES_OF_GUIDES } from "../cache/block_cache.ts";
 
 const VERSION = 1;
 /** What a filter block calls itself. */
@@ -106,7 +106,7 @@ export class Filter extends CacheEntry {
    * @throws {DecodeError} If it is malformed.
    */
   constructor(bytes: Uint8Array) {
-    super(bytes.length);
+    super(bytes.length, CHANCES_OF_GUIDES);
     // Its memory is not of a size that comes again.
     this.lent = true;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -15,10 +15,11 @@ import {
   type FileSystem,
   Reader,
 } from "../../runtime/mod.ts";
-import type {
-  BlockCache,
-  CacheEntry,
-  CacheOwner,
+import {
+  type BlockCache,
+  type CacheEntry,
+  type CacheOwner,
+  CHANCES_OF_GUIDES,
 } from "../cache/block_cache.ts";
 import type { FileCache } from "../cache/file_cache.ts";
 import type { Place } from "../cache/place_cache.ts";
@@ -278,7 +279,7 @@ export class Table implements CacheOwner {
   #loadIndex(): Block {
     const handle = this.footer().index;
     this.#checkHandle(handle);
-    const index = new Block(blockCapacity(handle.length));
+    const index = new Block(blockCapacity(handle.length), CHANCES_OF_GUIDES);
     // Read through while data blocks come and go.
     index.lent = true;
     this.#readInto(index, handle, BLOCK_INDEX);
