@@ -132,7 +132,7 @@ function bytesOfProperties(): Uint8Array {
 function bytesOfFilter(): Uint8Array {
   const builder = new FilterBuilder();
   for (let i = 0; i < 100; i++) builder.add(hashKey(toBytes(`key ${i}`)));
-  return builder.finish();
+  return builder.finish(0);
 }
 
 const DECODERS: Record<string, [Uint8Array, (bytes: Uint8Array) => unknown]> = {

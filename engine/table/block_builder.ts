@@ -86,6 +86,12 @@ export class BlockBuilder {
       this.#keysLength + this.#valuesLength + this.#lent.length;
   }
 
+  /** The memory that is kept for the next block, in bytes. */
+  get memoryBytes(): number {
+    return this.#keys.length + this.#values.length + this.#block.length +
+      this.#keyEnds.length * COLUMN_BYTES_PER_ROW;
+  }
+
   /** Whether a row with that sequence number fits: deltas are 32 bits. */
   takesSeq(seq: number): boolean {
     return this.#rows === 0 ||

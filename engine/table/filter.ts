@@ -52,7 +52,7 @@ function mix(hash: number): number {
   return (hash ^ (hash >>> 16)) >>> 0;
 }
 
-/** Collects the hashes of a table's keys. */
+/** Collects the hashes of a table's keys; may be used again after. */
 export class FilterBuilder {
   #hashes = new Uint32Array(1024);
   #count = 0;
@@ -67,13 +67,24 @@ export class FilterBuilder {
     this.#hashes[this.#count++] = hash;
   }
 
-  /** Makes the filter. */
-  finish(): Uint8Array {
+  /** The memory that is kept for the next filter, in bytes. */
+  get memoryBytes(): number {
+    return this.#hashes.byteLength;
+  }
+
+  /**
+   * Makes the filter and forgets the keys.
+   *
+   * @param trailerBytes Room to leave behind it.
+   */
+  finish(trailerBytes: number): Uint8Array {
     const lines = Math.max(
       1,
       Math.ceil(this.#count * BITS_PER_KEY / LINE_BITS),
     );
-    const filter = new Uint8Array(HEADER_BYTES + lines * LINE_BYTES);
+    const filter = new Uint8Array(
+      HEADER_BYTES + lines * LINE_BYTES + trailerBytes,
+    );
     const view = new DataView(filter.buffer);
     view.setUint8(0, VERSION);
     view.setUint8(1, FILTER_KIND);
@@ -90,6 +101,7 @@ export class FilterBuilder {
         probe = Math.imul(probe, GOLDEN);
       }
     }
+    this.#count = 0;
     return filter;
   }
 }

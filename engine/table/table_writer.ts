@@ -46,6 +46,33 @@ import {
 /** What is written at a time, in bytes: blocks one by one take the system longer. */
 const WRITE_BYTES = 128 * 1024;
 
+/** Sets of memory that wait for the next table: one a job of a thread. */
+const SPARES_MAX = 2;
+
+/** Memory that is used again up to this many bytes of index and filter. */
+const SPARE_BYTES_MAX = 1024 * 1024;
+
+/**
+ * What a table is made in. It is used again for the next table: fresh memory for
+ * each makes the garbage collector go through all that lives, every 60 tables.
+ */
+class Memory {
+  readonly block = new BlockBuilder(BLOCK_DATA);
+  readonly index = new BlockBuilder(BLOCK_INDEX);
+  readonly filter = new FilterBuilder();
+  readonly waiting = new Uint8Array(WRITE_BYTES);
+}
+
+const spares: Memory[] = [];
+
+/** Gives memory back whose table is in its file. */
+function giveBack(memory: Memory): void {
+  if (
+    spares.length < SPARES_MAX &&
+    memory.index.memoryBytes + memory.filter.memoryBytes <= SPARE_BYTES_MAX
+  ) spares.push(memory);
+}
+
 /** Where a table is written, and how. */
 export interface TableTarget {
   /** The file system. */
@@ -71,10 +98,11 @@ export class TableWriter {
   readonly #target: TableTarget;
   readonly #file: RuntimeFile;
   readonly #blockBytes: number;
-  readonly #block = new BlockBuilder(BLOCK_DATA);
-  readonly #index = new BlockBuilder(BLOCK_INDEX);
-  readonly #filter = new FilterBuilder();
-  readonly #waiting = new Uint8Array(WRITE_BYTES);
+  readonly #memory = spares.pop() ?? new Memory();
+  readonly #block = this.#memory.block;
+  readonly #index = this.#memory.index;
+  readonly #filter = this.#memory.filter;
+  readonly #waiting = this.#memory.waiting;
   #waitingLength = 0;
   #features = 0;
   /** Of the table so far, what waits to be written included. */
@@ -187,7 +215,7 @@ export class TableWriter {
       minKey: this.#minKey!,
       maxKey,
     };
-    const filter = this.#append(withTrailer(this.#filter.finish()));
+    const filter = this.#append(this.#filter.finish(TRAILER_BYTES));
     const properties = this.#append(
       withTrailer(encodeProperties(info, this.#keyBytes, this.#valueBytes)),
     );
@@ -201,6 +229,7 @@ export class TableWriter {
     });
     this.#write(footer.view());
     this.#writeWaiting();
+    giveBack(this.#memory);
     return { ...info, size: this.#length };
   }
 

@@ -1,11 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
+import type { FileSystem } from "../../runtime/mod.ts";
 import { BlockCache } from "../cache/block_cache.ts";
 import { FileCache } from "../cache/file_cache.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
 import type { Entry } from "../iterator/cursor.ts";
 import { Table } from "./table.ts";
-import { TableWriter } from "./table_writer.ts";
+import { type TableTarget, TableWriter } from "./table_writer.ts";
 
 const STORE_ID = new Uint8Array(16);
 
@@ -22,6 +23,16 @@ function entry(key: number, value: Uint8Array): Entry {
   };
 }
 
+function targetOn(files: FileSystem): TableTarget {
+  return {
+    files,
+    dir: "d",
+    storeId: STORE_ID,
+    blockBytes: 512,
+    compression: "none",
+  };
+}
+
 /** Writes values under the keys 1, 2, …, all out of one buffer, and reads back. */
 async function roundTrip(
   sizes: readonly number[],
@@ -29,14 +40,7 @@ async function roundTrip(
 ): Promise<void> {
   const files = new MemoryFiles();
   files.makeDirectory("d");
-  const target = {
-    files,
-    dir: "d",
-    storeId: STORE_ID,
-    blockBytes,
-    compression: "none" as const,
-  };
-  const writer = new TableWriter(target, 1);
+  const writer = new TableWriter({ ...targetOn(files), blockBytes }, 1);
   const buffer = new Uint8Array(Math.max(...sizes));
   sizes.forEach((size, i) => {
     // As a cursor's memory, it holds the next value once it has moved on.
@@ -82,3 +86,55 @@ Deno.test("tables of many blocks are written whole, at any size of a block", asy
     await roundTrip(Array.from({ length: 250 }, (_, i) => i * 37), blockBytes);
   }
 });
+
+Deno.test("tables made side by side, one after another or not at all leave nothing in each other", async () => {
+  const files = new MemoryFiles();
+  files.makeDirectory("d");
+  const numbers = [1, 2, 3, 4, 5, 6];
+  /** Entries of which no two tables have the same. */
+  const entryOf = (number: number, i: number) =>
+    entry(i, new Uint8Array(40 + number).fill(number * 16 + i));
+  const write = (writer: TableWriter, number: number, from: number) => {
+    for (let i = from; i < from + 50; i++) {
+      writer.add(entryOf(number, i), true, i);
+    }
+  };
+  const alone: Uint8Array[] = [];
+  for (const number of numbers) {
+    // In memory that nobody has used, as the first of all has.
+    const apart = new MemoryFiles();
+    apart.makeDirectory("d");
+    const module = await import(`./table_writer.ts?alone=${number}`);
+    const writer: TableWriter = new module.TableWriter(targetOn(apart), number);
+    write(writer, number, 0);
+    write(writer, number, 50);
+    await writer.finish();
+    alone.push(contentOf(apart, number));
+  }
+  const target = targetOn(files);
+  const given = new TableWriter(target, 100);
+  write(given, 3, 0);
+  given.close();
+  for (const [a, b] of [[1, 2], [3, 4], [5, 6]] as const) {
+    const first = new TableWriter(target, a);
+    write(first, a, 0);
+    const second = new TableWriter(target, b);
+    write(second, b, 0);
+    write(first, a, 50);
+    const done = first.finish();
+    write(second, b, 50);
+    await Promise.all([done, second.finish()]);
+  }
+  for (const number of numbers) {
+    assertEquals(contentOf(files, number), alone[number - 1]);
+  }
+});
+
+function contentOf(files: FileSystem, number: number): Uint8Array {
+  using file = files.open(`d/${String(number).padStart(6, "0")}.sst`, {
+    mode: "read",
+  });
+  const bytes = new Uint8Array(file.size());
+  assertEquals(file.readAt(bytes, 0), bytes.length);
+  return bytes;
+}

@@ -10,6 +10,7 @@
  */
 
 import {
+  ClosedError,
   compareBytes,
   EMPTY_BYTES,
   type FileSystem,
@@ -76,6 +77,7 @@ export class TableBuilder implements Disposable {
   readonly #writer: TableWriter;
   #last: Uint8Array = EMPTY_BYTES;
   #entries = 0;
+  #open = true;
 
   /** Makes the file; use {@linkcode buildTable}. */
   constructor(path: string, options: BuildTableOptions) {
@@ -91,6 +93,7 @@ export class TableBuilder implements Disposable {
    * Adds a key with its value.
    *
    * @throws {RangeError} If the key is not behind the one before.
+   * @throws {ClosedError} If the table is finished or closed.
    * @throws {LimitError} If the key or the value is beyond its limit.
    * @throws {StorageError} If the file cannot be written.
    */
@@ -111,18 +114,22 @@ export class TableBuilder implements Disposable {
    * Completes the table; its content is on the device then.
    *
    * @throws {RangeError} If it has no entries.
+   * @throws {ClosedError} If it was finished or closed before.
    * @throws {StorageError} If the file cannot be written.
    */
   async finish(): Promise<BuiltTable> {
+    if (!this.#open) throw new ClosedError("finish", "the table");
     if (this.#entries === 0) {
       throw new RangeError("Cannot finish the table: it has no entries");
     }
+    this.#open = false;
     const { rows, size } = await this.#writer.finish();
     return { entries: rows, bytes: size };
   }
 
   /** Closes the file. Idempotent. */
   close(): void {
+    this.#open = false;
     this.#writer.close();
   }
 
@@ -132,6 +139,7 @@ export class TableBuilder implements Disposable {
   }
 
   #add(key: Uint8Array, value: Uint8Array | undefined): void {
+    if (!this.#open) throw new ClosedError("add a key", "the table");
     const valueLength = value?.length ?? 0;
     if (key.length === 0 || key.length > ENGINE_KEY_BYTES_MAX) {
       throw new LimitError(

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
+  ClosedError,
   CorruptionError,
   LimitError,
   StorageError,
@@ -149,6 +150,10 @@ Deno.test("a table is built of ascending keys within their limits", async () => 
   key[0] = 6;
   table.delete(key);
   assertEquals((await table.finish()).entries, 2);
+  // Its memory is another table's by now.
+  key[0] = 7;
+  assertThrows(() => table.set(key, value), ClosedError);
+  await assertRejects(() => table.finish(), ClosedError);
   const store = await openLsm(DIR, { files });
   await store.ingest(["t"]);
   assertEquals(store.get(new Uint8Array([5])), new Uint8Array([7]));
