@@ -20,6 +20,7 @@ import { BlockCache } from "./cache/block_cache.ts";
 import { FileCache } from "./cache/file_cache.ts";
 import { encodeEdit } from "./manifest/edit.ts";
 import { Memtable } from "./memtable/memtable.ts";
+import { SpareMemory } from "./memtable/spare_memory.ts";
 import { openLsm } from "./mod.ts";
 import { hashKey } from "./table/filter.ts";
 import { Table } from "./table/table.ts";
@@ -136,7 +137,7 @@ Deno.test("a version edit is what its grammar says", () => {
 
 Deno.test("a table is what its grammar says", async () => {
   const files = new MemoryFiles();
-  const memtable = new Memtable(false);
+  const memtable = new Memtable(new SpareMemory(false, 0));
   memtable.add(5, toBytes("user1"), toBytes("one"));
   memtable.add(6, toBytes("user2"), toBytes("two"));
   memtable.add(7, toBytes("user2"), undefined);

@@ -22,6 +22,7 @@ import { Leaks } from "./leaks.ts";
 import type { VersionEdit } from "./manifest/edit.ts";
 import type { Manifest } from "./manifest/manifest.ts";
 import { Memtable } from "./memtable/memtable.ts";
+import { SpareMemory } from "./memtable/spare_memory.ts";
 import {
   type LsmEvent,
   type LsmOptions,
@@ -101,6 +102,7 @@ export class Store implements TableSet {
   readonly #lock: RuntimeFile | undefined;
   readonly #onEvent: ((event: LsmEvent) => void) | undefined;
   readonly #snapshots: Map<number, number> = new Map();
+  readonly #memory: SpareMemory;
   #current: Version;
   #nextNumber: number;
   readonly #removals: Set<Promise<void>> = new Set();
@@ -124,6 +126,10 @@ export class Store implements TableSet {
       Math.min(cacheBytes / PLACES_SHARE, PLACES_BYTES_MAX),
     );
     this.blocks = new BlockCache(cacheBytes - this.places.bytes);
+    this.#memory = new SpareMemory(
+      this.settings.workers !== undefined,
+      this.settings.memtableBytes,
+    );
     this.meter = new Meter(options.clock);
     this.#lock = lock;
     this.#onEvent = options.onEvent;
@@ -161,9 +167,12 @@ export class Store implements TableSet {
     return this.#failure !== undefined;
   }
 
-  /** Makes an empty memtable; a thread that flushes can read it. */
+  /**
+   * Makes an empty memtable, in memory that flushed ones have left; a thread that
+   * flushes can read it.
+   */
   makeMemtable(): Memtable {
-    return new Memtable(this.settings.workers !== undefined);
+    return new Memtable(this.#memory);
   }
 
   /** Takes the numbers of `count` new tables, and gives the first. */

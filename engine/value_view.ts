@@ -3,22 +3,21 @@
  *
  * Guarantees: its bytes stay as they are until it is disposed, whatever is
  * written, flushed, compacted or evicted meanwhile, and after the close of the
- * store. Only an undisposed view keeps the memory of a block from being used
- * for another one; one that is lost leaves it to the garbage collector.
+ * store. Only an undisposed view keeps the memory that it shows from being used
+ * again; one that is lost leaves it to the garbage collector.
  *
  * @module
  */
 
 import { ClosedError } from "../runtime/mod.ts";
-import type { BlockCache, CacheEntry } from "./cache/block_cache.ts";
 import type { Leaks } from "./leaks.ts";
 
-/** Where the bytes of a value are held. */
-export interface Pinned {
-  /** The cache whose memory it is. */
-  readonly blocks: BlockCache;
-  /** What holds the bytes. */
-  readonly entry: CacheEntry;
+/** What has the bytes of a value in its memory. */
+export interface Holder {
+  /** Leaves that memory as it is until {@linkcode Holder.release}. */
+  acquire(): void;
+  /** May use it again, as far as this one is concerned. */
+  release(): void;
 }
 
 /**
@@ -29,18 +28,14 @@ export interface Pinned {
  */
 export class ValueView implements Disposable {
   #bytes: Uint8Array | undefined;
-  #pinned: Pinned | undefined;
+  #holder: Holder | undefined;
   readonly #leaks: Leaks | undefined;
 
-  /** Shows `bytes`, and pins what holds them; use `Lsm.getView`. */
-  constructor(
-    bytes: Uint8Array,
-    pinned: Pinned | undefined,
-    leaks: Leaks | undefined,
-  ) {
+  /** Shows `bytes`, which `holder` has; use `Lsm.getView`. */
+  constructor(bytes: Uint8Array, holder: Holder, leaks: Leaks | undefined) {
     this.#bytes = bytes;
-    this.#pinned = pinned;
-    if (pinned !== undefined) pinned.entry.pins++;
+    this.#holder = holder;
+    holder.acquire();
     this.#leaks = leaks;
     leaks?.opened(this, "view");
   }
@@ -58,10 +53,10 @@ export class ValueView implements Disposable {
 
   /** Gives the memory back. Idempotent. */
   [Symbol.dispose](): void {
-    const pinned = this.#pinned;
+    const holder = this.#holder;
     this.#bytes = undefined;
-    this.#pinned = undefined;
-    pinned?.blocks.unpin(pinned.entry);
+    this.#holder = undefined;
+    holder?.release();
     this.#leaks?.closed(this);
   }
 }

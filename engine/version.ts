@@ -2,8 +2,8 @@
  * A version: what a store consists of at a moment.
  *
  * Guarantees: immutable, but for the active memtable, which only grows. Readers
- * hold the version they started with; a table's file stays until the last
- * version with it has been let go.
+ * hold the version they started with; a table's file and a memtable's memory
+ * stay until the last version with them has been let go.
  *
  * @module
  */
@@ -42,6 +42,8 @@ export class Version {
     this.active = active;
     this.sealed = sealed;
     this.levels = levels;
+    active.acquire();
+    for (const memtable of sealed) memtable.acquire();
     for (const tables of levels) for (const table of tables) table.acquire();
   }
 
@@ -54,6 +56,8 @@ export class Version {
   /** Lets go of the version. */
   release(): void {
     if (--this.#holders > 0) return;
+    this.active.release();
+    for (const memtable of this.sealed) memtable.release();
     for (const tables of this.levels) {
       for (const table of tables) table.release();
     }
@@ -115,11 +119,13 @@ export class Version {
     leaks: Leaks | undefined,
   ): ValueView | undefined {
     const hash = hashKey(key);
-    let found = this.active.getView(key, seq, hash);
+    let memtable = this.active;
+    let found = memtable.getView(key, seq, hash);
     for (let i = 0; found === undefined && i < this.sealed.length; i++) {
-      found = this.sealed[i]!.getView(key, seq, hash);
+      memtable = this.sealed[i]!;
+      found = memtable.getView(key, seq, hash);
     }
-    if (found) return new ValueView(found, undefined, leaks);
+    if (found) return new ValueView(found, memtable, leaks);
     return found === null
       ? undefined
       : this.#getViewFromTables(key, seq, hash, leaks) ?? undefined;

@@ -501,10 +501,47 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/view_test.ts :: a view stays right",
   },
   {
+    name: "engine-reuses-a-memtable-that-is-not-flushed",
+    file: "engine/version.ts",
+    find: "    for (const memtable of sealed) memtable.acquire();\n",
+    replace: "",
+    caughtBy: "engine/memtable/spare_memory_test.ts :: what readers stand on",
+  },
+  {
+    name: "engine-reuses-a-memtable-that-a-view-shows",
+    file: "engine/version.ts",
+    find: "return new ValueView(found, memtable, leaks);",
+    replace:
+      "return new ValueView(found, { acquire() {}, release() {} }, leaks);",
+    caughtBy: "engine/memtable/spare_memory_test.ts :: what readers stand on",
+  },
+  {
+    name: "engine-begins-a-memtable-with-the-list-of-another",
+    file: "engine/memtable/spare_memory.ts",
+    find: "    spare.fill(0, 0, cleared);\n",
+    replace: "    void cleared;\n",
+    caughtBy: "engine/memtable/spare_memory_test.ts :: a memtable in used",
+  },
+  {
+    name: "engine-filter-keeps-the-keys-of-another-table",
+    file: "engine/table/filter.ts",
+    find: "    this.#count = 0;\n    return filter;",
+    replace: "    return filter;",
+    caughtBy: "engine/table/table_writer_test.ts :: tables made side by side",
+  },
+  {
+    name: "engine-gives-memory-back-that-another-table-is-made-in",
+    file: "engine/table/table_writer.ts",
+    find: "    this.#writeWaiting();\n    giveBack(this.#memory);",
+    replace:
+      "    this.#writeWaiting();\n    giveBack(this.#memory);\n    giveBack(this.#memory);",
+    caughtBy: "engine/table/table_writer_test.ts :: tables made side by side",
+  },
+  {
     name: "engine-view-disposed-twice-takes-the-pin-of-another",
     file: "engine/value_view.ts",
-    find: "    this.#pinned = undefined;",
-    replace: "    void this.#pinned;",
+    find: "    this.#holder = undefined;",
+    replace: "    void this.#holder;",
     caughtBy: "engine/view_test.ts :: a view disposed twice",
   },
   {

@@ -67,6 +67,28 @@ export class CacheEntry {
 /** The share of the budget that one entry may take is one in this many. */
 const SHARE = 8;
 
+/** Names the bytes of an entry for a while. */
+export class Pin {
+  readonly #cache: BlockCache;
+  readonly #entry: CacheEntry;
+
+  /** Makes a pin that is not put in yet. */
+  constructor(cache: BlockCache, entry: CacheEntry) {
+    this.#cache = cache;
+    this.#entry = entry;
+  }
+
+  /** Puts it in. */
+  acquire(): void {
+    this.#entry.pins++;
+  }
+
+  /** Takes it out. */
+  release(): void {
+    this.#cache.unpin(this.#entry);
+  }
+}
+
 /** The chances of an entry that leads to many others. */
 export const CHANCES_OF_GUIDES = 3;
 

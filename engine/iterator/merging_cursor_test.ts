@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { compareBytes, toHex } from "../../runtime/mod.ts";
 import { Memtable } from "../memtable/memtable.ts";
+import { SpareMemory } from "../memtable/spare_memory.ts";
 import type { Cursor } from "./cursor.ts";
 import { MergingCursor } from "./merging_cursor.ts";
 
@@ -35,7 +36,10 @@ function entryOf(cursor: Cursor): string {
 Deno.test("merged runs come in order, forward and back, whatever their keys share", () => {
   for (let seed = 1; seed <= 60; seed++) {
     const draw = random(seed);
-    const runs = Array.from({ length: 1 + draw(8) }, () => new Memtable(false));
+    const runs = Array.from(
+      { length: 1 + draw(8) },
+      () => new Memtable(new SpareMemory(false, 0)),
+    );
     const entries: { key: Uint8Array; seq: number }[] = [];
     for (let seq = 1; seq <= 300; seq++) {
       const key = someKey(draw);

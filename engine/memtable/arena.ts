@@ -1,25 +1,19 @@
 /**
- * Memory of a memtable: bytes are copied in and never move or change, so
- * whoever names them by chunk and offset may read them for as long as they like,
- * in another thread too if the memory is shared.
+ * Memory of a memtable: bytes are copied in and never move or change while the
+ * memtable is in use, so whoever names them by chunk and offset may read them
+ * until then, in another thread too if the memory is shared.
  *
  * @module
  */
 
-/** Size of the chunks that small entries share, in bytes. */
-const CHUNK_BYTES = 256 * 1024;
+import { CHUNK_BYTES, type SpareMemory } from "./spare_memory.ts";
 
 /** Entries from this size on get a chunk of their own, in bytes. */
 const LARGE_BYTES = 64 * 1024;
 
-/** Makes memory, all zeros; threads can share it if `shared`. */
-export function allocate(bytes: number, shared: boolean): ArrayBufferLike {
-  return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes);
-}
-
 /** Where an allocation is. */
 export class Arena {
-  readonly #shared: boolean;
+  readonly #memory: SpareMemory;
   readonly #chunks: Uint8Array[];
   #open = 0;
   #used = CHUNK_BYTES;
@@ -29,9 +23,12 @@ export class Arena {
   /** Its offset there. */
   offset = 0;
 
-  /** Makes an arena; of `chunks` that were filled before, only to be read. */
-  constructor(shared: boolean, chunks: Uint8Array[] = []) {
-    this.#shared = shared;
+  /**
+   * Makes an arena that takes its chunks from `memory`; of `chunks` that were
+   * filled before, only to be read.
+   */
+  constructor(memory: SpareMemory, chunks: Uint8Array[] = []) {
+    this.#memory = memory;
     this.#chunks = chunks;
   }
 
@@ -69,7 +66,6 @@ export class Arena {
   }
 
   #addChunk(length: number): number {
-    const chunk = new Uint8Array(allocate(length, this.#shared));
-    return this.#chunks.push(chunk) - 1;
+    return this.#chunks.push(this.#memory.takeChunk(length)) - 1;
   }
 }

@@ -19,6 +19,11 @@ export const FEW_KEYS = 32;
 export class KeyBits {
   readonly #words = new Uint32Array(WORDS);
 
+  /** Forgets all keys. */
+  clear(): void {
+    this.#words.fill(0);
+  }
+
   /** Adds a key by its `hashKey`. */
   add(hash: number): void {
     this.#words[hash >>> 17]! |= bitsOf(hash);

@@ -14,6 +14,7 @@
  *
  * Guarantees: entries are only added, and added ones never change, so cursors
  * stay valid across writes. A key's entries go from the newest to the oldest.
+ * When the last holder has let go, its memory is another memtable's.
  *
  * @module
  */
@@ -22,9 +23,10 @@ import type { Bytes } from "../../runtime/mod.ts";
 import { abbreviateRange, compareRanges, giveRange } from "../compare.ts";
 import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
 import { hashKey } from "../table/filter.ts";
-import { allocate, Arena } from "./arena.ts";
-import { FEW_KEYS, KeyBits } from "./key_bits.ts";
+import { Arena } from "./arena.ts";
+import { FEW_KEYS, type KeyBits } from "./key_bits.ts";
 import { MemtableCursor } from "./memtable_cursor.ts";
+import { SpareMemory } from "./spare_memory.ts";
 
 const ABBREVIATION = 0;
 const ABBREVIATION2 = 1;
@@ -49,6 +51,8 @@ const BRANCHING_BITS = 2;
 const HEIGHT_MAX = 12;
 const HEAD = 1;
 const WORD_BYTES = 4;
+/** Words before the first node. */
+const HEAD_WORDS = HEAD + NEXT + HEIGHT_MAX;
 
 /** Room in a memtable. */
 export interface Reserved {
@@ -74,11 +78,14 @@ export interface MemtableMemory {
 /** Words that the list has room for at first. */
 const NODE_WORDS = 4096;
 
+/** Gives nothing and keeps nothing: for memtables that are only read. */
+const NO_MEMORY = new SpareMemory(false, 0);
+
 /** A cursor over a memtable that takes no more entries, by its memory. */
 export function cursorOf({ nodes, chunks }: MemtableMemory): Cursor {
   return new MemtableCursor(
     new Memtable(
-      false,
+      NO_MEMORY,
       new Uint32Array(nodes),
       chunks.map((chunk) => new Uint8Array(chunk)),
     ),
@@ -87,10 +94,10 @@ export function cursorOf({ nodes, chunks }: MemtableMemory): Cursor {
 
 /** The newest entries of a store. */
 export class Memtable {
-  readonly #shared: boolean;
+  readonly #memory: SpareMemory;
   readonly #arena: Arena;
   #nodes: Uint32Array;
-  #used = HEAD + NEXT + HEIGHT_MAX;
+  #used = HEAD_WORDS;
   #height = 1;
   #count = 0;
   #lastSeq = 0;
@@ -105,23 +112,34 @@ export class Memtable {
   /** Which keys may be here; not made for a few. */
   #bits: KeyBits | undefined;
 
+  #holders = 0;
+
   /** The number of the last WAL whose batches are here. */
   lastWal = 0;
 
   /**
-   * Makes an empty memtable, in memory that threads can share if `shared`; or
-   * one of what another has filled, only to be read in order.
+   * Makes an empty memtable in memory that it takes from `memory`, and gives back
+   * there; or one of what another has filled, only to be read in order.
    */
   constructor(
-    shared: boolean,
-    nodes: Uint32Array = new Uint32Array(
-      allocate(NODE_WORDS * WORD_BYTES, shared),
-    ),
+    memory: SpareMemory,
+    nodes: Uint32Array = memory.takeNodes(NODE_WORDS, HEAD_WORDS),
     chunks?: Uint8Array[],
   ) {
-    this.#shared = shared;
+    this.#memory = memory;
     this.#nodes = nodes;
-    this.#arena = new Arena(shared, chunks);
+    this.#arena = new Arena(memory, chunks);
+  }
+
+  /** Reads it until {@linkcode Memtable.release}. */
+  acquire(): void {
+    this.#holders++;
+  }
+
+  /** Reads it no longer. */
+  release(): void {
+    if (--this.#holders > 0) return;
+    this.#memory.give(this.#nodes, this.#arena.chunks, this.#bits);
   }
 
   /** Its memory, for who reads it elsewhere; no entry is added any more. */
@@ -277,7 +295,10 @@ export class Memtable {
     );
   }
 
-  /** As {@linkcode Memtable.get}, without a copy: the bytes stay as they are. */
+  /**
+   * As {@linkcode Memtable.get}, without a copy: the bytes stay as they are while
+   * someone holds the memtable.
+   */
   getView(
     key: Uint8Array,
     seq: number,
@@ -404,7 +425,7 @@ export class Memtable {
   }
 
   #bitsOfAll(): KeyBits {
-    const bits = new KeyBits();
+    const bits = this.#memory.takeBits();
     const nodes = this.#nodes;
     for (let node = this.first(); node !== 0; node = this.after(node)) {
       bits.add(hashKey(
@@ -566,9 +587,7 @@ export class Memtable {
     const node = this.#used;
     this.#used += NEXT + height;
     if (this.#used > this.#nodes.length) {
-      const grown = new Uint32Array(
-        allocate(this.#nodes.byteLength * 2, this.#shared),
-      );
+      const grown = this.#memory.takeNodes(this.#nodes.length * 2, 0);
       grown.set(this.#nodes);
       this.#nodes = grown;
     }

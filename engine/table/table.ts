@@ -20,6 +20,7 @@ import {
   type CacheEntry,
   type CacheOwner,
   CHANCES_OF_GUIDES,
+  Pin,
 } from "../cache/block_cache.ts";
 import type { FileCache } from "../cache/file_cache.ts";
 import type { Place } from "../cache/place_cache.ts";
@@ -159,7 +160,7 @@ export class Table implements CacheOwner {
     const valueAt = block.valueAt(found.row);
     return new ValueView(
       block.bytes.subarray(valueAt, valueAt + block.valueLength(found.row)),
-      { blocks: this.#set.blocks, entry: block },
+      new Pin(this.#set.blocks, block),
       leaks,
     );
   }

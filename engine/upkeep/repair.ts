@@ -38,6 +38,7 @@ import type { LogIdentity } from "../log/frame.ts";
 import { Manifest } from "../manifest/manifest.ts";
 import { ManifestState } from "../manifest/state.ts";
 import { Memtable } from "../memtable/memtable.ts";
+import { SpareMemory } from "../memtable/spare_memory.ts";
 import {
   CURRENT_NAME,
   isStoreFile,
@@ -301,7 +302,8 @@ class Repair implements Disposable {
   /** Adds runs of what logs hold; returns the number of batches. */
   async #readWals(sources: Sources, runs: Cursor[]): Promise<number> {
     let batches = 0;
-    let memtable = new Memtable(false);
+    const memory = new SpareMemory(false, 0);
+    let memtable = new Memtable(memory);
     const { state } = sources;
     let nextSeq = state && state.lastSeq + 1;
     let before: { id: number; end: number } | undefined;
@@ -326,7 +328,7 @@ class Repair implements Disposable {
       nextSeq = scanned?.nextSeq ?? nextSeq;
       if (memtable.bytes > MEMTABLE_BYTES) {
         runs.push(await this.#spill(memtable));
-        memtable = new Memtable(false);
+        memtable = new Memtable(memory);
       }
       await this.#done(path, this.#sizeOf(walName(id)));
     }
