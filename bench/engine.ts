@@ -103,7 +103,8 @@ function rulesOf({ entries, rounds }: Options): string {
   const scale = scaleOf(entries);
   const MB = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
   return `Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} cores
-- Keys and their order are made before the clock starts.
+- Keys and their order are made before the clock starts, and what that left is
+  collected.
 - Each row of each store in each round is a process of its own; rounds are
   interleaved: ${rounds} of them.
 - 16-byte keys, 100-byte half-compressible values, ${

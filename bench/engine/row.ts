@@ -16,7 +16,14 @@ import {
   uniform,
   Values,
 } from "./data.ts";
-import { bytesDirtied, Laps, LoopMonitor, rssMb, turn } from "./meter.ts";
+import {
+  bytesDirtied,
+  collectGarbage,
+  Laps,
+  LoopMonitor,
+  rssMb,
+  turn,
+} from "./meter.ts";
 import type { Subject } from "./subject.ts";
 
 /**
@@ -196,6 +203,7 @@ export async function readRandom(
     else assertSame("bytes of a missing value", value?.length ?? -1, -1);
   }
   if (warm) await pass(subject, keys);
+  collectGarbage();
   const start = performance.now();
   const sum = await pass(subject, keys);
   const ms = performance.now() - start;
@@ -239,6 +247,7 @@ export async function scanAll(
   const laps = new Laps();
   let count = 0;
   let sum = 0;
+  collectGarbage();
   const start = performance.now();
   let last = start;
   await subject.scan({ reverse }, (key, value) => {
@@ -292,6 +301,7 @@ export async function timeWrites(
   entryBytes: number = ENTRY_BYTES,
 ): Promise<Measured> {
   const laps = new Laps();
+  collectGarbage();
   const before = bytesDirtied();
   using loop = new LoopMonitor();
   const start = performance.now();

@@ -14,7 +14,7 @@ import {
   uniform,
   Values,
 } from "./data.ts";
-import { Laps } from "./meter.ts";
+import { collectGarbage, Laps } from "./meter.ts";
 import {
   ALL,
   assertHolds,
@@ -116,6 +116,7 @@ function seeks(orderOf: (context: RowContext) => Uint32Array): Body {
     const visit = (key: Uint8Array, value: Uint8Array) => {
       found += key.length + Math.min(0, sampleOf(value));
     };
+    collectGarbage();
     const start = performance.now();
     for (const key of keys) {
       const at = performance.now();
