@@ -218,7 +218,7 @@ export class Members {
     if (life === undefined) return;
     this.harvest(member);
     const lossy = draw.durability === "written" && unsynced !== "kept";
-    if (lossy) this.discard(member, member.vector);
+    if (lossy) this.discard(member, this.#covered(member, life));
     this.#down(member, life);
     world.kill(member.name, { unsynced });
   }
@@ -431,6 +431,22 @@ export class Members {
       }
     } catch (error) {
       if (!life.faulted && !life.closing) throw error;
+    }
+  }
+
+  /**
+   * What a node covers, also one whose engine has failed since it was last looked
+   * at: what it acked before that may go with what was not synced.
+   */
+  #covered(member: Member, { engine, failed }: Life): Vector {
+    if (engine === undefined || !failed) return member.vector;
+    try {
+      const covered = readVector(engine);
+      covered.join(member.vector);
+      return covered;
+    } catch {
+      // It cannot even be read: only what was seen before is known.
+      return member.vector;
     }
   }
 
