@@ -638,6 +638,8 @@ export class DB implements AsyncDisposable {
       sessionsOpen: rooms.donor.sessions,
       conflicts: counts.conflicts,
       peersConnected: rooms.cluster.connected().length,
+      clusterExchanges: rooms.cluster.exchanges,
+      detection: rooms.cluster.detection,
       watchers: watchers.size,
       engine: kv.metrics?.(),
     };

@@ -80,8 +80,14 @@ export class Dispatch implements EndpointHandler {
     switch (type) {
       case MessageType.PLEDGE:
         return await cluster.answerPledge(payload, signal);
+      case MessageType.PING:
+        return cluster.answerPing(payload);
+      case MessageType.PING_REQ:
+        return await cluster.answerPingRequest(payload);
       case MessageType.CLUSTER_SYNC:
         return cluster.answerSync(payload);
+      case MessageType.CLUSTER_ACK:
+        return cluster.answerAck(payload);
       case MessageType.REGISTER_PREPARE:
       case MessageType.REGISTER_ACCEPT:
       case MessageType.REGISTER_LIST:
@@ -109,8 +115,8 @@ export class Dispatch implements EndpointHandler {
     if (this.#rooms === undefined || node === 0) return;
     try {
       if (type === MessageType.RECORDS) this.#takeRecords(node, payload);
-      else if (type === MessageType.CLUSTER_ACK2) {
-        this.#rooms.cluster.takeAck2(payload);
+      else if (type === MessageType.CLUSTER_NEWS) {
+        this.#rooms.cluster.takeNews(payload);
       }
     } catch (error) {
       this.#events.emit({ type: "peerFailed", node, error });
@@ -129,6 +135,7 @@ export class Dispatch implements EndpointHandler {
   disconnected({ remote: { node }, lane }: Connection, reason: unknown): void {
     if (this.#rooms === undefined || node === 0 || lane === "bulk") return;
     this.#events.emit({ type: "disconnected", node, reason });
+    this.#rooms.cluster.lost(node);
   }
 
   refused(node: number, address: string, error: unknown): void {

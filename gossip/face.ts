@@ -7,6 +7,7 @@
 import type { EngineMetrics } from "../engine/kv.ts";
 import type { KeyLike, ValueLike } from "./check.ts";
 import type { CallOptions } from "./lease/router.ts";
+import type { DetectorMetrics } from "./membership/detector.ts";
 import type { MemberChange, Node } from "./membership/mod.ts";
 import type { Version } from "./replication/entry.ts";
 import type { Token } from "./token.ts";
@@ -191,6 +192,10 @@ export interface Metrics {
   readonly conflicts: number;
   /** Peers connected. */
   readonly peersConnected: number;
+  /** Exchanges of cluster gossip that this node began and ended. */
+  readonly clusterExchanges: number;
+  /** What finding out which nodes answer has counted. */
+  readonly detection: DetectorMetrics;
   /** Watchers. */
   readonly watchers: number;
   /**

@@ -307,6 +307,7 @@ async function assemble(
   opened.defer(() => replica.close());
   const cluster = await Cluster.open({
     kv,
+    clock,
     timers,
     random,
     host,
@@ -315,6 +316,8 @@ async function assemble(
     records,
     endpoint,
     gossipIntervalMs: propagation.clusterGossipIntervalMs,
+    probeIntervalMs: propagation.probeIntervalMs,
+    probeTimeoutMs: propagation.probeTimeoutMs,
     events,
     birth: replica.vector.encode(),
   });

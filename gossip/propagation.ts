@@ -35,6 +35,19 @@ export interface Propagation {
    */
   clusterGossipIntervalMs: number;
   /**
+   * Time between two probes of this node, each of another one; the time from
+   * silence to death is some five of these in a small cluster.
+   *
+   * @default {1000}
+   */
+  probeIntervalMs: number;
+  /**
+   * How long a probe may take before others are asked for help.
+   *
+   * @default {500}
+   */
+  probeTimeoutMs: number;
+  /**
    * Shortest pause between two pledges of a node that joins; the pause grows by a
    * quarter each time, up to thirty times this.
    *
@@ -85,6 +98,8 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   antiEntropyIntervalMs: 2000,
   logBytesMax: 64 * 1024 * 1024,
   clusterGossipIntervalMs: 1000,
+  probeIntervalMs: 1000,
+  probeTimeoutMs: 500,
   pledgeRetryIntervalMs: 1000,
   pledgeTimeoutMs: 5000,
   dialTimeoutMs: 2000,
@@ -100,6 +115,8 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   antiEntropyIntervalMs: 50,
   logBytesMax: 64 * 1024 * 1024,
   clusterGossipIntervalMs: 10,
+  probeIntervalMs: 200,
+  probeTimeoutMs: 100,
   pledgeRetryIntervalMs: 10,
   pledgeTimeoutMs: 1000,
   dialTimeoutMs: 500,

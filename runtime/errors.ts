@@ -190,16 +190,27 @@ export class DeadlineExceededError extends AspenError {
   }
 }
 
+/** Options for {@linkcode UnreachableError}. */
+export interface UnreachableErrorOptions extends ErrorOptions {
+  /** Whether the address said that nobody listens there. */
+  refused?: boolean | undefined;
+}
+
 /** Nobody could be reached at the addresses tried; nothing was sent. */
 export class UnreachableError extends AspenError {
   /** The addresses tried. */
   readonly addresses: readonly string[];
+  /**
+   * Whether the address said that nobody listens there: its program is gone. If
+   * not, it was silent, or a connection broke.
+   */
+  readonly refused: boolean;
 
   /** `action` is what was asked for. */
   constructor(
     action: string,
     addresses: readonly string[],
-    options?: ErrorOptions,
+    options?: UnreachableErrorOptions,
   ) {
     super(
       `Cannot ${action}: nobody answers at ${
@@ -208,6 +219,7 @@ export class UnreachableError extends AspenError {
       options,
     );
     this.addresses = addresses;
+    this.refused = options?.refused ?? false;
   }
 }
 

@@ -1125,6 +1125,87 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/scenarios/cluster_test.ts :: X10",
   },
   {
+    name: "node-does-not-answer-doubts-about-it",
+    file: "gossip/membership/members.ts",
+    find: "else if (this.refute(record)) refuted = true;",
+    replace: "",
+    caughtBy: "gossip/membership/members_test.ts :: doubts about a node",
+  },
+  {
+    name: "refutation-that-is-no-newer",
+    file: "gossip/membership/members.ts",
+    find: "this.#say({ ...self, version: said.version + 1 });",
+    replace: "this.#say({ ...self, version: said.version });",
+    caughtBy: "gossip/membership/members_test.ts :: doubts about a node",
+  },
+  {
+    name: "better-state-wins-of-two-equally-old",
+    file: "gossip/membership/node_record.ts",
+    find: "rankOf(a.state) - rankOf(b.state);",
+    replace: "rankOf(b.state) - rankOf(a.state);",
+    caughtBy: "gossip/membership/members_test.ts :: N4",
+  },
+  {
+    name: "state-is-not-in-the-hash",
+    file: "gossip/membership/members.ts",
+    find: "const state = rankOf(record.state);",
+    replace: "const state = 0;",
+    caughtBy:
+      "gossip/membership/members_test.ts :: a sync between equal states",
+  },
+  {
+    name: "thread-that-stood-still-blames-others",
+    file: "gossip/membership/detector.ts",
+    find: "      this.#stoodStill(now - this.#dueAt);\n",
+    replace: "",
+    caughtBy: "gossip/membership/detector_test.ts :: a thread that stood still",
+  },
+  {
+    name: "suspect-without-asking-others",
+    file: "gossip/membership/detector.ts",
+    find: "const helpers = this.#helpersFor(node);",
+    replace: "const helpers = this.#helpersFor(node).slice(0, 0);",
+    caughtBy:
+      "gossip/membership/detector_test.ts :: a node that does not answer",
+  },
+  {
+    name: "one-accuser-counted-again-and-again",
+    file: "gossip/membership/detector.ts",
+    find:
+      "if (suspicion === undefined || suspicion.accusers.has(accuser)) return;",
+    replace: "if (suspicion === undefined) return;",
+    caughtBy: "gossip/membership/detector_test.ts :: two more accusers",
+  },
+  {
+    name: "dead-are-probed-for-ever",
+    file: "gossip/membership/detector.ts",
+    find: `    return node !== members.self.key &&
+      (state === "healthy" || state === "suspect");`,
+    replace: `    return node !== members.self.key && state !== "left";`,
+    caughtBy: "gossip/membership/detector_test.ts :: every node is pinged",
+  },
+  {
+    name: "suspicion-as-long-whoever-agrees",
+    file: "gossip/membership/suspicion.ts",
+    find: "const share = Math.log(accusers)",
+    replace: "const share = Math.log(1)",
+    caughtBy: "gossip/membership/detector_test.ts :: a suspicion is what",
+  },
+  {
+    name: "what-a-copy-said-of-a-node-stands",
+    file: "gossip/membership/cluster.ts",
+    find: "    this.#foreign = cloned;\n",
+    replace: "",
+    caughtBy: "tests/scenarios/membership_test.ts :: what a copy",
+  },
+  {
+    name: "generation-above-a-copy-is-forgotten",
+    file: "gossip/membership/cluster.ts",
+    find: "      await raiseGeneration(kv, host, generation);",
+    replace: "      await kv.get(host.clusterId), raiseGeneration;",
+    caughtBy: "tests/scenarios/membership_test.ts :: what a copy",
+  },
+  {
     name: "incarnation-not-durable-when-let-in",
     file: "gossip/membership/cluster.ts",
     find:

@@ -20,16 +20,17 @@ export const MessageType = {
   KEEPALIVE: 6,
   CREDIT: 7, // reserved
 
-  // Failure detection: reserved.
-  PING: 16,
-  ACK: 17,
-  PING_REQ: 18,
-  NACK: 19,
+  // Failure detection.
+  PING: 16, // news -> news
+  ACK: 17, // no longer sent: the reply to PING
+  PING_REQ: 18, // node -> whether it answered
+  NACK: 19, // no longer sent: the reply to PING_REQ
 
   // Cluster gossip (SI).
-  CLUSTER_SYNC: 32, // digests -> CLUSTER_ACK
-  CLUSTER_ACK: 33, // newer nodes, digests of older ones
-  CLUSTER_ACK2: 34, // newer nodes, one-way
+  CLUSTER_SYNC: 32, // hash -> standings
+  CLUSTER_ACK: 33, // newer nodes, wanted ones -> wanted ones
+  CLUSTER_ACK2: 34, // no longer sent: the reply to CLUSTER_ACK
+  CLUSTER_NEWS: 35, // news, one-way
 
   // Registers.
   REGISTER_PREPARE: 48,

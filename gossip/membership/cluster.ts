@@ -5,6 +5,8 @@
  * - Nodes spread by SI gossip: every interval this node exchanges what it does
  *   not know with a random connected one; nobody is ever forgotten, and every
  *   member is dialled for ever, so that parts that were apart find each other.
+ * - Nodes that do not answer are suspected and then dead (`detector.ts`), which
+ *   takes nothing from them: it is for routing and for people.
  * - What is known is on disk, and read at the next start.
  * - Node keys come from the `ids` register, members from the `config` register;
  *   the higher config is adopted, durably, before anything else is exchanged.
@@ -13,6 +15,7 @@
  */
 
 import {
+  type Clock,
   equalBytes,
   NodeNotFoundError,
   type Random,
@@ -50,15 +53,22 @@ import {
 } from "../register/mod.ts";
 import type { Incarnation } from "../replication/session.ts";
 import { Vector } from "../replication/vector.ts";
-import { ACCEPTOR_PREFIX, type HostState } from "./host.ts";
+import { ACCEPTOR_PREFIX, type HostState, raiseGeneration } from "./host.ts";
 import {
   decodeMembers,
   type MemberChange,
   Members,
   type MergeOutcome,
 } from "./members.ts";
-import { type Node, type NodeRecord, nodeRecord } from "./node_record.ts";
+import type { DetectorMetrics } from "./detector.ts";
+import {
+  COUNTER_MAX,
+  type Node,
+  type NodeRecord,
+  nodeRecord,
+} from "./node_record.ts";
 import { decodePledge, encodePledgeReply } from "./pledge.ts";
+import { Prober } from "./prober.ts";
 
 /** The protocol versions that this release speaks. */
 const PROTOCOL = 1;
@@ -75,6 +85,7 @@ const HELLO_VERSION = 1;
 /** What a cluster is made of. */
 export interface ClusterOptions {
   readonly kv: KV;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
   readonly host: HostState;
@@ -86,6 +97,8 @@ export interface ClusterOptions {
   readonly records: readonly NodeRecord[];
   readonly endpoint: Endpoint | undefined;
   readonly gossipIntervalMs: number;
+  readonly probeIntervalMs: number;
+  readonly probeTimeoutMs: number;
   readonly events: Events;
   /** The vector with which this start began. */
   readonly birth: Uint8Array;
@@ -97,6 +110,7 @@ export class Cluster {
   readonly #acceptor: Acceptor;
   readonly #proposer: Proposer;
   readonly #members: Members;
+  readonly #prober: Prober;
   readonly #incarnations: Map<number, Incarnation>;
   readonly #feeds = new Set<Feed<MemberChange[]>>();
   readonly #abort = new AbortController();
@@ -105,6 +119,9 @@ export class Cluster {
   #saving: Promise<void> | undefined;
   #unsaved = false;
   #entered = false;
+  #exchanges = 0;
+  /** What another start of this node has said of it, not yet answered. */
+  #foreign: NodeRecord | undefined;
 
   private constructor(
     options: ClusterOptions,
@@ -121,6 +138,17 @@ export class Cluster {
         key !== self.key
       ),
       onChange: (changes) => this.#changed(changes),
+    });
+    this.#prober = new Prober({
+      members: this.#members,
+      clock: options.clock,
+      timers: options.timers,
+      random: options.random,
+      intervalMs: options.probeIntervalMs,
+      timeoutMs: options.probeTimeoutMs,
+      peer: (node) => options.endpoint?.peer(node),
+      connected: () => this.connected(),
+      merged: (outcome) => this.#merged(outcome),
     });
     this.#proposer = new Proposer({
       node: options.host.node,
@@ -322,12 +350,44 @@ export class Cluster {
 
   /** Answers CLUSTER_SYNC. */
   answerSync(payload: Uint8Array): Uint8Array {
-    return this.#members.ack(payload);
+    return this.#members.answer(payload);
   }
 
-  /** Takes CLUSTER_ACK2. */
-  takeAck2(payload: Uint8Array): void {
-    this.#merged(this.#members.take(payload));
+  /** Answers CLUSTER_ACK. */
+  answerAck(payload: Uint8Array): Uint8Array {
+    const outcome = this.#members.ack2(payload);
+    this.#merged(outcome);
+    return outcome.reply;
+  }
+
+  /** Answers PING. */
+  answerPing(payload: Uint8Array): Uint8Array {
+    return this.#prober.answerPing(payload);
+  }
+
+  /** Answers PING_REQ. */
+  answerPingRequest(payload: Uint8Array): Promise<Uint8Array> {
+    return this.#prober.answerPingRequest(payload);
+  }
+
+  /** Takes CLUSTER_NEWS. */
+  takeNews(payload: Uint8Array): void {
+    this.#prober.takeNews(payload);
+  }
+
+  /** The control lane to a node was lost. */
+  lost(node: number): void {
+    this.#prober.lost(node);
+  }
+
+  /** Exchanges of cluster gossip that this node began and ended. */
+  get exchanges(): number {
+    return this.#exchanges;
+  }
+
+  /** What finding out who answers has counted. */
+  get detection(): DetectorMetrics {
+    return this.#prober.metrics;
   }
 
   /**
@@ -344,17 +404,23 @@ export class Cluster {
     this.#keepPeers();
   }
 
-  /** Begins to gossip. */
+  /** Begins to gossip and to probe. */
   start(): void {
+    this.#prober.start();
+    this.#gossipLater();
+  }
+
+  #gossipLater(): void {
     const { timers, random, gossipIntervalMs } = this.#options;
     this.#timer = timers.set(() => {
+      // Once an interval: a copy that runs elsewhere answers in the same way.
+      if (this.#foreign !== undefined) void this.#reassert(this.#foreign);
       const nodes = this.connected();
       if (nodes.length > 0) {
-        this.#members.update();
         const node = nodes[Math.floor(random.float() * nodes.length)]!;
         void this.gossipWith(node);
       }
-      this.start();
+      this.#gossipLater();
     }, gossipIntervalMs * (0.9 + random.float() * 0.2));
   }
 
@@ -378,22 +444,27 @@ export class Cluster {
    * Exchanges with whoever is at the other end what either does not know.
    * Rejects if the exchange fails.
    */
-  async gossipOver(link: Pick<Peer, "request" | "send">): Promise<void> {
-    const ack = await link.request(
-      MessageType.CLUSTER_SYNC,
-      this.#members.sync(),
-      { timeoutMs: GOSSIP_TIMEOUT_MS, signal: this.#abort.signal },
+  async gossipOver(link: Pick<Peer, "request">): Promise<void> {
+    const ask = (type: number, payload: Uint8Array) =>
+      link.request(type, payload, {
+        timeoutMs: GOSSIP_TIMEOUT_MS,
+        signal: this.#abort.signal,
+      });
+    const ack = this.#members.ack(
+      await ask(MessageType.CLUSTER_SYNC, this.#members.sync()),
     );
-    const outcome = this.#members.ack2(ack);
-    this.#merged(outcome);
-    if (outcome.reply !== undefined) {
-      link.send(MessageType.CLUSTER_ACK2, outcome.reply);
+    if (ack !== undefined) {
+      this.#merged(
+        this.#members.take(await ask(MessageType.CLUSTER_ACK, ack)),
+      );
     }
+    this.#exchanges++;
   }
 
   /** Stops gossiping, ends the watches, and saves what is known. */
   async close(): Promise<void> {
     this.#timer?.cancel();
+    this.#prober.close();
     this.#abort.abort();
     for (const feed of [...this.#feeds]) feed.close();
     await this.#saving?.catch(() => {
@@ -401,14 +472,32 @@ export class Cluster {
     });
   }
 
-  #merged({ cloned }: MergeOutcome): void {
+  #merged({ cloned, refuted }: MergeOutcome): void {
+    if (refuted) this.#prober.refuted();
     if (cloned === undefined) return;
+    this.#foreign = cloned;
     const { key: node, address } = cloned;
     this.#options.events.emit({ type: "cloned", node, address });
   }
 
+  /** Speaks above another start of this node, durably before. Never rejects. */
+  async #reassert(foreign: NodeRecord): Promise<void> {
+    this.#foreign = undefined;
+    const generation = Math.min(foreign.generation + 1, COUNTER_MAX);
+    try {
+      const { kv, host } = this.#options;
+      await raiseGeneration(kv, host, generation);
+    } catch {
+      // The engine has failed, and said so by its own event.
+      return;
+    }
+    this.#members.reassert(generation);
+    this.#prober.announce();
+  }
+
   #changed(changes: readonly MemberChange[]): void {
     this.#keepPeers();
+    for (const { node } of changes) this.#prober.changed(node.key);
     for (const feed of this.#feeds) feed.push([...changes]);
     void this.#save().catch(() => {
       // The engine has failed, and said so by its own event.

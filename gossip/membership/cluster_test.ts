@@ -11,11 +11,12 @@ import { foundHost } from "./host.ts";
 import { encodePledge } from "./pledge.ts";
 
 Deno.test("a hello and an incarnation have golden bytes; a start is durable before it is let in, who is no member is not", async () => {
-  const { timers } = new World({ seed: 1 }).runtime("a");
+  const { clock, timers } = new World({ seed: 1 }).runtime("a");
   const kv = new HandKV();
   const random = new Prng(1);
   const cluster = await Cluster.open({
     kv,
+    clock,
     timers,
     random,
     host: await foundHost(kv, random),
@@ -24,6 +25,8 @@ Deno.test("a hello and an incarnation have golden bytes; a start is durable befo
     records: [],
     endpoint: undefined,
     gossipIntervalMs: 1000,
+    probeIntervalMs: 1000,
+    probeTimeoutMs: 500,
     events: new Events(),
     birth: new Vector().encode(),
   });

@@ -87,6 +87,15 @@ export async function restartHost(
   return next;
 }
 
+/** The next start of a node has a generation above this one. */
+export async function raiseGeneration(
+  kv: KV,
+  host: HostState,
+  generation: number,
+): Promise<void> {
+  await kv.write([hostOp({ ...host, generation })], { sync: true });
+}
+
 /** Makes the first node of a new cluster. */
 export async function foundHost(kv: KV, random: Random): Promise<HostState> {
   const clusterId = drawBytes(random, CLUSTER_ID_BYTES);

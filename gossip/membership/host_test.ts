@@ -10,6 +10,7 @@ import {
   joinHost,
   loadHost,
   loadTicket,
+  raiseGeneration,
   restartHost,
 } from "./host.ts";
 
@@ -56,6 +57,16 @@ Deno.test("the generation rises at every start, and is durable before the start 
   kv.finish();
   assertEquals((await starting).generation, 2);
   assertEquals(decodeGeneration(kv), 2);
+});
+
+Deno.test("a generation that was raised is below that of the next start", async () => {
+  const kv = new HandKV();
+  const host = await foundHost(kv, new Prng(1));
+  await raiseGeneration(kv, host, 7);
+  assertEquals(decodeGeneration(kv), 7);
+  const { generation, ...rest } = await restartHost(kv, (await loadHost(kv))!);
+  assertEquals(generation, 8);
+  assertEquals(rest, { clusterId: host.clusterId, node: host.node });
 });
 
 function decodeGeneration(kv: HandKV): number {

@@ -2,11 +2,12 @@
  * Who is there: the records of all nodes, spread by susceptible/infected gossip
  * and never forgotten.
  *
- * Guarantees: of each node the newest record wins, in whatever order they come;
- * a message is merged in one synchronous step and told of afterwards; a node's
- * own record is written by itself only. One exchange (sync, ack, ack2) makes
- * both sides equal, as far as the messages' size allows; what did not fit goes
- * with a later one.
+ * Guarantees: of each node the record of the highest standing wins, in whatever
+ * order they come; a message is merged in one synchronous step and told of
+ * afterwards; a node's own record is written by itself only, and what others say
+ * of its state it answers with a newer one. One exchange (sync, ack, and their
+ * replies) makes both sides equal, as far as the messages' size allows; what did
+ * not fit goes with a later one.
  *
  * Assumes: the caller persists {@linkcode Members.encode} when it changes, and
  * raises the generation, durably, before each start.
@@ -16,8 +17,8 @@
  * ```
  *
  * The hash of the state is the sum, modulo 2^32 and in two ways, of a mix of each
- * node's key, generation and version, so that it is kept up in O(1). Equal hashes
- * of different states cost a round: the next heartbeat parts them.
+ * node's key and standing, so that it is kept up in O(1). At rest an exchange is
+ * one hash and an empty reply.
  *
  * @module
  */
@@ -32,27 +33,29 @@ import {
 import type { Bytes } from "../../runtime/mod.ts";
 import {
   decodeAck,
-  decodeAck2,
+  decodeRecords,
+  decodeStandings,
   decodeSync,
   encodeAck,
-  encodeAck2,
-  encodeSync,
+  encodeRecords,
+  encodeStandings,
   readRecords,
 } from "./messages.ts";
-import type { Digest } from "./messages.ts";
 import {
-  compareHeartbeats,
+  compareStandings,
+  COUNTER_MAX,
   nodeRecord,
+  rankOf,
   sameStanding,
   toNode,
   writeNodeRecord,
 } from "./node_record.ts";
-import type { Node, NodeRecord } from "./node_record.ts";
+import type { Node, NodeRecord, Standing } from "./node_record.ts";
 
 /** The format of the persisted state. */
 const VERSION = 1;
 
-/** What became of a node; a heartbeat alone is no change. */
+/** What became of a node; a version alone is no change. */
 export type MemberChange =
   | { readonly type: "added"; readonly node: Node }
   | { readonly type: "updated"; readonly old: Node; readonly node: Node }
@@ -68,6 +71,8 @@ export interface MergeOutcome {
    * was put back to an older image. It was not taken.
    */
   readonly cloned: NodeRecord | undefined;
+  /** Whether others doubted this node, and it has said something newer. */
+  readonly refuted: boolean;
 }
 
 /** What the state file holds. */
@@ -135,34 +140,71 @@ export class Members {
   }
 
   /**
-   * Says something new of this node; with nothing new, a heartbeat.
+   * Says something new of this node.
    *
    * @throws {LimitError} If the address is too long.
    */
-  update(news: Partial<Pick<NodeRecord, "address" | "state">> = {}): void {
+  update(news: Partial<Pick<NodeRecord, "address" | "state">>): void {
     const old = this.#self;
-    const record = nodeRecord({ ...old, ...news, version: old.version + 1 });
-    this.#self = record;
-    this.#put(record);
-    if (!sameStanding(old, record)) {
-      this.#onChange?.([
-        { type: "updated", old: toNode(old), node: toNode(record) },
-      ]);
-    }
+    this.#say(nodeRecord({ ...old, ...news, version: old.version + 1 }));
   }
 
-  /** Takes the records that are newer than those known. */
+  /**
+   * Says of another node that it is doing worse than it said itself; nothing
+   * happens where that, or worse, is known.
+   */
+  accuse(key: number, state: "suspect" | "dead"): void {
+    const old = this.#records.get(key);
+    if (
+      old === undefined || key === this.#self.key ||
+      rankOf(state) <= rankOf(old.state)
+    ) return;
+    this.merge([{ ...old, state }]);
+  }
+
+  /**
+   * Answers doubts about this node by a newer record, if what is said of it is
+   * worse than what it says itself.
+   *
+   * @param said What some node has of this one.
+   * @returns Whether there was anything to answer.
+   */
+  refute(said: Standing): boolean {
+    const self = this.#self;
+    if (
+      said.generation !== self.generation || said.version < self.version ||
+      rankOf(said.state) <= rankOf(self.state) || said.version === COUNTER_MAX
+    ) return false;
+    this.#say({ ...self, version: said.version + 1 });
+    return true;
+  }
+
+  /**
+   * Says all of this node again, above what another start of it has said: a copy
+   * of its directory that runs or ran elsewhere, or itself, before its disk was
+   * put back. What that has said would stand for ever.
+   *
+   * @param generation Above that of the other start, and durable.
+   */
+  reassert(generation: number): void {
+    if (generation <= this.#self.generation) return;
+    this.#say({ ...this.#self, generation, version: 0 });
+  }
+
+  /** Takes the records of a higher standing than those known. */
   merge(records: Iterable<NodeRecord>): MergeOutcome {
     const changes: MemberChange[] = [];
     let cloned: NodeRecord | undefined;
+    let refuted = false;
     for (const record of records) {
       if (record.key === this.#self.key) {
         if (this.#isForeign(record)) cloned = record;
+        else if (this.refute(record)) refuted = true;
         continue;
       }
       if (this.#removed.has(record.key)) continue;
       const old = this.#records.get(record.key);
-      if (old !== undefined && compareHeartbeats(record, old) <= 0) continue;
+      if (old !== undefined && compareStandings(record, old) <= 0) continue;
       this.#put(record);
       if (old === undefined) {
         changes.push({ type: "added", node: toNode(record) });
@@ -175,7 +217,7 @@ export class Members {
       }
     }
     if (changes.length > 0) this.#onChange?.(changes);
-    return { changes, cloned };
+    return { changes, cloned, refuted };
   }
 
   /**
@@ -198,56 +240,57 @@ export class Members {
     return changes;
   }
 
-  /** How new each record is. */
-  digests(): Digest[] {
-    const digests: Digest[] = [];
-    for (const { key, generation, version } of this.#records.values()) {
-      digests.push({ key, generation, version });
-    }
-    return digests;
-  }
-
   /** The payload of a CLUSTER_SYNC, which begins an exchange. */
   sync(): Bytes {
-    return encodeSync(this.#hash(), this.#records.values(), this.size);
+    return this.#hash();
   }
 
   /**
-   * Answers a CLUSTER_SYNC with a CLUSTER_ACK: the records that are newer here
-   * or unknown there, and which ones are wanted. Empty if both know the same.
+   * Answers a CLUSTER_SYNC: nothing if both know the same, else how everybody
+   * stands here.
    *
    * @throws {DecodeError} If the payload is no CLUSTER_SYNC.
    */
-  ack(sync: Uint8Array): Bytes {
-    const { hash, digests } = decodeSync(sync);
-    if (equalBytes(hash, this.#hash())) return EMPTY_BYTES;
+  answer(sync: Uint8Array): Bytes {
+    if (equalBytes(decodeSync(sync), this.#hash())) return EMPTY_BYTES;
+    return encodeStandings(this.#records.values(), this.size);
+  }
+
+  /**
+   * What follows on the answer to a CLUSTER_SYNC: the payload of a CLUSTER_ACK
+   * with the records that stand higher here or are unknown there, and which ones
+   * are wanted; `undefined` if there is nothing to say.
+   *
+   * @throws {DecodeError} If the answer is none.
+   */
+  ack(answer: Uint8Array): Bytes | undefined {
+    if (answer.length === 0) return undefined;
+    const standings = decodeStandings(answer);
     const newer: NodeRecord[] = [];
     const wanted: number[] = [];
     for (const record of this.#records.values()) {
-      const theirs = digests.get(record.key);
+      const theirs = standings.get(record.key);
       if (theirs === undefined) newer.push(record);
       else {
-        const order = compareHeartbeats(record, theirs);
+        const order = compareStandings(record, theirs);
         if (order > 0) newer.push(record);
         else if (order < 0) wanted.push(record.key);
       }
     }
-    for (const key of digests.keys()) {
+    for (const key of standings.keys()) {
       if (!this.#records.has(key) && !this.#removed.has(key)) wanted.push(key);
     }
+    if (newer.length === 0 && wanted.length === 0) return undefined;
     return encodeAck(newer, wanted);
   }
 
   /**
    * Merges a CLUSTER_ACK.
    *
-   * @returns What it did, and the payload of the CLUSTER_ACK2 to send, if any.
+   * @returns What it did, and the reply: the records that were wanted.
    * @throws {DecodeError} If the payload is no CLUSTER_ACK.
    */
-  ack2(ack: Uint8Array): MergeOutcome & { readonly reply: Bytes | undefined } {
-    if (ack.length === 0) {
-      return { changes: [], cloned: undefined, reply: undefined };
-    }
+  ack2(ack: Uint8Array): MergeOutcome & { readonly reply: Bytes } {
     const { newer, wanted } = decodeAck(ack);
     const outcome = this.merge(newer);
     const records: NodeRecord[] = [];
@@ -255,17 +298,16 @@ export class Members {
       const record = this.#records.get(key);
       if (record !== undefined) records.push(record);
     }
-    if (records.length === 0) return { ...outcome, reply: undefined };
-    return { ...outcome, reply: encodeAck2(records) };
+    return { ...outcome, reply: encodeRecords(records) };
   }
 
   /**
-   * Merges a CLUSTER_ACK2, which ends an exchange.
+   * Merges the reply to a CLUSTER_ACK, which ends an exchange.
    *
-   * @throws {DecodeError} If the payload is no CLUSTER_ACK2.
+   * @throws {DecodeError} If it is none.
    */
-  take(ack2: Uint8Array): MergeOutcome {
-    return this.merge(decodeAck2(ack2));
+  take(records: Uint8Array): MergeOutcome {
+    return this.merge(decodeRecords(records));
   }
 
   /** The state to persist. */
@@ -284,6 +326,17 @@ export class Members {
       !equalBytes(record.nonce, this.#self.nonce);
   }
 
+  #say(record: NodeRecord): void {
+    const old = this.#self;
+    this.#self = record;
+    this.#put(record);
+    if (!sameStanding(old, record)) {
+      this.#onChange?.([
+        { type: "updated", old: toNode(old), node: toNode(record) },
+      ]);
+    }
+  }
+
   #put(record: NodeRecord): void {
     const old = this.#records.get(record.key);
     if (old !== undefined) this.#count(old, -1);
@@ -292,9 +345,14 @@ export class Members {
   }
 
   /** Adds a record to the hash, or takes it out. */
-  #count({ key, generation, version }: NodeRecord, sign: 1 | -1): void {
-    const low = mix(mix(mix(0x9e3779b9, key), generation), version);
-    const high = mix(mix(mix(0x7f4a7c15, version), generation), key);
+  #count(record: NodeRecord, sign: 1 | -1): void {
+    const { key, generation, version } = record;
+    const state = rankOf(record.state);
+    const low = mix(mix(mix(mix(0x9e3779b9, key), generation), version), state);
+    const high = mix(
+      mix(mix(mix(0x7f4a7c15, state), version), generation),
+      key,
+    );
     this.#hashLow = (this.#hashLow + sign * low) >>> 0;
     this.#hashHigh = (this.#hashHigh + sign * high) >>> 0;
   }

@@ -15,9 +15,9 @@ import { decodeMembers, Members } from "./members.ts";
 import type { MemberChange } from "./members.ts";
 import {
   ACK_BYTES_MAX,
-  encodeAck2,
+  encodeRecords,
   RECORDS_BYTES_MAX,
-  SYNC_BYTES_MAX,
+  STANDINGS_BYTES_MAX,
 } from "./messages.ts";
 import { nodeRecord } from "./node_record.ts";
 import type { NodeRecord } from "./node_record.ts";
@@ -34,8 +34,8 @@ function node(key: number, more: Partial<NodeRecord> = {}): NodeRecord {
 
 /** One whole exchange, which `from` begins. */
 function exchange(from: Members, to: Members): void {
-  const { reply } = from.ack2(to.ack(from.sync()));
-  if (reply !== undefined) to.take(reply);
+  const ack = from.ack(to.answer(from.sync()));
+  if (ack !== undefined) from.take(to.ack2(ack).reply);
 }
 
 function sorted(members: Members): NodeRecord[] {
@@ -129,12 +129,40 @@ Deno.test("N3: every node has its address", () => {
   );
 });
 
-Deno.test("N4: digests say how new each node is", () => {
+Deno.test("N4: a node's standing rises by its generation, its version and a worse state", () => {
   const members = new Members(node(1), { others: [node(2, { version: 7 })] });
-  assertEquals(members.digests(), [
-    { key: 1, generation: 1, version: 0 },
-    { key: 2, generation: 1, version: 7 },
-  ]);
+  const learn = (more: Partial<NodeRecord>) => {
+    members.merge([node(2, more)]);
+    const { generation, version, state } = members.get(2)!;
+    return [generation, version, state];
+  };
+  assertEquals(learn({ version: 7, state: "suspect" }), [1, 7, "suspect"]);
+  assertEquals(learn({ version: 7 }), [1, 7, "suspect"]);
+  assertEquals(learn({ version: 7, state: "dead" }), [1, 7, "dead"]);
+  assertEquals(learn({ version: 7, state: "suspect" }), [1, 7, "dead"]);
+  assertEquals(learn({ version: 8 }), [1, 8, "healthy"]);
+  assertEquals(learn({ version: 7, state: "left" }), [1, 8, "healthy"]);
+  assertEquals(learn({ version: 9, state: "left" }), [1, 9, "left"]);
+  assertEquals(learn({ version: 9, state: "dead" }), [1, 9, "left"]);
+  assertEquals(learn({ generation: 2, version: 0 }), [2, 0, "healthy"]);
+});
+
+Deno.test("doubts about a node reach it, and its answer everybody", () => {
+  const one = new Members(node(1), { others: [node(2), node(3)] });
+  const two = new Members(node(2), { others: [node(1), node(3)] });
+  one.accuse(2, "suspect");
+  one.accuse(2, "dead");
+  one.accuse(2, "suspect");
+  one.accuse(1, "dead");
+  assertEquals([one.get(2)!.state, one.self.state], ["dead", "healthy"]);
+  exchange(one, two);
+  assertEquals(two.self, node(2, { version: 1 }));
+  exchange(one, two);
+  assertEquals(one.get(2), two.self);
+  // An old doubt comes late; a node that has left says so again.
+  assertEquals(two.refute(node(2, { state: "dead" })), false);
+  two.update({ state: "left" });
+  assertEquals(two.refute(node(2, { version: 2, state: "dead" })), false);
 });
 
 Deno.test("N5: the nodes of a moment do not change afterwards", () => {
@@ -153,7 +181,7 @@ Deno.test("G1: in one exchange a node learns of a dead third one, and each of th
   const two = new Members(node(2), {
     others: [node(1), node(3, { state: "dead" })],
   });
-  one.update();
+  one.update({ address: "moved:1" });
   exchange(one, two);
   assertEquals(one.get(3)!.state, "dead");
   assertEquals(two.get(1)!.version, 1);
@@ -161,7 +189,7 @@ Deno.test("G1: in one exchange a node learns of a dead third one, and each of th
   assertEquals(sorted(one), sorted(two));
 });
 
-Deno.test("G2: a node's heartbeats reach its peer, who is told of none of them", () => {
+Deno.test("G2: what a node says again without a change reaches its peer, who is told of none of it", () => {
   const changes: MemberChange[] = [];
   const one = new Members(node(1), { others: [node(2)] });
   const two = new Members(node(2), {
@@ -169,7 +197,7 @@ Deno.test("G2: a node's heartbeats reach its peer, who is told of none of them",
     onChange: (more) => changes.push(...more),
   });
   for (let i = 0; i < 3; i++) {
-    one.update();
+    one.update({});
     exchange(one, two);
   }
   assertEquals(two.get(1)!.version, 3);
@@ -178,9 +206,11 @@ Deno.test("G2: a node's heartbeats reach its peer, who is told of none of them",
 
 Deno.test("G3: an empty or torn message is refused, and nothing of it is taken", () => {
   const members = new Members(node(1));
-  assertThrows(() => members.ack(new Uint8Array(0)), DecodeError);
+  assertThrows(() => members.answer(new Uint8Array(0)), DecodeError);
+  assertThrows(() => members.ack2(new Uint8Array(0)), DecodeError);
+  assertThrows(() => members.ack(new Uint8Array(1).fill(9)), DecodeError);
   assertThrows(() => members.take(new Uint8Array(0)), DecodeError);
-  const whole = encodeAck2([node(2), node(3)]);
+  const whole = encodeRecords([node(2), node(3)]);
   assertThrows(() => members.take(whole.subarray(0, -1)), DecodeError);
   assertEquals(members.size, 1);
 });
@@ -199,7 +229,7 @@ for (const [count, view] of [[4, 2], [10, 2], [30, 2], [100, 5]] as const) {
       const equal = () => {
         const expected = sorted(all[0]!);
         return expected.length === count &&
-          all.every((m) => all[0]!.ack(m.sync()).length === 0);
+          all.every((m) => all[0]!.answer(m.sync()).length === 0);
       };
       let cycles = 0;
       while (!equal()) {
@@ -216,13 +246,15 @@ for (const [count, view] of [[4, 2], [10, 2], [30, 2], [100, 5]] as const) {
   });
 }
 
-Deno.test("a sync between equal states is answered with nothing", () => {
+Deno.test("a sync between equal states is answered with nothing, whatever the state of a node", () => {
   const one = new Members(node(1), { others: [node(2), node(3)] });
   const two = new Members(node(2), { others: [node(3), node(1)] });
-  assertEquals(two.ack(one.sync()).length, 0);
-  assertEquals(one.ack2(two.ack(one.sync())).reply, undefined);
-  one.update();
-  assertNotEquals(two.ack(one.sync()).length, 0);
+  assertEquals(two.answer(one.sync()).length, 0);
+  assertEquals(one.ack(two.answer(one.sync())), undefined);
+  one.accuse(3, "suspect");
+  assertNotEquals(two.answer(one.sync()).length, 0);
+  two.accuse(3, "suspect");
+  assertEquals(two.answer(one.sync()).length, 0);
 });
 
 Deno.test("a message is merged in one step and told of once, afterwards", () => {
@@ -230,7 +262,7 @@ Deno.test("a message is merged in one step and told of once, afterwards", () => 
   const members: Members = new Members(node(1), {
     onChange: (changes) => seen.push([changes.length, members.size]),
   });
-  members.take(encodeAck2([node(2), node(3)]));
+  members.take(encodeRecords([node(2), node(3)]));
   assertEquals(seen, [[2, 3]]);
 });
 
@@ -246,6 +278,22 @@ Deno.test("a record of this node's generation or later with another nonce means 
   assertEquals(members.self, node(1, { generation: 3 }));
 });
 
+Deno.test("what another start of this node said is answered by a higher generation, once", () => {
+  const one = new Members(node(1), { others: [node(2)] });
+  const nonce = new Uint8Array(8).fill(99);
+  const two = new Members(node(2), {
+    others: [node(1, { generation: 5, state: "dead", nonce })],
+  });
+  exchange(one, two);
+  assertEquals(two.get(1)!.state, "dead");
+  one.reassert(6);
+  one.reassert(6);
+  one.reassert(3);
+  assertEquals(one.self, node(1, { generation: 6 }));
+  exchange(one, two);
+  assertEquals(two.get(1), one.self);
+});
+
 Deno.test("an earlier start of this node, and its own words coming back, are ignored", () => {
   const members = new Members(node(1, { generation: 3 }));
   const nonce = new Uint8Array(8).fill(99);
@@ -253,7 +301,7 @@ Deno.test("an earlier start of this node, and its own words coming back, are ign
     node(1, { generation: 2, version: 9, nonce }),
     node(1, { generation: 3, version: 9 }),
   ]);
-  assertEquals(outcome, { changes: [], cloned: undefined });
+  assertEquals(outcome, { changes: [], cloned: undefined, refuted: false });
   assertEquals(members.self.version, 0);
 });
 
@@ -307,9 +355,10 @@ Deno.test("the persisted state and a sync have their golden bytes", () => {
   const record = "1901000200000707070707070707000000" + "01000100" +
     "03613a31" + "00";
   assertEquals(toHex(members.encode()), "010100" + "01" + record);
-  assertEquals(toHex(encodeAck2([members.self])), "01" + record);
-  assertEquals(toHex(members.sync().subarray(8)), "01" + "01000200");
-  assertEquals(toHex(members.sync().subarray(0, 8)), "878a0f212726df93");
+  assertEquals(toHex(encodeRecords([members.self])), "01" + record);
+  assertEquals(toHex(members.sync()), "427dbc690cd9610c");
+  const answer = members.answer(new Uint8Array(8));
+  assertEquals(toHex(answer), "01" + "0100" + "020000");
 });
 
 Deno.test("C5: a state of a newer format is refused by its version", () => {
@@ -335,23 +384,26 @@ Deno.test("a cluster too large for one message converges by several of bounded s
   }
   const two = new Members(node(count + 1), { others: [node(1)] });
   let exchanges = 0;
-  while (two.ack(one.sync()).length > 0) {
-    const ack = one.ack(two.sync());
-    assert(ack.length <= RECORDS_BYTES_MAX + 4096 + 2 * count);
-    const { reply } = two.ack2(ack);
-    if (reply !== undefined) one.take(reply);
+  for (
+    let ack = two.ack(one.answer(two.sync()));
+    ack !== undefined;
+    ack = two.ack(one.answer(two.sync()))
+  ) {
+    const { reply } = one.ack2(ack);
+    assert(reply.length <= RECORDS_BYTES_MAX + 4096);
+    two.take(reply);
     assert(++exchanges < 10);
   }
   assert(exchanges > 1);
   assertEquals(one.size, two.size);
-  assert(one.sync().length < FRAME_BYTES_MAX);
+  assert(one.answer(new Uint8Array(8)).length < FRAME_BYTES_MAX);
 });
 
 Deno.test("a message beyond its limit is refused before it is read", () => {
   const members = new Members(node(1));
   const refused = (run: () => unknown) =>
     assertThrows(run, DecodeError, "too long");
-  refused(() => members.ack(new Uint8Array(SYNC_BYTES_MAX + 1)));
+  refused(() => members.ack(new Uint8Array(STANDINGS_BYTES_MAX + 1)));
   refused(() => members.ack2(new Uint8Array(ACK_BYTES_MAX + 1)));
   refused(() => members.take(new Uint8Array(ACK_BYTES_MAX + 1)));
 });

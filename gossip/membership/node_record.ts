@@ -1,9 +1,10 @@
 /**
  * What a node says of itself, as it travels by gossip and is kept on disk.
  *
- * Guarantees: only the node itself writes its record; of two, the higher
- * (generation, version) is the newer one. The decoder checks every limit, and
- * keeps fields that a newer release appended, so that they travel on through
+ * Guarantees: only the node itself writes its record, but for the state, which
+ * others may make worse (suspect, dead) until the node says something new; of two
+ * records, the one whose standing is higher wins. The decoder checks every limit,
+ * and keeps fields that a newer release appended, so that they travel on through
  * older ones.
  *
  * ```text
@@ -96,7 +97,7 @@ export const SOFTWARE_BYTES_MAX = 128;
 export const RECORD_BYTES_MAX = 2048;
 
 /** Largest generation, version and features: leaves room to count on. */
-const COUNTER_MAX = 2 ** 52;
+export const COUNTER_MAX = 2 ** 52;
 
 const STATES: readonly NodeState[] = ["healthy", "suspect", "dead", "left"];
 const ROLES: readonly Role[] = ["member", "client"];
@@ -131,12 +132,36 @@ export function nodeRecord(init: NodeRecordInit): NodeRecord {
   return record;
 }
 
-/** Compares by age: generation, then version. */
-export function compareHeartbeats(a: Heartbeat, b: Heartbeat): number {
-  return a.generation - b.generation || a.version - b.version;
+/** How new a record is, and how bad what it says. */
+export interface Standing extends Heartbeat {
+  /** How the node is doing. */
+  readonly state: NodeState;
 }
 
-/** Whether both say the same, whatever their heartbeats. */
+/**
+ * Compares by age: generation, then version. Of two equally old ones the worse
+ * state is the later one: healthy, suspect, dead, left.
+ */
+export function compareStandings(a: Standing, b: Standing): number {
+  return a.generation - b.generation || a.version - b.version ||
+    rankOf(a.state) - rankOf(b.state);
+}
+
+/** How bad a state is, from 0; what stands for it in bytes, too. */
+export function rankOf(state: NodeState): number {
+  return STATES.indexOf(state);
+}
+
+/**
+ * The state of that rank.
+ *
+ * @throws {DecodeError} If there is none, by `reader`.
+ */
+export function readState(reader: Reader): NodeState {
+  return readName(reader, STATES, "state");
+}
+
+/** Whether both say the same, whatever their versions. */
 export function sameStanding(a: NodeRecord, b: NodeRecord): boolean {
   return a.address === b.address && a.state === b.state &&
     a.generation === b.generation && a.role === b.role &&
@@ -156,7 +181,7 @@ export function toNode(record: NodeRecord): Node {
 export function writeNodeRecord(writer: Writer, record: NodeRecord): void {
   const body = new Writer(64);
   body.u16(record.key).varint(record.generation).varint(record.version)
-    .u8(STATES.indexOf(record.state)).raw(record.nonce)
+    .u8(rankOf(record.state)).raw(record.nonce)
     .u8(ROLES.indexOf(record.role)).u8(REPLICAS.indexOf(record.replica))
     .varint(record.features).u16(record.protocolMin).u16(record.protocolMax)
     .text(record.address).text(record.software).raw(record.rest);
@@ -176,7 +201,7 @@ export function readNodeRecord(reader: Reader): NodeRecord {
     key,
     generation: body.count(COUNTER_MAX),
     version: body.count(COUNTER_MAX),
-    state: readName(body, STATES, "state"),
+    state: readState(body),
     nonce: body.raw(NONCE_BYTES).slice(),
     role: readName(body, ROLES, "role"),
     replica: readName(body, REPLICAS, "replica kind"),

@@ -8,7 +8,7 @@ import {
 } from "../../runtime/mod.ts";
 import {
   ADDRESS_BYTES_MAX,
-  compareHeartbeats,
+  compareStandings,
   nodeRecord,
   readNodeRecord,
   sameStanding,
@@ -79,9 +79,9 @@ Deno.test("an unknown state of a node is refused", () => {
 
 Deno.test("a later start of a node is newer than an earlier one, whatever their versions", () => {
   const compare = (a: [number, number], b: [number, number]) =>
-    Math.sign(compareHeartbeats(
-      { generation: a[0], version: a[1] },
-      { generation: b[0], version: b[1] },
+    Math.sign(compareStandings(
+      { generation: a[0], version: a[1], state: "dead" },
+      { generation: b[0], version: b[1], state: "dead" },
     ));
   assertEquals(compare([2, 0], [1, 9]), 1);
   assertEquals(compare([1, 8], [1, 9]), -1);

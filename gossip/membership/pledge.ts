@@ -8,7 +8,7 @@
  * ```
  * PLEDGE    := 16 bytes ticket | text address
  * its reply := 16 bytes clusterId | u16 node | varint length, config
- *              u16 responder | varint length, node records as in CLUSTER_ACK2
+ *              u16 responder | varint length, node records as in CLUSTER_ACK
  * ```
  *
  * @module
@@ -34,7 +34,7 @@ import {
 } from "../register/mod.ts";
 import type { Propagation } from "../propagation.ts";
 import { CLUSTER_ID_BYTES } from "./host.ts";
-import { decodeAck2, encodeAck2 } from "./messages.ts";
+import { decodeRecords, encodeRecords } from "./messages.ts";
 import { ADDRESS_BYTES_MAX, type NodeRecord } from "./node_record.ts";
 
 /** What a joiner asks for. */
@@ -73,7 +73,7 @@ export function decodePledge(bytes: Uint8Array): PledgeRequest {
 export function encodePledgeReply(reply: PledgeReply): Bytes {
   return new Writer(1024).raw(reply.clusterId).u16(reply.node)
     .bytes(encodeConfig(reply.config)).u16(reply.responder)
-    .bytes(encodeAck2(reply.records)).finish();
+    .bytes(encodeRecords(reply.records)).finish();
 }
 
 /** Decodes the reply to PLEDGE. */
@@ -84,7 +84,7 @@ export function decodePledgeReply(bytes: Uint8Array): PledgeReply {
   if (node === 0) reader.fail("the node key is 0");
   const config = decodeConfig(reader.bytes());
   const responder = reader.u16();
-  const records = decodeAck2(reader.bytes());
+  const records = decodeRecords(reader.bytes());
   return { clusterId, node, config, responder, records };
 }
 

@@ -4,11 +4,18 @@ import { assert } from "@std/assert";
 import { DecodeError, Reader, Writer } from "../../runtime/mod.ts";
 import {
   decodeAck,
-  decodeAck2,
   decodeMembers,
+  decodeNews,
+  decodePing,
+  decodePingRequest,
+  decodeRecords,
+  decodeStandings,
   decodeSync,
   encodeAck,
-  encodeAck2,
+  encodeNews,
+  encodePing,
+  encodePingRequest,
+  encodeRecords,
   Members,
   nodeRecord,
   readNodeRecord,
@@ -54,6 +61,7 @@ const RECORD = nodeRecord({
   nonce: seat(3),
   software: "0.1.0",
 });
+const NEWS = { record: RECORD, accusers: [3, 300] };
 const MEMBERS = new Members({ ...RECORD, key: 1 }, { others: [RECORD] });
 
 function bytesOf(write: (writer: Writer) => void): Uint8Array {
@@ -95,8 +103,12 @@ const CODECS: [string, Uint8Array, (bytes: Uint8Array) => unknown][] = [
     (bytes) => readNodeRecord(new Reader(bytes, "a record")),
   ],
   ["sync", MEMBERS.sync(), decodeSync],
+  ["list of standings", MEMBERS.answer(seat(1)), decodeStandings],
   ["ack", encodeAck([RECORD], [3, 4]), decodeAck],
-  ["ack2", encodeAck2([RECORD, RECORD]), decodeAck2],
+  ["list of records", encodeRecords([RECORD, RECORD]), decodeRecords],
+  ["piece of news", encodeNews([NEWS, NEWS]), decodeNews],
+  ["ping", encodePing(RECORD, [NEWS]), decodePing],
+  ["request to ping", encodePingRequest(7), decodePingRequest],
 ];
 
 /** A value or a DecodeError; anything else fails the test. */
@@ -145,13 +157,14 @@ Deno.test("damaged bytes of the persisted members give a value or a typed error"
 
 Deno.test("damaged gossip leaves the members as they were, or merges whole records", () => {
   const dice = new Dice(2);
-  const sync = MEMBERS.sync();
+  const answer = MEMBERS.answer(seat(1));
   const ack = encodeAck([RECORD], [1, 2]);
   for (let round = 0; round < 1000; round++) {
     const members = new Members({ ...RECORD, key: 3 });
-    for (const whole of [sync, ack]) {
+    for (const whole of [answer, ack]) {
       const bytes = whole.slice();
       bytes[dice.below(bytes.length)] = dice.below(256);
+      decodes((message) => members.answer(message), bytes);
       decodes((message) => members.ack(message), bytes);
       decodes((message) => members.ack2(message), bytes);
       decodes((message) => members.take(message), bytes);

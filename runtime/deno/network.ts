@@ -79,7 +79,10 @@ export class DenoNetwork implements Transport {
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof Deno.errors.NotCapable) throw error;
-      throw new UnreachableError("dial", [address], { cause: error });
+      throw new UnreachableError("dial", [address], {
+        cause: error,
+        refused: error instanceof Deno.errors.ConnectionRefused,
+      });
     } finally {
       signal?.removeEventListener("abort", onAbort);
     }

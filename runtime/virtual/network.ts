@@ -380,15 +380,16 @@ class Dial {
       from,
       this.host.name,
       this.#network.latency(from, this.host.name),
-      () => this.host.run(() => this.#refuse("connection refused")),
+      () => this.host.run(() => this.#refuse("connection refused", true)),
     );
   }
 
-  #refuse(detail: string): void {
+  #refuse(detail: string, refused = false): void {
     this.host.trace("refused", this.#address);
     this.#fail(
       new UnreachableError("dial", [this.#address], {
         cause: new Error(detail),
+        refused,
       }),
     );
   }

@@ -61,6 +61,12 @@ export const PATHS = [
   "discard",
   /** A core that converged by itself. */
   "core",
+  /** A node that was suspected of being gone. */
+  "suspected",
+  /** A node that counted as dead. */
+  "died",
+  /** A node that answered doubts about it. */
+  "refuted",
 ] as const;
 
 /** A path. */

@@ -44,6 +44,9 @@ export const INVARIANTS = {
   L1:
     "once the faults have stopped a random connected core converges by itself " +
     "within a minute, then all nodes within two",
+  M1:
+    "once all nodes have converged, all are healthy to each other within half " +
+    "a minute",
   T1: "the same seed gives the same trace (every 25th seed is run twice)",
   E1: "no error but those that the faults explain",
   F1: "a damaged disk gives right data or a typed error, never wrong data",

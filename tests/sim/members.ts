@@ -468,6 +468,18 @@ export class Members {
     if (!others.includes(before)) this.#options.coverage.path("discard");
   }
 
+  /** What nodes that run say of each other, where it is not that they live. */
+  doubts(): string[] {
+    const up = this.all.filter((member) => dbOf(member) !== undefined);
+    return up.flatMap((member) => {
+      const nodes = dbOf(member)!.cluster.nodes();
+      return up.flatMap(({ nodeKey, name }) => {
+        const state = nodes.get(nodeKey)?.state;
+        return state === "healthy" ? [] : [`${member.name}: ${name} ${state}`];
+      });
+    });
+  }
+
   /**
    * What a disk has when a node is started on it: batches whole, vectors true,
    * and of what the node showed before it went down all that no fault took away.
@@ -491,9 +503,13 @@ export class Members {
   #down(member: Member, life: Life): void {
     const { coverage } = this.#options;
     if (life.db !== undefined) {
-      const { recordsApplied, pulls, sessionsTaken } = life.db.metrics();
+      const { recordsApplied, pulls, sessionsTaken, detection } = life.db
+        .metrics();
       coverage.path("record", recordsApplied);
       coverage.path("pull", pulls);
+      coverage.path("suspected", detection.suspected);
+      coverage.path("died", detection.died);
+      coverage.path("refuted", detection.refuted);
       coverage.path("deltaSession", sessionsTaken - (life.joining ? 1 : 0));
     }
     coverage.path("coalesced", life.watch?.coalesced);

@@ -47,6 +47,9 @@ export interface RunOptions {
 /** How long the core may take to converge, in ms. */
 const CORE_MS = 60_000;
 
+/** How long nodes that converged may take to see each other healthy, in ms. */
+const HEALTH_MS = 30_000;
+
 /** How long all nodes may take to converge, in ms. */
 const CONVERGENCE_MS = 120_000;
 
@@ -201,6 +204,21 @@ class ClusterLife {
     this.oracle.concludes(states[0]!.rows);
     const keys = new Set(all.map(({ nodeKey }) => nodeKey));
     if (keys.size < all.length) this.oracle.violate("K1", "two nodes, one key");
+    await this.#agreeOnHealth();
+  }
+
+  /** Nodes that run are healthy to all before long. */
+  async #agreeOnHealth(): Promise<void> {
+    const end = this.world.now + HEALTH_MS;
+    for (;;) {
+      const doubts = this.#members.doubts();
+      if (doubts.length === 0) return;
+      if (this.world.now > end) {
+        this.oracle.violate("M1", doubts.join(", "));
+        return;
+      }
+      await this.world.sleep(200);
+    }
   }
 
   /** Waits until these nodes are up and equal. */

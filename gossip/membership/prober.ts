@@ -1,0 +1,258 @@
+/**
+ * Brings the detector to the wire: pings and asks as it says, answers the pings
+ * of others, and carries news of nodes with both.
+ *
+ * Guarantees: never throws and never rejects; ends with {@linkcode Prober.close}.
+ *
+ * @module
+ */
+
+import {
+  type Clock,
+  type Random,
+  type Timer,
+  type Timers,
+  UnreachableError,
+} from "../../runtime/mod.ts";
+import { MessageType, type Peer } from "../../transport/mod.ts";
+import {
+  Detector,
+  type DetectorEffect,
+  type DetectorMetrics,
+  type HelperAnswer,
+} from "./detector.ts";
+import type { Members, MergeOutcome } from "./members.ts";
+import {
+  decodeNews,
+  decodePing,
+  decodePingRequest,
+  encodeNews,
+  encodePing,
+  encodePingRequest,
+  NEWS_MAX,
+  type NewsItem,
+} from "./messages.ts";
+import { News } from "./news.ts";
+
+/** A helper answers within this share of the time that it has. */
+const HELPER_SHARE = 0.8;
+
+/** Options for {@linkcode Prober}. */
+export interface ProberOptions {
+  readonly members: Members;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** The peer with a node key, if there is one. */
+  readonly peer: (node: number) => Peer | undefined;
+  /** The nodes that are connected now. */
+  readonly connected: () => readonly number[];
+  /** Told what came of news. */
+  readonly merged: (outcome: MergeOutcome) => void;
+}
+
+/** Probes the nodes of a cluster. */
+export class Prober {
+  readonly #options: ProberOptions;
+  readonly #detector: Detector;
+  readonly #news = new News();
+  readonly #abort = new AbortController();
+  #timer: Timer | undefined;
+  #started = false;
+  /** News that came up since others were last told at once. */
+  #urgent = false;
+
+  /** Makes a prober that does nothing before {@linkcode Prober.start}. */
+  constructor(options: ProberOptions) {
+    const { members, random, intervalMs, timeoutMs } = options;
+    this.#options = options;
+    this.#detector = new Detector({
+      members,
+      random,
+      intervalMs,
+      timeoutMs,
+      onNews: (node) => {
+        this.#news.add(node);
+        this.#urgent = true;
+      },
+    });
+  }
+
+  /** What the detector has counted. */
+  get metrics(): DetectorMetrics {
+    return this.#detector.metrics;
+  }
+
+  /** Begins to probe. */
+  start(): void {
+    this.#started = true;
+    this.#detector.start(this.#now);
+    this.#after([]);
+  }
+
+  /** Ends all probes. */
+  close(): void {
+    this.#started = false;
+    this.#timer?.cancel();
+    this.#abort.abort();
+  }
+
+  /** A node's record is another one now. */
+  changed(node: number): void {
+    this.#detector.changed(this.#now, node);
+    this.#after([]);
+  }
+
+  /** Others doubted this node, and it has answered. */
+  refuted(): void {
+    this.#detector.doubted();
+    this.announce();
+  }
+
+  /** This node has something new to say of itself. */
+  announce(): void {
+    this.#news.add(this.#options.members.self.key);
+    this.#urgent = true;
+    this.#after([]);
+  }
+
+  /** The connection to a node was lost. */
+  lost(node: number): void {
+    if (this.#started) this.#after(this.#detector.lost(this.#now, node));
+  }
+
+  /** Answers PING. */
+  answerPing(payload: Uint8Array): Uint8Array {
+    const { receiver, items } = decodePing(payload);
+    if (this.#options.members.refute(receiver)) this.refuted();
+    this.#learn(items);
+    return encodeNews(this.#takeNews());
+  }
+
+  /** Answers PING_REQ: pings a node for another one. */
+  async answerPingRequest(payload: Uint8Array): Promise<Uint8Array> {
+    const node = decodePingRequest(payload);
+    const { intervalMs, timeoutMs } = this.#options;
+    const leftMs = Math.max(intervalMs - timeoutMs, timeoutMs);
+    try {
+      await this.#ping(node, leftMs * HELPER_SHARE);
+      return Uint8Array.of(1);
+    } catch {
+      return Uint8Array.of(0);
+    }
+  }
+
+  /** Takes CLUSTER_NEWS. */
+  takeNews(payload: Uint8Array): void {
+    this.#learn(decodeNews(payload));
+  }
+
+  get #now(): number {
+    return this.#options.clock.monotonic();
+  }
+
+  #learn(items: readonly NewsItem[]): void {
+    if (items.length === 0) return;
+    this.#options.merged(this.#detector.learn(this.#now, items));
+    this.#after([]);
+  }
+
+  /** Does what the detector wants, tells what is urgent and sets the timer. */
+  #after(effects: readonly DetectorEffect[]): void {
+    if (!this.#started) return;
+    for (const effect of effects) {
+      if (effect.type === "ping") void this.#runPing(effect);
+      else void this.#runAsk(effect);
+    }
+    if (this.#urgent) {
+      this.#urgent = false;
+      this.#push();
+    }
+    this.#timer?.cancel();
+    const delayMs = Math.max(0, this.#detector.dueAt - this.#now);
+    this.#timer = this.#options.timers.set(() => {
+      this.#after(this.#detector.step(this.#now));
+    }, delayMs);
+  }
+
+  async #runPing(
+    { node, timeoutMs }: DetectorEffect & { type: "ping" },
+  ): Promise<void> {
+    try {
+      await this.#ping(node, timeoutMs);
+      this.#detector.answered(node);
+      this.#after([]);
+    } catch (error) {
+      const refused = error instanceof UnreachableError && error.refused;
+      this.#after(this.#detector.missed(this.#now, node, refused));
+    }
+  }
+
+  async #runAsk(
+    { helper, node, timeoutMs }: DetectorEffect & { type: "ask" },
+  ): Promise<void> {
+    let answer: HelperAnswer = "silent";
+    try {
+      const reply = await this.#request(
+        helper,
+        MessageType.PING_REQ,
+        encodePingRequest(node),
+        timeoutMs,
+      );
+      answer = reply[0] === 1 ? "reached" : "not reached";
+    } catch {
+      // It said nothing, which is what `silent` means.
+    }
+    this.#detector.asked(this.#now, helper, node, answer);
+    this.#after([]);
+  }
+
+  async #ping(node: number, timeoutMs: number): Promise<void> {
+    const record = this.#options.members.get(node);
+    if (record === undefined) throw new UnreachableError("ping", []);
+    const ping = encodePing(record, this.#takeNews());
+    this.#learn(
+      decodeNews(
+        await this.#request(node, MessageType.PING, ping, timeoutMs),
+      ),
+    );
+  }
+
+  async #request(
+    node: number,
+    type: number,
+    payload: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array> {
+    const peer = this.#options.peer(node);
+    if (peer === undefined) throw new UnreachableError("ping", []);
+    const { signal } = this.#abort;
+    return await peer.request(type, payload, { timeoutMs, signal });
+  }
+
+  /** Tells some nodes at once: as many as a rumor needs to be everywhere soon. */
+  #push(): void {
+    const nodes = [...this.#options.connected()];
+    const { random, members, peer } = this.#options;
+    for (let left = Math.ceil(Math.log2(members.size + 1)); left > 0; left--) {
+      if (nodes.length === 0) return;
+      const [node] = nodes.splice(Math.floor(random.float() * nodes.length), 1);
+      const items = this.#takeNews();
+      if (items.length === 0) return;
+      peer(node!)?.send(MessageType.CLUSTER_NEWS, encodeNews(items));
+    }
+  }
+
+  #takeNews(): NewsItem[] {
+    const items: NewsItem[] = [];
+    for (
+      const node of this.#news.take(NEWS_MAX, this.#options.members.size)
+    ) {
+      const item = this.#detector.newsOf(node);
+      if (item !== undefined) items.push(item);
+    }
+    return items;
+  }
+}

@@ -1,0 +1,198 @@
+/**
+ * Who is there and who answers: crashes, silence, stalls, and parts that find
+ * each other again.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import type { DB } from "../../mod.ts";
+import { collect, scenario, type SimCluster } from "../sim/cluster.ts";
+
+const TEN = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+
+async function clusterOf(
+  cluster: SimCluster,
+  names: readonly string[],
+): Promise<DB[]> {
+  const dbs: DB[] = [];
+  for (const name of names) dbs.push(await cluster.open(name));
+  await cluster.until(
+    "all are connected",
+    () => dbs.every((db) => db.metrics().peersConnected === names.length - 1),
+  );
+  return dbs;
+}
+
+/** What some nodes say of one. */
+function statesOf(dbs: readonly DB[], key: number): Set<string> {
+  return new Set(dbs.map((db) => db.cluster.node(key).state));
+}
+
+/** Waits until some nodes all say one thing of one; returns how long it took. */
+async function agreed(
+  cluster: SimCluster,
+  dbs: readonly DB[],
+  key: number,
+  state: string,
+): Promise<number> {
+  return await cluster.timed(() =>
+    cluster.until(`node ${key} is ${state}`, () => {
+      const states = statesOf(dbs, key);
+      return states.size === 1 && states.has(state);
+    })
+  );
+}
+
+scenario(
+  "a process that is gone is dead everywhere within six seconds, and healthy as soon as it is back",
+  async (cluster) => {
+    const dbs = await clusterOf(cluster, TEN);
+    await cluster.world.sleep(5000);
+    const rest = dbs.slice(0, -1);
+    cluster.kill("j");
+    const deadMs = await agreed(cluster, rest, 10, "dead");
+    assert(deadMs <= 6000, `it took ${deadMs} ms`);
+    const back = await cluster.reopen("j");
+    const healthyMs = await agreed(cluster, [...rest, back], 10, "healthy");
+    assert(healthyMs <= 2000, `it took ${healthyMs} ms`);
+    for (const db of rest) assertEquals(db.cluster.nodes().size, 10);
+  },
+);
+
+scenario(
+  "a host that falls silent is dead within twelve seconds, so are the others to it, and all are healthy ten seconds after the cut",
+  async (cluster) => {
+    const dbs = await clusterOf(cluster, TEN);
+    await cluster.world.sleep(5000);
+    const rest = dbs.slice(0, -1);
+    const j = dbs.at(-1)!;
+    cluster.cut(["j"], TEN.slice(0, -1));
+    const deadMs = await agreed(cluster, rest, 10, "dead");
+    assert(deadMs <= 12_000, `it took ${deadMs} ms`);
+    await cluster.until(
+      "the one that is cut off sees nobody",
+      () =>
+        rest.every(({ cluster: { host } }) =>
+          j.cluster.node(host.key).state === "dead"
+        ),
+      180_000,
+    );
+    cluster.world.heal();
+    const healedMs = await cluster.timed(() =>
+      cluster.until(
+        "all are healthy to all",
+        () =>
+          dbs.every(({ cluster: { host } }) => {
+            const states = statesOf(dbs, host.key);
+            return states.size === 1 && states.has("healthy");
+          }),
+      )
+    );
+    assert(healedMs <= 10_000, `it took ${healedMs} ms`);
+  },
+);
+
+scenario(
+  "a node that stands still for four seconds again and again is never dead, and buries nobody",
+  async (cluster) => {
+    const dbs = await clusterOf(cluster, TEN);
+    const dead: string[] = [];
+    for (const db of dbs) {
+      void (async () => {
+        for await (const changes of db.cluster.watch()) {
+          for (const change of changes) {
+            if (change.node.state !== "dead") continue;
+            dead.push(`${db.cluster.host.key} says so of ${change.node.key}`);
+          }
+        }
+      })();
+    }
+    for (let i = 0; i < 25; i++) {
+      cluster.world.stall("j", 4000);
+      await cluster.world.sleep(20_000);
+    }
+    assertEquals(dead, []);
+    const detections = dbs.map((db) => db.metrics().detection);
+    assert(detections.at(-1)!.lagged >= 20, "it never stood still");
+    assert(
+      detections.reduce((sum, { suspected }) => sum + suspected, 0) > 0,
+      "nobody noticed",
+    );
+    for (const { cluster: { host } } of dbs) {
+      assertEquals(statesOf(dbs, host.key), new Set(["healthy"]));
+    }
+  },
+  { seeds: 2 },
+);
+
+/** Waits until some nodes all have a node healthy at its own address. */
+async function found(
+  cluster: SimCluster,
+  dbs: readonly DB[],
+  key: number,
+  address: string,
+): Promise<void> {
+  await cluster.until(
+    `node ${key} is healthy at "${address}"`,
+    () =>
+      dbs.every((db) => {
+        const node = db.cluster.node(key);
+        return node.state === "healthy" && node.address === address;
+      }),
+  );
+}
+
+scenario(
+  "what a copy of a node's directory said of it does not stand: the node is where it was, at its next start too",
+  async (cluster) => {
+    const names = ["a", "b", "c"];
+    const dbs = await clusterOf(cluster, names);
+    const { key } = dbs[1]!.cluster.host;
+    cluster.world.disk("x").restore(cluster.world.disk("b").image());
+    await cluster.reopen("x");
+    await cluster.until(
+      "the copy is believed",
+      () =>
+        [dbs[0]!, dbs[2]!].every((db) =>
+          db.cluster.node(key).address === "x:1"
+        ),
+    );
+    cluster.kill("x");
+    await found(cluster, dbs, key, "b:1");
+    const { generation } = dbs[0]!.cluster.node(key).heartbeat;
+    await dbs[1]!.close();
+    const again = await cluster.reopen("b", { address: "b:2" });
+    const events = collect(again.events());
+    const all = [dbs[0]!, again, dbs[2]!];
+    await found(cluster, all, key, "b:2");
+    // Its own words of before are no copy's.
+    await cluster.world.sleep(5000);
+    assert(!events.flat().some(({ type }) => type === "cloned"));
+    for (const db of all) {
+      assert(db.cluster.node(key).heartbeat.generation > generation);
+    }
+  },
+);
+
+scenario(
+  "a node whose disk was put back to before its last starts is healthy to all at its new address",
+  async (cluster) => {
+    const dbs = await clusterOf(cluster, ["a", "b", "c"]);
+    const { key } = dbs[1]!.cluster.host;
+    const image = cluster.world.disk("b").image();
+    for (let i = 0; i < 3; i++) {
+      cluster.kill("b");
+      const again = await cluster.reopen("b");
+      const { generation } = again.cluster.host.heartbeat;
+      await cluster.until(
+        "the start is known",
+        () => dbs[0]!.cluster.node(key).heartbeat.generation === generation,
+      );
+    }
+    cluster.kill("b");
+    cluster.world.disk("b").restore(image);
+    const back = await cluster.reopen("b", { address: "b:9" });
+    await found(cluster, [dbs[0]!, back, dbs[2]!], key, "b:9");
+  },
+);
