@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { assertReads, SimCluster } from "./sim/cluster.ts";
 import { Coverage } from "./sim/coverage.ts";
+import { DETECTION_ROWS, measureRow } from "./sim/detection.ts";
 import { isFault, writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
 import { runScript, runWorkload } from "./sim/workload.ts";
@@ -134,4 +135,27 @@ Deno.test("a device that lies about its syncs is found out, and shrunk to a few 
   );
   const clean = await runScript({ ...script, steps: honest });
   assertEquals(clean.violations, []);
+});
+
+Deno.test("a row of detection is met by the detector, and not by nodes that call the living dead", async () => {
+  const [crash] = DETECTION_ROWS.get("detection")!;
+  const row = await measureRow(crash!, 1, 1);
+  assertEquals([row.row, row.n, row.met], ["detect.crash", 5, true]);
+  assert(row.p50! > 0 && row.max! >= row.p50!);
+  const late = await measureRow({ ...crash!, promise: { p50: 10 } }, 1, 1);
+  assertEquals(late.met, false);
+  // A cut that is not said to be one.
+  const wrong = await measureRow(
+    {
+      ...crash!,
+      async measure(watched) {
+        watched.cluster.cut([watched.victim], watched.names.slice(0, -1));
+        await watched.timeUntil("dead");
+        return [];
+      },
+    },
+    1,
+    1,
+  );
+  assert(wrong.falseDeaths > 0 && !wrong.met);
 });

@@ -11,6 +11,9 @@
  * deno task simulate --seeds 100 --json          one object at the end
  * deno task simulate --script failed.json        replays a script, as it was kept
  * deno task simulate --scenario X3 --seeds 20    scenarios whose name has "X3"
+ * deno task simulate --scenario detection --seeds 10   how soon nodes that are gone
+ *                                                are found out, an object a row
+ * deno task simulate --scenario membership       how parts find each other again
  * deno task simulate --invariants                what is judged
  * ```
  *
@@ -29,6 +32,7 @@ import {
   type Summary,
 } from "./sim/campaign.ts";
 import { SCENARIOS } from "./sim/cluster.ts";
+import { DETECTION_ROWS, measureRow, type RowKind } from "./sim/detection.ts";
 import { INVARIANTS, type Violation } from "./sim/invariants.ts";
 import { writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
@@ -75,6 +79,8 @@ if (Deno.args.includes("--invariants")) {
   for (const [id, says] of Object.entries(INVARIANTS)) {
     console.log(`${id}  ${says}`);
   }
+} else if (DETECTION_ROWS.has(text("scenario") ?? "")) {
+  await runRows(DETECTION_ROWS.get(text("scenario")!)!);
 } else if (text("scenario") !== undefined) {
   await runScenarios(text("scenario")!);
 } else if (text("script") !== undefined || trace !== undefined) {
@@ -121,6 +127,20 @@ async function replay(): Promise<void> {
   campaign.add(lifeOf(report, performance.now() - started));
   printViolations(report.violations);
   end(campaign);
+}
+
+/** Measures rows, each by itself. `--rows` names some of them. */
+async function runRows(
+  kinds: readonly RowKind[],
+): Promise<void> {
+  const names = text("rows")?.split(",");
+  for (const kind of kinds) {
+    if (names !== undefined && !names.includes(kind.row)) continue;
+    console.error(`${kind.row}: ${kind.nodes} nodes`);
+    const row = await measureRow(kind, seed, seeds);
+    console.log(JSON.stringify(row));
+    if (!row.met) Deno.exitCode = 1;
+  }
 }
 
 /** Names of scenarios that have this in them, each with seeds of its own. */
