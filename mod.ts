@@ -46,6 +46,7 @@ import {
   MemoryFiles,
   NotSupportedError,
   type Runtime,
+  toBytes,
   type Transport,
 } from "./runtime/mod.ts";
 
@@ -135,8 +136,15 @@ export interface OpenOptions {
    * {@linkcode PROPAGATION_DEFAULT}.
    */
   propagation?: "fast" | Partial<Propagation>;
-  /** Proves nodes to each other. Not in this release. */
-  secret?: string | Uint8Array;
+  /**
+   * What all nodes of the cluster have and nobody else: each proves it to the
+   * other before either says who it is, and every frame between them is sealed
+   * with it. At least 16 bytes that cannot be guessed; of a string, its UTF-8.
+   * While it changes, an array of the new one and the old one, which counts too:
+   * first start every node with `[new, old]`, one after the other, then with
+   * `new`. Frames are not encrypted.
+   */
+  secret?: string | Uint8Array | readonly (string | Uint8Array)[];
   /** Encrypts connections. Not in this release. */
   tls?: unknown;
   /**
@@ -184,16 +192,17 @@ export interface OpenOptions {
  * @throws {CorruptionError} If stored bytes are damaged.
  * @throws {FormatVersionError} If a newer release wrote the directory.
  * @throws {AddressInUseError} If the address, or what it advertises, is taken.
- * @throws {NotSupportedError} If `secret` or `tls` is given.
+ * @throws {NotSupportedError} If `tls` is given.
  * @throws {TypeError} If an option has the wrong type or form.
- * @throws {RangeError} If an interval of `propagation` is not positive.
+ * @throws {RangeError} If an interval of `propagation` is not positive, or
+ * `secret` is too short or more than two.
  */
 export async function open(
   dir: string | URL,
   options: OpenOptions = {},
 ): Promise<DB> {
   const { secret, tls, signal, address, advertise } = options;
-  checkSupported("secret", secret);
+  const secrets = secretsOf(secret);
   checkSupported("tls", tls);
   const path = pathOf(dir);
   checkAddresses(options);
@@ -215,6 +224,7 @@ export async function open(
     bootstrap: options.bootstrap ?? false,
     sync,
     propagation,
+    secrets,
     signal,
     events,
     software: RELEASE,
@@ -243,6 +253,35 @@ async function openEngine(
         runtime.timers.set(resolve, 0, { persistent: true });
       }),
     onEvent: (event) => events.emit({ type: "engine", event }),
+  });
+}
+
+/** Secrets at once: the new one and, while it changes, the old. */
+const SECRETS_MAX = 2;
+
+/** The shortest secret, in bytes. */
+const SECRET_BYTES_MIN = 16;
+
+/** The secrets of a node, in bytes of their own. */
+function secretsOf(secret: OpenOptions["secret"]): Uint8Array[] {
+  if (secret === undefined) return [];
+  const given: readonly unknown[] = Array.isArray(secret) ? secret : [secret];
+  if (given.length === 0 || given.length > SECRETS_MAX) {
+    throw new RangeError(
+      `Cannot open: there must be 1 to ${SECRETS_MAX} secrets, received ${given.length}`,
+    );
+  }
+  return given.map((each) => {
+    if (typeof each !== "string" && !(each instanceof Uint8Array)) {
+      throw new TypeError("Cannot open: a secret must be a string or bytes");
+    }
+    const bytes = typeof each === "string" ? toBytes(each) : each.slice();
+    if (bytes.length < SECRET_BYTES_MIN) {
+      throw new RangeError(
+        `Cannot open: a secret must have at least ${SECRET_BYTES_MIN} bytes, received ${bytes.length}`,
+      );
+    }
+    return bytes;
   });
 }
 

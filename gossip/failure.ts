@@ -11,6 +11,7 @@ import {
   NodeNotFoundError,
   OutcomeUnknownError,
   PoisonedError,
+  SecretMismatchError,
   StorageError,
   UnreachableError,
 } from "../runtime/mod.ts";
@@ -24,7 +25,8 @@ export function isRoutine(error: unknown): boolean {
   return error instanceof UnreachableError ||
     error instanceof OutcomeUnknownError ||
     error instanceof NodeNotFoundError ||
-    error instanceof ClusterMismatchError || error instanceof ClosedError ||
+    error instanceof ClusterMismatchError ||
+    error instanceof SecretMismatchError || error instanceof ClosedError ||
     isOwnFault(error);
 }
 

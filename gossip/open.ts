@@ -73,6 +73,8 @@ export interface NodeOptions {
   /** Whether an acked write survives a power failure. */
   readonly sync: boolean;
   readonly propagation: Propagation;
+  /** The secrets that nodes prove to each other, the newest first. */
+  readonly secrets: readonly Uint8Array[];
   readonly signal: AbortSignal | undefined;
   readonly events: Events;
   /** The release, for people. */
@@ -150,7 +152,7 @@ function checkWays(options: NodeOptions, known: HostState | undefined): void {
 }
 
 function makeEndpoint(
-  { address, runtime, propagation }: NodeOptions,
+  { address, runtime, propagation, secrets }: NodeOptions,
   handler: Dispatch,
 ): Endpoint | undefined {
   if (address === undefined) return undefined;
@@ -160,6 +162,7 @@ function makeEndpoint(
     timers: runtime.timers,
     random: runtime.random,
     handler,
+    secrets,
     tuning: {
       dialTimeoutMs: propagation.dialTimeoutMs,
       backoffMinMs: propagation.redialMinMs,

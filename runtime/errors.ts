@@ -265,6 +265,18 @@ export class ProtocolError extends AspenError {
   }
 }
 
+/** A node and who answers where it dialled have no secret in common. */
+export class SecretMismatchError extends AspenError {
+  /** The address. */
+  readonly address: string;
+
+  /** `detail` says which of the two has none, or that both have others. */
+  constructor(address: string, detail: string, options?: ErrorOptions) {
+    super(`Cannot connect to "${address}": ${detail}`, options);
+    this.address = address;
+  }
+}
+
 /** The peer refused this node's connection, or ended it with a reason. */
 export class RejectedError extends AspenError {
   /** The peer's word for its reason: mostly the name of an error. */

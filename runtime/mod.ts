@@ -8,6 +8,7 @@
 export * from "./address.ts";
 export * from "./awaitable.ts";
 export * from "./bytes.ts";
+export * from "./mac.ts";
 export * from "./errors.ts";
 export * from "./limits.ts";
 export { MemoryFiles } from "./memory_files.ts";

@@ -150,6 +150,7 @@ export class EstablishedConnection implements Connection {
     this.#queue = new SendQueue(
       laneNumber(greeting.lane),
       context.tuning.queueBytesMax,
+      greeting.seal,
     );
     this.#correlation = context.random.u32() & ~1 | (greeting.dialled ? 1 : 0);
     this.since = context.clock.monotonic();

@@ -300,6 +300,7 @@ class NodeEndpoint implements Endpoint, Owner {
       random,
       timeoutMs: tuning.handshakeTimeoutMs,
       identity,
+      secrets: this.#options.secrets ?? [],
       admit: (remote): Awaitable<void> => {
         if (expected === identity.node) {
           throw new ProtocolError("a node is no peer of itself");

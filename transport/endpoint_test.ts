@@ -187,7 +187,11 @@ Deno.test("no common version is a protocol error on both sides", async () => {
       "protocol 9",
     );
     const accepted = (await listener.accept())!;
-    const welcome = encodeWelcome({ protocol: 9, challenge: CHALLENGE });
+    const welcome = encodeWelcome({
+      protocol: 9,
+      challenge: CHALLENGE,
+      proofs: [],
+    });
     await say(accepted, MessageType.WELCOME, welcome);
     await dialled;
     // And one who refuses this release is believed.

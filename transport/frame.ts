@@ -10,6 +10,7 @@
  *          u32 correlation         odd: the dialler began it; even: the acceptor
  *          payload
  *          u32 crc                 CRC-32 of header and payload
+ *          raw seal (16)           once the nodes have proved a secret: seal.ts
  * ```
  *
  * Guarantees: a length is checked before anything is allocated for it, the
@@ -30,6 +31,7 @@ import {
   ProtocolError,
   type Writer,
 } from "../runtime/mod.ts";
+import { type Seal, SEAL_BYTES } from "./seal.ts";
 import type { Lane } from "./types.ts";
 
 /** The version of the frame's format. */
@@ -38,7 +40,7 @@ export const FRAME_VERSION = 1;
 /** Bytes of a frame before its payload: length and header. */
 export const FRAME_HEAD_BYTES = 12;
 
-/** Bytes of a frame beside its payload. */
+/** Bytes of a frame beside its payload, and its seal if it has one. */
 export const FRAME_OVERHEAD_BYTES = 16;
 
 const LENGTH_BYTES = 4;
@@ -80,17 +82,20 @@ export function laneNumber(lane: Lane): number {
 /** The header of a frame to be written. */
 export type FrameHead = Omit<Frame, "payload">;
 
-/** Appends a frame to what `writer` holds. */
+/** Appends a frame to what `writer` holds, sealed if there is a seal. */
 export function writeFrame(
   writer: Writer,
   head: FrameHead,
   payload: Uint8Array,
+  seal?: Seal | undefined,
 ): void {
-  writer.u32(LENGTH_MIN + payload.length);
+  const sealBytes = seal === undefined ? 0 : SEAL_BYTES;
+  writer.u32(LENGTH_MIN + payload.length + sealBytes);
   const start = writer.length;
   writer.u8(FRAME_VERSION).u8(head.flags).u8(head.type).u8(head.lane)
     .u32(head.correlation).raw(payload);
   writer.u32(crc32(writer.view().subarray(start)));
+  if (seal !== undefined) writer.raw(seal.make(writer.view().subarray(start)));
 }
 
 /** Finds the frames in bytes that come in pieces of any size. */
@@ -99,6 +104,19 @@ export class FrameDecoder {
   #view = new DataView(this.#buffer.buffer);
   #start = 0;
   #end = 0;
+  #seal: Seal | undefined;
+  /** Which of the seal's secrets the last frame was made with. */
+  #secret = -1;
+
+  /** From now on only frames pass that have their seal. */
+  demand(seal: Seal): void {
+    this.#seal = seal;
+  }
+
+  /** The number of the secret with which the last frame was sealed. */
+  get secret(): number {
+    return this.#secret;
+  }
 
   /** Bytes of memory held, for tests and metrics. */
   get capacity(): number {
@@ -140,9 +158,12 @@ export class FrameDecoder {
     if (held < LENGTH_BYTES) return undefined;
     const start = this.#start + LENGTH_BYTES;
     const length = this.#view.getUint32(this.#start, true);
-    if (length < LENGTH_MIN || length > lengthMax) {
+    const seal = this.#seal;
+    const sealBytes = seal === undefined ? 0 : SEAL_BYTES;
+    const lengthMin = LENGTH_MIN + sealBytes;
+    if (length < lengthMin || length > lengthMax) {
       throw new ProtocolError(
-        `it sent a frame of ${length} bytes, ${LENGTH_MIN} to ${lengthMax} are allowed`,
+        `it sent a frame of ${length} bytes, ${lengthMin} to ${lengthMax} are allowed`,
       );
     }
     // The version is judged as early as it is there: what follows may differ.
@@ -155,12 +176,21 @@ export class FrameDecoder {
     }
     if (held < LENGTH_BYTES + length) return undefined;
     const end = start + length;
-    const crcAt = end - CRC_BYTES;
+    const sealAt = end - sealBytes;
+    const crcAt = sealAt - CRC_BYTES;
     if (
       crc32(this.#buffer.subarray(start, crcAt)) !==
         this.#view.getUint32(crcAt, true)
     ) {
       throw new ProtocolError("a frame's checksum is wrong");
+    }
+    if (seal !== undefined) {
+      const found = seal.check(
+        this.#buffer.subarray(start, sealAt),
+        this.#buffer.subarray(sealAt, end),
+      );
+      if (found < 0) throw new ProtocolError("a frame's seal is wrong");
+      this.#secret = found;
     }
     const flags = this.#buffer[start + 1]!;
     if ((flags & ~FLAGS_KNOWN) !== 0) {

@@ -3,7 +3,8 @@
  *
  * Guarantees: ends within its deadline, with a connection both ends want or
  * with the stream closed; the end that refuses tells the other why before it
- * closes; both ends have judged each other before anything else is read.
+ * closes, but not who has no proof of the secret; both ends have judged each other
+ * before anything else is read.
  *
  * @module
  */
@@ -17,6 +18,7 @@ import {
   EMPTY_BYTES,
   ProtocolError,
   type Random,
+  SecretMismatchError,
   startDeadline,
   type Timers,
   UnreachableError,
@@ -48,8 +50,10 @@ import {
   type Purpose,
   refusalOf,
   refusedBy,
+  type Welcome,
 } from "./handshake.ts";
 import { messageName, MessageType } from "./registry.ts";
+import { proofOf, provedSecret, Seal, transcriptOf } from "./seal.ts";
 import type { Identity, Lane } from "./types.ts";
 
 /** What a handshake needs to know. */
@@ -62,6 +66,8 @@ export interface GreetingOptions {
   timeoutMs: number;
   /** Who this node is. */
   identity: Identity;
+  /** The secrets that it shares with others, the newest first; empty: none. */
+  secrets: readonly Uint8Array[];
   /** Judges the other node; throws to refuse it. */
   admit: (remote: Identity) => Awaitable<void>;
   /** Gives up when aborted. */
@@ -84,6 +90,8 @@ export interface Greeting extends Wish {
   stream: ByteStream;
   /** Has what was read beyond the handshake. */
   decoder: FrameDecoder;
+  /** Seals what this node sends; `undefined` where there is no secret. */
+  seal: Seal | undefined;
   /** The node key that this node told of itself. */
   local: number;
   /** Who the other node is. */
@@ -98,6 +106,7 @@ export interface Greeting extends Wish {
  * Makes the handshake on a stream that this node has dialled.
  *
  * @throws {UnreachableError} If the stream broke or the deadline passed.
+ * @throws {SecretMismatchError} If the two have no secret in common.
  * @throws {ClusterMismatchError} If the clusters differ.
  * @throws {ProtocolError} If the other end speaks no common version, or no Aspen.
  * @throws {RejectedError} If the other end refused this node.
@@ -127,6 +136,7 @@ class Talk {
   readonly #protocols: ProtocolRange;
   readonly #decoder = new FrameDecoder();
   #lane: number | undefined;
+  #seal: Seal | undefined;
   /** Why this end refuses the other; outlives a deadline that passes then. */
   #verdict: { error: unknown } | undefined;
 
@@ -157,22 +167,22 @@ class Talk {
 
   async dial(wish: Wish): Promise<Greeting> {
     const { identity } = this.#options;
-    await this.#write(
-      MessageType.HELLO,
-      encodeHello({
-        protocols: this.#protocols,
-        challenge: this.#challenge(),
-      }),
-    );
-    const { protocol } = decodeWelcome(
+    const hello = encodeHello({
+      protocols: this.#protocols,
+      challenge: this.#challenge(),
+    });
+    await this.#write(MessageType.HELLO, hello);
+    const welcome = decodeWelcome(
       await this.#read(MessageType.WELCOME, GREETING_FRAME_BYTES_MAX),
     );
+    const { protocol } = welcome;
     const { min, max } = this.#protocols;
     if (protocol < min || protocol > max) {
       throw new ProtocolError(
         `it chose protocol ${protocol}, this node speaks ${min} to ${max}`,
       );
     }
+    this.#sealAsDialler(hello, welcome);
     await this.#write(
       MessageType.IDENTITY,
       encodeIdentity({ identity, purpose: wish.purpose }),
@@ -186,6 +196,7 @@ class Talk {
       ...wish,
       stream: this.#stream,
       decoder: this.#decoder,
+      seal: this.#seal,
       local: identity.node,
       remote,
       dialled: true,
@@ -195,9 +206,10 @@ class Talk {
 
   async accept(): Promise<Greeting> {
     const { identity } = this.#options;
-    const hello = decodeHello(
-      await this.#read(MessageType.HELLO, GREETING_FRAME_BYTES_MAX),
-    );
+    // A copy: what is read next takes its place.
+    const said = (await this.#read(MessageType.HELLO, GREETING_FRAME_BYTES_MAX))
+      .slice();
+    const hello = decodeHello(said);
     const protocol = chooseProtocol(this.#protocols, hello.protocols);
     if (protocol === undefined) {
       const { min, max } = this.#protocols;
@@ -209,13 +221,24 @@ class Talk {
       );
       throw this.#verdict!.error;
     }
+    const challenge = this.#challenge();
+    const transcript = transcriptOf(said, protocol, challenge);
+    const { secrets } = this.#options;
+    const proofs = secrets.map((secret) => proofOf(secret, transcript));
     await this.#write(
       MessageType.WELCOME,
-      encodeWelcome({ protocol, challenge: this.#challenge() }),
+      encodeWelcome({ protocol, challenge, proofs }),
     );
+    if (secrets.length > 0) {
+      this.#decoder.demand(new Seal(secrets, true, transcript));
+    }
     const { identity: remote, purpose } = decodeIdentity(
       await this.#read(MessageType.IDENTITY, IDENTITY_FRAME_BYTES_MAX),
     );
+    if (secrets.length > 0) {
+      const chosen = secrets[this.#decoder.secret]!;
+      this.#seal = new Seal([chosen], false, transcript);
+    }
     await this.#judge(remote);
     await this.#write(
       MessageType.IDENTITY,
@@ -225,6 +248,7 @@ class Talk {
     return {
       stream: this.#stream,
       decoder: this.#decoder,
+      seal: this.#seal,
       local: identity.node,
       remote,
       dialled: false,
@@ -232,6 +256,31 @@ class Talk {
       lane: this.#lane === 0 ? "control" : "bulk",
       purpose,
     };
+  }
+
+  /**
+   * Takes the acceptor's proof, and seals what follows.
+   *
+   * @throws {SecretMismatchError} If there is none: nothing more is said then.
+   */
+  #sealAsDialler(hello: Uint8Array, welcome: Welcome): void {
+    const { secrets } = this.#options;
+    const { proofs, protocol, challenge } = welcome;
+    if (secrets.length === 0 && proofs.length === 0) return;
+    const transcript = transcriptOf(hello, protocol, challenge);
+    const chosen = provedSecret(proofs, secrets, transcript);
+    if (chosen === undefined) {
+      throw new SecretMismatchError(
+        this.#stream.remote,
+        secrets.length === 0
+          ? "who answers there has a secret, this node has none"
+          : proofs.length === 0
+          ? "who answers there has no secret"
+          : "who answers there has another secret",
+      );
+    }
+    this.#decoder.demand(new Seal([chosen], false, transcript));
+    this.#seal = new Seal([chosen], true, transcript);
   }
 
   async #judge(remote: Identity): Promise<void> {
@@ -298,7 +347,7 @@ class Talk {
       lane: this.#lane!,
       correlation: 0,
     };
-    writeFrame(writer, head, payload);
+    writeFrame(writer, head, payload, this.#seal);
     await this.#stream.write(writer.view());
   }
 

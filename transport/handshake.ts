@@ -11,7 +11,8 @@
  * KEEPALIVE | REJECT                    ->
  *
  * hello    = raw "ASPN", varint protocolMin, varint protocolMax, raw challenge (16)
- * welcome  = varint protocol, raw challenge (16)
+ * welcome  = varint protocol, raw challenge (16),
+ *            varint count (0 to 2), count x raw proof (16)     see seal.ts
  * identity = raw clusterId (16), varint node, varint generation, raw nonce (8),
  *            u8 role, u8 replica, varint features, text address, bytes hello,
  *            u8 purpose
@@ -19,9 +20,10 @@
  * ```
  *
  * Each may be followed by what later versions add, which is ignored. Nothing
- * but magic, protocols, lane (of the frame's header) and challenges is said
- * before IDENTITY: proof of a shared secret, made over both challenges, will
- * stand there.
+ * but magic, protocols, lane (of the frame's header), challenges and proofs is
+ * said before IDENTITY. With a secret, the acceptor proves by its WELCOME that it
+ * has it, and all frames from the first IDENTITY on are sealed, which is the
+ * dialler's proof.
  *
  * Guarantees: every bound is checked; what does not follow the format is a
  * {@linkcode ProtocolError}.
@@ -41,6 +43,7 @@ import {
   Writer,
 } from "../runtime/mod.ts";
 import { decodeFailure, type Failure, failureOf } from "./failure.ts";
+import { SEAL_BYTES, SECRETS_MAX } from "./seal.ts";
 import type { Identity, ReplicaKind, Role } from "./types.ts";
 
 /** A range of protocol versions, both ends included. */
@@ -91,6 +94,8 @@ export interface Welcome {
   readonly protocol: number;
   /** Fresh random bytes. */
   readonly challenge: Uint8Array;
+  /** A proof for each secret that it has, the newest first. */
+  readonly proofs: readonly Uint8Array[];
 }
 
 /** Who one end is, and what it wants. */
@@ -121,15 +126,23 @@ export function decodeHello(bytes: Uint8Array): Hello {
 
 /** The bytes of a WELCOME. */
 export function encodeWelcome(welcome: Welcome): Uint8Array {
-  return new Writer().varint(welcome.protocol).raw(welcome.challenge).finish();
+  const writer = new Writer().varint(welcome.protocol).raw(welcome.challenge)
+    .varint(welcome.proofs.length);
+  for (const proof of welcome.proofs) writer.raw(proof);
+  return writer.finish();
 }
 
 /** Reads a WELCOME. */
 export function decodeWelcome(bytes: Uint8Array): Welcome {
-  return decode(bytes, "its WELCOME", (reader) => ({
-    protocol: reader.varint(),
-    challenge: reader.raw(CHALLENGE_BYTES).slice(),
-  }));
+  return decode(bytes, "its WELCOME", (reader) => {
+    const protocol = reader.varint();
+    const challenge = reader.raw(CHALLENGE_BYTES).slice();
+    const proofs: Uint8Array[] = [];
+    for (let left = reader.count(SECRETS_MAX); left > 0; left--) {
+      proofs.push(reader.raw(SEAL_BYTES).slice());
+    }
+    return { protocol, challenge, proofs };
+  });
 }
 
 /**

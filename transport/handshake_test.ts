@@ -40,9 +40,16 @@ Deno.test("HELLO, WELCOME, IDENTITY and a failure have the bytes that their form
   const hello = { protocols: { min: 1, max: 3 }, challenge: CHALLENGE };
   assertEquals(toHex(encodeHello(hello)), "4153504e" + "0103" + CHALLENGE_HEX);
   assertEquals(decodeHello(encodeHello(hello)), hello);
-  const welcome = { protocol: 2, challenge: CHALLENGE };
-  assertEquals(toHex(encodeWelcome(welcome)), "02" + CHALLENGE_HEX);
+  const welcome = { protocol: 2, challenge: CHALLENGE, proofs: [] };
+  assertEquals(toHex(encodeWelcome(welcome)), `02${CHALLENGE_HEX}00`);
   assertEquals(decodeWelcome(encodeWelcome(welcome)), welcome);
+  const proofs = [CHALLENGE, CHALLENGE.slice().reverse()];
+  const proved = { ...welcome, proofs };
+  assertEquals(
+    toHex(encodeWelcome(proved)),
+    `02${CHALLENGE_HEX}02${proofs.map(toHex).join("")}`,
+  );
+  assertEquals(decodeWelcome(encodeWelcome(proved)), proved);
   const introduction = { identity: IDENTITY, purpose: "visit" as const };
   assertEquals(
     toHex(encodeIdentity(introduction)),

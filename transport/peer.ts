@@ -17,6 +17,7 @@ import {
   DeadlineExceededError,
   equalBytes,
   RejectedError,
+  SecretMismatchError,
   startDeadline,
   TIMEOUT_MS_DEFAULT,
   type Timer,
@@ -179,6 +180,7 @@ class PeerLane {
         if (
           cause instanceof ClosedError ||
           cause instanceof ClusterMismatchError ||
+          cause instanceof SecretMismatchError ||
           (signal?.aborted && cause === signal.reason)
         ) throw cause;
         throw cause instanceof UnreachableError
@@ -303,7 +305,8 @@ class PeerLane {
   #tellRefusal(error: unknown): void {
     if (this.#lane !== "control") return;
     if (
-      error instanceof ClusterMismatchError || error instanceof RejectedError
+      error instanceof ClusterMismatchError ||
+      error instanceof SecretMismatchError || error instanceof RejectedError
     ) {
       const { node, address } = this.#peer;
       this.#context.handler.refused?.(node, address, error);

@@ -15,6 +15,7 @@
 
 import { CHUNK_BYTES, MESSAGE_BYTES_MAX, type Writer } from "../runtime/mod.ts";
 import { FRAME_OVERHEAD_BYTES, FrameFlag, writeFrame } from "./frame.ts";
+import type { Seal } from "./seal.ts";
 
 /** Bytes after which no more frames are put into one write. */
 const WRITE_BYTES = 64 * 1024;
@@ -44,6 +45,7 @@ interface Waiter {
 export class SendQueue {
   readonly #lane: number;
   readonly #bytesMax: number;
+  readonly #seal: Seal | undefined;
   #round: Outgoing[] = [];
   #at = 0;
   #nextRound: Outgoing[] = [];
@@ -51,8 +53,10 @@ export class SendQueue {
   readonly #bytes = [0, 0];
   readonly #waiting: [Set<Waiter>, Set<Waiter>] = [new Set(), new Set()];
 
-  constructor(lane: number, bytesMax: number) {
+  /** Makes a queue whose frames are sealed if there is a seal. */
+  constructor(lane: number, bytesMax: number, seal?: Seal | undefined) {
     this.#lane = lane;
+    this.#seal = seal;
     // Beyond this the receiver could not hold what is begun at once.
     this.#bytesMax = Math.min(bytesMax, MESSAGE_BYTES_MAX);
   }
@@ -140,6 +144,7 @@ export class SendQueue {
       message.taken === 0 && !more
         ? payload
         : payload.subarray(message.taken, end),
+      this.#seal,
     );
     message.taken = end;
     if (more) {

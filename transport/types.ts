@@ -105,6 +105,7 @@ export interface Peer {
    * this too, with the signal's reason as `cause`; before sending, the reason.)
    * @throws {RemoteError} If the peer answered with an error.
    * @throws {ClusterMismatchError} If the peer belongs to another cluster.
+   * @throws {SecretMismatchError} If this node and the peer share no secret.
    */
   request(
     type: number,
@@ -190,6 +191,13 @@ export interface EndpointOptions {
   random: Random;
   /** What to do with what arrives. */
   handler: EndpointHandler;
+  /**
+   * The secret that all nodes share, and while it changes the old one behind the
+   * new one. Without any, nodes prove nothing to each other.
+   *
+   * @default {[]}
+   */
+  secrets?: readonly Uint8Array[] | undefined;
   /** Intervals and bounds. */
   tuning?: EndpointTuning | undefined;
 }
@@ -221,6 +229,7 @@ export interface Endpoint {
    * closes it.
    *
    * @throws {UnreachableError} If nobody answers, or not within the deadline.
+   * @throws {SecretMismatchError} If this node and who answers share no secret.
    * @throws {ClusterMismatchError} If the node there is of another cluster.
    * @throws {ProtocolError} If it speaks no common version, or no Aspen.
    * @throws {RejectedError} If it refused this node.

@@ -31,6 +31,7 @@ export interface TestNodeOptions {
   cluster?: number;
   identity?: Partial<Identity>;
   handler?: Partial<EndpointHandler>;
+  secrets?: readonly Uint8Array[];
   tuning?: EndpointTuning;
 }
 
@@ -74,6 +75,7 @@ export function testNode(
     timers,
     random,
     tuning: options.tuning,
+    secrets: options.secrets,
     handler: {
       identity: () => identity,
       admit() {},
