@@ -20,7 +20,7 @@ scenario(
   "who has not got the secret is not let in, and told why; who has it is",
   async (cluster) => {
     const a = await cluster.open("a", { secret: OLD });
-    const b = await cluster.open("b", { secret: OLD });
+    await cluster.open("b", { secret: OLD });
     await a.set("key", "value");
     await cluster.converged("a", "b");
     const strangers: OpenOptions[] = [{}, { secret: NEW }];
