@@ -35,14 +35,15 @@ export interface Propagation {
    */
   clusterGossipIntervalMs: number;
   /**
-   * Time between two probes of this node, each of another one; the time from
-   * silence to death is some five of these in a small cluster.
+   * Time between two probes of this node, each of another one. From silence to
+   * death it is some five of these, or more where few others notice.
    *
    * @default {1000}
    */
   probeIntervalMs: number;
   /**
-   * How long a probe may take before others are asked for help.
+   * How long a probe may take before others are asked for help: half an interval
+   * at most.
    *
    * @default {500}
    */
@@ -129,7 +130,8 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
 /**
  * What a user's choice comes to.
  *
- * @throws {RangeError} If an interval is not a positive number.
+ * @throws {RangeError} If an interval is not a positive number, or a probe's
+ * timeout more than half of its interval.
  * @throws {TypeError} If there is no such interval.
  */
 export function propagationOf(
@@ -153,6 +155,12 @@ export function propagationOf(
         `Cannot open: propagation.${name} must be positive, received ${value}`,
       );
     }
+  }
+  const { probeIntervalMs, probeTimeoutMs } = chosen;
+  if (probeTimeoutMs > probeIntervalMs / 2) {
+    throw new RangeError(
+      `Cannot open: propagation.probeTimeoutMs must be at most half of probeIntervalMs (${probeIntervalMs}), received ${probeTimeoutMs}`,
+    );
   }
   return chosen;
 }

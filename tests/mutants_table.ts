@@ -1199,8 +1199,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "thread-that-stood-still-blames-others",
     file: "gossip/membership/detector.ts",
-    find: "      this.#stoodStill(now - this.#dueAt);\n",
-    replace: "",
+    find: "this.#stoodStill(sleptMs);",
+    replace: "this.#counts.lagged++;",
     caughtBy: "gossip/membership/detector_test.ts :: a thread that stood still",
   },
   {
@@ -1222,9 +1222,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "dead-are-probed-for-ever",
     file: "gossip/membership/detector.ts",
-    find: `    return node !== members.self.key &&
-      (state === "healthy" || state === "suspect");`,
-    replace: `    return node !== members.self.key && state !== "left";`,
+    find: "isAlive(members.get(node)?.state);",
+    replace: `members.get(node)?.state !== "left";`,
     caughtBy: "gossip/membership/detector_test.ts :: every node is pinged",
   },
   {
@@ -1235,17 +1234,66 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/membership/detector_test.ts :: a suspicion is what",
   },
   {
+    name: "node-is-probed-at-each-loss-of-its-connection",
+    file: "gossip/membership/detector.ts",
+    find: "now - probedAt >= this.#options.intervalMs",
+    replace: "now - probedAt >= 0",
+    caughtBy: "gossip/membership/detector_test.ts :: a node whose connection",
+  },
+  {
+    name: "stall-uses-up-a-suspicion",
+    file: "gossip/membership/detector.ts",
+    find: "      suspicion.since += sleptMs;\n",
+    replace: "      suspicion.since += 0 * sleptMs;\n",
+    caughtBy: "gossip/membership/detector_test.ts :: a stall across",
+  },
+  {
+    name: "accusers-of-an-older-word-count",
+    file: "gossip/membership/detector.ts",
+    find: "      if (!isAbout(said, record)) continue;\n",
+    replace: "",
+    caughtBy: "gossip/membership/detector_test.ts :: what was held against",
+  },
+  {
+    name: "suspicion-of-an-older-word-kills",
+    file: "gossip/membership/detector.ts",
+    find: "if (record !== undefined && !isAbout(suspicion, record)) {",
+    replace: "if (record !== undefined && !isAbout(record, record)) {",
+    caughtBy: "gossip/membership/detector_test.ts :: what was held against",
+  },
+  {
+    name: "outcome-of-an-old-probe-counts",
+    file: "gossip/membership/detector.ts",
+    find: "if (probe?.number !== number || probe.asked !== undefined)",
+    replace: "if (probe === undefined || probe.asked !== undefined)",
+    caughtBy: "gossip/membership/detector_test.ts :: the outcome of an old",
+  },
+  {
+    name: "generation-that-leaves-no-room",
+    file: "gossip/membership/members.ts",
+    find: "    if (!mayFollow(record, this.#self)) return false;\n",
+    replace: "",
+    caughtBy: "gossip/membership/members_test.ts :: what no node can have",
+  },
+  {
+    name: "start-of-one-standing-is-not-told",
+    file: "gossip/dispatch.ts",
+    find: "      this.#rooms.cluster.greeted(remote);\n",
+    replace: "",
+    caughtBy: "tests/scenarios/membership_test.ts :: a disk put back to before",
+  },
+  {
     name: "what-a-copy-said-of-a-node-stands",
     file: "gossip/membership/cluster.ts",
-    find: "    this.#foreign = cloned;\n",
+    find: "      this.#foreign = cloned;\n",
     replace: "",
     caughtBy: "tests/scenarios/membership_test.ts :: what a copy",
   },
   {
     name: "generation-above-a-copy-is-forgotten",
     file: "gossip/membership/cluster.ts",
-    find: "      await raiseGeneration(kv, host, generation);",
-    replace: "      await kv.get(host.clusterId), raiseGeneration;",
+    find: "    await raiseGeneration(kv, host, generation);",
+    replace: "    await kv.get(host.clusterId), raiseGeneration;",
     caughtBy: "tests/scenarios/membership_test.ts :: what a copy",
   },
   {

@@ -229,7 +229,8 @@ class PeerLane {
         else connection.close("a newer start of the node is connected");
         return;
       }
-      this.#current = undefined;
+      // Whoever hears of the old one's end finds the new one.
+      this.#current = connection;
       const reason = new ClosedError("use the connection", "a replaced one");
       this.#context.handler.disconnected?.(old, reason);
       if (sameStart && old.dialled !== connection.dialled) old.retire();

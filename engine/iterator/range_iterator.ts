@@ -94,7 +94,7 @@ export class RangeIterator implements KVIterator, Disposable {
       this.close();
       throw error;
     }
-    // Only the files go; key and value of the last step stay where they are.
+    // It stands nowhere any more: what its views showed may be another's now.
     if (!this.#standing) this.close();
     return this.#standing;
   }
@@ -117,7 +117,7 @@ export class RangeIterator implements KVIterator, Disposable {
     return this.#value;
   }
 
-  /** The key, not copied: only to be read, and only until the next step. */
+  /** The key, not copied: only to be read, until the next step or the close. */
   get keyView(): Uint8Array {
     this.#assertStanding();
     const top = this.#top;

@@ -4,8 +4,9 @@
  * and shared memory lives until the garbage collectors of all threads that ever
  * saw it have found that nobody uses it.
  *
- * Guarantees: at most as much as {@linkcode SpareMemory} was made for, and two
- * chunks. What it gives holds what was there before, but for the list of nodes,
+ * Guarantees: of what entries name at most as much as {@linkcode SpareMemory} was
+ * made for, of nodes as much again, two chunks at least, and the bits of one
+ * memtable. What it gives holds what was there before, but for the list of nodes,
  * whose head is as new.
  *
  * @module
@@ -32,7 +33,8 @@ export class SpareMemory {
 
   /**
    * @param shared Whether threads can share it.
-   * @param bytes How much is kept of what entries name, and of nodes, in bytes.
+   * @param bytes How much is kept of what entries name, and how much of nodes, in
+   * bytes.
    */
   constructor(shared: boolean, bytes: number) {
     this.#shared = shared;

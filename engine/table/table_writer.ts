@@ -49,7 +49,7 @@ const WRITE_BYTES = 128 * 1024;
 /** Sets of memory that wait for the next table: one a job of a thread. */
 const SPARES_MAX = 2;
 
-/** Memory that is used again up to this many bytes of index and filter. */
+/** Memory that is used again up to this many bytes of blocks and filter. */
 const SPARE_BYTES_MAX = 1024 * 1024;
 
 /**
@@ -69,7 +69,8 @@ const spares: Memory[] = [];
 function giveBack(memory: Memory): void {
   if (
     spares.length < SPARES_MAX &&
-    memory.index.memoryBytes + memory.filter.memoryBytes <= SPARE_BYTES_MAX
+    memory.block.memoryBytes + memory.index.memoryBytes +
+          memory.filter.memoryBytes <= SPARE_BYTES_MAX
   ) spares.push(memory);
 }
 

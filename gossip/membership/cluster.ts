@@ -61,13 +61,9 @@ import {
   type MergeOutcome,
 } from "./members.ts";
 import type { DetectorMetrics } from "./detector.ts";
-import {
-  COUNTER_MAX,
-  type Node,
-  type NodeRecord,
-  nodeRecord,
-} from "./node_record.ts";
+import { type Node, type NodeRecord, nodeRecord } from "./node_record.ts";
 import { decodePledge, encodePledgeReply } from "./pledge.ts";
+import { encodeNews } from "./messages.ts";
 import { Prober } from "./prober.ts";
 
 /** The protocol versions that this release speaks. */
@@ -75,6 +71,9 @@ const PROTOCOL = 1;
 
 /** Deadline of one exchange of cluster gossip, in milliseconds. */
 const GOSSIP_TIMEOUT_MS = 2000;
+
+/** Longest pause between two answers to a copy of this node, in milliseconds. */
+const REASSERT_PAUSE_MS_MAX = 16_000;
 
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
@@ -122,6 +121,9 @@ export class Cluster {
   #exchanges = 0;
   /** What another start of this node has said of it, not yet answered. */
   #foreign: NodeRecord | undefined;
+  #reasserting: Promise<void> | undefined;
+  #reassertAt = 0;
+  #reassertPauseMs: number;
 
   private constructor(
     options: ClusterOptions,
@@ -133,6 +135,7 @@ export class Cluster {
     this.#options = options;
     this.#acceptor = acceptor;
     this.#incarnations = incarnations;
+    this.#reassertPauseMs = options.gossipIntervalMs;
     this.#members = new Members(self, {
       others: [...stored, ...options.records].filter(({ key }) =>
         key !== self.key
@@ -375,6 +378,22 @@ export class Cluster {
     this.#prober.takeNews(payload);
   }
 
+  /**
+   * The control lane to a node is there. If what is known of it was said by another
+   * start, which it does not stand above, it is told, and answers.
+   */
+  greeted({ node, generation, nonce }: Identity): void {
+    const record = this.#members.get(node);
+    if (
+      record === undefined || record.generation < generation ||
+      equalBytes(record.nonce, nonce)
+    ) return;
+    this.#options.endpoint?.peer(node)?.send(
+      MessageType.CLUSTER_NEWS,
+      encodeNews([{ record, accusers: [] }]),
+    );
+  }
+
   /** The control lane to a node was lost. */
   lost(node: number): void {
     this.#prober.lost(node);
@@ -413,8 +432,7 @@ export class Cluster {
   #gossipLater(): void {
     const { timers, random, gossipIntervalMs } = this.#options;
     this.#timer = timers.set(() => {
-      // Once an interval: a copy that runs elsewhere answers in the same way.
-      if (this.#foreign !== undefined) void this.#reassert(this.#foreign);
+      this.#answerForeign();
       const nodes = this.connected();
       if (nodes.length > 0) {
         const node = nodes[Math.floor(random.float() * nodes.length)]!;
@@ -467,6 +485,7 @@ export class Cluster {
     this.#prober.close();
     this.#abort.abort();
     for (const feed of [...this.#feeds]) feed.close();
+    await this.#reasserting;
     await this.#saving?.catch(() => {
       // As above: a failed engine must not keep the node from closing.
     });
@@ -475,29 +494,50 @@ export class Cluster {
   #merged({ cloned, refuted }: MergeOutcome): void {
     if (refuted) this.#prober.refuted();
     if (cloned === undefined) return;
-    this.#foreign = cloned;
+    if ((this.#foreign?.generation ?? 0) < cloned.generation) {
+      this.#foreign = cloned;
+    }
     const { key: node, address } = cloned;
     this.#options.events.emit({ type: "cloned", node, address });
   }
 
-  /** Speaks above another start of this node, durably before. Never rejects. */
-  async #reassert(foreign: NodeRecord): Promise<void> {
+  /**
+   * Answers what another start of this node has said, ever more seldom: a copy
+   * that runs elsewhere answers in the same way.
+   */
+  #answerForeign(): void {
+    const foreign = this.#foreign;
+    const now = this.#options.clock.monotonic();
+    if (
+      foreign === undefined || this.#reasserting !== undefined ||
+      now < this.#reassertAt
+    ) return;
     this.#foreign = undefined;
-    const generation = Math.min(foreign.generation + 1, COUNTER_MAX);
-    try {
-      const { kv, host } = this.#options;
-      await raiseGeneration(kv, host, generation);
-    } catch {
+    this.#reassertAt = now + this.#reassertPauseMs;
+    this.#reassertPauseMs = Math.min(
+      this.#reassertPauseMs * 2,
+      REASSERT_PAUSE_MS_MAX,
+    );
+    this.#reasserting = this.#reassert(foreign.generation + 1).catch(() => {
       // The engine has failed, and said so by its own event.
-      return;
-    }
+    }).finally(() => {
+      this.#reasserting = undefined;
+    });
+  }
+
+  /** Speaks above another start of this node, durably before. */
+  async #reassert(generation: number): Promise<void> {
+    if (generation <= this.#members.self.generation) return;
+    const { kv, host } = this.#options;
+    await raiseGeneration(kv, host, generation);
+    if (this.#abort.signal.aborted) return;
     this.#members.reassert(generation);
     this.#prober.announce();
   }
 
   #changed(changes: readonly MemberChange[]): void {
-    this.#keepPeers();
-    for (const { node } of changes) this.#prober.changed(node.key);
+    for (const change of changes) this.#keepAsChanged(change);
+    this.#prober.changed(changes.map(({ node }) => node.key));
     for (const feed of this.#feeds) feed.push([...changes]);
     void this.#save().catch(() => {
       // The engine has failed, and said so by its own event.
@@ -513,6 +553,16 @@ export class Cluster {
       if (state === "left") endpoint.forget(key);
       else endpoint.keep(key, address);
     }
+  }
+
+  /** Keeps, or no longer keeps, connections to a node that is another now. */
+  #keepAsChanged(change: MemberChange): void {
+    const { endpoint, host } = this.#options;
+    const { key, address, state } = change.node;
+    if (endpoint === undefined || !this.#entered || key === host.node) return;
+    if (change.type === "removed" || state === "left") endpoint.forget(key);
+    // Doubts are no reason to dial past the pause between dials.
+    else if (state === "healthy") endpoint.keep(key, address);
   }
 
   /** Writes the members: one write at a time, of the newest. */

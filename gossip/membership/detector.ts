@@ -7,29 +7,31 @@
  * of them reaches it by the end of the probe, it is suspected, and after a while
  * (`suspicion.ts`) dead, unless its own newer record comes before.
  *
- * Guarantees: every node that is not dead is pinged at least once in two rounds;
- * the words of a detector are hints, never more: a dead node stays a member, is
- * dialled for ever and lives again by its next word. A thread that stood still
+ * Guarantees: every node that is not dead is pinged at least once in two rounds,
+ * and none more often than once an interval; the words of a detector are hints,
+ * never more: a dead node stays a member, is dialled for ever and lives again by
+ * its next word. A thread that stood still, for longer than a timeout and a half,
  * blames nobody for what it has not heard meanwhile.
  *
  * Assumes: {@linkcode Detector.step} is called when {@linkcode Detector.dueAt}
- * has come, and each effect is answered once, by {@linkcode Detector.answered},
- * {@linkcode Detector.missed} or {@linkcode Detector.asked}.
+ * has come, which is at most a timeout after the last call, and each effect is
+ * answered once, by {@linkcode Detector.answered}, {@linkcode Detector.missed} or
+ * {@linkcode Detector.asked}.
  *
  * @module
  */
 
 import type { Random } from "../../runtime/mod.ts";
 import { LocalHealth } from "./health.ts";
-import type { Members } from "./members.ts";
+import type { Members, MergeOutcome } from "./members.ts";
 import type { NewsItem } from "./messages.ts";
-import type { NodeRecord } from "./node_record.ts";
+import type { Heartbeat, NodeRecord, NodeState } from "./node_record.ts";
 import { ACCUSERS_MAX, suspicionMs } from "./suspicion.ts";
 
 /** Nodes that are asked to ping one that did not answer. */
 const HELPERS = 3;
 
-/** A thread that comes later than this share of a timeout stood still. */
+/** A thread that looks later than this share of a timeout stood still. */
 const LAG_SHARE = 0.5;
 
 /** What the detector wants done. */
@@ -38,6 +40,8 @@ export type DetectorEffect =
   | {
     readonly type: "ping";
     readonly node: number;
+    /** The number of the probe, for the answer. */
+    readonly probe: number;
     readonly timeoutMs: number;
   }
   /** Ask a node to ping another one. */
@@ -45,6 +49,8 @@ export type DetectorEffect =
     readonly type: "ask";
     readonly helper: number;
     readonly node: number;
+    /** The number of the probe, for the answer. */
+    readonly probe: number;
     readonly timeoutMs: number;
   };
 
@@ -84,6 +90,7 @@ export interface DetectorOptions {
 }
 
 interface Probe {
+  readonly number: number;
   readonly endsAt: number;
   /** Nodes asked; `undefined` before the ping itself was missed. */
   asked: Map<number, HelperAnswer | undefined> | undefined;
@@ -112,9 +119,12 @@ export class Detector {
     refuted: 0,
     lagged: 0,
   };
+  /** When nodes were last probed: a connection may break again and again. */
+  readonly #probedAt = new Map<number, number>();
   #round: number[] = [];
   #nextAt = Infinity;
   #dueAt = Infinity;
+  #steppedAt = 0;
 
   /** Makes a detector that probes nobody before {@linkcode Detector.start}. */
   constructor(options: DetectorOptions) {
@@ -128,6 +138,7 @@ export class Detector {
   start(now: number): void {
     const { members, random, intervalMs } = this.#options;
     this.#nextAt = now + random.float() * intervalMs;
+    this.#steppedAt = now;
     this.#suspicions.clear();
     for (const record of members.records()) this.#watch(record, now);
     this.#plan();
@@ -146,19 +157,26 @@ export class Detector {
   /** Does what is due. */
   step(now: number): DetectorEffect[] {
     const effects: DetectorEffect[] = [];
-    if (now - this.#dueAt > this.#options.timeoutMs * LAG_SHARE) {
-      this.#stoodStill(now - this.#dueAt);
-    }
+    const { timeoutMs, intervalMs, members } = this.#options;
+    const sleptMs = now - this.#steppedAt;
+    this.#steppedAt = now;
+    if (sleptMs > timeoutMs * (1 + LAG_SHARE)) this.#stoodStill(sleptMs);
     for (const [node, probe] of this.#probes) {
       if (now >= probe.endsAt) this.#fail(now, node, probe);
     }
+    const nodes = this.#living();
     for (const [node, suspicion] of this.#suspicions) {
-      if (now < this.#deadline(suspicion)) continue;
-      this.#counts.died++;
-      this.#accuse(now, node, "dead");
+      const record = members.get(node);
+      // A newer word that was doubted as well: its own time to answer begins.
+      if (record !== undefined && !isAbout(suspicion, record)) {
+        this.#watch(record, now);
+      } else if (now >= this.#deadline(suspicion, nodes)) {
+        this.#counts.died++;
+        this.#accuse(now, node, "dead");
+      }
     }
     if (now >= this.#nextAt) {
-      this.#nextAt = now + this.#options.intervalMs * this.#health.factor;
+      this.#nextAt = now + intervalMs * this.#health.factor;
       const node = this.#nextOfRound();
       if (node !== undefined) this.#probe(now, node, effects);
     }
@@ -169,8 +187,8 @@ export class Detector {
   /** The connection to a node is lost: asks at once whether it lives. */
   lost(now: number, node: number): DetectorEffect[] {
     const effects: DetectorEffect[] = [];
-    const state = this.#options.members.get(node)?.state;
-    if (state === "healthy" || state === "suspect") {
+    const probedAt = this.#probedAt.get(node) ?? -Infinity;
+    if (this.#isProbed(node) && now - probedAt >= this.#options.intervalMs) {
       this.#probe(now, node, effects);
     }
     this.#plan();
@@ -178,8 +196,10 @@ export class Detector {
   }
 
   /** A ping was answered. */
-  answered(node: number): void {
-    if (this.#probes.delete(node)) this.#health.answered();
+  answered(node: number, probe: number): void {
+    if (this.#probes.get(node)?.number !== probe) return;
+    this.#probes.delete(node);
+    this.#health.answered();
     this.#plan();
   }
 
@@ -188,16 +208,21 @@ export class Detector {
    *
    * @param refused Whether nothing listens at the node's address any more.
    */
-  missed(now: number, node: number, refused: boolean): DetectorEffect[] {
+  missed(
+    now: number,
+    node: number,
+    number: number,
+    refused: boolean,
+  ): DetectorEffect[] {
     const effects: DetectorEffect[] = [];
     const probe = this.#probes.get(node);
-    if (probe === undefined || probe.asked !== undefined) return effects;
+    if (probe?.number !== number || probe.asked !== undefined) return effects;
     probe.refused = refused;
     const helpers = this.#helpersFor(node);
     probe.asked = new Map(helpers.map((helper) => [helper, undefined]));
     for (const helper of helpers) {
       const timeoutMs = Math.max(1, probe.endsAt - now);
-      effects.push({ type: "ask", helper, node, timeoutMs });
+      effects.push({ type: "ask", helper, node, probe: number, timeoutMs });
     }
     this.#settle(now, node, probe);
     this.#plan();
@@ -205,9 +230,13 @@ export class Detector {
   }
 
   /** A node that was asked to ping another one has answered, or has not. */
-  asked(now: number, helper: number, node: number, answer: HelperAnswer): void {
+  asked(
+    now: number,
+    { helper, node, probe: number }: DetectorEffect & { type: "ask" },
+    answer: HelperAnswer,
+  ): void {
     const probe = this.#probes.get(node);
-    if (probe?.asked === undefined || !probe.asked.has(helper)) return;
+    if (probe?.number !== number || !probe.asked?.has(helper)) return;
     if (answer === "reached") {
       this.#probes.delete(node);
     } else {
@@ -218,29 +247,34 @@ export class Detector {
   }
 
   /** Takes the news of others; returns what merging their records did. */
-  learn(now: number, items: readonly NewsItem[]): ReturnType<Members["merge"]> {
-    const { members } = this.#options;
+  learn(now: number, items: readonly NewsItem[]): MergeOutcome {
+    const { members, onNews } = this.#options;
     const before = new Map(
       items.map(({ record: { key } }) => [key, members.get(key)]),
     );
     const outcome = members.merge(items.map(({ record }) => record));
-    for (const { record: { key }, accusers } of items) {
-      const record = members.get(key);
-      if (record !== undefined && record !== before.get(key)) {
+    for (const { record: said, accusers } of items) {
+      const record = members.get(said.key);
+      if (record === undefined) continue;
+      if (record !== before.get(said.key)) {
         this.#watch(record, now);
-        this.#options.onNews(key);
+        onNews(said.key);
       }
-      for (const accuser of accusers) this.#confirm(key, accuser);
+      // Who accused an older word of it has not heard the newer one.
+      if (!isAbout(said, record)) continue;
+      for (const accuser of accusers) this.#confirm(said.key, accuser);
     }
     this.#plan();
     return outcome;
   }
 
-  /** A node's record is another one now. */
-  changed(now: number, node: number): void {
-    const record = this.#options.members.get(node);
-    if (record === undefined) this.#forget(node);
-    else this.#watch(record, now);
+  /** Records of nodes are others now. */
+  changed(now: number, nodes: Iterable<number>): void {
+    for (const node of nodes) {
+      const record = this.#options.members.get(node);
+      if (record === undefined) this.#forget(node);
+      else this.#watch(record, now);
+    }
     this.#plan();
   }
 
@@ -254,21 +288,27 @@ export class Detector {
   newsOf(node: number): NewsItem | undefined {
     const record = this.#options.members.get(node);
     if (record === undefined) return undefined;
-    const accusers = this.#suspicions.get(node)?.accusers ?? [];
-    return { record, accusers: [...accusers].slice(0, ACCUSERS_MAX) };
+    const suspicion = this.#suspicions.get(node);
+    const accusers = suspicion !== undefined && isAbout(suspicion, record)
+      ? [...suspicion.accusers].slice(0, ACCUSERS_MAX)
+      : [];
+    return { record, accusers };
   }
 
   #probe(now: number, node: number, effects: DetectorEffect[]): void {
     if (this.#probes.has(node)) return;
     const { intervalMs, timeoutMs } = this.#options;
     const { factor } = this.#health;
-    this.#counts.probes++;
+    const number = ++this.#counts.probes;
+    this.#probedAt.set(node, now);
     this.#probes.set(node, {
+      number,
       endsAt: now + intervalMs * factor,
       asked: undefined,
       refused: false,
     });
-    effects.push({ type: "ping", node, timeoutMs: timeoutMs * factor });
+    const patienceMs = timeoutMs * factor;
+    effects.push({ type: "ping", node, probe: number, timeoutMs: patienceMs });
   }
 
   /** What is refused and reached by none of those asked needs no more time. */
@@ -326,7 +366,7 @@ export class Detector {
       return;
     }
     const old = this.#suspicions.get(key);
-    if (old?.generation === generation && old.version === version) return;
+    if (old !== undefined && isAbout(old, record)) return;
     this.#suspicions.set(key, {
       generation,
       version,
@@ -338,20 +378,26 @@ export class Detector {
 
   #forget(node: number): void {
     this.#probes.delete(node);
+    this.#probedAt.delete(node);
     this.#suspicions.delete(node);
   }
 
-  /** Nothing that was due meanwhile says anything of others. */
-  #stoodStill(lagMs: number): void {
+  /** What was not heard in that time says nothing of others. */
+  #stoodStill(sleptMs: number): void {
     this.#counts.lagged++;
     this.#health.lagged();
     this.#probes.clear();
-    for (const suspicion of this.#suspicions.values()) suspicion.since += lagMs;
+    for (const suspicion of this.#suspicions.values()) {
+      suspicion.since += sleptMs;
+    }
   }
 
-  #deadline({ since, accusers, refused }: Suspicion): number {
+  #deadline(
+    { since, accusers, refused }: Suspicion,
+    nodes: number,
+  ): number {
     return since + suspicionMs({
-      nodes: this.#living(),
+      nodes,
       intervalMs: this.#options.intervalMs,
       accusers: Math.max(1, accusers.size),
       refused,
@@ -361,7 +407,7 @@ export class Detector {
   #living(): number {
     let living = 0;
     for (const { state } of this.#options.members.records()) {
-      if (state === "healthy" || state === "suspect") living++;
+      if (isAlive(state)) living++;
     }
     return living;
   }
@@ -396,9 +442,7 @@ export class Detector {
 
   #isProbed(node: number): boolean {
     const { members } = this.#options;
-    const state = members.get(node)?.state;
-    return node !== members.self.key &&
-      (state === "healthy" || state === "suspect");
+    return node !== members.self.key && isAlive(members.get(node)?.state);
   }
 
   #shuffled(nodes: number[]): number[] {
@@ -410,13 +454,27 @@ export class Detector {
   }
 
   #plan(): void {
-    let dueAt = this.#nextAt;
+    // Looks at least once a timeout, or it would not notice that it slept.
+    let dueAt = Math.min(
+      this.#nextAt,
+      this.#steppedAt + this.#options.timeoutMs,
+    );
     for (const { endsAt } of this.#probes.values()) {
       dueAt = Math.min(dueAt, endsAt);
     }
+    const nodes = this.#suspicions.size > 0 ? this.#living() : 0;
     for (const suspicion of this.#suspicions.values()) {
-      dueAt = Math.min(dueAt, this.#deadline(suspicion));
+      dueAt = Math.min(dueAt, this.#deadline(suspicion, nodes));
     }
     this.#dueAt = dueAt;
   }
+}
+
+/** Whether both are about one word of a node. */
+function isAbout(a: Heartbeat, b: Heartbeat): boolean {
+  return a.generation === b.generation && a.version === b.version;
+}
+
+function isAlive(state: NodeState | undefined): boolean {
+  return state === "healthy" || state === "suspect";
 }

@@ -50,11 +50,11 @@ class Bench {
     return this.detector.step(this.now);
   }
 
-  /** The node of the next ping. */
-  nextPing(): number {
+  /** The next ping. */
+  nextPing(): DetectorEffect & { type: "ping" } {
     for (let i = 0; i < 10; i++) {
       for (const effect of this.step()) {
-        if (effect.type === "ping") return effect.node;
+        if (effect.type === "ping") return effect;
       }
     }
     throw new Error("nobody is pinged");
@@ -69,7 +69,7 @@ class Bench {
     for (let i = 0; i < 10_000 && this.state(key) !== state; i++) {
       for (const effect of this.step()) {
         if (effect.type === "ask" || effect.node === key) this.#fail(effect);
-        else this.detector.answered(effect.node);
+        else this.detector.answered(effect.node, effect.probe);
       }
     }
     assertEquals(this.state(key), state);
@@ -78,11 +78,11 @@ class Bench {
 
   #fail(effect: DetectorEffect): void {
     if (effect.type === "ask") {
-      this.detector.asked(this.now, effect.helper, effect.node, "not reached");
+      this.detector.asked(this.now, effect, "not reached");
       return;
     }
-    const { node } = effect;
-    for (const ask of this.detector.missed(this.now, node, false)) {
+    const { node, probe } = effect;
+    for (const ask of this.detector.missed(this.now, node, probe, false)) {
       this.#fail(ask);
     }
   }
@@ -97,9 +97,9 @@ Deno.test("every node is pinged once a round, each round in another order, the d
   for (let round = 0; round < 6; round++) {
     const pinged: number[] = [];
     for (let i = 0; i < 4; i++) {
-      const node = bench.nextPing();
+      const { node, probe } = bench.nextPing();
       pinged.push(node);
-      bench.detector.answered(node);
+      bench.detector.answered(node, probe);
     }
     rounds.push(pinged);
     assertEquals(pinged.toSorted(), [2, 3, 4, 5]);
@@ -110,17 +110,17 @@ Deno.test("every node is pinged once a round, each round in another order, the d
 
 Deno.test("a node that does not answer is asked about, suspected at the end of its probe and dead after its suspicion", () => {
   const bench = new Bench(10);
-  const first = bench.nextPing();
+  const { node: first, probe } = bench.nextPing();
   const began = bench.now;
   bench.now += TIMEOUT_MS;
-  const asks = bench.detector.missed(bench.now, first, false);
+  const asks = bench.detector.missed(bench.now, first, probe, false);
   assertEquals(asks.map(({ type }) => type), ["ask", "ask", "ask"]);
   const helpers = asks.map((ask) => ask.type === "ask" && ask.helper);
   assertEquals(new Set(helpers).size, 3);
   assert(!helpers.includes(first) && !helpers.includes(1));
   for (const ask of asks) {
     assert(ask.type === "ask" && ask.timeoutMs === INTERVAL_MS - TIMEOUT_MS);
-    bench.detector.asked(bench.now, ask.helper, first, "not reached");
+    bench.detector.asked(bench.now, ask, "not reached");
   }
   assertEquals(bench.state(first), "healthy", "the probe is not over yet");
   assertEquals(bench.until(first, "suspect"), began + INTERVAL_MS);
@@ -149,12 +149,14 @@ Deno.test("two more accusers make a suspicion as short as it gets, and are told 
 Deno.test("a node whose address refuses, and that no other reaches, is suspected at once and half as long", () => {
   const bench = new Bench(10);
   const effects = bench.detector.lost(bench.now, 2);
-  assertEquals(effects, [{ type: "ping", node: 2, timeoutMs: TIMEOUT_MS }]);
+  assertEquals(effects, [
+    { type: "ping", node: 2, probe: 1, timeoutMs: TIMEOUT_MS },
+  ]);
   assertEquals(bench.detector.lost(bench.now, 2), [], "it is being probed");
-  for (const ask of bench.detector.missed(bench.now, 2, true)) {
+  for (const ask of bench.detector.missed(bench.now, 2, 1, true)) {
     assertEquals(bench.state(2), "healthy");
     assert(ask.type === "ask");
-    bench.detector.asked(bench.now, ask.helper, 2, "not reached");
+    bench.detector.asked(bench.now, ask, "not reached");
   }
   assertEquals(bench.state(2), "suspect");
   assertEquals(bench.detector.metrics.health, 0);
@@ -165,12 +167,11 @@ Deno.test("a node whose address refuses, and that no other reaches, is suspected
 
 Deno.test("a node that one of those asked reaches is not suspected", () => {
   const bench = new Bench(5);
-  const first = bench.nextPing();
-  const [ask] = bench.detector.missed(bench.now, first, false);
+  const { node: first, probe } = bench.nextPing();
+  const [ask] = bench.detector.missed(bench.now, first, probe, false);
   assert(ask?.type === "ask");
-  bench.detector.asked(bench.now, ask.helper, first, "reached");
-  bench.step();
-  bench.step();
+  bench.detector.asked(bench.now, ask, "reached");
+  for (let i = 0; i < 4; i++) bench.step();
   assertEquals(bench.state(first), "healthy");
 });
 
@@ -194,8 +195,8 @@ Deno.test("a thread that stood still accuses nobody of what it has not heard, an
   const bench = new Bench(10);
   bench.until(3, "suspect");
   const suspected = bench.now;
-  const probed = bench.nextPing();
-  bench.now = bench.detector.dueAt + 60_000;
+  const { node: probed } = bench.nextPing();
+  bench.now += 60_000;
   bench.detector.step(bench.now);
   assertEquals(bench.state(probed), probed === 3 ? "suspect" : "healthy");
   assertEquals(bench.state(3), "suspect");
@@ -206,15 +207,101 @@ Deno.test("a thread that stood still accuses nobody of what it has not heard, an
   assert(Math.abs(died - suspected - 84_000) <= INTERVAL_MS, `${died}`);
 });
 
+Deno.test("a stall across the end of a suspicion leaves as much of it as there was", () => {
+  const bench = new Bench(10);
+  bench.until(3, "suspect");
+  const suspected = bench.now;
+  for (let ms = 0; ms < 23_800; ms += 100) {
+    bench.now = suspected + ms;
+    for (const effect of bench.detector.step(bench.now)) {
+      if (effect.type === "ping") {
+        bench.detector.answered(effect.node, effect.probe);
+      }
+    }
+  }
+  bench.now += 5000;
+  bench.detector.step(bench.now);
+  assertEquals(bench.state(3), "suspect", "its answer may wait to be read");
+  const died = bench.until(3, "dead");
+  assert(died >= suspected + 24_000 + 5000, `${died - suspected}`);
+});
+
+Deno.test("an accuser that comes late is no stall of this node", () => {
+  const bench = new Bench(10);
+  bench.until(2, "suspect");
+  bench.until(3, "suspect");
+  const record = bench.members.get(2)!;
+  bench.detector.learn(bench.now, [{ record, accusers: [4] }]);
+  for (let ms = 0; ms < 6000; ms += 100) {
+    bench.now += 100;
+    for (const effect of bench.detector.step(bench.now)) {
+      if (effect.type === "ping") {
+        bench.detector.answered(effect.node, effect.probe);
+      }
+    }
+  }
+  // The suspicion is over since two seconds now.
+  bench.detector.learn(bench.now, [{ record, accusers: [5] }]);
+  bench.now += 10;
+  bench.detector.step(bench.now);
+  assertEquals(bench.state(2), "dead");
+  assertEquals(bench.detector.metrics.lagged, 0);
+});
+
+Deno.test("what was held against an older word of a node does not count against a newer one", () => {
+  const bench = new Bench(10);
+  bench.until(2, "suspect");
+  const old = bench.members.get(2)!;
+  for (let i = 0; i < 40; i++) bench.step();
+  // It answered, was doubted again, and this node hears of both at once.
+  const newer = node(2, { version: 1, state: "suspect" });
+  bench.members.merge([newer]);
+  const heard = bench.now;
+  bench.step();
+  bench.detector.learn(bench.now, [{ record: old, accusers: [3, 4, 5] }]);
+  assertEquals(bench.detector.newsOf(2), { record: newer, accusers: [] });
+  const died = bench.until(2, "dead");
+  assert(died - heard >= 11_000, `${died - heard}`);
+});
+
+Deno.test("a node whose connection breaks again and again is probed once an interval", () => {
+  const bench = new Bench(5);
+  let pings = 0;
+  for (let ms = 0; ms < 10_000; ms += 10) {
+    bench.now = ms;
+    for (const effect of bench.detector.lost(ms, 2)) {
+      assert(effect.type === "ping");
+      bench.detector.answered(2, effect.probe);
+      pings++;
+    }
+  }
+  assertEquals(pings, 10);
+});
+
+Deno.test("the outcome of an old probe is none of a new one", () => {
+  const bench = new Bench(5);
+  const [first] = bench.detector.lost(0, 2);
+  // It stood still: the first probe is void, and its answer comes late.
+  bench.now = 5000;
+  const second = [
+    ...bench.detector.step(bench.now),
+    ...bench.detector.lost(bench.now, 2),
+  ].find(({ node }) => node === 2);
+  assert(first?.type === "ping" && second?.type === "ping");
+  assertEquals(bench.detector.missed(bench.now, 2, first.probe, true), []);
+  bench.detector.answered(2, first.probe);
+  assert(bench.detector.missed(bench.now, 2, second.probe, true).length > 0);
+});
+
 Deno.test("helpers that say nothing count against this node, those that reach no one do not", () => {
   const health = (answer: "silent" | "not reached") => {
     const bench = new Bench(10);
-    const first = bench.nextPing();
-    for (const ask of bench.detector.missed(bench.now, first, false)) {
+    const { node, probe } = bench.nextPing();
+    for (const ask of bench.detector.missed(bench.now, node, probe, false)) {
       if (ask.type !== "ask") continue;
-      bench.detector.asked(bench.now, ask.helper, first, answer);
+      bench.detector.asked(bench.now, ask, answer);
     }
-    bench.step();
+    while (bench.state(node) === "healthy") bench.step();
     return bench.detector.metrics.health;
   };
   assertEquals(health("not reached"), 0);

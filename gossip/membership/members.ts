@@ -6,8 +6,9 @@
  * order they come; a message is merged in one synchronous step and told of
  * afterwards; a node's own record is written by itself only, and what others say
  * of its state it answers with a newer one. One exchange (sync, ack, and their
- * replies) makes both sides equal, as far as the messages' size allows; what did
- * not fit goes with a later one.
+ * replies) makes the standings of both sides equal, as far as the messages' size
+ * allows; what did not fit goes with a later one. (Two starts of a node that have
+ * one standing are told apart when it connects: `cluster.ts`.)
  *
  * Assumes: the caller persists {@linkcode Members.encode} when it changes, and
  * raises the generation, durably, before each start.
@@ -43,7 +44,7 @@ import {
 } from "./messages.ts";
 import {
   compareStandings,
-  COUNTER_MAX,
+  mayFollow,
   nodeRecord,
   rankOf,
   sameStanding,
@@ -173,7 +174,7 @@ export class Members {
     const self = this.#self;
     if (
       said.generation !== self.generation || said.version < self.version ||
-      rankOf(said.state) <= rankOf(self.state) || said.version === COUNTER_MAX
+      rankOf(said.state) <= rankOf(self.state) || !mayFollow(said, self)
     ) return false;
     this.#say({ ...self, version: said.version + 1 });
     return true;
@@ -198,13 +199,19 @@ export class Members {
     let refuted = false;
     for (const record of records) {
       if (record.key === this.#self.key) {
-        if (this.#isForeign(record)) cloned = record;
-        else if (this.refute(record)) refuted = true;
+        if (this.#isForeign(record)) {
+          if (cloned === undefined || cloned.generation < record.generation) {
+            cloned = record;
+          }
+        } else if (this.refute(record)) refuted = true;
         continue;
       }
       if (this.#removed.has(record.key)) continue;
       const old = this.#records.get(record.key);
-      if (old !== undefined && compareStandings(record, old) <= 0) continue;
+      if (
+        old !== undefined &&
+        (compareStandings(record, old) <= 0 || !mayFollow(record, old))
+      ) continue;
       this.#put(record);
       if (old === undefined) {
         changes.push({ type: "added", node: toNode(record) });
@@ -322,8 +329,10 @@ export class Members {
 
   /** Whether a record about this node was written by somebody else. */
   #isForeign(record: NodeRecord): boolean {
-    return record.generation >= this.#self.generation &&
-      !equalBytes(record.nonce, this.#self.nonce);
+    const { generation, nonce } = this.#self;
+    if (!mayFollow(record, this.#self)) return false;
+    return record.generation > generation ||
+      (record.generation === generation && !equalBytes(record.nonce, nonce));
   }
 
   #say(record: NodeRecord): void {

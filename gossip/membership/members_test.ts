@@ -294,6 +294,28 @@ Deno.test("what another start of this node said is answered by a higher generati
   assertEquals(two.get(1), one.self);
 });
 
+Deno.test("what no node can have said of itself is not taken, so that there is room to answer", () => {
+  const members = new Members(node(1), { others: [node(2, { version: 5 })] });
+  const { self } = members;
+  for (
+    const more of [
+      { generation: 2 ** 52, nonce: new Uint8Array(8).fill(9) },
+      { generation: 2 ** 52 },
+      { version: 2 ** 52, state: "suspect" as const },
+      { generation: 2, version: 2 ** 51, state: "left" as const },
+    ]
+  ) {
+    const outcome = members.merge([node(1, more), node(2, more)]);
+    assertEquals(outcome, { changes: [], cloned: undefined, refuted: false });
+    assertEquals(members.refute(node(1, more)), false);
+  }
+  assertEquals([members.self, members.get(2)!.version], [self, 5]);
+  // A later start with this one's nonce is none of this one's either.
+  const foreign = node(1, { generation: 7, state: "dead" });
+  const others = node(1, { generation: 6, state: "dead" });
+  assertEquals(members.merge([foreign, others]).cloned, foreign);
+});
+
 Deno.test("an earlier start of this node, and its own words coming back, are ignored", () => {
   const members = new Members(node(1, { generation: 3 }));
   const nonce = new Uint8Array(8).fill(99);

@@ -147,6 +147,21 @@ export function compareStandings(a: Standing, b: Standing): number {
     rankOf(a.state) - rankOf(b.state);
 }
 
+/**
+ * The most by which a generation or version grows between two records that follow
+ * on one another: who says more is broken, or lies, and would leave no room for
+ * the node itself to answer.
+ */
+const GROWTH_MAX = 2 ** 32;
+
+/** Whether a record may follow on what is known of a node. */
+export function mayFollow(fresh: Heartbeat, known: Heartbeat): boolean {
+  const { generation, version } = fresh;
+  const grown = generation - known.generation;
+  return grown <= GROWTH_MAX &&
+    version - (grown > 0 ? 0 : known.version) <= GROWTH_MAX;
+}
+
 /** How bad a state is, from 0; what stands for it in bytes, too. */
 export function rankOf(state: NodeState): number {
   return STATES.indexOf(state);

@@ -2,7 +2,9 @@
  * Brings the detector to the wire: pings and asks as it says, answers the pings
  * of others, and carries news of nodes with both.
  *
- * Guarantees: never throws and never rejects; ends with {@linkcode Prober.close}.
+ * Guarantees: nothing that peers do, or leave, throws or rejects here, but for
+ * bytes that are none of these messages where they are answered or taken:
+ * {@linkcode DecodeError}. Ends with {@linkcode Prober.close}.
  *
  * @module
  */
@@ -33,6 +35,7 @@ import {
   type NewsItem,
 } from "./messages.ts";
 import { News } from "./news.ts";
+import { compareStandings } from "./node_record.ts";
 
 /** A helper answers within this share of the time that it has. */
 const HELPER_SHARE = 0.8;
@@ -99,9 +102,9 @@ export class Prober {
     this.#abort.abort();
   }
 
-  /** A node's record is another one now. */
-  changed(node: number): void {
-    this.#detector.changed(this.#now, node);
+  /** Records of nodes are others now. */
+  changed(nodes: Iterable<number>): void {
+    this.#detector.changed(this.#now, nodes);
     this.#after([]);
   }
 
@@ -126,18 +129,28 @@ export class Prober {
   /** Answers PING. */
   answerPing(payload: Uint8Array): Uint8Array {
     const { receiver, items } = decodePing(payload);
-    if (this.#options.members.refute(receiver)) this.refuted();
+    const { members } = this.#options;
+    if (members.refute(receiver)) this.refuted();
     this.#learn(items);
-    return encodeNews(this.#takeNews());
+    const news = this.#takeNews();
+    const { self } = members;
+    // Who pings by an older word of this node may hold that against it.
+    if (
+      compareStandings(receiver, self) !== 0 &&
+      !news.some(({ record }) => record === self)
+    ) {
+      news.length = Math.min(news.length, NEWS_MAX - 1);
+      news.push({ record: self, accusers: [] });
+    }
+    return encodeNews(news);
   }
 
   /** Answers PING_REQ: pings a node for another one. */
   async answerPingRequest(payload: Uint8Array): Promise<Uint8Array> {
     const node = decodePingRequest(payload);
     const { intervalMs, timeoutMs } = this.#options;
-    const leftMs = Math.max(intervalMs - timeoutMs, timeoutMs);
     try {
-      await this.#ping(node, leftMs * HELPER_SHARE);
+      await this.#ping(node, (intervalMs - timeoutMs) * HELPER_SHARE);
       return Uint8Array.of(1);
     } catch {
       return Uint8Array.of(0);
@@ -178,21 +191,20 @@ export class Prober {
   }
 
   async #runPing(
-    { node, timeoutMs }: DetectorEffect & { type: "ping" },
+    { node, probe, timeoutMs }: DetectorEffect & { type: "ping" },
   ): Promise<void> {
     try {
       await this.#ping(node, timeoutMs);
-      this.#detector.answered(node);
+      this.#detector.answered(node, probe);
       this.#after([]);
     } catch (error) {
       const refused = error instanceof UnreachableError && error.refused;
-      this.#after(this.#detector.missed(this.#now, node, refused));
+      this.#after(this.#detector.missed(this.#now, node, probe, refused));
     }
   }
 
-  async #runAsk(
-    { helper, node, timeoutMs }: DetectorEffect & { type: "ask" },
-  ): Promise<void> {
+  async #runAsk(effect: DetectorEffect & { type: "ask" }): Promise<void> {
+    const { helper, node, timeoutMs } = effect;
     let answer: HelperAnswer = "silent";
     try {
       const reply = await this.#request(
@@ -205,7 +217,7 @@ export class Prober {
     } catch {
       // It said nothing, which is what `silent` means.
     }
-    this.#detector.asked(this.#now, helper, node, answer);
+    this.#detector.asked(this.#now, effect, answer);
     this.#after([]);
   }
 

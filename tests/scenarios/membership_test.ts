@@ -196,3 +196,47 @@ scenario(
     await found(cluster, [dbs[0]!, back, dbs[2]!], key, "b:9");
   },
 );
+
+scenario(
+  "a disk put back to before the last start leaves two starts of one standing: the later one is found all the same",
+  async (cluster) => {
+    const dbs = await clusterOf(cluster, ["a", "b", "c"]);
+    const { key } = dbs[1]!.cluster.host;
+    await dbs[1]!.close();
+    const image = cluster.world.disk("b").image();
+    const second = await cluster.reopen("b", { address: "b:2" });
+    await found(cluster, [dbs[0]!, second, dbs[2]!], key, "b:2");
+    const { heartbeat } = second.cluster.host;
+    // It is no news any more,
+    await cluster.world.sleep(30_000);
+    // and nobody notices that it is down, or it would be doubted and so be told.
+    cluster.cut(["b"], ["a", "c"]);
+    cluster.kill("b");
+    cluster.world.disk("b").restore(image);
+    const third = await cluster.reopen("b", { address: "b:3" });
+    cluster.world.heal();
+    assertEquals(
+      third.cluster.host.heartbeat.generation,
+      heartbeat.generation,
+    );
+    await found(cluster, [dbs[0]!, third, dbs[2]!], key, "b:3");
+  },
+);
+
+scenario(
+  "a copy that runs on beside its node makes no storm: few connections, writes and starts a second",
+  async (cluster) => {
+    const dbs = await clusterOf(cluster, ["a", "b", "c"]);
+    const events = collect(dbs[0]!.events());
+    cluster.world.disk("x").restore(cluster.world.disk("b").image());
+    await cluster.reopen("x");
+    await cluster.world.sleep(60_000);
+    const count = (kind: string) =>
+      events.flat().filter(({ type }) => type === kind).length;
+    assert(count("connected") < 300, `${count("connected")} connections`);
+    const { generation } = dbs[0]!.cluster.node(2).heartbeat;
+    assert(generation < 30, `${generation} generations`);
+    cluster.kill("x");
+    await found(cluster, dbs, 2, "b:1");
+  },
+);

@@ -295,8 +295,8 @@ export async function measureRow(
   const [p50, p99, max] = [at(0.5), at(0.99), at(1)].map((ms) =>
     ms && Math.round(ms)
   );
-  const within = (ms: number | undefined, promised = Infinity) =>
-    (ms ?? 0) <= promised;
+  const within = (ms: number | undefined, promised: number | undefined) =>
+    promised === undefined || (ms !== undefined && ms <= promised);
   return {
     row: kind.row,
     n: took.length || count,

@@ -47,6 +47,8 @@ export interface Member {
   life: Life | undefined;
   /** What its disk covered when it was last up. */
   vector: Vector;
+  /** What it covered when it went down, as far as could be seen. */
+  covered: Vector;
   /** What watches of this disk have shown. */
   shown: Map<string, Version>;
   /** What was taken away and is to be compared with the next start. */
@@ -132,6 +134,7 @@ export class Members {
       ways,
       life: undefined,
       vector: new Vector(),
+      covered: new Vector(),
       shown: new Map(),
       discards: [],
       hindrances: 0,
@@ -218,7 +221,8 @@ export class Members {
     if (life === undefined) return;
     this.harvest(member);
     const lossy = draw.durability === "written" && unsynced !== "kept";
-    if (lossy) this.discard(member, this.#covered(member, life));
+    member.covered = this.#covered(member, life);
+    if (lossy) this.discard(member, member.covered);
     this.#down(member, life);
     world.kill(member.name, { unsynced });
   }
@@ -258,10 +262,14 @@ export class Members {
     this.images = true;
     if (member.life !== undefined) {
       this.harvest(member);
-      this.discard(member, member.vector);
+      this.discard(member, this.#covered(member, member.life));
       this.#down(member, member.life);
       this.#options.world.kill(member.name, { unsynced: "lost" });
-    } else this.discard(member, member.vector);
+    } else {
+      const before = member.covered.clone();
+      before.join(member.vector);
+      this.discard(member, before);
+    }
     this.#options.world.disk(member.name).restore(image);
     member.shown = new Map();
   }
@@ -498,6 +506,7 @@ export class Members {
     for (const discard of member.discards) discard.after = state.vector;
     member.discards = [];
     member.vector = state.vector;
+    member.covered = state.vector;
   }
 
   #down(member: Member, life: Life): void {
