@@ -91,8 +91,12 @@ export interface MembersOptions {
 /** How long after a failure a node is started again, in ms. */
 const RETRY_MS = 700;
 
-/** Calls and records that may wait for one node's apply loop. */
-const WAITING_MAX = 1000;
+/**
+ * Calls and records that may wait for one node's apply loop: one that stood still
+ * for ten seconds, and then waits for its disk, has all that was pushed meanwhile,
+ * and once more what each pull brought. (The product bounds them by their bytes.)
+ */
+const WAITING_MAX = 4000;
 
 /** Records that came early and wait, at one node. */
 const HELD_MAX = 1000;
