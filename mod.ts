@@ -107,9 +107,10 @@ export interface OpenOptions {
   /** Where peers reach it, if elsewhere. Needed with 0.0.0.0 and [::]. */
   advertise?: string;
   /**
-   * Addresses of nodes of the cluster to join: needed until this node has joined,
-   * ignored when the directory holds a copy of the cluster's data. Needs an
-   * `address`.
+   * Addresses of nodes of the cluster to join: needed until this node has joined.
+   * Later they are asked, now and then, who the members are and where, unless a
+   * member is connected there: so nodes that have all moved find each other, if one
+   * of these addresses is somebody's. Needs an `address`.
    */
   peers?: readonly string[];
   /**

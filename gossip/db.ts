@@ -56,6 +56,7 @@ import {
 import { tokenOf } from "./token.ts";
 import { Transaction } from "./transaction.ts";
 import type { Rooms } from "./dispatch.ts";
+import type { Seeds } from "./membership/seeds.ts";
 import type {
   CaughtUp,
   ClusterView,
@@ -84,6 +85,8 @@ export interface DatabaseParts {
   readonly ownsEngine: boolean;
   readonly endpoint: Endpoint | undefined;
   readonly rooms: Rooms;
+  /** Who is asked where the others are; `undefined` without a network. */
+  readonly seeds: Seeds | undefined;
   readonly push: Push | undefined;
   readonly watchers: Watchers;
   readonly events: Events;
@@ -657,7 +660,7 @@ export class DB implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const { rooms, push, endpoint, watchers, events, kv } = this.#parts;
+    const { rooms, seeds, push, endpoint, watchers, events, kv } = this.#parts;
     // From the bottom up, and each whatever becomes of the others: what stayed
     // open would hold the address and the directory.
     await using closing = new AsyncDisposableStack();
@@ -667,6 +670,7 @@ export class DB implements AsyncDisposable {
     closing.defer(() => rooms.donor.close());
     closing.defer(() => endpoint?.close());
     closing.defer(() => rooms.cluster.close());
+    closing.defer(() => seeds?.close());
     closing.defer(() => rooms.pull.close());
     closing.defer(() => push?.flush());
     closing.defer(() => rooms.replica.close());

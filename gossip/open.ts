@@ -7,6 +7,8 @@
  *   copy of the data.
  * - The generation is durable before the first packet; who else answers at this
  *   node's own address is found out before anything is said to anybody.
+ * - The `peers` are asked for ever, so that a node whose members have all moved
+ *   finds them again.
  * - Whatever fails, what was opened is closed again.
  *
  * @module
@@ -46,6 +48,7 @@ import { Cluster, selfRecord } from "./membership/cluster.ts";
 import { Members } from "./membership/members.ts";
 import { type NodeRecord, NONCE_BYTES } from "./membership/mod.ts";
 import { pledge } from "./membership/pledge.ts";
+import { Seeds } from "./membership/seeds.ts";
 import type { Propagation } from "./propagation.ts";
 import { conflictOf } from "./replication/conflict.ts";
 import type { Applied } from "./replication/draft.ts";
@@ -134,9 +137,12 @@ export async function openNode(options: NodeOptions): Promise<DB> {
     node.rooms.cluster.start();
     node.rooms.pull.start();
   }
+  const seeds = endpoint &&
+    seedsOf(options, endpoint, node.rooms.cluster, address);
+  seeds?.start();
   opened.move();
   const { ownsEngine } = options;
-  return new DB({ ...node, runtime, kv, ownsEngine, endpoint, events });
+  return new DB({ ...node, seeds, runtime, kv, ownsEngine, endpoint, events });
 }
 
 /**
@@ -269,6 +275,23 @@ interface Wires {
 
 /** The rooms of a node, and what else its database needs. */
 type Assembled = Pick<DatabaseParts, "rooms" | "push" | "watchers" | "counts">;
+
+/** Asks the `peers` for ever, but for this node's own address. */
+function seedsOf(
+  { runtime, propagation, peers }: NodeOptions,
+  endpoint: Endpoint,
+  cluster: Cluster,
+  own: string | undefined,
+): Seeds {
+  return new Seeds({
+    addresses: peers.filter((address) => address !== own),
+    timers: runtime.timers,
+    random: runtime.random,
+    intervalMs: propagation.redialMaxMs,
+    reaches: (address) => cluster.reaches(address),
+    ask: (address, signal) => askWhere(endpoint, cluster, address, signal),
+  });
+}
 
 /** Builds the rooms of a node. From now on it answers as that node. */
 async function assemble(

@@ -1276,6 +1276,13 @@ export const MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/membership/members_test.ts :: what no node can have",
   },
   {
+    name: "peers-are-asked-once-only",
+    file: "gossip/open.ts",
+    find: "  seeds?.start();\n",
+    replace: "",
+    caughtBy: "tests/scenarios/membership_test.ts :: nodes that have all moved",
+  },
+  {
     name: "start-of-one-standing-is-not-told",
     file: "gossip/dispatch.ts",
     find: "      this.#rooms.cluster.greeted(remote);\n",

@@ -245,6 +245,13 @@ export class Cluster {
     return this.others().filter((key) => endpoint?.peer(key)?.connected);
   }
 
+  /** Whether a member that is connected is known at an address. */
+  reaches(address: string): boolean {
+    return this.connected().some((key) =>
+      this.#members.get(key)?.address === address
+    );
+  }
+
   /**
    * The peer with a node key.
    *

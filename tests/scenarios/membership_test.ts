@@ -240,3 +240,30 @@ scenario(
     await found(cluster, dbs, 2, "b:1");
   },
 );
+
+scenario(
+  "nodes that have all moved find each other by an address of `peers` that is somebody's",
+  async (cluster) => {
+    const names = ["a", "b", "c"];
+    const dbs = await clusterOf(cluster, names);
+    await dbs[0]!.set("key", "before");
+    await cluster.converged(...names);
+    for (const db of dbs) await db.close();
+    const peers = ["nobody:1", "b:2"];
+    const moved: DB[] = [];
+    for (const name of names) {
+      moved.push(
+        await cluster.open(name, {
+          bootstrap: false,
+          address: `${name}:2`,
+          peers,
+        }),
+      );
+    }
+    for (const [i, name] of names.entries()) {
+      await found(cluster, moved, i + 1, `${name}:2`);
+    }
+    await moved[2]!.set("key", "after");
+    await cluster.converged(...names);
+  },
+);

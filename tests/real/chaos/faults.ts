@@ -155,7 +155,7 @@ export class Faults {
       }
     }
     await sleep(forMs / 2);
-    await member.start(reopen, kind === "move");
+    await member.start(this.#options.reopen(member), kind !== "restart");
   }
 
   async #cut(

@@ -227,6 +227,13 @@ class Life implements AsyncDisposable {
     );
   }
 
+  /** Where the other nodes that run are. */
+  #others(member: Member): string[] {
+    return this.#members.flatMap((other) =>
+      other === member || other.node === undefined ? [] : [other.node.address]
+    );
+  }
+
   #reopen({ index }: Member): OpenOptions {
     // Every other node has a log so small that sessions do the work.
     const log = index % 2 === 1 ? { logBytesMax: 400 } : {};
@@ -257,7 +264,12 @@ class Life implements AsyncDisposable {
     const faults = new Faults({
       network: this.#network,
       members: this.#members,
-      reopen: (member) => this.#reopen(member),
+      // Whoever starts a node again says where others are, and what moves may be
+      // known nowhere else: a directory put back knows where they were.
+      reopen: (member) => ({
+        ...this.#reopen(member),
+        peers: this.#others(member),
+      }),
     });
     const running: Promise<void>[] = [];
     for (const fault of plan) {
