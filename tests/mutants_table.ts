@@ -1292,24 +1292,23 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "what-a-copy-said-of-a-node-stands",
     file: "gossip/membership/cluster.ts",
-    find: "      this.#foreign = cloned;\n",
+    find: "    this.#reassertion.hear(cloned);\n",
     replace: "",
     caughtBy: "tests/scenarios/membership_test.ts :: what a copy",
   },
   {
     name: "generation-above-a-copy-is-forgotten",
-    file: "gossip/membership/cluster.ts",
-    find: "    await raiseGeneration(kv, host, generation);",
-    replace: "    await kv.get(host.clusterId), raiseGeneration;",
+    file: "gossip/membership/reassertion.ts",
+    find: "    await this.#options.raise(heard + 1);\n",
+    replace: "",
     caughtBy: "tests/scenarios/membership_test.ts :: what a copy",
   },
   {
     name: "incarnation-not-durable-when-let-in",
-    file: "gossip/membership/cluster.ts",
-    find:
-      "    await this.#options.kv.write([{ key: incarnationKey(node), value }], {",
+    file: "gossip/membership/incarnations.ts",
+    find: "    await this.#kv.write([{ key: incarnationKey(node), value }], {",
     replace:
-      "    void this.#options.kv.write([{ key: incarnationKey(node), value }], {",
+      "    void this.#kv.write([{ key: incarnationKey(node), value }], {",
     caughtBy: "gossip/membership/cluster_test.ts :: a start is durable before",
   },
   {

@@ -37,7 +37,7 @@ import {
 } from "../../transport/mod.ts";
 import type { Events } from "../events.ts";
 import { Feed } from "../feed.ts";
-import { incarnationKey, metaKey, Space, spacePrefix } from "../keyspace.ts";
+import { metaKey } from "../keyspace.ts";
 import {
   Acceptor,
   addingMember,
@@ -54,6 +54,7 @@ import {
 import type { Incarnation } from "../replication/session.ts";
 import { Vector } from "../replication/vector.ts";
 import { ACCEPTOR_PREFIX, type HostState, raiseGeneration } from "./host.ts";
+import { Incarnations } from "./incarnations.ts";
 import {
   decodeMembers,
   type MemberChange,
@@ -65,15 +66,13 @@ import { type Node, type NodeRecord, nodeRecord } from "./node_record.ts";
 import { decodePledge, encodePledgeReply } from "./pledge.ts";
 import { encodeNews } from "./messages.ts";
 import { Prober } from "./prober.ts";
+import { Reassertion } from "./reassertion.ts";
 
 /** The protocol versions that this release speaks. */
 const PROTOCOL = 1;
 
 /** Deadline of one exchange of cluster gossip, in milliseconds. */
 const GOSSIP_TIMEOUT_MS = 2000;
-
-/** Longest pause between two answers to a copy of this node, in milliseconds. */
-const REASSERT_PAUSE_MS_MAX = 16_000;
 
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
@@ -110,7 +109,7 @@ export class Cluster {
   readonly #proposer: Proposer;
   readonly #members: Members;
   readonly #prober: Prober;
-  readonly #incarnations: Map<number, Incarnation>;
+  readonly #incarnations: Incarnations;
   readonly #feeds = new Set<Feed<MemberChange[]>>();
   readonly #abort = new AbortController();
   readonly #gossiping = new Set<number>();
@@ -119,23 +118,18 @@ export class Cluster {
   #unsaved = false;
   #entered = false;
   #exchanges = 0;
-  /** What another start of this node has said of it, not yet answered. */
-  #foreign: NodeRecord | undefined;
-  #reasserting: Promise<void> | undefined;
-  #reassertAt = 0;
-  #reassertPauseMs: number;
+  readonly #reassertion: Reassertion;
 
   private constructor(
     options: ClusterOptions,
     acceptor: Acceptor,
     stored: readonly NodeRecord[],
     self: NodeRecord,
-    incarnations: Map<number, Incarnation>,
+    incarnations: Incarnations,
   ) {
     this.#options = options;
     this.#acceptor = acceptor;
     this.#incarnations = incarnations;
-    this.#reassertPauseMs = options.gossipIntervalMs;
     this.#members = new Members(self, {
       others: [...stored, ...options.records].filter(({ key }) =>
         key !== self.key
@@ -152,6 +146,17 @@ export class Cluster {
       peer: (node) => options.endpoint?.peer(node),
       connected: () => this.connected(),
       merged: (outcome) => this.#merged(outcome),
+    });
+    this.#reassertion = new Reassertion({
+      clock: options.clock,
+      pauseMs: options.gossipIntervalMs,
+      generation: () => this.#members.self.generation,
+      raise: (generation) =>
+        raiseGeneration(options.kv, options.host, generation),
+      speak: (generation) => {
+        this.#members.reassert(generation);
+        this.#prober.announce();
+      },
     });
     this.#proposer = new Proposer({
       node: options.host.node,
@@ -183,7 +188,7 @@ export class Cluster {
       acceptor,
       stored?.others ?? [],
       self,
-      await loadIncarnations(kv),
+      await Incarnations.load(kv),
     );
   }
 
@@ -316,7 +321,9 @@ export class Cluster {
       this.#options.events.emit({ type: "refused", node, address, error });
       throw error;
     }
-    await this.#accept(remote);
+    if (await this.#incarnations.accept(remote)) {
+      this.#options.endpoint?.dropOthers(remote.node, remote.nonce);
+    }
   }
 
   /** Learns a chosen config. */
@@ -439,7 +446,7 @@ export class Cluster {
   #gossipLater(): void {
     const { timers, random, gossipIntervalMs } = this.#options;
     this.#timer = timers.set(() => {
-      this.#answerForeign();
+      this.#reassertion.answer();
       const nodes = this.connected();
       if (nodes.length > 0) {
         const node = nodes[Math.floor(random.float() * nodes.length)]!;
@@ -492,7 +499,7 @@ export class Cluster {
     this.#prober.close();
     this.#abort.abort();
     for (const feed of [...this.#feeds]) feed.close();
-    await this.#reasserting;
+    await this.#reassertion.close();
     await this.#saving?.catch(() => {
       // As above: a failed engine must not keep the node from closing.
     });
@@ -501,45 +508,9 @@ export class Cluster {
   #merged({ cloned, refuted }: MergeOutcome): void {
     if (refuted) this.#prober.refuted();
     if (cloned === undefined) return;
-    if ((this.#foreign?.generation ?? 0) < cloned.generation) {
-      this.#foreign = cloned;
-    }
+    this.#reassertion.hear(cloned);
     const { key: node, address } = cloned;
     this.#options.events.emit({ type: "cloned", node, address });
-  }
-
-  /**
-   * Answers what another start of this node has said, ever more seldom: a copy
-   * that runs elsewhere answers in the same way.
-   */
-  #answerForeign(): void {
-    const foreign = this.#foreign;
-    const now = this.#options.clock.monotonic();
-    if (
-      foreign === undefined || this.#reasserting !== undefined ||
-      now < this.#reassertAt
-    ) return;
-    this.#foreign = undefined;
-    this.#reassertAt = now + this.#reassertPauseMs;
-    this.#reassertPauseMs = Math.min(
-      this.#reassertPauseMs * 2,
-      REASSERT_PAUSE_MS_MAX,
-    );
-    this.#reasserting = this.#reassert(foreign.generation + 1).catch(() => {
-      // The engine has failed, and said so by its own event.
-    }).finally(() => {
-      this.#reasserting = undefined;
-    });
-  }
-
-  /** Speaks above another start of this node, durably before. */
-  async #reassert(generation: number): Promise<void> {
-    if (generation <= this.#members.self.generation) return;
-    const { kv, host } = this.#options;
-    await raiseGeneration(kv, host, generation);
-    if (this.#abort.signal.aborted) return;
-    this.#members.reassert(generation);
-    this.#prober.announce();
   }
 
   #changed(changes: readonly MemberChange[]): void {
@@ -597,20 +568,6 @@ export class Cluster {
     this.#options.events.emit({ type: "cloned", node, address });
     throw new RejectedError("Cloned", `another process runs as node ${node}`);
   }
-
-  /** Remembers the start of a member, durably, before it may say anything. */
-  async #accept({ node, generation, nonce }: Identity): Promise<void> {
-    const known = this.#incarnations.get(node);
-    if (
-      known?.generation === generation && equalBytes(known.nonce, nonce)
-    ) return;
-    const value = new Writer(16).varint(generation).raw(nonce).finish();
-    await this.#options.kv.write([{ key: incarnationKey(node), value }], {
-      sync: true,
-    });
-    this.#incarnations.set(node, { node, generation, nonce: nonce.slice() });
-    this.#options.endpoint?.dropOthers(node, nonce);
-  }
 }
 
 /** What a node says of itself when a start of it begins. */
@@ -630,23 +587,4 @@ export function selfRecord(
     protocolMax: PROTOCOL,
     ...said,
   });
-}
-
-async function loadIncarnations(
-  kv: KV,
-): Promise<Map<number, Incarnation>> {
-  const incarnations = new Map<number, Incarnation>();
-  const rows = kv.iterate({ prefix: spacePrefix(Space.INCARNATION) });
-  try {
-    while (await rows.next()) {
-      const node = rows.key[1]! * 256 + rows.key[2]!;
-      const reader = new Reader(rows.value, "an incarnation");
-      const generation = reader.varint();
-      const nonce = reader.raw(8).slice();
-      incarnations.set(node, { node, generation, nonce });
-    }
-  } finally {
-    await rows.close();
-  }
-  return incarnations;
 }
