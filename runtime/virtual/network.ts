@@ -77,6 +77,7 @@ export class VirtualNetwork {
   /** Links of which the next portion of bytes comes out damaged. */
   readonly #damaging = new Set<string>();
   #damaged = 0;
+  #sentBytes = 0;
   #nextPort = FREE_PORT_FIRST;
 
   /** A network without nodes. */
@@ -105,6 +106,11 @@ export class VirtualNetwork {
     return this.#damaged;
   }
 
+  /** Bytes that were sent so far, from all to all. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
   /** Draws the latency of `bytes` on a link, in milliseconds. */
   latency(from: string, to: string, bytes = 0): number {
     const latency = this.#random.between(this.#latencyMs);
@@ -130,8 +136,9 @@ export class VirtualNetwork {
     this.#damaging.add(linkOf(from, to));
   }
 
-  /** Flips a bit of bytes that are on their way, if that was asked for. */
-  damage(from: string, to: string, bytes: Uint8Array): void {
+  /** Counts bytes on their way, and flips a bit of them if that was asked for. */
+  carry(from: string, to: string, bytes: Uint8Array): void {
+    this.#sentBytes += bytes.length;
     if (this.#damaging.size === 0) return;
     if (!this.#damaging.delete(linkOf(from, to))) return;
     bytes[this.#random.below(bytes.length)]! ^= 1 << this.#random.below(8);

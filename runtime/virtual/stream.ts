@@ -50,7 +50,7 @@ class Pipe {
     const size = typeof item === "string" ? 0 : item.length;
     // What would overtake waits in the queue until it is the first.
     const arrival = this.#network.now + this.#network.latency(from, to, size);
-    if (typeof item !== "string") this.#network.damage(from, to, item);
+    if (typeof item !== "string") this.#network.carry(from, to, item);
     this.#items.push({ item, arrival });
     if (this.#takeBack === undefined) this.#next();
   }

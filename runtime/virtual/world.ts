@@ -236,6 +236,11 @@ export class World {
     this.#note("corrupt", `${from} ${to}`);
   }
 
+  /** Bytes that nodes have sent each other so far. */
+  get sentBytes(): number {
+    return this.#network.sentBytes;
+  }
+
   /** Portions of bytes in which a bit was flipped so far. */
   get corrupted(): number {
     return this.#network.damaged;

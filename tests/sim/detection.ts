@@ -20,6 +20,8 @@ export interface DetectionRow {
   readonly p50?: number;
   readonly p99?: number;
   readonly max?: number;
+  /** Bytes that a node sends a second, of rows that count them. */
+  readonly bytesPerNodeS?: number;
   /** Nodes that ran and that others called dead. */
   readonly falseDeaths: number;
   /** Whether it is within what is promised. */
@@ -32,7 +34,11 @@ export interface RowKind {
   readonly nodes: number;
   /** Worlds that it takes by itself; the others take as many as asked for. */
   readonly worlds?: number;
-  readonly promise: { readonly p50?: number; readonly p99?: number };
+  readonly promise: {
+    readonly p50?: number;
+    readonly p99?: number;
+    readonly bytesPerNodeS?: number;
+  };
   readonly hours: number;
   readonly measure: (watched: Watched) => Promise<number[]>;
 }
@@ -51,6 +57,7 @@ export class Watched {
   /** The node that a fault befalls. */
   readonly victim: string;
   falseDeaths = 0;
+  bytesPerNodeS: number | undefined;
   /** Whether the victim counts as gone, or everybody does. */
   gone: "nobody" | "victim" | "all" = "nobody";
 
@@ -248,6 +255,23 @@ const MEMBERSHIP: readonly RowKind[] = [
       return [await watched.timeUntilHealthy()];
     },
   },
+  ...[10, 50].map((nodes): RowKind => ({
+    row: `idle.${nodes}`,
+    nodes,
+    worlds: 1,
+    promise: { bytesPerNodeS: 2000 },
+    hours: 1,
+    async measure(watched) {
+      const { world } = watched.cluster;
+      // What the joins have brought is told by then.
+      await world.sleep(2 * MINUTE_MS);
+      const before = world.sentBytes;
+      await world.sleep(2 * MINUTE_MS);
+      watched.bytesPerNodeS = (world.sentBytes - before) / nodes /
+        (2 * MINUTE_MS / 1000);
+      return [];
+    },
+  })),
   {
     row: "merge.24h",
     nodes: 10,
@@ -279,6 +303,7 @@ export async function measureRow(
 ): Promise<DetectionRow> {
   const took: number[] = [];
   let falseDeaths = 0;
+  let bytesPerNodeS: number | undefined;
   const count = kind.worlds ?? worlds;
   for (let each = seed; each < seed + count; each++) {
     const watched = new Watched(each, kind.nodes);
@@ -288,6 +313,7 @@ export async function measureRow(
       await watched.cluster.close();
     }, { maxMs: kind.hours * HOUR_MS });
     falseDeaths += watched.falseDeaths;
+    bytesPerNodeS = watched.bytesPerNodeS;
   }
   took.sort((a, b) => a - b);
   const at = (share: number) =>
@@ -301,8 +327,12 @@ export async function measureRow(
     row: kind.row,
     n: took.length || count,
     ...p50 !== undefined && { p50, p99: p99!, max: max! },
+    ...bytesPerNodeS !== undefined &&
+      { bytesPerNodeS: Math.round(bytesPerNodeS) },
     falseDeaths,
-    met: falseDeaths === 0 && within(p50, kind.promise.p50) &&
+    met: falseDeaths === 0 &&
+      within(bytesPerNodeS, kind.promise.bytesPerNodeS) &&
+      within(p50, kind.promise.p50) &&
       within(p99, kind.promise.p99),
   };
 }
