@@ -18,6 +18,7 @@ const samples: Error[] = [
   new errors.UnreachableError("dial", ["a:1", "b:2"]),
   new errors.AddressInUseError("a:1"),
   new errors.ClusterMismatchError("x", "y"),
+  new errors.SecretMismatchError("a:1", "who answers there has no secret"),
   new errors.ProtocolError("an unknown message type"),
   new errors.ClusterRequiredError("d"),
   new errors.NodeNotFoundError(3),
@@ -59,6 +60,9 @@ Deno.test("errors carry their facts and their cause", () => {
     cause,
   });
   assertEquals(unreachable.addresses, ["a:1", "b:2"]);
+  assertEquals(unreachable.refused, false);
+  assert(new errors.UnreachableError("dial", [], { refused: true }).refused);
+  assertEquals(new errors.SecretMismatchError("a:1", "no").address, "a:1");
   assertEquals(unreachable.cause, cause);
   assertEquals(
     unreachable.message,
