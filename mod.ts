@@ -196,7 +196,8 @@ export interface OpenOptions {
  * @throws {NotSupportedError} If `tls` is given.
  * @throws {TypeError} If an option has the wrong type or form.
  * @throws {RangeError} If an interval of `propagation` is not positive, or
- * `secret` is too short or more than two.
+ * `probeTimeoutMs` more than half of `probeIntervalMs`, or `secret` is too short or
+ * more than two.
  */
 export async function open(
   dir: string | URL,
@@ -276,7 +277,10 @@ function secretsOf(secret: OpenOptions["secret"]): Uint8Array[] {
     if (typeof each !== "string" && !(each instanceof Uint8Array)) {
       throw new TypeError("Cannot open: a secret must be a string or bytes");
     }
-    const bytes = typeof each === "string" ? toBytes(each) : each.slice();
+    // No `slice`: of a Buffer of Node, that is a view.
+    const bytes = typeof each === "string"
+      ? toBytes(each)
+      : new Uint8Array(each);
     if (bytes.length < SECRET_BYTES_MIN) {
       throw new RangeError(
         `Cannot open: a secret must have at least ${SECRET_BYTES_MIN} bytes, received ${bytes.length}`,

@@ -123,13 +123,11 @@ export class Dispatch implements EndpointHandler {
     }
   }
 
-  connected({ remote, lane }: Connection): void {
-    const { node } = remote;
+  connected({ remote: { node }, lane }: Connection): void {
     if (this.#rooms === undefined || node === 0) return;
     if (lane === "bulk") this.#rooms.pull.nudge(node);
     else {
       this.#events.emit({ type: "connected", node });
-      this.#rooms.cluster.greeted(remote);
       void this.#rooms.cluster.gossipWith(node);
     }
   }

@@ -317,7 +317,20 @@ class Talk {
     }
     this.#check(frame);
     if (frame.type === MessageType.REJECT) {
-      throw refusedBy(frame.payload, this.#options.identity);
+      const refusal = refusedBy(frame.payload, this.#options.identity);
+      const { secrets } = this.#options;
+      // Before a proof anybody may say anything; only that there is no common
+      // version is said then by one of the cluster.
+      if (
+        secrets.length > 0 && this.#seal === undefined &&
+        !(refusal instanceof ProtocolError)
+      ) {
+        throw new SecretMismatchError(
+          this.#stream.remote,
+          "who answers there refuses without a proof of the secret",
+        );
+      }
+      throw refusal;
     }
     if (frame.type !== type) {
       throw new ProtocolError(

@@ -15,7 +15,7 @@
  *
  * Guarantees: an end that has not got the secret cannot make a frame that passes,
  * and neither end tells who it is before the other has proved that it has the
- * secret. Frames are not encrypted.
+ * secret. Frames are not encrypted: who stands between them reads all.
  *
  * Assumes: the secret cannot be guessed: who talks to a node can try guesses on
  * its proof at home.
@@ -105,11 +105,13 @@ export class Seal {
    * @returns The number of the secret that it was made with; -1 if of none.
    */
   check(frame: Uint8Array, seal: Uint8Array): number {
-    const number = this.#frames++;
+    const number = this.#frames;
     const at = this.#keys.findIndex((key) =>
       (this.#key ?? key) === key && equalCodes(sealOf(key, number, frame), seal)
     );
-    if (at >= 0) this.#key = this.#keys[at];
+    if (at < 0) return -1;
+    this.#frames++;
+    this.#key = this.#keys[at];
     return at;
   }
 }

@@ -6,10 +6,12 @@ import {
   SecretMismatchError,
   toBytes,
   toHex,
+  toText,
   UnreachableError,
   Writer,
 } from "../runtime/mod.ts";
 import { World } from "../runtime/virtual/mod.ts";
+import { encodeFailure } from "./failure.ts";
 import { FrameDecoder, FrameFlag, readFrame, writeFrame } from "./frame.ts";
 import { decodeWelcome, encodeHello } from "./handshake.ts";
 import { MessageType } from "./registry.ts";
@@ -32,7 +34,16 @@ async function withTwo(
 ): Promise<void> {
   const world = new World({ seed: 1 });
   const a = testNode(world.runtime("a"), { node: 1, secrets: secrets[0] });
-  const b = testNode(world.runtime("b"), { node: 2, secrets: secrets[1] });
+  const b = testNode(world.runtime("b"), {
+    node: 2,
+    secrets: secrets[1],
+    handler: {
+      request(_from, _type, payload) {
+        b.log.push(toText(payload));
+        return payload;
+      },
+    },
+  });
   await world.run(async () => {
     await b.endpoint.listen("b:1");
     try {
@@ -242,8 +253,9 @@ Deno.test("a frame that is changed, left out, repeated, sent back or made up end
     "left out": (_, from, n) => from === "dialler" && n === 3 ? [] : undefined,
     "repeated": (frame, from, n) =>
       from === "dialler" && n === 3 ? [frame, frame] : undefined,
+    // With the number that would be the acceptor's next.
     "sent back": (frame, from, n) =>
-      from === "acceptor" && n === 2 ? [recorded.at(-1)!] : (
+      from === "acceptor" && n === 2 ? [recorded[2]!] : (
         void (from === "dialler" && recorded.push(frame)), undefined
       ),
     "cut short": (frame, from, n) =>
@@ -255,22 +267,27 @@ Deno.test("a frame that is changed, left out, repeated, sent back or made up end
     "a lower version": (frame, from, n) =>
       from === "dialler" && n === 0 ? [flip(frame, 17)] : undefined,
   };
+  // What never comes is noticed when the next frame does: a sign of life.
+  const LATE_MS = new Map(
+    Object.keys(changes).map((what) => [
+      what,
+      what === "left out" || what === "cut short" ? 6000 : 200,
+    ]),
+  );
   for (const [what, change] of Object.entries(changes)) {
     recorded = [];
     let asked = 0;
     await withTwo([[NEW], [NEW]], async ({ a, b, world }) => {
       const listener = await standBetween(world, change);
-      const answered = b.log;
+      const began = world.now;
       const error = await (async () => {
         const connection = await a.endpoint.dial("m:1");
         for (let i = 0; i < 3; i++) {
-          await connection.request(PULL, toBytes(`request ${i}`), {
-            timeoutMs: 2000,
-          });
+          await connection.request(PULL, toBytes(`request ${i}`));
           asked++;
         }
-        // What was repeated is noticed with the next frame.
-        await connection.request(PULL, toBytes("last"), { timeoutMs: 2000 });
+        // What was left out, or repeated, is noticed with the next frame.
+        await connection.request(PULL, toBytes("last"));
       })().then(() => undefined, (error) => error);
       assert(error !== undefined, `${what} is not noticed`);
       assert(
@@ -280,10 +297,40 @@ Deno.test("a frame that is changed, left out, repeated, sent back or made up end
         `${what}: ${error}`,
       );
       assert(asked < 3, `${what} went through`);
-      assertEquals(answered, []);
+      assert(world.now - began < LATE_MS.get(what)!, `${what} is noticed late`);
+      // Nothing but what was asked, in its order.
+      const wanted = ["request 0", "request 1", "request 2"];
+      assertEquals(b.log, wanted.slice(0, b.log.length), what);
       listener.close();
     });
   }
+});
+
+Deno.test("who refuses without a proof is not believed", async () => {
+  await withTwo([[NEW], [NEW]], async ({ a, world }) => {
+    const { network } = world.runtime("stranger");
+    const listener = await network.listen("s:1");
+    for (const code of ["ClusterMismatchError", "NotMember"]) {
+      const dialled = assertRejects(
+        () => a.endpoint.dial("s:1"),
+        SecretMismatchError,
+        "without a proof",
+      );
+      const accepted = (await listener.accept())!;
+      const writer = new Writer();
+      const failure = { code, message: "go", data: new Uint8Array(16) };
+      writeFrame(writer, {
+        flags: FrameFlag.ONE_WAY,
+        type: MessageType.REJECT,
+        lane: 0,
+        correlation: 0,
+      }, encodeFailure(failure));
+      await accepted.write(writer.view());
+      await dialled;
+      accepted.close();
+    }
+    listener.close();
+  });
 });
 
 Deno.test("what was recorded of one connection is of no use on another", async () => {
@@ -296,7 +343,7 @@ Deno.test("what was recorded of one connection is of no use on another", async (
     const connection = await a.endpoint.dial("m:1");
     await connection.request(PULL, toBytes("once"));
     connection.close();
-    const served = b.log.length;
+    assertEquals(b.log, ["once"]);
     const { network } = world.runtime("stranger");
     const stream = await network.dial("b:1");
     const frames = framesOf(stream);
@@ -305,7 +352,7 @@ Deno.test("what was recorded of one connection is of no use on another", async (
       if (i === 0) await frames.next();
     }
     assertEquals((await frames.next()).done, true);
-    assertEquals(b.log.length, served);
+    assertEquals(b.log, ["once"]);
     listener.close();
   });
 });

@@ -30,6 +30,7 @@ import {
   PartialCommitError,
   Reader,
   RemoteError,
+  SecretMismatchError,
   startDeadline,
   type Timers,
   UnreachableError,
@@ -287,6 +288,8 @@ export class Router {
         error instanceof DeadlineExceededError ||
         // Its address has passed to a node of another cluster.
         error instanceof ClusterMismatchError ||
+        // Or to one that has another secret.
+        error instanceof SecretMismatchError ||
         // A member whose address has not been heard of yet.
         error instanceof NodeNotFoundError
       ) {

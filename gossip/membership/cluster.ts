@@ -64,7 +64,6 @@ import {
 import type { DetectorMetrics } from "./detector.ts";
 import { type Node, type NodeRecord, nodeRecord } from "./node_record.ts";
 import { decodePledge, encodePledgeReply } from "./pledge.ts";
-import { encodeNews } from "./messages.ts";
 import { Prober } from "./prober.ts";
 import { Reassertion } from "./reassertion.ts";
 
@@ -390,22 +389,6 @@ export class Cluster {
   /** Takes CLUSTER_NEWS. */
   takeNews(payload: Uint8Array): void {
     this.#prober.takeNews(payload);
-  }
-
-  /**
-   * The control lane to a node is there. If what is known of it was said by another
-   * start, which it does not stand above, it is told, and answers.
-   */
-  greeted({ node, generation, nonce }: Identity): void {
-    const record = this.#members.get(node);
-    if (
-      record === undefined || record.generation < generation ||
-      equalBytes(record.nonce, nonce)
-    ) return;
-    this.#options.endpoint?.peer(node)?.send(
-      MessageType.CLUSTER_NEWS,
-      encodeNews([{ record, accusers: [] }]),
-    );
   }
 
   /** The control lane to a node was lost. */

@@ -160,7 +160,7 @@ export class Detector {
     const { timeoutMs, intervalMs, members } = this.#options;
     const sleptMs = now - this.#steppedAt;
     this.#steppedAt = now;
-    if (sleptMs > timeoutMs * (1 + LAG_SHARE)) this.#stoodStill(sleptMs);
+    if (sleptMs > timeoutMs * (1 + LAG_SHARE)) this.#stoodStill(now, sleptMs);
     for (const [node, probe] of this.#probes) {
       if (now >= probe.endsAt) this.#fail(now, node, probe);
     }
@@ -383,12 +383,13 @@ export class Detector {
   }
 
   /** What was not heard in that time says nothing of others. */
-  #stoodStill(sleptMs: number): void {
+  #stoodStill(now: number, sleptMs: number): void {
     this.#counts.lagged++;
     this.#health.lagged();
     this.#probes.clear();
     for (const suspicion of this.#suspicions.values()) {
-      suspicion.since += sleptMs;
+      // Some have begun since it woke.
+      suspicion.since = Math.min(now, suspicion.since + sleptMs);
     }
   }
 

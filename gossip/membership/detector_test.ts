@@ -226,6 +226,17 @@ Deno.test("a stall across the end of a suspicion leaves as much of it as there w
   assert(died >= suspected + 24_000 + 5000, `${died - suspected}`);
 });
 
+Deno.test("a suspicion that begins when the thread has woken takes no longer for that", () => {
+  const bench = new Bench(10);
+  bench.step();
+  bench.now += 3_600_000;
+  const record = node(2, { state: "suspect" });
+  bench.detector.learn(bench.now, [{ record, accusers: [3, 4, 5] }]);
+  const heard = bench.now;
+  const died = bench.until(2, "dead");
+  assertEquals(Math.round(died - heard), 4000);
+});
+
 Deno.test("an accuser that comes late is no stall of this node", () => {
   const bench = new Bench(10);
   bench.until(2, "suspect");

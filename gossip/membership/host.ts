@@ -114,7 +114,7 @@ export async function foundHost(kv: KV, random: Random): Promise<HostState> {
  * Makes a node that a cluster has given a key.
  *
  * @param cluster The config, and the members ({@linkcode Members.encode}), that
- * it was told: from now on it asks no `peers` any more, so without them a crash
+ * it was told: its next start may be given no `peers`, so without them a crash
  * here would leave a node that knows nobody.
  */
 export async function joinHost(

@@ -6,9 +6,8 @@
  * order they come; a message is merged in one synchronous step and told of
  * afterwards; a node's own record is written by itself only, and what others say
  * of its state it answers with a newer one. One exchange (sync, ack, and their
- * replies) makes the standings of both sides equal, as far as the messages' size
- * allows; what did not fit goes with a later one. (Two starts of a node that have
- * one standing are told apart when it connects: `cluster.ts`.)
+ * replies) makes both sides equal, as far as the messages' size allows; what did
+ * not fit goes with a later one.
  *
  * Assumes: the caller persists {@linkcode Members.encode} when it changes, and
  * raises the generation, durably, before each start.
@@ -44,7 +43,7 @@ import {
 } from "./messages.ts";
 import {
   compareStandings,
-  mayFollow,
+  isPlausible,
   nodeRecord,
   rankOf,
   sameStanding,
@@ -174,7 +173,7 @@ export class Members {
     const self = this.#self;
     if (
       said.generation !== self.generation || said.version < self.version ||
-      rankOf(said.state) <= rankOf(self.state) || !mayFollow(said, self)
+      rankOf(said.state) <= rankOf(self.state) || !isPlausible(said)
     ) return false;
     this.#say({ ...self, version: said.version + 1 });
     return true;
@@ -206,12 +205,9 @@ export class Members {
         } else if (this.refute(record)) refuted = true;
         continue;
       }
-      if (this.#removed.has(record.key)) continue;
+      if (this.#removed.has(record.key) || !isPlausible(record)) continue;
       const old = this.#records.get(record.key);
-      if (
-        old !== undefined &&
-        (compareStandings(record, old) <= 0 || !mayFollow(record, old))
-      ) continue;
+      if (old !== undefined && compareStandings(record, old) <= 0) continue;
       this.#put(record);
       if (old === undefined) {
         changes.push({ type: "added", node: toNode(record) });
@@ -330,7 +326,7 @@ export class Members {
   /** Whether a record about this node was written by somebody else. */
   #isForeign(record: NodeRecord): boolean {
     const { generation, nonce } = this.#self;
-    if (!mayFollow(record, this.#self)) return false;
+    if (!isPlausible(record)) return false;
     return record.generation > generation ||
       (record.generation === generation && !equalBytes(record.nonce, nonce));
   }
@@ -355,8 +351,9 @@ export class Members {
 
   /** Adds a record to the hash, or takes it out. */
   #count(record: NodeRecord, sign: 1 | -1): void {
-    const { key, generation, version } = record;
-    const state = rankOf(record.state);
+    const { key, generation, version, nonce } = record;
+    const state = rankOf(record.state) + 4 * (nonce[0]! | nonce[1]! << 8 |
+          nonce[2]! << 16);
     const low = mix(mix(mix(mix(0x9e3779b9, key), generation), version), state);
     const high = mix(
       mix(mix(mix(0x7f4a7c15, state), version), generation),

@@ -303,17 +303,38 @@ Deno.test("what no node can have said of itself is not taken, so that there is r
       { generation: 2 ** 52 },
       { version: 2 ** 52, state: "suspect" as const },
       { generation: 2, version: 2 ** 51, state: "left" as const },
+      { generation: 2 ** 50 },
     ]
   ) {
-    const outcome = members.merge([node(1, more), node(2, more)]);
+    const said = [node(1, more), node(2, more), node(9, more)];
+    const outcome = members.merge(said);
     assertEquals(outcome, { changes: [], cloned: undefined, refuted: false });
     assertEquals(members.refute(node(1, more)), false);
   }
   assertEquals([members.self, members.get(2)!.version], [self, 5]);
+  // What it can have said it can be answered, and everybody takes the answer.
+  const far = node(2, { generation: 2 ** 50 - 2 });
+  members.merge([far]);
+  members.merge([node(2, { generation: 2 ** 50 - 1 })]);
+  assertEquals(members.get(2)!.generation, 2 ** 50 - 1);
   // A later start with this one's nonce is none of this one's either.
   const foreign = node(1, { generation: 7, state: "dead" });
   const others = node(1, { generation: 6, state: "dead" });
   assertEquals(members.merge([foreign, others]).cloned, foreign);
+});
+
+Deno.test("of two starts with one standing all take one, and each of the two hears of the other", () => {
+  const [low, high] = [1, 2].map((byte) =>
+    node(7, { nonce: new Uint8Array(8).fill(byte), address: `${byte}:1` })
+  ) as [NodeRecord, NodeRecord];
+  const one = new Members(node(1), { others: [node(2), low] });
+  const two = new Members(node(2), { others: [node(1), high] });
+  exchange(one, two);
+  assertEquals([one.get(7), two.get(7)], [high, high]);
+  for (const self of [low, high]) {
+    const other = self === low ? high : low;
+    assertEquals(new Members(self).merge([other]).cloned, other);
+  }
 });
 
 Deno.test("an earlier start of this node, and its own words coming back, are ignored", () => {
@@ -378,9 +399,9 @@ Deno.test("the persisted state and a sync have their golden bytes", () => {
     "03613a31" + "00";
   assertEquals(toHex(members.encode()), "010100" + "01" + record);
   assertEquals(toHex(encodeRecords([members.self])), "01" + record);
-  assertEquals(toHex(members.sync()), "427dbc690cd9610c");
+  assertEquals(toHex(members.sync()), "6135b2e489d7bb0d");
   const answer = members.answer(new Uint8Array(8));
-  assertEquals(toHex(answer), "01" + "0100" + "020000");
+  assertEquals(toHex(answer), "01" + "0100" + "020000" + "07".repeat(8));
 });
 
 Deno.test("C5: a state of a newer format is refused by its version", () => {

@@ -16,7 +16,7 @@
  *   reply      := news
  * PING_REQ     := u16 key of the node to ping
  *   reply      := u8 0 it did not answer, 1 it did
- * standing     := varint generation | varint version | u8 state
+ * standing     := varint generation | varint version | u8 state | 8 bytes nonce
  * records      := varint count | count x record (node_record.ts)
  * news         := varint count | count x (record | varint count | count x u16 key
  *                 of a node that accuses it)
@@ -38,6 +38,7 @@ import type { Bytes } from "../../runtime/mod.ts";
 import {
   COUNTER_MAX,
   type NodeRecord,
+  NONCE_BYTES,
   rankOf,
   readNodeRecord,
   readState,
@@ -49,7 +50,7 @@ import { ACCUSERS_MAX } from "./suspicion.ts";
 const HASH_BYTES = 8;
 
 /** Largest standing, in bytes. */
-const STANDING_BYTES_MAX = 8 + 8 + 1;
+const STANDING_BYTES_MAX = 8 + 8 + 1 + NONCE_BYTES;
 
 /** Largest list of standings, in bytes. */
 export const STANDINGS_BYTES_MAX = 3 +
@@ -89,7 +90,7 @@ export function encodeStandings(
   records: Iterable<NodeRecord>,
   count: number,
 ): Bytes {
-  const writer = new Writer(16 + count * 12).varint(count);
+  const writer = new Writer(16 + count * 20).varint(count);
   for (const record of records) {
     writeStanding(writer.u16(record.key), record);
   }
@@ -216,13 +217,14 @@ function readUpTo(payload: Uint8Array, max: number, what: string): Reader {
 
 function writeStanding(writer: Writer, standing: Standing): void {
   writer.varint(standing.generation).varint(standing.version)
-    .u8(rankOf(standing.state));
+    .u8(rankOf(standing.state)).raw(standing.nonce);
 }
 
 function readStanding(reader: Reader): Standing {
   const generation = reader.count(COUNTER_MAX);
   const version = reader.count(COUNTER_MAX);
-  return { generation, version, state: readState(reader) };
+  const state = readState(reader);
+  return { generation, version, state, nonce: reader.raw(NONCE_BYTES).slice() };
 }
 
 /** Writes as many of the records as a message may carry. */

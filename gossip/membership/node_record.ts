@@ -22,6 +22,7 @@
  */
 
 import {
+  compareBytes,
   EMPTY_BYTES,
   equalBytes,
   LimitError,
@@ -136,30 +137,29 @@ export function nodeRecord(init: NodeRecordInit): NodeRecord {
 export interface Standing extends Heartbeat {
   /** How the node is doing. */
   readonly state: NodeState;
+  /** Which start of it says so, where two have one generation. */
+  readonly nonce: Uint8Array;
 }
 
 /**
- * Compares by age: generation, then version. Of two equally old ones the worse
- * state is the later one: healthy, suspect, dead, left.
+ * Compares by age: generation, then version. Of two equally old ones of two starts
+ * (a copy's, or those before and after a disk was put back) that of the larger
+ * nonce wins everywhere, of one start the worse state: healthy, suspect, dead, left.
  */
 export function compareStandings(a: Standing, b: Standing): number {
   return a.generation - b.generation || a.version - b.version ||
-    rankOf(a.state) - rankOf(b.state);
+    compareBytes(a.nonce, b.nonce) || rankOf(a.state) - rankOf(b.state);
 }
 
-/**
- * The most by which a generation or version grows between two records that follow
- * on one another: who says more is broken, or lies, and would leave no room for
- * the node itself to answer.
- */
-const GROWTH_MAX = 2 ** 32;
+/** What no node comes to by starting and speaking. */
+const PLAUSIBLE_MAX = 2 ** 50;
 
-/** Whether a record may follow on what is known of a node. */
-export function mayFollow(fresh: Heartbeat, known: Heartbeat): boolean {
-  const { generation, version } = fresh;
-  const grown = generation - known.generation;
-  return grown <= GROWTH_MAX &&
-    version - (grown > 0 ? 0 : known.version) <= GROWTH_MAX;
+/**
+ * Whether a node can have come so far: who says more of it is broken, or lies, and
+ * would leave no room for the node itself to answer.
+ */
+export function isPlausible({ generation, version }: Heartbeat): boolean {
+  return generation < PLAUSIBLE_MAX && version < PLAUSIBLE_MAX;
 }
 
 /** How bad a state is, from 0; what stands for it in bytes, too. */

@@ -80,8 +80,8 @@ Deno.test("an unknown state of a node is refused", () => {
 Deno.test("a later start of a node is newer than an earlier one, whatever their versions", () => {
   const compare = (a: [number, number], b: [number, number]) =>
     Math.sign(compareStandings(
-      { generation: a[0], version: a[1], state: "dead" },
-      { generation: b[0], version: b[1], state: "dead" },
+      { ...RECORD, generation: a[0], version: a[1] },
+      { ...RECORD, generation: b[0], version: b[1] },
     ));
   assertEquals(compare([2, 0], [1, 9]), 1);
   assertEquals(compare([1, 8], [1, 9]), -1);

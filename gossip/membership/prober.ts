@@ -63,6 +63,8 @@ export class Prober {
   readonly #news = new News();
   readonly #abort = new AbortController();
   #timer: Timer | undefined;
+  /** When that is due. */
+  #timedFor = 0;
   #started = false;
   /** News that came up since others were last told at once. */
   #urgent = false;
@@ -183,11 +185,15 @@ export class Prober {
       this.#urgent = false;
       this.#push();
     }
+    // A timer that is due must not be put off by whatever comes meanwhile.
+    const { dueAt } = this.#detector;
+    if (this.#timer !== undefined && dueAt === this.#timedFor) return;
     this.#timer?.cancel();
-    const delayMs = Math.max(0, this.#detector.dueAt - this.#now);
+    this.#timedFor = dueAt;
     this.#timer = this.#options.timers.set(() => {
+      this.#timer = undefined;
       this.#after(this.#detector.step(this.#now));
-    }, delayMs);
+    }, Math.max(0, dueAt - this.#now));
   }
 
   async #runPing(

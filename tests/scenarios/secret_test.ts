@@ -8,6 +8,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type DB,
   JoinAbortedError,
+  LeaseholderUnavailableError,
   type OpenOptions,
   SecretMismatchError,
 } from "../../mod.ts";
@@ -55,7 +56,12 @@ scenario(
     for (const secret of [[NEW, OLD], NEW]) {
       for (const name of names) {
         await dbs.get(name)!.close();
-        dbs.set(name, await cluster.reopen(name, { secret }));
+        const reopening = cluster.reopen(name, { secret });
+        // The rest serves meanwhile.
+        const [one, two] = names.filter((each) => each !== name);
+        await dbs.get(one!)!.set(`of ${one}`, `${written}`);
+        await dbs.get(two!)!.set(`of ${one}`, `${written} again`);
+        dbs.set(name, await reopening);
         const events = collect(dbs.get(name)!.events());
         // Written at the one that is new, led by another one.
         const other = names[(names.indexOf(name) + 1) % 3]!;
@@ -67,6 +73,16 @@ scenario(
       }
     }
     for (const db of dbs.values()) await assertReads(db, "led by a", "6");
+    // A key whose leaseholder has another secret cannot be written, and says so.
+    await dbs.get("a")!.set("of a", "");
+    await cluster.converged(...names);
+    await dbs.get("b")!.close();
+    const b = await cluster.reopen("b", { secret: "yet another secret" });
+    const refused = await assertRejects(
+      () => b.set("of a", "x"),
+      LeaseholderUnavailableError,
+    );
+    assert(refused.cause instanceof SecretMismatchError, `${refused.cause}`);
     const old = new AbortController();
     const late = assertRejects(
       () => cluster.open("late", { secret: OLD, signal: old.signal }),
@@ -74,6 +90,6 @@ scenario(
     );
     await cluster.world.sleep(3000);
     old.abort();
-    await late;
+    assert((await late).cause instanceof SecretMismatchError);
   },
 );
