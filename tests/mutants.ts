@@ -22,13 +22,13 @@
  */
 
 import { pooledMap } from "@std/async";
+import { MUTANTS } from "./mutants_table.ts";
 import {
   type Mutant,
-  MUTANTS,
   occurrences,
   parseCaughtBy,
   SEEDS,
-} from "./mutants_table.ts";
+} from "./mutants/mutant.ts";
 
 interface Options {
   only: string[];

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { exists } from "@std/fs";
-import { MUTANTS, occurrences, parseCaughtBy, SEEDS } from "./mutants_table.ts";
+import { MUTANTS } from "./mutants_table.ts";
+import { occurrences, parseCaughtBy, SEEDS } from "./mutants/mutant.ts";
 
 const ROOT = new URL("../", import.meta.url);
 

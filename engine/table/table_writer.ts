@@ -54,7 +54,7 @@ const SPARE_BYTES_MAX = 1024 * 1024;
 
 /**
  * What a table is made in. It is used again for the next table: fresh memory for
- * each makes the garbage collector go through all that lives, every 60 tables.
+ * each makes the garbage collector go through all that lives again and again.
  */
 class Memory {
   readonly block = new BlockBuilder(BLOCK_DATA);

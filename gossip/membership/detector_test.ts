@@ -4,21 +4,12 @@ import { Detector, type DetectorEffect } from "./detector.ts";
 import { LocalHealth, SCORE_MAX } from "./health.ts";
 import { Members } from "./members.ts";
 import { News } from "./news.ts";
-import { type NodeRecord, nodeRecord } from "./node_record.ts";
+import type { NodeRecord } from "./node_record.ts";
 import { suspicionMs } from "./suspicion.ts";
+import { testRecord as node } from "./testing/record.ts";
 
 const INTERVAL_MS = 1000;
 const TIMEOUT_MS = 500;
-
-function node(key: number, more: Partial<NodeRecord> = {}): NodeRecord {
-  return nodeRecord({
-    key,
-    address: `host-${key}:1`,
-    generation: 1,
-    nonce: new Uint8Array(8).fill(key),
-    ...more,
-  });
-}
 
 /** A detector of node 1 in a cluster of so many, with a clock by hand. */
 class Bench {

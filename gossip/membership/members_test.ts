@@ -21,16 +21,7 @@ import {
 } from "./messages.ts";
 import { nodeRecord } from "./node_record.ts";
 import type { NodeRecord } from "./node_record.ts";
-
-function node(key: number, more: Partial<NodeRecord> = {}): NodeRecord {
-  return nodeRecord({
-    key,
-    address: `host-${key}:1`,
-    generation: 1,
-    nonce: new Uint8Array(8).fill(key),
-    ...more,
-  });
-}
+import { testRecord as node } from "./testing/record.ts";
 
 /** One whole exchange, which `from` begins. */
 function exchange(from: Members, to: Members): void {

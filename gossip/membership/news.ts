@@ -9,7 +9,7 @@
  * @module
  */
 
-/** λ of SWIM: a rumor told so many times log N reaches all but a few in 10⁴. */
+/** λ of SWIM; what such a rumor misses, an exchange brings. */
 const TELLING_FACTOR = 3;
 
 /** News that waits to be told. */

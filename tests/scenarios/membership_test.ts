@@ -11,19 +11,6 @@ import { collect, scenario, type SimCluster } from "../sim/cluster.ts";
 
 const TEN = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
 
-async function clusterOf(
-  cluster: SimCluster,
-  names: readonly string[],
-): Promise<DB[]> {
-  const dbs: DB[] = [];
-  for (const name of names) dbs.push(await cluster.open(name));
-  await cluster.until(
-    "all are connected",
-    () => dbs.every((db) => db.metrics().peersConnected === names.length - 1),
-  );
-  return dbs;
-}
-
 /** What some nodes say of one. */
 function statesOf(dbs: readonly DB[], key: number): Set<string> {
   return new Set(dbs.map((db) => db.cluster.node(key).state));
@@ -47,7 +34,7 @@ async function agreed(
 scenario(
   "a process that is gone is dead everywhere within six seconds, and healthy as soon as it is back",
   async (cluster) => {
-    const dbs = await clusterOf(cluster, TEN);
+    const dbs = await cluster.openAll(TEN);
     await cluster.world.sleep(5000);
     const rest = dbs.slice(0, -1);
     cluster.kill("j");
@@ -63,7 +50,7 @@ scenario(
 scenario(
   "a host that falls silent is dead within twelve seconds, so are the others to it, and all are healthy ten seconds after the cut",
   async (cluster) => {
-    const dbs = await clusterOf(cluster, TEN);
+    const dbs = await cluster.openAll(TEN);
     await cluster.world.sleep(5000);
     const rest = dbs.slice(0, -1);
     const j = dbs.at(-1)!;
@@ -96,7 +83,7 @@ scenario(
 scenario(
   "a node that stands still for four seconds again and again is never dead, and buries nobody",
   async (cluster) => {
-    const dbs = await clusterOf(cluster, TEN);
+    const dbs = await cluster.openAll(TEN);
     const dead: string[] = [];
     for (const db of dbs) {
       void (async () => {
@@ -147,7 +134,7 @@ scenario(
   "what a copy of a node's directory said of it does not stand: the node is where it was, at its next start too",
   async (cluster) => {
     const names = ["a", "b", "c"];
-    const dbs = await clusterOf(cluster, names);
+    const dbs = await cluster.openAll(names);
     const { key } = dbs[1]!.cluster.host;
     cluster.world.disk("x").restore(cluster.world.disk("b").image());
     await cluster.reopen("x");
@@ -178,7 +165,7 @@ scenario(
 scenario(
   "a node whose disk was put back to before its last starts is healthy to all at its new address",
   async (cluster) => {
-    const dbs = await clusterOf(cluster, ["a", "b", "c"]);
+    const dbs = await cluster.openAll(["a", "b", "c"]);
     const { key } = dbs[1]!.cluster.host;
     const image = cluster.world.disk("b").image();
     for (let i = 0; i < 3; i++) {
@@ -200,7 +187,7 @@ scenario(
 scenario(
   "a disk put back to before the last start leaves two starts of one standing: the later one is found all the same",
   async (cluster) => {
-    const dbs = await clusterOf(cluster, ["a", "b", "c"]);
+    const dbs = await cluster.openAll(["a", "b", "c"]);
     const { key } = dbs[1]!.cluster.host;
     await dbs[1]!.close();
     const image = cluster.world.disk("b").image();
@@ -226,7 +213,7 @@ scenario(
 scenario(
   "a copy that runs on beside its node makes no storm: few connections, writes and starts a second",
   async (cluster) => {
-    const dbs = await clusterOf(cluster, ["a", "b", "c"]);
+    const dbs = await cluster.openAll(["a", "b", "c"]);
     const events = collect(dbs[0]!.events());
     cluster.world.disk("x").restore(cluster.world.disk("b").image());
     await cluster.reopen("x");
@@ -245,7 +232,7 @@ scenario(
   "nodes that have all moved find each other by an address of `peers` that is somebody's",
   async (cluster) => {
     const names = ["a", "b", "c"];
-    const dbs = await clusterOf(cluster, names);
+    const dbs = await cluster.openAll(names);
     await dbs[0]!.set("key", "before");
     await cluster.converged(...names);
     for (const db of dbs) await db.close();

@@ -11,34 +11,13 @@ import {
   type DB,
   LeaseholderUnavailableError,
 } from "../../mod.ts";
-import {
-  assertReads,
-  collect,
-  dump,
-  scenario,
-  type SimCluster,
-  text,
-} from "../sim/cluster.ts";
-
-/** Nodes that all know each other and are connected. */
-async function connected(
-  cluster: SimCluster,
-  names: readonly string[],
-): Promise<DB[]> {
-  const dbs: DB[] = [];
-  for (const name of names) dbs.push(await cluster.open(name));
-  await cluster.until(
-    "all are connected",
-    () => dbs.every((db) => db.metrics().peersConnected === names.length - 1),
-  );
-  return dbs;
-}
+import { assertReads, collect, dump, scenario, text } from "../sim/cluster.ts";
 
 scenario(
   "X3: three nodes that were parted for a minute, and wrote on both sides, are the same after the healing, without a restart",
   async (cluster) => {
     const names = ["a", "b", "c"];
-    const [a, b, c] = await connected(cluster, names) as [DB, DB, DB];
+    const [a, b, c] = await cluster.openAll(names) as [DB, DB, DB];
     for (const [i, db] of [a, b, c].entries()) {
       for (let j = 0; j < 20; j++) await db.set(`${names[i]} ${j}`, "before");
     }
@@ -94,7 +73,7 @@ scenario(
   "X5: a first write on two nodes at once has one winner everywhere; the loser is reported with both values and the keys of its batch",
   async (cluster, seed) => {
     const names = ["a", "b", "c"];
-    const [a, b, c] = await connected(cluster, names) as [DB, DB, DB];
+    const [a, b, c] = await cluster.openAll(names) as [DB, DB, DB];
     const events = [a, b, c].map((db) => collect(db.events()));
     if (seed % 2 === 0) cluster.cut(["a"], ["b", "c"]);
     await Promise.all([
@@ -160,7 +139,7 @@ scenario(
   "X5: writes built on a claim that loses are lost with it, and reported",
   async (cluster) => {
     const names = ["a", "b", "c"];
-    const [a, b] = await connected(cluster, names) as [DB, DB, DB];
+    const [a, b] = await cluster.openAll(names) as [DB, DB, DB];
     cluster.cut(["b"], ["a", "c"]);
     await a.set("contested", "a");
     await cluster.world.sleep(100);
@@ -181,7 +160,7 @@ scenario(
   "X14: a node that has fallen silent slows nobody: writes, gossip, pulls and joins of the rest go on",
   async (cluster) => {
     const names = ["a", "b", "c", "d"];
-    const [a, b, c, d] = await connected(cluster, names) as [DB, DB, DB, DB];
+    const [a, b, c, d] = await cluster.openAll(names) as [DB, DB, DB, DB];
     await d.set("led by d", "x");
     await cluster.converged(...names);
     await cluster.world.sleep(5000);
@@ -245,7 +224,7 @@ scenario(
 scenario(
   "X14: a peer that is silent from the moment it is asked holds up the callers that asked it, and no others",
   async (cluster) => {
-    const [a, b, c] = await connected(cluster, ["a", "b", "c"]) as [DB, DB, DB];
+    const [a, b, c] = await cluster.openAll(["a", "b", "c"]) as [DB, DB, DB];
     await b.set("silent", "0");
     await c.set("lively", "0");
     await cluster.converged("a", "b", "c");
@@ -280,7 +259,7 @@ scenario(
 scenario(
   "an isolated leaseholder writes its own keys and reads all; what it does not lead is refused",
   async (cluster) => {
-    const [a, b, c] = await connected(cluster, ["a", "b", "c"]) as [DB, DB, DB];
+    const [a, b, c] = await cluster.openAll(["a", "b", "c"]) as [DB, DB, DB];
     await a.set("of a", "0");
     await c.set("of c", "0");
     await cluster.converged("a", "b", "c");
@@ -306,7 +285,7 @@ for (const how of ["reset", "kill"] as const) {
   scenario(
     `a connection that is lost under a background pull, by a ${how}, is told as that, not as a failure of the peer`,
     async (cluster) => {
-      const [a, b] = await connected(cluster, ["a", "b"]) as [DB, DB];
+      const [a, b] = await cluster.openAll(["a", "b"]) as [DB, DB];
       const events = collect(a.events());
       const lost = () =>
         events.filter(({ type }) => type === "disconnected").length;

@@ -46,6 +46,17 @@ export class SimCluster {
     return db;
   }
 
+  /** Opens nodes that then all know each other and are connected. */
+  async openAll(names: readonly string[]): Promise<DB[]> {
+    const dbs: DB[] = [];
+    for (const name of names) dbs.push(await this.open(name));
+    await this.until(
+      "all are connected",
+      () => dbs.every((db) => db.metrics().peersConnected === names.length - 1),
+    );
+    return dbs;
+  }
+
   /** Opens a node again from its disk, knowing nobody. */
   reopen(name: string, options: OpenOptions = {}): Promise<DB> {
     return this.open(name, { bootstrap: false, peers: [], ...options });

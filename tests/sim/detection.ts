@@ -68,14 +68,26 @@ export class Watched {
   }
 
   async open(): Promise<void> {
-    for (const name of this.names) this.#watch(await this.#opened(name));
-    await this.cluster.until(
-      "all are connected",
-      () =>
-        this.dbs.every((db) =>
-          db.metrics().peersConnected === this.names.length - 1
-        ),
-    );
+    this.dbs.push(...await this.cluster.openAll(this.names));
+    for (const db of this.dbs) this.#watch(db);
+  }
+
+  /** How long it takes, trial by trial, until a victim that is struck is dead. */
+  async trials(
+    strike: () => void,
+    mend: () => void | Promise<void>,
+  ): Promise<number[]> {
+    const took: number[] = [];
+    for (let i = 0; i < TRIALS; i++) {
+      await this.cluster.world.sleep(5000 + i * 237);
+      this.gone = "victim";
+      strike();
+      took.push(await this.timeUntil("dead"));
+      await mend();
+      await this.timeUntilHealthy();
+      this.gone = "nobody";
+    }
+    return took;
   }
 
   /** So many nodes more join at once, through the three that there are. */
@@ -144,12 +156,6 @@ export class Watched {
     );
   }
 
-  async #opened(name: string): Promise<DB> {
-    const db = await this.cluster.open(name);
-    this.dbs.push(db);
-    return db;
-  }
-
   #watch(db: DB): void {
     void (async () => {
       for await (const changes of db.cluster.watch()) {
@@ -170,41 +176,22 @@ const DETECTION: readonly RowKind[] = [
     nodes: 10,
     promise: { p50: 3000, p99: 6000 },
     hours: 1,
-    async measure(watched) {
-      const { world } = watched.cluster;
-      const took: number[] = [];
-      for (let i = 0; i < TRIALS; i++) {
-        await world.sleep(5000 + i * 237);
-        watched.gone = "victim";
-        watched.cluster.kill(watched.victim);
-        took.push(await watched.timeUntil("dead"));
-        await watched.reopen();
-        await watched.timeUntilHealthy();
-        watched.gone = "nobody";
-      }
-      return took;
-    },
+    measure: (watched) =>
+      watched.trials(
+        () => watched.cluster.kill(watched.victim),
+        () => watched.reopen(),
+      ),
   },
   {
     row: "detect.silent",
     nodes: 10,
     promise: { p50: 7000, p99: 12_000 },
     hours: 1,
-    async measure(watched) {
-      const { world } = watched.cluster;
-      const others = watched.names.slice(0, -1);
-      const took: number[] = [];
-      for (let i = 0; i < TRIALS; i++) {
-        await world.sleep(5000 + i * 237);
-        watched.gone = "victim";
-        watched.cluster.cut([watched.victim], others);
-        took.push(await watched.timeUntil("dead"));
-        world.heal();
-        await watched.timeUntilHealthy();
-        watched.gone = "nobody";
-      }
-      return took;
-    },
+    measure: (watched) =>
+      watched.trials(
+        () => watched.cluster.cut([watched.victim], watched.names.slice(0, -1)),
+        () => watched.cluster.world.heal(),
+      ),
   },
   {
     row: "false.stall",

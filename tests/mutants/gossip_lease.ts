@@ -1,0 +1,38 @@
+/** Defects of `gossip/lease/`, to be put in on purpose; see `mutants_table.ts`. */
+
+import type { Mutant } from "./mutant.ts";
+
+/** The defects. */
+export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
+  {
+    name: "lease-of-a-node-not-heard-of-yet-is-of-no-member",
+    file: "gossip/lease/router.ts",
+    find:
+      "      throw new LeaseholderUnavailableError(holder);\n    }\n    const head",
+    replace:
+      "      throw new NodeNotFoundError(holder);\n    }\n    const head",
+    caughtBy: "gossip/lease/router_test.ts :: has not been heard of yet",
+  },
+  {
+    name: "forwarded-write-not-readable-here",
+    file: "gossip/lease/router.ts",
+    find: `    await this.#readHere(holder, outcome, context.signal);`,
+    replace: `    void this.#readHere(holder, outcome, context.signal);`,
+    caughtBy: "tests/sim_test.ts :: random lives",
+  },
+  {
+    name: "calls-outlive-their-deadline",
+    file: "gossip/lease/router.ts",
+    find: `startDeadline(timers, timeoutMs, "commit", signal)`,
+    replace: `startDeadline(timers, timeoutMs * 100, "commit", signal)`,
+    caughtBy:
+      "gossip/lease/router_test.ts :: that cannot be read here yet, resolves",
+  },
+  {
+    name: "lease-of-an-earlier-op-forgotten",
+    file: "gossip/lease/router.ts",
+    find: "    const lease = op.lease ?? ops.get(text)?.lease;",
+    replace: "    const lease = op.lease;",
+    caughtBy: "tests/scenarios/transaction_test.ts",
+  },
+];

@@ -1,0 +1,36 @@
+/** Defects of `runtime/`, to be put in on purpose; see `mutants_table.ts`. */
+
+import type { Mutant } from "./mutant.ts";
+
+/** The defects. */
+export const RUNTIME_MUTANTS: readonly Mutant[] = [
+  {
+    name: "bytes-compared-without-length",
+    file: "runtime/bytes.ts",
+    find: "  return a.length - b.length;",
+    replace: "  return 0;",
+    caughtBy: "tests/bytes_test.ts :: a prefix comes before",
+  },
+  {
+    name: "varint-beyond-53-bits-accepted",
+    file: "runtime/bytes.ts",
+    find: "if (value > Number.MAX_SAFE_INTEGER) break;",
+    replace: "if (value > Number.MAX_VALUE) break;",
+    caughtBy: "tests/bytes_test.ts :: more than 53 bits",
+  },
+  {
+    name: "thread-asked-before-it-listens",
+    file: "runtime/deno/workers.ts",
+    find:
+      "      for (const [call, { request }] of this.#calls) this.#send(call, request);\n",
+    replace: "",
+    caughtBy: "runtime/deno/workers_test.ts :: before it listens",
+  },
+  {
+    name: "lock-left-to-a-forked-process",
+    file: "runtime/deno/files.ts",
+    find: "if (this.#locked) this.#file?.unlockSync();",
+    replace: "",
+    caughtBy: "runtime/deno/lock_test.ts",
+  },
+];
