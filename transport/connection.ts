@@ -104,6 +104,7 @@ export class EstablishedConnection implements Connection {
   readonly dialled: boolean;
   readonly lane: Lane;
   readonly protocol: number;
+  readonly features: number;
   /** The node key that this node told of itself. */
   readonly local: number;
   /** What the dialler wants of it. */
@@ -142,6 +143,7 @@ export class EstablishedConnection implements Connection {
     this.dialled = greeting.dialled;
     this.lane = greeting.lane;
     this.protocol = greeting.protocol;
+    this.features = greeting.features;
     this.purpose = greeting.purpose;
     this.#stream = greeting.stream;
     this.#decoder = greeting.decoder;

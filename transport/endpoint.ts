@@ -13,7 +13,6 @@ import {
   type Awaitable,
   type ByteStream,
   ClosedError,
-  ClusterMismatchError,
   equalBytes,
   type Listener,
   ProtocolError,
@@ -22,6 +21,7 @@ import {
   UnreachableError,
 } from "../runtime/mod.ts";
 import { EstablishedConnection, type Owner } from "./connection.ts";
+import { isMismatch } from "./failure.ts";
 import {
   greetAsAcceptor,
   greetAsDialler,
@@ -29,6 +29,7 @@ import {
   type GreetingOptions,
   type Wish,
 } from "./greeting.ts";
+import { PROTOCOLS } from "./handshake.ts";
 import { KnownPeer, type PeerContext } from "./peer.ts";
 import type {
   Connection,
@@ -41,6 +42,12 @@ import type {
 
 /** Visits that may come in at once: connections that are no lane of a peer. */
 const VISITS_MAX = 256;
+
+/**
+ * Shortest time between two strangers of whom it is told that they were refused,
+ * in milliseconds: nobody who dials is to fill the events of the node.
+ */
+const REFUSAL_PAUSE_MS = 1000;
 
 /** The defaults, as `EndpointTuning` documents them. */
 const TUNING: Required<EndpointTuning> = {
@@ -71,6 +78,7 @@ class NodeEndpoint implements Endpoint, Owner {
   readonly #closing = new AbortController();
   #handshakes = 0;
   #visits = 0;
+  #refusalToldAt = -Infinity;
   #closed: Promise<void> | undefined;
 
   constructor(options: EndpointOptions) {
@@ -211,15 +219,21 @@ class NodeEndpoint implements Endpoint, Owner {
       );
     } catch (error) {
       stream.close();
-      if (error instanceof ClusterMismatchError) {
-        this.#context.handler.refused?.(0, stream.remote, error);
-      }
+      if (isMismatch(error)) this.#tellRefused(stream.remote, error);
       return;
     } finally {
       this.#handshakes--;
     }
     if (this.#closing.signal.aborted) stream.close();
     else this.#establish(greeting);
+  }
+
+  #tellRefused(address: string, error: unknown): void {
+    const { clock, handler } = this.#context;
+    const now = clock.monotonic();
+    if (now < this.#refusalToldAt + REFUSAL_PAUSE_MS) return;
+    this.#refusalToldAt = now;
+    handler.refused?.(0, address, error);
   }
 
   async #dialLane(
@@ -301,6 +315,7 @@ class NodeEndpoint implements Endpoint, Owner {
       timeoutMs: tuning.handshakeTimeoutMs,
       identity,
       secrets: this.#options.secrets ?? [],
+      protocols: this.#options.protocols ?? PROTOCOLS,
       admit: (remote): Awaitable<void> => {
         if (expected === identity.node) {
           throw new ProtocolError("a node is no peer of itself");

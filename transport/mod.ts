@@ -23,6 +23,8 @@
  */
 
 export { createEndpoint } from "./endpoint.ts";
+export { isMismatch } from "./failure.ts";
+export { PROTOCOLS } from "./handshake.ts";
 export { messageName, MessageType } from "./registry.ts";
 export type {
   Connection,
@@ -42,6 +44,7 @@ export type {
   Clock,
   DialOptions,
   Listener,
+  ProtocolRange,
   Random,
   Timer,
   TimerOptions,

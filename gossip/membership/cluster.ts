@@ -18,6 +18,7 @@ import {
   type Clock,
   equalBytes,
   NodeNotFoundError,
+  type ProtocolRange,
   type Random,
   Reader,
   RejectedError,
@@ -34,6 +35,7 @@ import {
   type Identity,
   MessageType,
   type Peer,
+  PROTOCOLS,
 } from "../../transport/mod.ts";
 import type { Events } from "../events.ts";
 import { Feed } from "../feed.ts";
@@ -67,9 +69,6 @@ import { decodePledge, encodePledgeReply } from "./pledge.ts";
 import { Prober } from "./prober.ts";
 import { Reassertion } from "./reassertion.ts";
 
-/** The protocol versions that this release speaks. */
-const PROTOCOL = 1;
-
 /** Deadline of one exchange of cluster gossip, in milliseconds. */
 const GOSSIP_TIMEOUT_MS = 2000;
 
@@ -90,6 +89,8 @@ export interface ClusterOptions {
   readonly nonce: Uint8Array;
   /** The release, for people. */
   readonly software: string;
+  /** The protocol versions that this node speaks. @default {PROTOCOLS} */
+  readonly protocols?: ProtocolRange | undefined;
   /** Nodes told of by the member that let this one in. */
   readonly records: readonly NodeRecord[];
   readonly endpoint: Endpoint | undefined;
@@ -172,7 +173,7 @@ export class Cluster {
 
   /** Opens the cluster that the engine knows. */
   static async open(options: ClusterOptions): Promise<Cluster> {
-    const { kv, host, nonce, software } = options;
+    const { kv, host, nonce, software, protocols } = options;
     const acceptor = await Acceptor.open({
       kv,
       prefix: ACCEPTOR_PREFIX,
@@ -181,7 +182,8 @@ export class Cluster {
     const row = await kv.get(metaKey("members"));
     const stored = row === undefined ? undefined : decodeMembers(row);
     const address = stored?.self.address ?? "";
-    const self = selfRecord(host, { address, nonce, software });
+    const said = { address, nonce, software, protocols };
+    const self = selfRecord(host, said);
     return new Cluster(
       options,
       acceptor,
@@ -556,7 +558,9 @@ export class Cluster {
 /** What a node says of itself when a start of it begins. */
 export function selfRecord(
   { node, generation }: HostState,
-  said: Pick<NodeRecord, "address" | "nonce" | "software">,
+  { protocols = PROTOCOLS, ...said }:
+    & Pick<NodeRecord, "address" | "nonce" | "software">
+    & Pick<ClusterOptions, "protocols">,
 ): NodeRecord {
   return nodeRecord({
     key: node,
@@ -566,8 +570,8 @@ export function selfRecord(
     role: "member",
     replica: "full",
     features: 0,
-    protocolMin: PROTOCOL,
-    protocolMax: PROTOCOL,
+    protocolMin: protocols.min,
+    protocolMax: protocols.max,
     ...said,
   });
 }

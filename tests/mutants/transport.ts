@@ -71,4 +71,26 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     ) {`,
     caughtBy: "transport/frame_test.ts",
   },
+  {
+    name: "features-that-one-side-knows",
+    file: "transport/handshake.ts",
+    find: "return high * 2 ** 32 + ((ours & theirs) >>> 0);",
+    replace: "return high * 2 ** 32 + ((ours | theirs) >>> 0);",
+    caughtBy: "transport/endpoint_test.ts :: the features that both know",
+  },
+  {
+    name: "refused-version-not-told",
+    file: "transport/endpoint.ts",
+    find:
+      "      if (isMismatch(error)) this.#tellRefused(stream.remote, error);\n",
+    replace: "",
+    caughtBy: "tests/scenarios/versions_test.ts",
+  },
+  {
+    name: "every-stranger-that-is-refused-told-of",
+    file: "transport/endpoint.ts",
+    find: "if (now < this.#refusalToldAt + REFUSAL_PAUSE_MS) return;",
+    replace: "if (now < this.#refusalToldAt) return;",
+    caughtBy: "transport/endpoint_test.ts :: without a common version",
+  },
 ];
