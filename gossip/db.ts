@@ -625,7 +625,7 @@ export class DB implements AsyncDisposable {
    * ```
    */
   metrics(): Metrics {
-    const { rooms, counts, watchers, kv } = this.#parts;
+    const { rooms, counts, watchers, kv, endpoint } = this.#parts;
     const { origins, logRecords, logBytes, held, waiting } =
       rooms.replica.figures;
     return {
@@ -643,6 +643,7 @@ export class DB implements AsyncDisposable {
       peersConnected: rooms.cluster.connected().length,
       clusterExchanges: rooms.cluster.exchanges,
       detection: rooms.cluster.detection,
+      transport: endpoint?.metrics(),
       watchers: watchers.size,
       engine: kv.metrics?.(),
     };

@@ -3,7 +3,7 @@
  *
  * Guarantees: whatever a stranger does on the port ends with that stranger's
  * connection; the number of handshakes, of visits and of what each holds is
- * bounded. After {@linkcode Endpoint.close} nothing of it is left running.
+ * bounded (`bounds.ts`). After {@linkcode Endpoint.close} nothing of it is left running.
  *
  * @module
  */
@@ -20,6 +20,7 @@ import {
   startDeadline,
   UnreachableError,
 } from "../runtime/mod.ts";
+import { boundsOf, HELD_BYTES_MAX, Room, VISITS_MAX } from "./bounds.ts";
 import { EstablishedConnection, type Owner } from "./connection.ts";
 import { isMismatch } from "./failure.ts";
 import {
@@ -29,19 +30,17 @@ import {
   type GreetingOptions,
   type Wish,
 } from "./greeting.ts";
-import { PROTOCOLS } from "./handshake.ts";
+import { PROTOCOLS, type Purpose } from "./handshake.ts";
 import { KnownPeer, type PeerContext } from "./peer.ts";
 import type {
   Connection,
   Endpoint,
+  EndpointMetrics,
   EndpointOptions,
   EndpointTuning,
   Lane,
   Peer,
 } from "./types.ts";
-
-/** Visits that may come in at once: connections that are no lane of a peer. */
-const VISITS_MAX = 256;
 
 /**
  * Shortest time between two strangers of whom it is told that they were refused,
@@ -77,7 +76,10 @@ class NodeEndpoint implements Endpoint, Owner {
   readonly #tasks = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   #handshakes = 0;
+  /** Visits that came in and whose streams are not closed yet. */
   #visits = 0;
+  readonly #visitRoom = new Room(HELD_BYTES_MAX);
+  #turnedAway = 0;
   #refusalToldAt = -Infinity;
   #closed: Promise<void> | undefined;
 
@@ -150,6 +152,23 @@ class NodeEndpoint implements Endpoint, Owner {
     return this.#establish(greeting);
   }
 
+  metrics(): EndpointMetrics {
+    let receivedBytes = 0;
+    let queuedBytes = 0;
+    for (const connection of this.#connections) {
+      receivedBytes += connection.receivedBytes;
+      queuedBytes += connection.queuedBytes;
+    }
+    return {
+      handshakes: this.#handshakes,
+      connections: this.#connections.size,
+      visits: this.#visits,
+      turnedAway: this.#turnedAway,
+      receivedBytes,
+      queuedBytes,
+    };
+  }
+
   close(): Promise<void> {
     return this.#closed ??= this.#close();
   }
@@ -163,7 +182,6 @@ class NodeEndpoint implements Endpoint, Owner {
 
   ended(connection: EstablishedConnection, reason: unknown): void {
     this.#connections.delete(connection);
-    if (isVisit(connection) && !connection.dialled) this.#visits--;
     this.#drop(connection, reason);
   }
 
@@ -200,7 +218,9 @@ class NodeEndpoint implements Endpoint, Owner {
         continue;
       }
       if (stream === null) return;
-      if (signal.aborted || this.#handshakes >= tuning.handshakesMax) {
+      if (signal.aborted) stream.close();
+      else if (this.#handshakes >= tuning.handshakesMax) {
+        this.#turnedAway++;
         stream.close();
       } else {
         void this.#track(this.#welcome(stream));
@@ -225,7 +245,11 @@ class NodeEndpoint implements Endpoint, Owner {
       this.#handshakes--;
     }
     if (this.#closing.signal.aborted) stream.close();
-    else this.#establish(greeting);
+    else if (purposeOf(greeting) === "visit" && this.#visits >= VISITS_MAX) {
+      // Without a word, which would hold the stream for a while.
+      this.#turnedAway++;
+      stream.close();
+    } else this.#establish(greeting);
   }
 
   #tellRefused(address: string, error: unknown): void {
@@ -332,27 +356,23 @@ class NodeEndpoint implements Endpoint, Owner {
   }
 
   #establish(greeting: Greeting): EstablishedConnection {
+    const { requestsMax } = this.#context.tuning;
+    const settled = { ...greeting, purpose: purposeOf(greeting) };
     const connection = new EstablishedConnection(
-      this.#toGreeting(greeting),
+      settled,
+      boundsOf(settled, requestsMax, this.#visitRoom),
       this.#context,
       this,
     );
     this.#connections.add(connection);
-    if (!isVisit(connection)) {
-      this.#known(connection.remote.node).adopt(connection);
-    } else if (!connection.dialled && ++this.#visits > VISITS_MAX) {
-      connection.close("too many visits at once");
+    const isVisit = settled.purpose === "visit";
+    if (!isVisit) this.#known(connection.remote.node).adopt(connection);
+    const serving = this.#track(connection.run());
+    if (isVisit && !settled.dialled) {
+      this.#visits++;
+      void serving.then(() => this.#visits--);
     }
-    void this.#track(connection.run());
     return connection;
-  }
-
-  /** What comes from nobody, or from this node itself, is no lane of a peer. */
-  #toGreeting(greeting: Greeting): Greeting {
-    const { node } = greeting.remote;
-    return node === 0 || node === greeting.local
-      ? { ...greeting, purpose: "visit" }
-      : greeting;
   }
 
   #known(node: number): KnownPeer {
@@ -380,6 +400,7 @@ class NodeEndpoint implements Endpoint, Owner {
   }
 }
 
-function isVisit(connection: EstablishedConnection): boolean {
-  return connection.purpose === "visit";
+/** What comes from nobody, or from this node itself, is no lane of a peer. */
+function purposeOf({ remote, local, purpose }: Greeting): Purpose {
+  return remote.node === 0 || remote.node === local ? "visit" : purpose;
 }

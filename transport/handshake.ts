@@ -61,6 +61,9 @@ export const GREETING_FRAME_BYTES_MAX = 16 * 1024;
 /** Largest {@linkcode Identity.hello}. */
 export const HELLO_BYTES_MAX = 512 * 1024;
 
+/** Largest {@linkcode Identity.hello} of who has no node key. */
+export const KEYLESS_HELLO_BYTES_MAX = 1024;
+
 /** Largest length of an IDENTITY frame: its `hello` and room for the rest. */
 export const IDENTITY_FRAME_BYTES_MAX = HELLO_BYTES_MAX + 16 * 1024;
 
@@ -207,9 +210,15 @@ export function commonFeatures(ours: number, theirs: number): number {
  *
  * @throws {ProtocolError} If it cannot.
  */
-export function judgeRole({ role, node }: Identity): void {
+export function judgeRole({ role, node, hello }: Identity): void {
   if (role === "client" && node !== 0) {
     throw new ProtocolError("it says that it is a client, and has a node key");
+  }
+  // It would be held for as long as the connection lasts.
+  if (node === 0 && hello.length > KEYLESS_HELLO_BYTES_MAX) {
+    throw new ProtocolError(
+      `it has no node key, and tells ${hello.length} bytes of itself`,
+    );
   }
 }
 

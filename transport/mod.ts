@@ -30,6 +30,7 @@ export type {
   Connection,
   Endpoint,
   EndpointHandler,
+  EndpointMetrics,
   EndpointOptions,
   EndpointTuning,
   Identity,

@@ -217,6 +217,22 @@ export interface EndpointOptions {
   tuning?: EndpointTuning | undefined;
 }
 
+/** What an endpoint holds at this moment. */
+export interface EndpointMetrics {
+  /** Streams that came in and are in their handshake. */
+  readonly handshakes: number;
+  /** Connections that stand, dialled by either end. */
+  readonly connections: number;
+  /** Of those that came in, the ones that are no lane of a peer. */
+  readonly visits: number;
+  /** Streams closed since the start because there were too many. */
+  readonly turnedAway: number;
+  /** Bytes of memory for what comes in: frames, and messages not yet whole. */
+  readonly receivedBytes: number;
+  /** Bytes that wait to be written. */
+  readonly queuedBytes: number;
+}
+
 /** A node's end of all its connections. */
 export interface Endpoint {
   /**
@@ -254,6 +270,8 @@ export interface Endpoint {
     address: string,
     options?: { signal?: AbortSignal | undefined; lane?: Lane },
   ): Promise<Connection>;
+  /** What it holds now. */
+  metrics(): EndpointMetrics;
   /** Says GOODBYE, closes everything and waits for its loops to end. */
   close(): Promise<void>;
 }

@@ -93,4 +93,25 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     replace: "if (now < this.#refusalToldAt) return;",
     caughtBy: "transport/endpoint_test.ts :: without a common version",
   },
+  {
+    name: "visits-without-end",
+    file: "transport/bounds.ts",
+    find: "    lifeMsMax: VISIT_MS_MAX,",
+    replace: "    lifeMsMax: VISIT_MS_MAX * 1000,",
+    caughtBy: "transport/hostile_test.ts :: visits are bounded",
+  },
+  {
+    name: "each-visit-with-a-room-of-its-own",
+    file: "transport/bounds.ts",
+    find: "room: pledges ? new Room(0) : visitRoom,",
+    replace: "room: pledges ? new Room(0) : new Room(HELD_BYTES_MAX),",
+    caughtBy: "transport/hostile_test.ts :: visits are bounded",
+  },
+  {
+    name: "visit-forgotten-before-its-stream-is-closed",
+    file: "transport/endpoint.ts",
+    find: "void serving.then(() => this.#visits--);",
+    replace: "void Promise.resolve().then(() => this.#visits--);",
+    caughtBy: "transport/hostile_test.ts :: a visit whose stream",
+  },
 ];
