@@ -13,7 +13,8 @@
  * deno task simulate --scenario X3 --seeds 20    scenarios whose name has "X3"
  * deno task simulate --scenario detection --seeds 10   how soon nodes that are gone
  *                                                are found out, an object a row
- * deno task simulate --scenario membership       how parts find each other again
+ * deno task simulate --scenario membership       how parts find each other again,
+ *                                                and a node that is attacked
  * deno task simulate --invariants                what is judged
  * ```
  *
@@ -32,7 +33,8 @@ import {
   type Summary,
 } from "./sim/campaign.ts";
 import { SCENARIOS } from "./sim/cluster.ts";
-import { DETECTION_ROWS, measureRow, type RowKind } from "./sim/detection.ts";
+import { DETECTION_ROWS, measureRow } from "./sim/detection.ts";
+import { ATTACKS, measureHostile, NODES } from "./sim/hostile.ts";
 import { INVARIANTS, type Violation } from "./sim/invariants.ts";
 import { writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
@@ -80,7 +82,7 @@ if (Deno.args.includes("--invariants")) {
     console.log(`${id}  ${says}`);
   }
 } else if (DETECTION_ROWS.has(text("scenario") ?? "")) {
-  await runRows(DETECTION_ROWS.get(text("scenario")!)!);
+  await runRows(text("scenario")!);
 } else if (text("scenario") !== undefined) {
   await runScenarios(text("scenario")!);
 } else if (text("script") !== undefined || trace !== undefined) {
@@ -130,16 +132,24 @@ async function replay(): Promise<void> {
 }
 
 /** Measures rows, each by itself. `--rows` names some of them. */
-async function runRows(
-  kinds: readonly RowKind[],
-): Promise<void> {
+async function runRows(scenario: string): Promise<void> {
   const names = text("rows")?.split(",");
-  for (const kind of kinds) {
-    if (names !== undefined && !names.includes(kind.row)) continue;
-    console.error(`${kind.row}: ${kind.nodes} nodes`);
-    const row = await measureRow(kind, seed, seeds);
+  const run = async (
+    name: string,
+    nodes: number,
+    measure: () => Promise<{ readonly met: boolean }>,
+  ) => {
+    if (names !== undefined && !names.includes(name)) return;
+    console.error(`${name}: ${nodes} nodes`);
+    const row = await measure();
     console.log(JSON.stringify(row));
     if (!row.met) Deno.exitCode = 1;
+  };
+  for (const kind of DETECTION_ROWS.get(scenario)!) {
+    await run(kind.row, kind.nodes, () => measureRow(kind, seed, seeds));
+  }
+  if (scenario === "membership") {
+    await run("hostile", NODES, () => measureHostile(seed, ATTACKS));
   }
 }
 

@@ -287,21 +287,23 @@ export class EstablishedConnection implements Connection {
     const { frameBytesMax } = this.#bounds;
     try {
       while (!this.#ended) {
+        let whole = false;
         for (
           let frame = decoder.next(frameBytesMax);
           frame !== undefined && !this.#ended;
           frame = decoder.next(frameBytesMax)
         ) {
+          whole = true;
           this.#take(frame);
         }
         if (this.#ended) break;
+        this.#silence.received(whole, decoder.partial);
         const count = await this.#stream.read(decoder.space());
         if (count === null) {
           this.#end(new ClosedError("read", "the other end of the stream"));
           break;
         }
         decoder.advance(count);
-        this.#silence.received();
       }
     } catch (error) {
       this.#end(

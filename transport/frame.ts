@@ -123,6 +123,11 @@ export class FrameDecoder {
     return this.#buffer.length;
   }
 
+  /** Whether a part of a frame is there, or a frame that was not asked for. */
+  get partial(): boolean {
+    return this.#end > this.#start;
+  }
+
   /** Gives back what a large frame took. Ends the life of the last payload. */
   shrink(): void {
     const held = this.#end - this.#start;

@@ -390,3 +390,44 @@ Deno.test("a visit has few requests in work", async () => {
     { request: (_from, _type, payload) => over ? payload : request() },
   );
 });
+
+Deno.test("a frame that was begun and never becomes whole ends its connection, one that comes slowly does not", async () => {
+  await withVictim(async (world, dial, log) => {
+    const alive = (n: number) =>
+      frame(
+        MessageType.KEEPALIVE,
+        new Uint8Array(0),
+        FrameFlag.ONE_WAY,
+        2 * n + 1,
+      );
+    // As after a bit has flipped in a length: what follows is taken for its rest.
+    const stuck = await dial();
+    await stuck.write(concatBytes(GREETING, alive(0)));
+    const began = world.now;
+    const end = closes(stuck).then(() => world.now - began);
+    await stuck.write(new Writer().u32(FRAME_BYTES_MAX).u8(1).finish());
+    for (let n = 1; n <= 15; n++) {
+      await world.sleep(4000);
+      await stuck.write(alive(n)).catch(() => {});
+    }
+    const tookMs = await end;
+    assert(tookMs > 29_000 && tookMs < 36_000, `${tookMs}`);
+
+    const slow = await dial();
+    await slow.write(GREETING);
+    for (let round = 0; round < 3; round++) {
+      const whole = frame(
+        MessageType.RECORDS,
+        new Uint8Array(100_000),
+        FrameFlag.ONE_WAY,
+        101 + 2 * round,
+      );
+      for (let at = 0; at < whole.length; at += 10_000) {
+        await slow.write(whole.subarray(at, at + 10_000));
+        await world.sleep(2500);
+      }
+    }
+    assertEquals(log.filter((line) => line.endsWith("100000")).length, 3);
+    slow.close();
+  });
+});
