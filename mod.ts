@@ -40,11 +40,14 @@ import type { DB } from "./gossip/db.ts";
 import { Events } from "./gossip/events.ts";
 import { openNode } from "./gossip/open.ts";
 import { type Propagation, propagationOf } from "./gossip/propagation.ts";
-import { denoRuntime } from "./runtime/deno/mod.ts";
+import {
+  DenoNetwork,
+  denoRuntime,
+  type TlsOptions,
+} from "./runtime/deno/mod.ts";
 import {
   type FileSystem,
   MemoryFiles,
-  NotSupportedError,
   type Runtime,
   toBytes,
   type Transport,
@@ -86,6 +89,7 @@ export type {
   WriteOptions,
 } from "./engine/mod.ts";
 export * from "./gossip/mod.ts";
+export type { TlsOptions } from "./runtime/deno/mod.ts";
 
 /** This release, as nodes tell each other. */
 const RELEASE = "@aspen/core 0.1.0";
@@ -146,8 +150,14 @@ export interface OpenOptions {
    * `new`. Frames are not encrypted.
    */
   secret?: string | Uint8Array | readonly (string | Uint8Array)[];
-  /** Encrypts connections. Not in this release. */
-  tls?: unknown;
+  /**
+   * Encrypts connections by TLS 1.3, and with `clientCerts` has nodes prove by
+   * certificates that they belong to the cluster; see {@linkcode TlsOptions}. All
+   * nodes have it or none: one that has it and one that has not cannot talk, and say
+   * so by a {@linkcode TlsError}. It stands on TCP, so not with a `transport`, nor
+   * a `runtime` with a network, of one's own. A `secret` goes with it or without.
+   */
+  tls?: TlsOptions;
   /**
    * Gives up opening when aborted: with its reason, or, once a peer was asked,
    * with a {@linkcode JoinAbortedError} that says why nobody let this node in.
@@ -193,7 +203,7 @@ export interface OpenOptions {
  * @throws {CorruptionError} If stored bytes are damaged.
  * @throws {FormatVersionError} If a newer release wrote the directory.
  * @throws {AddressInUseError} If the address, or what it advertises, is taken.
- * @throws {NotSupportedError} If `tls` is given.
+ * @throws {TlsError} If the certificate is not for the address that is advertised.
  * @throws {TypeError} If an option has the wrong type or form.
  * @throws {RangeError} If an interval of `propagation` is not positive, or
  * `probeTimeoutMs` more than half of `probeIntervalMs`, or `secret` is too short or
@@ -205,14 +215,16 @@ export async function open(
 ): Promise<DB> {
   const { secret, tls, signal, address, advertise } = options;
   const secrets = secretsOf(secret);
-  checkSupported("tls", tls);
   const path = pathOf(dir);
   checkAddresses(options);
   const propagation = propagationOf(options.propagation);
   const sync = checkDurability(options.durability ?? "synced") === "synced";
   signal?.throwIfAborted();
   const base = options.runtime ?? denoRuntime();
-  const runtime = { ...base, network: options.transport ?? base.network };
+  const network = tls === undefined
+    ? options.transport ?? base.network
+    : await tlsOver(tls, options, base.network);
+  const runtime = { ...base, network };
   const events = new Events();
   const engine = options.engine ?? await openEngine(path, runtime, events);
   return await openNode({
@@ -290,9 +302,24 @@ function secretsOf(secret: OpenOptions["secret"]): Uint8Array[] {
   });
 }
 
-function checkSupported(option: string, value: unknown): void {
-  if (value === undefined) return;
-  throw new NotSupportedError(option, "it comes with a later release");
+/** TLS on TCP; on what else would not be for us to say. */
+async function tlsOver(
+  tls: TlsOptions,
+  { transport }: OpenOptions,
+  network: Transport,
+): Promise<Transport> {
+  if (transport !== undefined || !(network instanceof DenoNetwork)) {
+    throw new TypeError(
+      'Cannot open: "tls" stands on TCP, and not on a transport of one\'s own',
+    );
+  }
+  if (typeof tls !== "object" || tls === null) {
+    throw new TypeError(
+      `Cannot open: "tls" must be an object of certificates, received ${typeof tls}`,
+    );
+  }
+  const { TlsNetwork } = await import("./runtime/deno/tls.ts");
+  return new TlsNetwork(tls, network);
 }
 
 function checkDurability(durability: Durability): Durability {

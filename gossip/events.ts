@@ -23,8 +23,8 @@ export type DatabaseEvent =
     readonly reason: unknown;
   }
   /**
-   * Somebody is of another cluster, has another secret, speaks no common version
-   * of the protocol, or was not let in, there or here. The node is 0 where nobody
+   * Somebody is of another cluster, has another secret, no TLS or no certificate
+   * that counts, speaks no common version of the protocol, or was not let in, there or here. The node is 0 where nobody
    * said which it is; of those one a second is told of.
    */
   | {

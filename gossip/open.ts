@@ -23,6 +23,7 @@ import {
   type ProtocolRange,
   type Runtime,
   sleep,
+  TlsError,
   UnreachableError,
 } from "../runtime/mod.ts";
 import type { KV } from "../engine/kv.ts";
@@ -228,6 +229,8 @@ async function checkOwn(
     signal?.throwIfAborted();
     // Not every network lets a node reach itself by the address others use.
     if (error instanceof UnreachableError) return;
+    // Its own certificate is not for this address: no peer would take it either.
+    if (error instanceof TlsError) throw error;
     throw new AddressInUseError(address, "another program answers there", {
       cause: error,
     });

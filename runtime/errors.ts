@@ -311,6 +311,21 @@ export class SecretMismatchError extends AspenError {
   }
 }
 
+/**
+ * A connection could not be made private: one of the two has no TLS, or no
+ * certificate that the other one takes.
+ */
+export class TlsError extends AspenError {
+  /** The address of the other end. */
+  readonly address: string;
+
+  /** `detail` says what is wrong. */
+  constructor(address: string, detail: string, options?: ErrorOptions) {
+    super(`Cannot talk to "${address}" by TLS: ${detail}`, options);
+    this.address = address;
+  }
+}
+
 /** The peer refused this node's connection, or ended it with a reason. */
 export class RejectedError extends AspenError {
   /** The peer's word for its reason: mostly the name of an error. */

@@ -19,6 +19,7 @@ const samples: Error[] = [
   new errors.AddressInUseError("a:1"),
   new errors.ClusterMismatchError("x", "y"),
   new errors.SecretMismatchError("a:1", "who answers there has no secret"),
+  new errors.TlsError("a:1", "its certificate has expired", { cause }),
   new errors.ProtocolError("an unknown message type"),
   new errors.ProtocolMismatchError({ min: 1, max: 2 }, { min: 3, max: 3 }),
   new errors.ClusterRequiredError("d"),

@@ -8,6 +8,8 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { formatAddress, parseAddress } from "./address.ts";
 import { concatBytes } from "./bytes.ts";
 import { DenoNetwork } from "./deno/network.ts";
+import { AUTHORITY, NODE } from "./deno/testing/certificates.ts";
+import { TlsNetwork } from "./deno/tls.ts";
 import { AddressInUseError, ClosedError, UnreachableError } from "./errors.ts";
 import type { ByteStream, Transport } from "./runtime.ts";
 import { World } from "./virtual/mod.ts";
@@ -24,6 +26,16 @@ const subjects: Record<string, () => Subject> = {
     client: new DenoNetwork(),
     run: (program) => program(),
   }),
+  ...Object.fromEntries([false, true].map((clientCerts) => {
+    const network = () =>
+      new TlsNetwork({ ...NODE, ca: AUTHORITY, clientCerts });
+    const name = clientCerts ? "TLS, and certificates of both ends," : "TLS";
+    return [name, () => ({
+      server: network(),
+      client: network(),
+      run: (program) => program(),
+    } satisfies Subject)];
+  })),
   "the virtual network": () => {
     const world = new World({ seed: 3 });
     return {

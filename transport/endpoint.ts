@@ -321,7 +321,7 @@ class NodeEndpoint implements Endpoint, Owner {
       return await abortable(dialling, deadline.signal);
     } catch (cause) {
       if (signal.aborted) throw signal.reason;
-      if (cause instanceof UnreachableError) throw cause;
+      if (cause instanceof UnreachableError || isMismatch(cause)) throw cause;
       throw new UnreachableError("dial", [address], { cause });
     }
   }

@@ -19,6 +19,7 @@ import {
   Reader,
   RemoteError,
   SecretMismatchError,
+  TlsError,
   toBytes,
   toText,
   Writer,
@@ -54,7 +55,7 @@ export const FailureCode = {
 export function isMismatch(error: unknown): error is AspenError {
   return error instanceof ClusterMismatchError ||
     error instanceof ProtocolMismatchError ||
-    error instanceof SecretMismatchError;
+    error instanceof SecretMismatchError || error instanceof TlsError;
 }
 
 /** Describes what was thrown. */

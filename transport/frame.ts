@@ -128,6 +128,17 @@ export class FrameDecoder {
     return this.#end > this.#start;
   }
 
+  /**
+   * Whether what is there begins as TLS does, a handshake or an alert. As a length
+   * it is beyond what any frame of a greeting has.
+   */
+  get looksLikeTls(): boolean {
+    return this.#end - this.#start >= 2 &&
+      this.#buffer[this.#start + 1] === 3 &&
+      (this.#buffer[this.#start] === 0x15 ||
+        this.#buffer[this.#start] === 0x16);
+  }
+
   /** Gives back what a large frame took. Ends the life of the last payload. */
   shrink(): void {
     const held = this.#end - this.#start;

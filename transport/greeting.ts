@@ -23,6 +23,7 @@ import {
   SecretMismatchError,
   startDeadline,
   type Timers,
+  TlsError,
   UnreachableError,
   Writer,
 } from "../runtime/mod.ts";
@@ -111,6 +112,7 @@ export interface Greeting extends Wish {
  * Makes the handshake on a stream that this node has dialled.
  *
  * @throws {UnreachableError} If the stream broke or the deadline passed.
+ * @throws {TlsError} If the other end speaks TLS, and this one does not.
  * @throws {SecretMismatchError} If the two have no secret in common.
  * @throws {ClusterMismatchError} If the clusters differ.
  * @throws {ProtocolMismatchError} If the other end speaks no common version.
@@ -316,7 +318,7 @@ class Talk {
   }
 
   async #read(type: number, lengthMax: number): Promise<Uint8Array> {
-    const frame = await readFrame(this.#stream, this.#decoder, lengthMax);
+    const frame = await this.#readFrame(lengthMax);
     if (frame === null) {
       throw new UnreachableError("shake hands", [this.#stream.remote], {
         cause: new ProtocolError("it closed the stream during the handshake"),
@@ -351,6 +353,21 @@ class Talk {
       );
     }
     return frame.payload;
+  }
+
+  async #readFrame(lengthMax: number): Promise<Frame | null> {
+    try {
+      return await readFrame(this.#stream, this.#decoder, lengthMax);
+    } catch (cause) {
+      if (!(cause instanceof ProtocolError && this.#decoder.looksLikeTls)) {
+        throw cause;
+      }
+      throw new TlsError(
+        this.#stream.remote,
+        "it speaks TLS, this node does not",
+        { cause },
+      );
+    }
   }
 
   #check(frame: Frame): void {

@@ -260,6 +260,8 @@ export interface Endpoint {
    * closes it.
    *
    * @throws {UnreachableError} If nobody answers, or not within the deadline.
+   * @throws {TlsError} If only one of the two speaks TLS, or the network takes no
+   * certificate of the other's.
    * @throws {SecretMismatchError} If this node and who answers share no secret.
    * @throws {ClusterMismatchError} If the node there is of another cluster.
    * @throws {ProtocolMismatchError} If it speaks no common version.

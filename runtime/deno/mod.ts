@@ -24,6 +24,8 @@ export {
   DenoTimers,
   DenoWorkers,
 };
+// Not the network itself: `node:tls` is loaded by whoever asks for it only.
+export type { TlsOptions } from "./tls.ts";
 
 /** The runtime of this process. */
 export function denoRuntime(): Runtime {

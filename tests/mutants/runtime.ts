@@ -33,4 +33,26 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
     replace: "",
     caughtBy: "runtime/deno/lock_test.ts",
   },
+  {
+    name: "tls-that-reads-on-and-on",
+    file: "runtime/deno/tls.ts",
+    find:
+      "if (!this.#asked || this.#feeding || this.#chunks.length > 0) return;",
+    replace: "if (!this.#asked || this.#feeding) return;",
+    caughtBy: "runtime/deno/tls_test.ts :: what nobody reads",
+  },
+  {
+    name: "tls-as-old-as-it-comes",
+    file: "runtime/deno/tls.ts",
+    find: `minVersion: "TLSv1.3",`,
+    replace: `minVersion: "TLSv1.2",`,
+    caughtBy: "runtime/deno/tls_test.ts :: nothing older than",
+  },
+  {
+    name: "client-certificates-asked-for-and-not-judged",
+    file: "runtime/deno/tls.ts",
+    find: "rejectUnauthorized: clientCerts,",
+    replace: "rejectUnauthorized: false,",
+    caughtBy: "runtime/deno/tls_test.ts :: client certificates are demanded",
+  },
 ];

@@ -156,4 +156,12 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     replace: "const whole = (this.#begunAt ?? Infinity) * 1e6 +",
     caughtBy: "transport/hostile_test.ts :: never becomes whole",
   },
+  {
+    name: "tls-taken-for-a-long-frame",
+    file: "transport/greeting.ts",
+    find:
+      "if (!(cause instanceof ProtocolError && this.#decoder.looksLikeTls)) {",
+    replace: "if (cause !== this.#decoder.looksLikeTls) {",
+    caughtBy: "tests/real/tls_test.ts",
+  },
 ];
