@@ -177,6 +177,7 @@ export class Cluster {
       kv,
       prefix: ACCEPTOR_PREFIX,
       node: host.node,
+      random: options.random,
     });
     const row = await kv.get(metaKey("members"));
     const stored = row === undefined ? undefined : decodeMembers(row);

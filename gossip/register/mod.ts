@@ -7,6 +7,7 @@
 export * from "./acceptor.ts";
 export * from "./ballot.ts";
 export * from "./config.ts";
+export * from "./electorate.ts";
 export * from "./ids.ts";
 export * from "./messages.ts";
 export * from "./proposer.ts";

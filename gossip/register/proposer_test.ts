@@ -62,7 +62,12 @@ class Cluster {
       });
       cluster.acceptors.set(
         node,
-        await Acceptor.open({ kv, prefix: PREFIX, node }),
+        await Acceptor.open({
+          kv,
+          prefix: PREFIX,
+          node,
+          random: new Dice(node),
+        }),
       );
     }
     cluster.reachable = [...cluster.acceptors.keys()];
@@ -323,7 +328,12 @@ Deno.test("X12: a voter that restarts between two pledges gives unique keys", as
   const keys: number[] = [];
   for (const [start, name] of [2, 3, 2, 4, 1].entries()) {
     kv = kv.crash();
-    const acceptor = await Acceptor.open({ kv, prefix: PREFIX, node: 1 });
+    const acceptor = await Acceptor.open({
+      kv,
+      prefix: PREFIX,
+      node: 1,
+      random: new Dice(1),
+    });
     const proposer = new Proposer({
       node: 1,
       generation: start + 1,
