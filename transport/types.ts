@@ -84,7 +84,7 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Another node, to which the endpoint keeps connections for ever. */
+/** Another node, to which the endpoint keeps connections, or makes them. */
 export interface Peer {
   /** Its node key. */
   readonly node: number;
@@ -155,6 +155,11 @@ export interface EndpointHandler {
   refused?(node: number, address: string, error: unknown): void;
   /** A lane to a peer was lost. */
   disconnected?(connection: Connection, reason: unknown): void;
+  /**
+   * A lane to a peer was closed since nobody used it, here or there: this says
+   * nothing of the peer. Called in place of `disconnected`.
+   */
+  released?(connection: Connection): void;
 }
 
 /** The intervals and bounds of an endpoint, each with its default. */
@@ -177,6 +182,13 @@ export interface EndpointTuning {
   handshakesMax?: number;
   /** Requests of one connection that may be worked on at once. @default {1024} */
   requestsMax?: number;
+  /**
+   * Kept peers to which connections stand for ever. Where there are more, a
+   * connection is made when there is something to say and closed after
+   * `keepaliveMs` without use, and at most twice so many of them, the lanes of so
+   * many peers, stand. @default {64}
+   */
+  connectionsMax?: number;
 }
 
 /** What an endpoint is made of. */
@@ -215,8 +227,12 @@ export interface Endpoint {
    * Keeps connections to a node from now on: both lanes dialled, redialled for
    * ever with full-jitter backoff. Called again with another address, moves.
    * With an empty address the node is only waited for: its own dials count.
+   * While connections are made {@linkcode Endpoint.onDemand}, the node is dialled
+   * by requests only.
    */
   keep(node: number, address: string): Peer;
+  /** Whether more peers are kept than connections stand to: `connectionsMax`. */
+  readonly onDemand: boolean;
   /** The peer with that node key, if it is kept. */
   peer(node: number): Peer | undefined;
   /** Closes the connections to a node and dials it no more. */
