@@ -51,12 +51,20 @@ export class Dispatch implements EndpointHandler {
     this.#rooms = rooms;
   }
 
-  identity(): Identity {
-    return this.#rooms?.cluster.identity() ?? this.#stranger();
+  identity(remote?: Identity): Identity {
+    return this.#rooms?.cluster.identity(remote) ?? this.#stranger();
   }
 
-  async admit(remote: Identity): Promise<void> {
-    await this.#rooms?.cluster.admit(remote);
+  async admit(remote: Identity, dialled: boolean): Promise<void> {
+    await this.#rooms?.cluster.admit(remote, dialled);
+  }
+
+  confirm(remote: Identity): Uint8Array {
+    return this.#rooms?.cluster.confirm(remote) ?? EMPTY_BYTES;
+  }
+
+  async confirmed(remote: Identity, said: Uint8Array): Promise<void> {
+    await this.#rooms?.cluster.confirmed(remote, said);
   }
 
   async request(

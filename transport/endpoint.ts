@@ -336,6 +336,9 @@ class NodeEndpoint implements Endpoint, Owner {
         }
         return handler.admit(remote, dialled);
       },
+      answer: (remote) => handler.identity(remote).hello,
+      confirm: (remote) => handler.confirm?.(remote),
+      confirmed: (remote, said) => handler.confirmed?.(remote, said),
       signal,
     };
   }

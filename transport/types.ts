@@ -122,14 +122,24 @@ export interface Peer {
 
 /** What the layer above does with what arrives. */
 export interface EndpointHandler {
-  /** Who this node is now; asked anew for each handshake. */
-  identity(): Identity;
+  /**
+   * Who this node is now; asked anew for each handshake, and once more, for its
+   * hello, where the peer has said first who it is.
+   */
+  identity(remote?: Identity): Identity;
   /**
    * Judges a peer after its handshake, before the connection is used. Throwing
    * refuses it: the peer gets a REJECT with the error's code and message. The
    * transport itself has already refused another cluster.
    */
   admit(remote: Identity, dialled: boolean): Awaitable<void>;
+  /** What the dialler says last in the handshake, with its confirmation. */
+  confirm?(remote: Identity): Uint8Array;
+  /**
+   * Takes what the dialler said last, before the connection is used. Throwing
+   * closes the connection without a word.
+   */
+  confirmed?(remote: Identity, said: Uint8Array): Awaitable<void>;
   /**
    * Answers a request. What it throws goes back as a {@linkcode RemoteError};
    * `signal` aborts when the connection closes.

@@ -18,15 +18,14 @@ import {
   type Clock,
   equalBytes,
   NodeNotFoundError,
+  ProtocolError,
   type Random,
-  Reader,
   RejectedError,
   RemoteError,
   sleep,
   type Timer,
   type Timers,
   toUuid,
-  Writer,
 } from "../../runtime/mod.ts";
 import type { KV } from "../../engine/kv.ts";
 import {
@@ -46,14 +45,14 @@ import {
   CONFIG_REGISTER,
   decodeConfig,
   decodeIds,
-  encodeConfig,
   IDS_REGISTER,
   keyOf,
   Proposer,
+  supersedes,
 } from "../register/mod.ts";
 import type { Incarnation } from "../replication/session.ts";
-import { Vector } from "../replication/vector.ts";
 import { ACCEPTOR_PREFIX, type HostState, raiseGeneration } from "./host.ts";
+import { decodeHello, encodeHello, lacksConfig, toldConfig } from "./hello.ts";
 import { Incarnations } from "./incarnations.ts";
 import {
   decodeMembers,
@@ -75,9 +74,6 @@ const GOSSIP_TIMEOUT_MS = 2000;
 
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
-
-/** The version of what a hello carries: a config and a birth vector. */
-const HELLO_VERSION = 1;
 
 /** What a cluster is made of. */
 export interface ClusterOptions {
@@ -279,11 +275,15 @@ export class Cluster {
     return feed.stream;
   }
 
-  /** What this node tells in each handshake. */
-  identity(): Identity {
+  /**
+   * What this node tells in each handshake: its config only to who is known to
+   * have an older one.
+   */
+  identity(remote?: Identity): Identity {
     const { host, nonce, birth } = this.#options;
-    const hello = new Writer(256).u8(HELLO_VERSION)
-      .bytes(encodeConfig(this.config)).bytes(birth).finish();
+    const { config } = this;
+    const told = remote !== undefined && this.#isOther(remote) &&
+      lacksConfig(decodeHello(remote.hello), config);
     return {
       clusterId: host.clusterId,
       node: host.node,
@@ -293,24 +293,49 @@ export class Cluster {
       replica: "full",
       features: 0,
       address: this.#members.self.address,
-      hello,
+      hello: encodeHello(config, told, birth),
     };
   }
 
   /**
    * Judges a peer by its hello: adopts the higher config first, then lets in
-   * members only, and remembers their start before anything is exchanged.
+   * members only, and remembers their start before anything is exchanged. Who
+   * dials and knows a higher config is judged when it has told it.
    *
    * @throws {RejectedError} If it is no member.
+   * @throws {ProtocolError} If it keeps a higher config for itself.
    */
-  async admit(remote: Identity): Promise<void> {
+  async admit(remote: Identity, dialled: boolean): Promise<void> {
     // A node without a key may ask for one, and nothing else.
     if (remote.node === 0) return;
     if (remote.node === this.#options.host.node) return this.#admitSelf(remote);
-    const reader = new Reader(remote.hello, "a hello");
-    if (reader.u8() < 1) reader.fail("it has no version");
-    await this.adopt(decodeConfig(reader.bytes()));
-    Vector.decode(reader.bytes());
+    const hello = decodeHello(remote.hello);
+    if (hello.config !== undefined) await this.adopt(hello.config);
+    const isHigher = supersedes(hello, this.config);
+    if (isHigher && dialled) throw unheardConfig();
+    if (!isHigher) await this.#admitMember(remote);
+  }
+
+  /** What this node, which dialled, tells last: its config to who lacks it. */
+  confirm(remote: Identity): Uint8Array {
+    return toldConfig(
+      this.config,
+      this.#isOther(remote) &&
+        lacksConfig(decodeHello(remote.hello), this.config),
+    );
+  }
+
+  /** Takes what a dialler told last; throws as {@linkcode Cluster.admit} does. */
+  async confirmed(remote: Identity, told: Uint8Array): Promise<void> {
+    if (!this.#isOther(remote)) return;
+    if (told.length > 0) await this.adopt(decodeConfig(told));
+    if (supersedes(decodeHello(remote.hello), this.config)) {
+      throw unheardConfig();
+    }
+    await this.#admitMember(remote);
+  }
+
+  async #admitMember(remote: Identity): Promise<void> {
     if (!this.config.members.includes(remote.node)) {
       const error = new RejectedError(
         "NotMember",
@@ -545,12 +570,20 @@ export class Cluster {
     return this.#saving;
   }
 
+  #isOther({ node }: Identity): boolean {
+    return node !== 0 && node !== this.#options.host.node;
+  }
+
   /** This node dials its own address once; anybody else with its key is a clone. */
   #admitSelf({ node, nonce, address }: Identity): void {
     if (equalBytes(nonce, this.#options.nonce)) return;
     this.#options.events.emit({ type: "cloned", node, address });
     throw new RejectedError("Cloned", `another process runs as node ${node}`);
   }
+}
+
+function unheardConfig(): ProtocolError {
+  return new ProtocolError("it did not tell the config that it knows");
 }
 
 /** What a node says of itself when a start of it begins. */

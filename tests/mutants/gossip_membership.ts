@@ -5,6 +5,21 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
+    name: "let-in-before-the-higher-config-is-told",
+    file: "gossip/membership/cluster.ts",
+    find: "    if (!isHigher) await this.#admitMember(remote);\n",
+    replace: "    await this.#admitMember(remote);\n",
+    caughtBy: "gossip/membership/cluster_test.ts :: nobody is let in who names",
+  },
+  {
+    name: "higher-config-kept-by-who-dials",
+    file: "gossip/membership/hello.ts",
+    find: "  return told ? encodeConfig(config) : EMPTY_BYTES;",
+    replace:
+      "  return told && config.epoch < 3 ? encodeConfig(config) : EMPTY_BYTES;",
+    caughtBy: "gossip/membership/cluster_test.ts :: whoever of two knows",
+  },
+  {
     name: "generation-not-durable-at-start",
     file: "gossip/membership/host.ts",
     find: `  await kv.write([hostOp(next)], { sync: true });`,
