@@ -218,7 +218,9 @@ class PeerLane {
       );
       this.#attempt = undefined;
     }
-    if (this.#waiting.size > 0 || !this.#context.onDemand()) this.#dialNow();
+    if (this.#waiting.size > 0) this.#dialNow();
+    // Not before all are kept that are to be: they may be too many to be dialled.
+    else void Promise.resolve().then(() => this.#dialKept());
   }
 
   redial(): void {
@@ -292,8 +294,12 @@ class PeerLane {
     );
     this.#backoff = timers.set(() => {
       this.#backoff = undefined;
-      if (!this.#context.onDemand()) this.#dialNow();
+      this.#dialKept();
     }, minMs + random.float() * (capMs - minMs));
+  }
+
+  #dialKept(): void {
+    if (!this.#context.onDemand()) this.#dialNow();
   }
 
   #dialNow(): void {

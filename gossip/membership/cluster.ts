@@ -3,8 +3,10 @@
  *
  * Guarantees:
  * - Nodes spread by SI gossip: every interval this node exchanges what it does
- *   not know with a random connected one; nobody is ever forgotten, and every
- *   member is dialled for ever, so that parts that were apart find each other.
+ *   not know with a random connected one, or, where connections are made on
+ *   demand, with a random living one; nobody is ever forgotten, and every member
+ *   is dialled for ever, by the transport or else by `recall.ts`, so that parts
+ *   that were apart find each other.
  * - Nodes that do not answer are suspected and then dead (`detector.ts`), which
  *   takes nothing from them: it is for routing and for people.
  * - What is known is on disk, and read at the next start.
@@ -26,6 +28,7 @@ import {
   type Timer,
   type Timers,
   toUuid,
+  UnreachableError,
 } from "../../runtime/mod.ts";
 import type { KV } from "../../engine/kv.ts";
 import {
@@ -61,10 +64,16 @@ import {
   type MergeOutcome,
 } from "./members.ts";
 import type { DetectorMetrics } from "./detector.ts";
-import { type Node, type NodeRecord, nodeRecord } from "./node_record.ts";
+import {
+  type Node,
+  type NodeRecord,
+  nodeRecord,
+  toNode,
+} from "./node_record.ts";
 import { decodePledge, encodePledgeReply } from "./pledge.ts";
 import { Prober } from "./prober.ts";
 import { Reassertion } from "./reassertion.ts";
+import { Recall } from "./recall.ts";
 
 /** The protocol versions that this release speaks. */
 const PROTOCOL = 1;
@@ -114,6 +123,7 @@ export class Cluster {
   #entered = false;
   #exchanges = 0;
   readonly #reassertion: Reassertion;
+  readonly #recall: Recall;
 
   private constructor(
     options: ClusterOptions,
@@ -152,6 +162,12 @@ export class Cluster {
         this.#members.reassert(generation);
         this.#prober.announce();
       },
+    });
+    this.#recall = new Recall({
+      random: options.random,
+      living: () => this.#members.size - this.#dead().length,
+      dead: () => this.#dead(),
+      ask: (node) => this.gossipWith(node),
     });
     this.#proposer = new Proposer({
       node: options.host.node,
@@ -219,9 +235,9 @@ export class Cluster {
    * @throws {NodeNotFoundError} If no such node is known.
    */
   node(key: number): Node {
-    const node = this.nodes().get(key);
-    if (node === undefined) throw new NodeNotFoundError(key);
-    return node;
+    const record = this.#members.get(key);
+    if (record === undefined) throw new NodeNotFoundError(key);
+    return toNode(record);
   }
 
   /** Whether a node is a member, as far as known here. */
@@ -239,15 +255,35 @@ export class Cluster {
     return others;
   }
 
-  /** The other members that are connected now. */
-  connected(): number[] {
-    const { endpoint } = this.#options;
-    return this.others().filter((key) => endpoint?.peer(key)?.connected);
+  /** Whether a member is connected now. */
+  isConnected(key: number): boolean {
+    return this.#options.endpoint?.peer(key)?.connected ?? false;
   }
 
-  /** Whether a member that is connected is known at an address. */
+  /** The other members that are connected now. */
+  connected(): number[] {
+    return this.others().filter((key) => this.isConnected(key));
+  }
+
+  /** Whether there are too many members to be connected to all of them. */
+  get isOnDemand(): boolean {
+    return this.#options.endpoint?.onDemand ?? false;
+  }
+
+  /**
+   * The members that something may be asked of: all that are connected, or, where
+   * connections are made on demand, all that are not known to be dead.
+   */
+  candidates(): number[] {
+    if (!this.isOnDemand) return this.connected();
+    return this.others().filter((key) =>
+      this.#members.get(key)!.state !== "dead"
+    );
+  }
+
+  /** Whether a member of which something may be asked is known at an address. */
   reaches(address: string): boolean {
-    return this.connected().some((key) =>
+    return this.candidates().some((key) =>
       this.#members.get(key)?.address === address
     );
   }
@@ -455,11 +491,12 @@ export class Cluster {
     const { timers, random, gossipIntervalMs } = this.#options;
     this.#timer = timers.set(() => {
       this.#reassertion.answer();
-      const nodes = this.connected();
+      const nodes = this.candidates();
       if (nodes.length > 0) {
         const node = nodes[Math.floor(random.float() * nodes.length)]!;
         void this.gossipWith(node);
       }
+      if (this.isOnDemand) this.#recall.round();
       this.#gossipLater();
     }, gossipIntervalMs * (0.9 + random.float() * 0.2));
   }
@@ -475,6 +512,8 @@ export class Cluster {
       if (error instanceof RemoteError) {
         this.#options.events.emit({ type: "peerFailed", node, error });
       }
+      // Where connections are made on demand, this is how one is found broken.
+      if (error instanceof UnreachableError) this.#prober.lost(node);
     } finally {
       this.#gossiping.delete(node);
     }
@@ -530,6 +569,12 @@ export class Cluster {
     });
   }
 
+  #dead(): number[] {
+    return this.others().filter((key) =>
+      this.#members.get(key)!.state === "dead"
+    );
+  }
+
   /** Keeps connections to everybody who has not left. */
   #keepPeers(): void {
     const { endpoint, host } = this.#options;
@@ -548,7 +593,9 @@ export class Cluster {
     if (endpoint === undefined || !this.#entered || key === host.node) return;
     if (change.type === "removed" || state === "left") endpoint.forget(key);
     // Doubts are no reason to dial past the pause between dials.
-    else if (state === "healthy") endpoint.keep(key, address);
+    else if (change.type === "added" || state === "healthy") {
+      endpoint.keep(key, address);
+    }
   }
 
   /** Writes the members: one write at a time, of the newest. */

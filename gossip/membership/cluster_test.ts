@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ProtocolError, RejectedError, toHex } from "../../runtime/mod.ts";
 import { Prng, World } from "../../runtime/virtual/mod.ts";
+import type { Endpoint } from "../../transport/mod.ts";
 import { Events } from "../events.ts";
 import { incarnationKey } from "../keyspace.ts";
 import { encodeConfig } from "../register/mod.ts";
@@ -8,7 +9,7 @@ import { Vector } from "../replication/vector.ts";
 import { HandKV } from "../replication/world_test.ts";
 import { Cluster } from "./cluster.ts";
 import { foundHost, type HostState, joinHost } from "./host.ts";
-import { Members, nodeRecord } from "./mod.ts";
+import { encodeAck, Members, nodeRecord } from "./mod.ts";
 import { decodePledgeReply, encodePledge } from "./pledge.ts";
 
 const { signal } = new AbortController();
@@ -17,6 +18,7 @@ function openCluster(
   kv: HandKV,
   host: HostState,
   nonce: Uint8Array,
+  endpoint?: Endpoint,
 ): Promise<Cluster> {
   const { clock, timers } = new World({ seed: 1 }).runtime("a");
   return Cluster.open({
@@ -28,7 +30,7 @@ function openCluster(
     nonce,
     software: "test",
     records: [],
-    endpoint: undefined,
+    endpoint,
     gossipIntervalMs: 1000,
     probeIntervalMs: 1000,
     probeTimeoutMs: 500,
@@ -38,11 +40,13 @@ function openCluster(
 }
 
 /** The founder of a cluster, node 1. */
-async function founded(): Promise<{ cluster: Cluster; kv: HandKV }> {
+async function founded(
+  endpoint?: Endpoint,
+): Promise<{ cluster: Cluster; kv: HandKV }> {
   const kv = new HandKV();
   const host = await foundHost(kv, new Prng(1));
   const nonce = new Uint8Array(8).fill(1);
-  return { cluster: await openCluster(kv, host, nonce), kv };
+  return { cluster: await openCluster(kv, host, nonce, endpoint), kv };
 }
 
 /** A node that the founder lets in. */
@@ -141,4 +145,32 @@ Deno.test("nobody is let in who names a higher config and does not tell it", asy
     RejectedError,
   );
   assertEquals([...two.incarnations].map(({ node }) => node), [2]);
+});
+
+Deno.test("where connections are made on demand all that are not dead may be asked, else the connected", async () => {
+  let onDemand = false;
+  const endpoint = {
+    get onDemand() {
+      return onDemand;
+    },
+    peer: (node: number) => ({ node, connected: node === 3 }),
+  };
+  const { cluster } = await founded(endpoint as unknown as Endpoint);
+  const nonce = new Uint8Array(8);
+  const states = ["healthy", "healthy", "suspect", "dead", "left"] as const;
+  const records = states.map((state, i) =>
+    nodeRecord({
+      key: i + 2,
+      address: `n${i + 2}:1`,
+      generation: 1,
+      state,
+      nonce,
+    })
+  );
+  cluster.answerAck(encodeAck(records, []));
+  assertEquals(cluster.candidates(), [3]);
+  assertEquals(cluster.reaches("n2:1"), false);
+  onDemand = true;
+  assertEquals(cluster.candidates(), [2, 3, 4]);
+  assertEquals(cluster.reaches("n2:1"), true);
 });

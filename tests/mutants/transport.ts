@@ -5,6 +5,13 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   {
+    name: "first-peers-dialled-though-they-are-too-many",
+    file: "transport/peer.ts",
+    find: "else void Promise.resolve().then(() => this.#dialKept());",
+    replace: "else this.#dialKept();",
+    caughtBy: "transport/on_demand_test.ts :: with more peers than connections",
+  },
+  {
     name: "unused-connection-counts-as-lost",
     file: "transport/peer.ts",
     find: "if (connection.unused) handler.released?.(connection);",
