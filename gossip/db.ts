@@ -77,6 +77,9 @@ import type {
 import type { Push } from "./replication/push.ts";
 import type { Change, Watchers, WatchOptions } from "./watch.ts";
 
+/** Nodes that {@linkcode DB.caughtUp} asks at a time. */
+const ASKED_AT_ONCE_MAX = 64;
+
 /** What a database is made of. Made by `open`. */
 export interface DatabaseParts {
   readonly runtime: Runtime;
@@ -592,16 +595,19 @@ export class DB implements AsyncDisposable {
     using deadline = startDeadline(timers, timeoutMs, "catch up", signal);
     const peers: number[] = [];
     const missing: number[] = [];
-    const asked = cluster.others().map(async (node) => {
-      try {
-        if (this.#parts.endpoint === undefined) throw noNetwork(node);
-        await abortable(pull.from(node), deadline.signal);
-        peers.push(node);
-      } catch {
-        missing.push(node);
+    const nodes = cluster.others().values();
+    const askNext = async () => {
+      for (const node of nodes) {
+        try {
+          if (this.#parts.endpoint === undefined) throw noNetwork(node);
+          await abortable(pull.from(node), deadline.signal);
+          peers.push(node);
+        } catch {
+          missing.push(node);
+        }
       }
-    });
-    await Promise.all(asked);
+    };
+    await Promise.all(Array.from({ length: ASKED_AT_ONCE_MAX }, askNext));
     signal?.throwIfAborted();
     // A close makes all that is under way fail: that says nothing of the peers.
     if (missing.length > 0) this.#checkOpen("catch up");

@@ -51,12 +51,20 @@ export class Dispatch implements EndpointHandler {
     this.#rooms = rooms;
   }
 
-  identity(): Identity {
-    return this.#rooms?.cluster.identity() ?? this.#stranger();
+  identity(remote?: Identity): Identity {
+    return this.#rooms?.cluster.identity(remote) ?? this.#stranger();
   }
 
-  async admit(remote: Identity): Promise<void> {
-    await this.#rooms?.cluster.admit(remote);
+  async admit(remote: Identity, dialled: boolean): Promise<void> {
+    await this.#rooms?.cluster.admit(remote, dialled);
+  }
+
+  confirm(remote: Identity): Uint8Array {
+    return this.#rooms?.cluster.confirm(remote) ?? EMPTY_BYTES;
+  }
+
+  async confirmed(remote: Identity, said: Uint8Array): Promise<void> {
+    await this.#rooms?.cluster.confirmed(remote, said);
   }
 
   async request(
@@ -125,6 +133,8 @@ export class Dispatch implements EndpointHandler {
 
   connected({ remote: { node }, lane }: Connection): void {
     if (this.#rooms === undefined || node === 0) return;
+    // Who has dialled on demand says by itself what it has to say.
+    if (this.#rooms.cluster.isOnDemand) return;
     if (lane === "bulk") this.#rooms.pull.nudge(node);
     else {
       this.#events.emit({ type: "connected", node });
@@ -134,8 +144,11 @@ export class Dispatch implements EndpointHandler {
 
   disconnected({ remote: { node }, lane }: Connection, reason: unknown): void {
     if (this.#rooms === undefined || node === 0 || lane === "bulk") return;
+    const { cluster } = this.#rooms;
+    // Two that dialled each other at once have one connection too many.
+    if (cluster.isOnDemand && cluster.isConnected(node)) return;
     this.#events.emit({ type: "disconnected", node, reason });
-    this.#rooms.cluster.lost(node);
+    cluster.lost(node);
   }
 
   refused(node: number, address: string, error: unknown): void {

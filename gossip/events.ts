@@ -14,9 +14,12 @@ export type DatabaseEvent =
   | { readonly type: "conflict"; readonly conflict: Conflict }
   /** A writer's clock is ahead by more than is adopted. */
   | { readonly type: "clockSkew"; readonly aheadMs: number }
-  /** A connection to a node stands. */
+  /**
+   * A connection to a node stands. Not told where connections are made on demand,
+   * in clusters of more nodes than `connectionsMax`.
+   */
   | { readonly type: "connected"; readonly node: number }
-  /** It stands no more. */
+  /** It stands no more. Not told where it was closed since nobody used it. */
   | {
     readonly type: "disconnected";
     readonly node: number;

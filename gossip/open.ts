@@ -175,6 +175,7 @@ function makeEndpoint(
       backoffMaxMs: propagation.redialMaxMs,
       keepaliveMs: propagation.keepaliveMs,
       idleTimeoutMs: propagation.idleTimeoutMs,
+      connectionsMax: propagation.connectionsMax,
     },
   });
 }
@@ -375,7 +376,7 @@ async function assemble(
     timers,
     random,
     intervalMs: propagation.antiEntropyIntervalMs,
-    connected: () => cluster.connected(),
+    candidates: () => cluster.candidates(),
     request: (node, type, payload, request) =>
       cluster.peer(node).request(type, payload, request),
     configEpoch,

@@ -91,6 +91,14 @@ export interface Propagation {
    * @default {15000}
    */
   idleTimeoutMs: number;
+  /**
+   * Other nodes to which connections stand for ever. Where there are more, a
+   * connection is made when there is something to say and closed when it was not
+   * used for `keepaliveMs`; at most those of so many nodes stand.
+   *
+   * @default {64}
+   */
+  connectionsMax: number;
 }
 
 /** The defaults. */
@@ -108,6 +116,7 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   redialMaxMs: 30_000,
   keepaliveMs: 5000,
   idleTimeoutMs: 15_000,
+  connectionsMax: 64,
 };
 
 /** For tests and small clusters on one machine: `propagation: "fast"`. */
@@ -125,6 +134,7 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   redialMaxMs: 500,
   keepaliveMs: 500,
   idleTimeoutMs: 2000,
+  connectionsMax: 64,
 };
 
 /**

@@ -3,7 +3,9 @@
  *
  * Guarantees: whatever a stranger does on the port ends with that stranger's
  * connection; the number of handshakes, of visits and of what each holds is
- * bounded. After {@linkcode Endpoint.close} nothing of it is left running.
+ * bounded. So is the number of connections, where more peers are kept than
+ * `connectionsMax`: the longest unused ones end. After {@linkcode Endpoint.close}
+ * nothing of it is left running.
  *
  * @module
  */
@@ -53,7 +55,11 @@ const TUNING: Required<EndpointTuning> = {
   queueBytesMax: 16 * 1024 * 1024,
   handshakesMax: 64,
   requestsMax: 1024,
+  connectionsMax: 64,
 };
+
+/** Lanes of a peer. */
+const LANES = 2;
 
 /** Makes an endpoint. It listens nowhere and keeps nobody yet. */
 export function createEndpoint(options: EndpointOptions): Endpoint {
@@ -70,6 +76,8 @@ class NodeEndpoint implements Endpoint, Owner {
   readonly #tasks = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   #handshakes = 0;
+  /** Peers that are kept. */
+  #kept = 0;
   #visits = 0;
   #closed: Promise<void> | undefined;
 
@@ -82,6 +90,7 @@ class NodeEndpoint implements Endpoint, Owner {
       random,
       handler,
       tuning: { ...TUNING, ...options.tuning },
+      onDemand: () => this.onDemand,
       dialLane: (peer, lane, signal) =>
         this.#track(this.#dialLane(peer, lane, signal)),
     };
@@ -102,8 +111,13 @@ class NodeEndpoint implements Endpoint, Owner {
   keep(node: number, address: string): Peer {
     this.#checkOpen("keep a peer");
     const peer = this.#known(node);
+    if (!peer.kept) this.#kept++;
     peer.keep(address);
     return peer;
+  }
+
+  get onDemand(): boolean {
+    return this.#kept > this.#context.tuning.connectionsMax;
   }
 
   peer(node: number): Peer | undefined {
@@ -112,13 +126,19 @@ class NodeEndpoint implements Endpoint, Owner {
   }
 
   forget(node: number): void {
-    this.#peers.get(node)?.stop(new ClosedError("reach the node", "the peer"));
+    const peer = this.#peers.get(node);
+    const wasOnDemand = this.onDemand;
+    if (peer?.kept) this.#kept--;
+    peer?.stop(new ClosedError("reach the node", "the peer"));
     for (const connection of [...this.#connections]) {
       if (connection.remote.node === node) {
         connection.close("the node is forgotten");
       }
     }
     this.#peers.delete(node);
+    if (wasOnDemand && !this.onDemand) {
+      for (const each of this.#peers.values()) each.redial();
+    }
   }
 
   dropOthers(node: number, nonce: Uint8Array): void {
@@ -151,6 +171,10 @@ class NodeEndpoint implements Endpoint, Owner {
       connection,
       new ClosedError("use the connection", "a replaced one"),
     );
+  }
+
+  isOnDemand(connection: EstablishedConnection): boolean {
+    return this.onDemand && !isVisit(connection);
   }
 
   ended(connection: EstablishedConnection, reason: unknown): void {
@@ -312,6 +336,9 @@ class NodeEndpoint implements Endpoint, Owner {
         }
         return handler.admit(remote, dialled);
       },
+      answer: (remote) => handler.identity(remote).hello,
+      confirm: (remote) => handler.confirm?.(remote),
+      confirmed: (remote, said) => handler.confirmed?.(remote, said),
       signal,
     };
   }
@@ -325,11 +352,30 @@ class NodeEndpoint implements Endpoint, Owner {
     this.#connections.add(connection);
     if (!isVisit(connection)) {
       this.#known(connection.remote.node).adopt(connection);
+      if (this.onDemand) this.#endUnused(connection);
     } else if (!connection.dialled && ++this.#visits > VISITS_MAX) {
       connection.close("too many visits at once");
     }
     void this.#track(connection.run());
     return connection;
+  }
+
+  /**
+   * Ends the connection that is longest unused, if they are too many; not the
+   * fresh one, on which nothing was said yet.
+   */
+  #endUnused(fresh: EstablishedConnection): void {
+    let count = 0;
+    let oldest: EstablishedConnection | undefined;
+    for (const connection of this.#connections) {
+      if (isVisit(connection) || !connection.usable) continue;
+      count++;
+      if (connection === fresh || connection.busy) continue;
+      if (oldest === undefined || connection.usedAt < oldest.usedAt) {
+        oldest = connection;
+      }
+    }
+    if (count > LANES * this.#context.tuning.connectionsMax) oldest?.release();
   }
 
   /** What comes from nobody, or from this node itself, is no lane of a peer. */

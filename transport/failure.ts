@@ -40,6 +40,8 @@ export const FailureCode = {
   CLOSED: "closed",
   /** Another connection serves the lane; this one ends when it is idle. */
   DUPLICATE: "duplicate",
+  /** Nobody uses the connection; it ends when what was begun on it is done. */
+  UNUSED: "unused",
   /** Too much is in work already; nothing was done. */
   OVERLOADED: "overloaded",
 } as const;

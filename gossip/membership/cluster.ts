@@ -3,8 +3,10 @@
  *
  * Guarantees:
  * - Nodes spread by SI gossip: every interval this node exchanges what it does
- *   not know with a random connected one; nobody is ever forgotten, and every
- *   member is dialled for ever, so that parts that were apart find each other.
+ *   not know with a random connected one, or, where connections are made on
+ *   demand, with a random living one; nobody is ever forgotten, and every member
+ *   is dialled for ever, by the transport or else by `recall.ts`, so that parts
+ *   that were apart find each other.
  * - Nodes that do not answer are suspected and then dead (`detector.ts`), which
  *   takes nothing from them: it is for routing and for people.
  * - What is known is on disk, and read at the next start.
@@ -18,15 +20,15 @@ import {
   type Clock,
   equalBytes,
   NodeNotFoundError,
+  ProtocolError,
   type Random,
-  Reader,
   RejectedError,
   RemoteError,
   sleep,
   type Timer,
   type Timers,
   toUuid,
-  Writer,
+  UnreachableError,
 } from "../../runtime/mod.ts";
 import type { KV } from "../../engine/kv.ts";
 import {
@@ -46,14 +48,14 @@ import {
   CONFIG_REGISTER,
   decodeConfig,
   decodeIds,
-  encodeConfig,
   IDS_REGISTER,
   keyOf,
   Proposer,
+  supersedes,
 } from "../register/mod.ts";
 import type { Incarnation } from "../replication/session.ts";
-import { Vector } from "../replication/vector.ts";
 import { ACCEPTOR_PREFIX, type HostState, raiseGeneration } from "./host.ts";
+import { decodeHello, encodeHello, lacksConfig, toldConfig } from "./hello.ts";
 import { Incarnations } from "./incarnations.ts";
 import {
   decodeMembers,
@@ -62,10 +64,16 @@ import {
   type MergeOutcome,
 } from "./members.ts";
 import type { DetectorMetrics } from "./detector.ts";
-import { type Node, type NodeRecord, nodeRecord } from "./node_record.ts";
+import {
+  type Node,
+  type NodeRecord,
+  nodeRecord,
+  toNode,
+} from "./node_record.ts";
 import { decodePledge, encodePledgeReply } from "./pledge.ts";
 import { Prober } from "./prober.ts";
 import { Reassertion } from "./reassertion.ts";
+import { Recall } from "./recall.ts";
 
 /** The protocol versions that this release speaks. */
 const PROTOCOL = 1;
@@ -75,9 +83,6 @@ const GOSSIP_TIMEOUT_MS = 2000;
 
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
-
-/** The version of what a hello carries: a config and a birth vector. */
-const HELLO_VERSION = 1;
 
 /** What a cluster is made of. */
 export interface ClusterOptions {
@@ -118,6 +123,7 @@ export class Cluster {
   #entered = false;
   #exchanges = 0;
   readonly #reassertion: Reassertion;
+  readonly #recall: Recall;
 
   private constructor(
     options: ClusterOptions,
@@ -156,6 +162,12 @@ export class Cluster {
         this.#members.reassert(generation);
         this.#prober.announce();
       },
+    });
+    this.#recall = new Recall({
+      random: options.random,
+      living: () => this.#members.size - this.#dead().length,
+      dead: () => this.#dead(),
+      ask: (node) => this.gossipWith(node),
     });
     this.#proposer = new Proposer({
       node: options.host.node,
@@ -224,9 +236,9 @@ export class Cluster {
    * @throws {NodeNotFoundError} If no such node is known.
    */
   node(key: number): Node {
-    const node = this.nodes().get(key);
-    if (node === undefined) throw new NodeNotFoundError(key);
-    return node;
+    const record = this.#members.get(key);
+    if (record === undefined) throw new NodeNotFoundError(key);
+    return toNode(record);
   }
 
   /** Whether a node is a member, as far as known here. */
@@ -244,15 +256,35 @@ export class Cluster {
     return others;
   }
 
-  /** The other members that are connected now. */
-  connected(): number[] {
-    const { endpoint } = this.#options;
-    return this.others().filter((key) => endpoint?.peer(key)?.connected);
+  /** Whether a member is connected now. */
+  isConnected(key: number): boolean {
+    return this.#options.endpoint?.peer(key)?.connected ?? false;
   }
 
-  /** Whether a member that is connected is known at an address. */
+  /** The other members that are connected now. */
+  connected(): number[] {
+    return this.others().filter((key) => this.isConnected(key));
+  }
+
+  /** Whether there are too many members to be connected to all of them. */
+  get isOnDemand(): boolean {
+    return this.#options.endpoint?.onDemand ?? false;
+  }
+
+  /**
+   * The members that something may be asked of: all that are connected, or, where
+   * connections are made on demand, all that are not known to be dead.
+   */
+  candidates(): number[] {
+    if (!this.isOnDemand) return this.connected();
+    return this.others().filter((key) =>
+      this.#members.get(key)!.state !== "dead"
+    );
+  }
+
+  /** Whether a member of which something may be asked is known at an address. */
   reaches(address: string): boolean {
-    return this.connected().some((key) =>
+    return this.candidates().some((key) =>
       this.#members.get(key)?.address === address
     );
   }
@@ -280,11 +312,15 @@ export class Cluster {
     return feed.stream;
   }
 
-  /** What this node tells in each handshake. */
-  identity(): Identity {
+  /**
+   * What this node tells in each handshake: its config only to who is known to
+   * have an older one.
+   */
+  identity(remote?: Identity): Identity {
     const { host, nonce, birth } = this.#options;
-    const hello = new Writer(256).u8(HELLO_VERSION)
-      .bytes(encodeConfig(this.config)).bytes(birth).finish();
+    const { config } = this;
+    const told = remote !== undefined && this.#isOther(remote) &&
+      lacksConfig(decodeHello(remote.hello), config);
     return {
       clusterId: host.clusterId,
       node: host.node,
@@ -294,24 +330,49 @@ export class Cluster {
       replica: "full",
       features: 0,
       address: this.#members.self.address,
-      hello,
+      hello: encodeHello(config, told, birth),
     };
   }
 
   /**
    * Judges a peer by its hello: adopts the higher config first, then lets in
-   * members only, and remembers their start before anything is exchanged.
+   * members only, and remembers their start before anything is exchanged. Who
+   * dials and knows a higher config is judged when it has told it.
    *
    * @throws {RejectedError} If it is no member.
+   * @throws {ProtocolError} If it keeps a higher config for itself.
    */
-  async admit(remote: Identity): Promise<void> {
+  async admit(remote: Identity, dialled: boolean): Promise<void> {
     // A node without a key may ask for one, and nothing else.
     if (remote.node === 0) return;
     if (remote.node === this.#options.host.node) return this.#admitSelf(remote);
-    const reader = new Reader(remote.hello, "a hello");
-    if (reader.u8() < 1) reader.fail("it has no version");
-    await this.adopt(decodeConfig(reader.bytes()));
-    Vector.decode(reader.bytes());
+    const hello = decodeHello(remote.hello);
+    if (hello.config !== undefined) await this.adopt(hello.config);
+    const isHigher = supersedes(hello, this.config);
+    if (isHigher && dialled) throw unheardConfig();
+    if (!isHigher) await this.#admitMember(remote);
+  }
+
+  /** What this node, which dialled, tells last: its config to who lacks it. */
+  confirm(remote: Identity): Uint8Array {
+    return toldConfig(
+      this.config,
+      this.#isOther(remote) &&
+        lacksConfig(decodeHello(remote.hello), this.config),
+    );
+  }
+
+  /** Takes what a dialler told last; throws as {@linkcode Cluster.admit} does. */
+  async confirmed(remote: Identity, told: Uint8Array): Promise<void> {
+    if (!this.#isOther(remote)) return;
+    if (told.length > 0) await this.adopt(decodeConfig(told));
+    if (supersedes(decodeHello(remote.hello), this.config)) {
+      throw unheardConfig();
+    }
+    await this.#admitMember(remote);
+  }
+
+  async #admitMember(remote: Identity): Promise<void> {
     if (!this.config.members.includes(remote.node)) {
       const error = new RejectedError(
         "NotMember",
@@ -431,11 +492,12 @@ export class Cluster {
     const { timers, random, gossipIntervalMs } = this.#options;
     this.#timer = timers.set(() => {
       this.#reassertion.answer();
-      const nodes = this.connected();
+      const nodes = this.candidates();
       if (nodes.length > 0) {
         const node = nodes[Math.floor(random.float() * nodes.length)]!;
         void this.gossipWith(node);
       }
+      if (this.isOnDemand) this.#recall.round();
       this.#gossipLater();
     }, gossipIntervalMs * (0.9 + random.float() * 0.2));
   }
@@ -451,6 +513,8 @@ export class Cluster {
       if (error instanceof RemoteError) {
         this.#options.events.emit({ type: "peerFailed", node, error });
       }
+      // Where connections are made on demand, this is how one is found broken.
+      if (error instanceof UnreachableError) this.#prober.lost(node);
     } finally {
       this.#gossiping.delete(node);
     }
@@ -506,6 +570,12 @@ export class Cluster {
     });
   }
 
+  #dead(): number[] {
+    return this.others().filter((key) =>
+      this.#members.get(key)!.state === "dead"
+    );
+  }
+
   /** Keeps connections to everybody who has not left. */
   #keepPeers(): void {
     const { endpoint, host } = this.#options;
@@ -524,7 +594,9 @@ export class Cluster {
     if (endpoint === undefined || !this.#entered || key === host.node) return;
     if (change.type === "removed" || state === "left") endpoint.forget(key);
     // Doubts are no reason to dial past the pause between dials.
-    else if (state === "healthy") endpoint.keep(key, address);
+    else if (change.type === "added" || state === "healthy") {
+      endpoint.keep(key, address);
+    }
   }
 
   /** Writes the members: one write at a time, of the newest. */
@@ -546,12 +618,20 @@ export class Cluster {
     return this.#saving;
   }
 
+  #isOther({ node }: Identity): boolean {
+    return node !== 0 && node !== this.#options.host.node;
+  }
+
   /** This node dials its own address once; anybody else with its key is a clone. */
   #admitSelf({ node, nonce, address }: Identity): void {
     if (equalBytes(nonce, this.#options.nonce)) return;
     this.#options.events.emit({ type: "cloned", node, address });
     throw new RejectedError("Cloned", `another process runs as node ${node}`);
   }
+}
+
+function unheardConfig(): ProtocolError {
+  return new ProtocolError("it did not tell the config that it knows");
 }
 
 /** What a node says of itself when a start of it begins. */

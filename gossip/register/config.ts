@@ -80,6 +80,9 @@ export interface Config {
   readonly rest: Uint8Array;
 }
 
+/** What tells two configs of one cluster apart. */
+export type ConfigAge = Pick<Config, "era" | "epoch" | "settled">;
+
 /** The first config of a cluster: one node, which is the one voter. */
 export function foundConfig(node: number, seat: Uint8Array): Config {
   return {
@@ -226,12 +229,15 @@ export function changingConfig(
 }
 
 /** Compares configs by age: era, then epoch. */
-export function compareConfigs(a: Config, b: Config): number {
+export function compareConfigs(a: ConfigAge, b: ConfigAge): number {
   return a.era - b.era || a.epoch - b.epoch;
 }
 
 /** Whether `config` says more than `known`: newer, or now settled. */
-export function supersedes(config: Config, known: Config | undefined): boolean {
+export function supersedes(
+  config: ConfigAge,
+  known: ConfigAge | undefined,
+): boolean {
   if (known === undefined) return true;
   const order = compareConfigs(config, known);
   return order > 0 || (order === 0 && config.settled && !known.settled);

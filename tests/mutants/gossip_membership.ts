@@ -5,6 +5,49 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
+    name: "gossip-with-the-connected-only",
+    file: "gossip/membership/cluster.ts",
+    find: "if (!this.isOnDemand) return this.connected();",
+    replace: "if (this.key !== undefined) return this.connected();",
+    caughtBy: "gossip/membership/cluster_test.ts :: where connections are made",
+  },
+  {
+    name: "dead-are-never-recalled",
+    file: "gossip/membership/cluster.ts",
+    find: "if (this.isOnDemand) this.#recall.round();",
+    replace: "",
+    caughtBy: "tests/scenarios/on_demand_test.ts :: parts that were apart",
+  },
+  {
+    name: "everybody-recalls-in-every-round",
+    file: "gossip/membership/recall.ts",
+    find: "    if (random.float() * living() >= nodes.length) return;\n",
+    replace: "",
+    caughtBy: "gossip/membership/recall_test.ts :: all the living together",
+  },
+  {
+    name: "recalls-one-of-the-dead-again-and-again",
+    file: "gossip/membership/recall.ts",
+    find: "    return this.#turn.pop()!;",
+    replace: "    return this.#turn[0]!;",
+    caughtBy: "gossip/membership/recall_test.ts :: who is alone",
+  },
+  {
+    name: "let-in-before-the-higher-config-is-told",
+    file: "gossip/membership/cluster.ts",
+    find: "    if (!isHigher) await this.#admitMember(remote);\n",
+    replace: "    await this.#admitMember(remote);\n",
+    caughtBy: "gossip/membership/cluster_test.ts :: nobody is let in who names",
+  },
+  {
+    name: "higher-config-kept-by-who-dials",
+    file: "gossip/membership/hello.ts",
+    find: "  return told ? encodeConfig(config) : EMPTY_BYTES;",
+    replace:
+      "  return told && config.epoch < 3 ? encodeConfig(config) : EMPTY_BYTES;",
+    caughtBy: "gossip/membership/cluster_test.ts :: whoever of two knows",
+  },
+  {
     name: "generation-not-durable-at-start",
     file: "gossip/membership/host.ts",
     find: `  await kv.write([hostOp(next)], { sync: true });`,
