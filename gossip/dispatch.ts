@@ -8,7 +8,12 @@
  * @module
  */
 
-import { EMPTY_BYTES, RemoteError } from "../runtime/mod.ts";
+import {
+  EMPTY_BYTES,
+  NotMemberError,
+  RejectedError,
+  RemoteError,
+} from "../runtime/mod.ts";
 import {
   type Connection,
   type EndpointHandler,
@@ -19,7 +24,7 @@ import {
 import type { Events } from "./events.ts";
 import { isRoutine } from "./failure.ts";
 import type { Router } from "./lease/router.ts";
-import type { Cluster } from "./membership/cluster.ts";
+import { type Cluster, REMOVED } from "./membership/cluster.ts";
 import type { Donor } from "./replication/donor.ts";
 import { decodePull, decodeRecords } from "./replication/messages.ts";
 import type { Pull } from "./replication/pull.ts";
@@ -95,11 +100,14 @@ export class Dispatch implements EndpointHandler {
       case MessageType.CLUSTER_SYNC:
         return cluster.answerSync(payload);
       case MessageType.CLUSTER_ACK:
-        return cluster.answerAck(payload);
+        return await cluster.answerAck(payload);
       case MessageType.REGISTER_PREPARE:
       case MessageType.REGISTER_ACCEPT:
       case MessageType.REGISTER_LIST:
+      case MessageType.REGISTER_SEAT:
         return await cluster.answerRegister(type, payload);
+      case MessageType.REPORT:
+        return await cluster.answerReport(payload);
       case MessageType.PULL: {
         const message = decodePull(payload);
         // Who asks may have what this node misses.
@@ -153,6 +161,9 @@ export class Dispatch implements EndpointHandler {
 
   refused(node: number, address: string, error: unknown): void {
     this.#events.emit({ type: "refused", node, address, error });
+    if (error instanceof RejectedError && error.code === REMOVED) {
+      this.#rooms?.replica.refuse(new NotMemberError("write"));
+    }
   }
 
   #takeRecords(node: number, payload: Uint8Array): void {

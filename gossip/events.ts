@@ -43,6 +43,8 @@ export type DatabaseEvent =
   }
   /** Another process runs under this node's key, or an old disk was put back. */
   | { readonly type: "cloned"; readonly node: number; readonly address: string }
+  /** This node was removed from the cluster: it writes no more. */
+  | { readonly type: "removed" }
   /** The engine failed; nothing is written until the database is reopened. */
   | { readonly type: "failed"; readonly error: unknown }
   /** A handler of `onChange` threw. */

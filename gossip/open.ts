@@ -20,6 +20,7 @@ import {
   ClusterRequiredError,
   equalBytes,
   JoinAbortedError,
+  NotMemberError,
   type Runtime,
   sleep,
   UnreachableError,
@@ -67,6 +68,8 @@ export interface NodeOptions {
   readonly path: string;
   readonly kv: KV;
   readonly ownsEngine: boolean;
+  /** Whether nothing is left of the node once it is closed. */
+  readonly isVolatile: boolean;
   /** Where it listens; `undefined`: it has no network. */
   readonly address: string | undefined;
   /** Where peers reach it, if elsewhere. */
@@ -141,8 +144,17 @@ export async function openNode(options: NodeOptions): Promise<DB> {
     seedsOf(options, endpoint, node.rooms.cluster, address);
   seeds?.start();
   opened.move();
-  const { ownsEngine } = options;
-  return new DB({ ...node, seeds, runtime, kv, ownsEngine, endpoint, events });
+  const { ownsEngine, isVolatile } = options;
+  return new DB({
+    ...node,
+    seeds,
+    runtime,
+    kv,
+    ownsEngine,
+    isVolatile,
+    endpoint,
+    events,
+  });
 }
 
 /**
@@ -316,6 +328,7 @@ async function assemble(
     tenure: TENURE,
     sync: options.sync,
     logBytesMax: propagation.logBytesMax,
+    isSealed: (node, vector) => cluster.isSealed(node, vector),
     listener: {
       applied: (applied) => onApplied(applied),
       clashed: (clashes) => {
@@ -332,7 +345,7 @@ async function assemble(
     },
   });
   opened.defer(() => replica.close());
-  const cluster = await Cluster.open({
+  const cluster: Cluster = await Cluster.open({
     kv,
     clock,
     timers,
@@ -347,6 +360,14 @@ async function assemble(
     probeTimeoutMs: propagation.probeTimeoutMs,
     events,
     birth: replica.vector.encode(),
+    votersMax: propagation.votersMax,
+    voterGoneMs: propagation.voterGoneMs,
+    isCaughtUp: () => replica.caughtUp,
+    durable: () => replica.durable(),
+    onRemoved: (self) => {
+      replica.dropHeld();
+      if (self) onRemoved();
+    },
   });
   opened.defer(() => cluster.close());
   const push = endpoint && new Push({
@@ -392,12 +413,17 @@ async function assemble(
     replica,
     timers,
     isMember: (node) => cluster.isMember(node),
+    isSealed: (node) => cluster.isSealed(node, replica.vector),
     configEpoch,
     request: endpoint &&
       ((node, type, payload, request) =>
         cluster.peer(node).request(type, payload, request)),
     nudge: (node) => pull.nudge(node),
   });
+  function onRemoved(): void {
+    replica.refuse(new NotMemberError("write"));
+    events.emit({ type: "removed" });
+  }
   function onApplied(applied: readonly Applied[]): void {
     counts.records += applied.length;
     watchers.publish(applied);

@@ -49,6 +49,19 @@ export interface Propagation {
    */
   probeTimeoutMs: number;
   /**
+   * At most how many nodes vote on what the cluster agrees on: 1, 3 or 5. One
+   * votes until three nodes are up, three until five are.
+   *
+   * @default {5}
+   */
+  votersMax: number;
+  /**
+   * How long a node that votes is dead before another one votes in its place.
+   *
+   * @default {60_000}
+   */
+  voterGoneMs: number;
+  /**
    * Shortest pause between two pledges of a node that joins; the pause grows by a
    * quarter each time, up to thirty times this.
    *
@@ -109,6 +122,8 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   clusterGossipIntervalMs: 1000,
   probeIntervalMs: 1000,
   probeTimeoutMs: 500,
+  votersMax: 5,
+  voterGoneMs: 60_000,
   pledgeRetryIntervalMs: 1000,
   pledgeTimeoutMs: 5000,
   dialTimeoutMs: 2000,
@@ -127,6 +142,8 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   clusterGossipIntervalMs: 10,
   probeIntervalMs: 200,
   probeTimeoutMs: 100,
+  votersMax: 5,
+  voterGoneMs: 10_000,
   pledgeRetryIntervalMs: 10,
   pledgeTimeoutMs: 1000,
   dialTimeoutMs: 500,
@@ -166,7 +183,12 @@ export function propagationOf(
       );
     }
   }
-  const { probeIntervalMs, probeTimeoutMs } = chosen;
+  const { probeIntervalMs, probeTimeoutMs, votersMax } = chosen;
+  if (![1, 3, 5].includes(votersMax)) {
+    throw new RangeError(
+      `Cannot open: propagation.votersMax must be 1, 3 or 5, received ${votersMax}`,
+    );
+  }
   if (probeTimeoutMs > probeIntervalMs / 2) {
     throw new RangeError(
       `Cannot open: propagation.probeTimeoutMs must be at most half of probeIntervalMs (${probeIntervalMs}), received ${probeTimeoutMs}`,

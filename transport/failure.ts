@@ -15,6 +15,7 @@
 import {
   AspenError,
   Reader,
+  RejectedError,
   RemoteError,
   toBytes,
   toText,
@@ -50,6 +51,10 @@ export const FailureCode = {
 export function failureOf(error: unknown): Failure {
   if (error instanceof RemoteError) {
     return { code: error.code, message: error.message, data: error.data };
+  }
+  if (error instanceof RejectedError) {
+    const { code, detail } = error;
+    return { code, message: detail, data: new Uint8Array(0) };
   }
   const known = error instanceof AspenError || error instanceof Error;
   return {

@@ -65,6 +65,8 @@ export interface RouterOptions {
   readonly nonce: Uint8Array;
   readonly replica: Replica;
   readonly timers: Timers;
+  /** Whether a node was removed, and its keys may be claimed here. */
+  readonly isSealed?: ((node: number) => boolean) | undefined;
   /** Whether a node is a member of the cluster. */
   readonly isMember: (node: number) => boolean;
   /** The epoch of the config known here. */
@@ -221,9 +223,13 @@ export class Router {
       }
       return part;
     };
-    const { nodeKey, replica, isMember } = this.#options;
-    const holderOf = async (key: Uint8Array) =>
-      moved.get(keyText(key)) ?? (await replica.entry(key))?.holder;
+    const { nodeKey, replica, isMember, isSealed } = this.#options;
+    const holderOf = async (key: Uint8Array) => {
+      const holder = moved.get(keyText(key)) ??
+        (await replica.entry(key))?.holder;
+      // A key of a node that is gone is nobody's.
+      return holder !== undefined && isSealed?.(holder) ? undefined : holder;
+    };
     for (const op of request.ops) {
       const holder = await holderOf(op.key);
       if (

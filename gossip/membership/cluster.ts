@@ -40,21 +40,12 @@ import {
 import type { Events } from "../events.ts";
 import { Feed } from "../feed.ts";
 import { metaKey } from "../keyspace.ts";
-import {
-  Acceptor,
-  addingMember,
-  assigning,
-  type Config,
-  CONFIG_REGISTER,
-  decodeConfig,
-  decodeIds,
-  IDS_REGISTER,
-  keyOf,
-  Proposer,
-  supersedes,
-} from "../register/mod.ts";
+import { type Config, decodeConfig, supersedes } from "../register/mod.ts";
 import type { Incarnation } from "../replication/session.ts";
-import { ACCEPTOR_PREFIX, type HostState, raiseGeneration } from "./host.ts";
+import type { Vector } from "../replication/vector.ts";
+import { Agreement, type AgreementMetrics } from "./agreement.ts";
+import { Exchange } from "./exchange.ts";
+import { type HostState, raiseGeneration } from "./host.ts";
 import { decodeHello, encodeHello, lacksConfig, toldConfig } from "./hello.ts";
 import { Incarnations } from "./incarnations.ts";
 import {
@@ -74,12 +65,24 @@ import { decodePledge, encodePledgeReply } from "./pledge.ts";
 import { Prober } from "./prober.ts";
 import { Reassertion } from "./reassertion.ts";
 import { Recall } from "./recall.ts";
+import {
+  decodeReport,
+  decodeReportRequest,
+  encodeReport,
+  encodeReportRequest,
+} from "./report.ts";
 
 /** The protocol versions that this release speaks. */
 const PROTOCOL = 1;
 
 /** Deadline of one exchange of cluster gossip, in milliseconds. */
 const GOSSIP_TIMEOUT_MS = 2000;
+
+/** After so many intervals of probes a start waits for no witness any more. */
+const WITNESS_PROBES = 5;
+
+/** What a removed node is refused with. */
+export const REMOVED = "Removed";
 
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
@@ -104,13 +107,23 @@ export interface ClusterOptions {
   readonly events: Events;
   /** The vector with which this start began. */
   readonly birth: Uint8Array;
+  /** At most how many nodes vote. */
+  readonly votersMax: number;
+  /** How long a voter is dead before another one votes for it, in milliseconds. */
+  readonly voterGoneMs: number;
+  /** Whether this node has a copy of the data. */
+  readonly isCaughtUp: () => boolean;
+  /** What is durable, once all is that was taken so far. */
+  readonly durable: () => Promise<Vector>;
+  /** Nodes were removed; whether this one is among them. Must not throw. */
+  readonly onRemoved: (self: boolean) => void;
 }
 
 /** The cluster as one node sees it. */
 export class Cluster {
   readonly #options: ClusterOptions;
-  readonly #acceptor: Acceptor;
-  readonly #proposer: Proposer;
+  readonly #agreement: Agreement;
+  readonly #exchange: Exchange;
   readonly #members: Members;
   readonly #prober: Prober;
   readonly #incarnations: Incarnations;
@@ -122,18 +135,21 @@ export class Cluster {
   #unsaved = false;
   #entered = false;
   #exchanges = 0;
+  /** How many nodes the config known here has retired. */
+  #removed = 0;
+  #silenced: Promise<void> = Promise.resolve();
   readonly #reassertion: Reassertion;
   readonly #recall: Recall;
 
   private constructor(
     options: ClusterOptions,
-    acceptor: Acceptor,
+    agreement: Agreement,
     stored: readonly NodeRecord[],
     self: NodeRecord,
     incarnations: Incarnations,
   ) {
     this.#options = options;
-    this.#acceptor = acceptor;
+    this.#agreement = agreement;
     this.#incarnations = incarnations;
     this.#members = new Members(self, {
       others: [...stored, ...options.records].filter(({ key }) =>
@@ -169,39 +185,41 @@ export class Cluster {
       dead: () => this.#dead(),
       ask: (node) => this.gossipWith(node),
     });
-    this.#proposer = new Proposer({
-      node: options.host.node,
-      generation: options.host.generation,
-      knowledge: acceptor,
-      random: options.random,
-      sleep: (delayMs, signal) => sleep(options.timers, delayMs, { signal }),
-      ask: (node, type, payload, signal) =>
-        node === options.host.node
-          ? acceptor.handle(type, payload)
-          : this.peer(node).request(type, payload, { signal }),
+    this.#exchange = new Exchange({
+      members: this.#members,
+      config: () => this.config,
+      adopt: (config) => this.adopt(config),
+      merged: (outcome) => this.#merged(outcome),
     });
   }
 
   /** Opens the cluster that the engine knows. */
   static async open(options: ClusterOptions): Promise<Cluster> {
     const { kv, host, nonce, software } = options;
-    const acceptor = await Acceptor.open({
-      kv,
-      prefix: ACCEPTOR_PREFIX,
-      node: host.node,
-      random: options.random,
-    });
     const row = await kv.get(metaKey("members"));
     const stored = row === undefined ? undefined : decodeMembers(row);
     const address = stored?.self.address ?? "";
     const self = selfRecord(host, { address, nonce, software });
-    return new Cluster(
+    const incarnations = await Incarnations.load(kv);
+    const agreement = await Agreement.open({
+      ...options,
+      witnessMs: WITNESS_PROBES * options.probeIntervalMs,
+      stateOf: (node) => cluster.#members.get(node)?.state,
+      request: (node, type, payload, signal) =>
+        cluster.peer(node).request(type, payload, { signal }),
+      report: () => cluster.#report(),
+      onKnown: (config) => cluster.#known(config),
+    });
+    // What agreement asks of it, it asks later.
+    const others = stored?.others ?? [];
+    const cluster: Cluster = new Cluster(
       options,
-      acceptor,
-      stored?.others ?? [],
+      agreement,
+      others,
       self,
-      await Incarnations.load(kv),
+      incarnations,
     );
+    return cluster;
   }
 
   /** The cluster's id, as a UUID. */
@@ -216,7 +234,7 @@ export class Cluster {
 
   /** The newest chosen config known here. */
   get config(): Config {
-    return this.#acceptor.known;
+    return this.#agreement.known;
   }
 
   /** The starts of members accepted here, this node's own with them. */
@@ -373,30 +391,44 @@ export class Cluster {
   }
 
   async #admitMember(remote: Identity): Promise<void> {
-    if (!this.config.members.includes(remote.node)) {
-      const error = new RejectedError(
-        "NotMember",
-        `node ${remote.node} is no member of the cluster`,
-      );
-      const { node, address } = remote;
-      this.#options.events.emit({ type: "refused", node, address, error });
-      throw error;
-    }
+    this.#checkMember(remote);
     if (await this.#incarnations.accept(remote)) {
       this.#options.endpoint?.dropOthers(remote.node, remote.nonce);
     }
+    // It may have been removed meanwhile.
+    this.#checkMember(remote);
+  }
+
+  #checkMember({ node, address }: Identity): void {
+    const { members, removed } = this.config;
+    if (members.includes(node)) return;
+    const error = removed.includes(node)
+      ? new RejectedError(
+        REMOVED,
+        `node ${node} was removed from the cluster; its key is retired, an empty directory may join`,
+      )
+      : new RejectedError(
+        "NotMember",
+        `node ${node} is no member of the cluster`,
+      );
+    this.#options.events.emit({ type: "refused", node, address, error });
+    throw error;
   }
 
   /** Learns a chosen config. */
   async adopt(config: Config): Promise<void> {
-    if (await this.#acceptor.adopt(config)) {
-      this.#members.exclude(this.config.removed);
-    }
+    await this.#agreement.adopt(config);
   }
 
-  /** Answers REGISTER_PREPARE, REGISTER_ACCEPT and REGISTER_LIST. */
+  /** Answers REGISTER_PREPARE, REGISTER_ACCEPT, REGISTER_LIST and REGISTER_SEAT. */
   answerRegister(type: number, payload: Uint8Array): Promise<Uint8Array> {
-    return this.#acceptor.handle(type, payload);
+    return this.#agreement.answerRegister(type, payload);
+  }
+
+  /** Answers REPORT. */
+  async answerReport(payload: Uint8Array): Promise<Uint8Array> {
+    await this.adopt(decodeReportRequest(payload));
+    return await this.#report();
   }
 
   /** Answers PLEDGE: gives a joiner its key, and makes it a member. */
@@ -405,37 +437,67 @@ export class Cluster {
     signal: AbortSignal,
   ): Promise<Uint8Array> {
     const { ticket } = decodePledge(payload);
-    const ids = await this.#proposer.change(IDS_REGISTER, assigning(ticket), {
-      signal,
-    });
-    const node = keyOf(decodeIds(ids!), ticket)!;
-    const chosen = await this.#proposer.change(
-      CONFIG_REGISTER,
-      addingMember(node),
-      { signal },
-    );
-    const config = decodeConfig(chosen!);
-    await this.adopt(config);
+    const node = await this.#agreement.admit(ticket, signal);
     const { host } = this.#options;
     return encodePledgeReply({
       clusterId: host.clusterId,
       node,
-      config,
+      config: this.config,
       responder: host.node,
       records: [...this.#members.records()],
     });
   }
 
+  /** What a member has, durable, under the config known here. */
+  async reportOf(node: number, signal: AbortSignal): Promise<Vector> {
+    const asked = encodeReportRequest(this.config);
+    const { REPORT } = MessageType;
+    return decodeReport(
+      await this.peer(node).request(REPORT, asked, { signal }),
+    )
+      .vector;
+  }
+
+  /**
+   * Removes a member, for ever.
+   *
+   * @throws {NodeNotFoundError} If it is none.
+   * @throws {RangeError} If nobody would vote without it.
+   * @throws {QuorumUnavailableError} If no majority of the voters agreed.
+   */
+  async remove(node: number, signal: AbortSignal): Promise<void> {
+    await this.#agreement.remove(node, signal);
+    // Those who are connected need not wait for a round.
+    await Promise.all(this.connected().map((key) => this.gossipWith(key)));
+  }
+
+  /** Says that this node has left, to who has not heard of its removal. */
+  async sayGoodbye(): Promise<void> {
+    this.#members.update({ state: "left" });
+    await Promise.all(this.connected().map((key) => this.gossipWith(key)));
+  }
+
+  /** Whether this node was removed, as far as it knows. */
+  get isRemoved(): boolean {
+    return this.config.removed.includes(this.#options.host.node);
+  }
+
+  /**
+   * Whether the keys of a node may be claimed by who covers a vector: it was
+   * removed, and its last records are in it (replication.md §3).
+   */
+  isSealed(node: number, vector: Vector): boolean {
+    return this.#agreement.isSealed(node, vector);
+  }
+
   /** Answers CLUSTER_SYNC. */
   answerSync(payload: Uint8Array): Uint8Array {
-    return this.#members.answer(payload);
+    return this.#exchange.answerSync(payload);
   }
 
   /** Answers CLUSTER_ACK. */
-  answerAck(payload: Uint8Array): Uint8Array {
-    const outcome = this.#members.ack2(payload);
-    this.#merged(outcome);
-    return outcome.reply;
+  answerAck(payload: Uint8Array): Promise<Uint8Array> {
+    return this.#exchange.answerAck(payload);
   }
 
   /** Answers PING. */
@@ -463,6 +525,19 @@ export class Cluster {
     return this.#exchanges;
   }
 
+  /** What the cluster has agreed on, as far as known. */
+  get agreed(): AgreementMetrics {
+    const { epoch, settled, members, voters, removed, sealing } = this.config;
+    return {
+      epoch,
+      settled,
+      members: members.length,
+      voters: voters.map(({ node }) => node),
+      removed: removed.length,
+      sealing: [...sealing],
+    };
+  }
+
   /** What finding out who answers has counted. */
   get detection(): DetectorMetrics {
     return this.#prober.metrics;
@@ -477,6 +552,7 @@ export class Cluster {
     if (address !== undefined && address !== this.#members.self.address) {
       this.#members.update({ address });
     }
+    this.#known(this.config);
     await this.#save();
     this.#entered = true;
     this.#keepPeers();
@@ -492,6 +568,7 @@ export class Cluster {
     const { timers, random, gossipIntervalMs } = this.#options;
     this.#timer = timers.set(() => {
       this.#reassertion.answer();
+      this.#agreement.tend();
       const nodes = this.candidates();
       if (nodes.length > 0) {
         const node = nodes[Math.floor(random.float() * nodes.length)]!;
@@ -525,19 +602,14 @@ export class Cluster {
    * Rejects if the exchange fails.
    */
   async gossipOver(link: Pick<Peer, "request">): Promise<void> {
-    const ask = (type: number, payload: Uint8Array) =>
+    await this.#exchange.run((type, payload) =>
       link.request(type, payload, {
         timeoutMs: GOSSIP_TIMEOUT_MS,
         signal: this.#abort.signal,
-      });
-    const ack = this.#members.ack(
-      await ask(MessageType.CLUSTER_SYNC, this.#members.sync()),
+      })
     );
-    if (ack !== undefined) {
-      this.#merged(
-        this.#members.take(await ask(MessageType.CLUSTER_ACK, ack)),
-      );
-    }
+    await this.#silenced;
+    this.#agreement.witness();
     this.#exchanges++;
   }
 
@@ -548,6 +620,7 @@ export class Cluster {
     this.#abort.abort();
     for (const feed of [...this.#feeds]) feed.close();
     await this.#reassertion.close();
+    await this.#agreement.close();
     await this.#saving?.catch(() => {
       // As above: a failed engine must not keep the node from closing.
     });
@@ -557,8 +630,31 @@ export class Cluster {
     if (refuted) this.#prober.refuted();
     if (cloned === undefined) return;
     this.#reassertion.hear(cloned);
+    // Before it votes again: what it promised may be gone from this disk.
+    this.#silenced = this.#agreement.fallSilent().catch(() => {
+      // The engine has failed, and said so by its own event.
+    });
     const { key: node, address } = cloned;
     this.#options.events.emit({ type: "cloned", node, address });
+  }
+
+  /** A config is newly known. */
+  #known({ removed }: Config): void {
+    const { host, onRemoved } = this.#options;
+    this.#members.exclude(removed);
+    if (removed.length > this.#removed) {
+      this.#removed = removed.length;
+      onRemoved(removed.includes(host.node));
+    }
+  }
+
+  /** What this node has, durable, under the config known here. */
+  async #report(): Promise<Uint8Array> {
+    const { host, nonce, birth, durable } = this.#options;
+    const { era, epoch } = this.config;
+    const vector = await durable();
+    const { generation } = host;
+    return encodeReport({ era, epoch, generation, nonce, birth, vector });
   }
 
   #changed(changes: readonly MemberChange[]): void {

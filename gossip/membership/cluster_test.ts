@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ProtocolError, RejectedError, toHex } from "../../runtime/mod.ts";
+import {
+  ProtocolError,
+  RejectedError,
+  toHex,
+  Writer,
+} from "../../runtime/mod.ts";
 import { Prng, World } from "../../runtime/virtual/mod.ts";
 import type { Endpoint } from "../../transport/mod.ts";
 import { Events } from "../events.ts";
@@ -36,6 +41,11 @@ function openCluster(
     probeTimeoutMs: 500,
     events: new Events(),
     birth: new Vector().encode(),
+    votersMax: 5,
+    voterGoneMs: 60_000,
+    isCaughtUp: () => true,
+    durable: () => Promise.resolve(new Vector()),
+    onRemoved: () => {},
   });
 }
 
@@ -167,7 +177,8 @@ Deno.test("where connections are made on demand all that are not dead may be ask
       nonce,
     })
   );
-  cluster.answerAck(encodeAck(records, []));
+  const ack = encodeAck(records, []);
+  await cluster.answerAck(new Writer().bytes(ack).varint(0).finish());
   assertEquals(cluster.candidates(), [3]);
   assertEquals(cluster.reaches("n2:1"), false);
   onDemand = true;

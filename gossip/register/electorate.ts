@@ -129,14 +129,12 @@ export class Electorate {
     }
   }
 
-  /** Makes a node a member no more, for ever; a voter votes no more, either. */
-  async remove(node: number, options: ChangeOptions = {}): Promise<Config> {
-    const config = await this.change(
-      (config) => withoutMember(config, node),
-      options,
-    );
-    await this.settle(options);
-    return config;
+  /**
+   * Makes a node a member no more, for ever. A voter votes no more, either, which
+   * is still to be settled, by somebody who is a member.
+   */
+  remove(node: number, options: ChangeOptions = {}): Promise<Config> {
+    return this.change((config) => withoutMember(config, node), options);
   }
 
   async #changeVoters(

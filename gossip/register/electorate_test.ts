@@ -283,6 +283,7 @@ Deno.test("a voter that is removed votes no more, and its key is retired for eve
   cluster.down = [3];
   const { electorate } = cluster.at(1);
   await electorate.remove(3);
+  await electorate.settle();
   const { members, voters, removed, sealing, settled } =
     cluster.acceptors.get(1)!.known;
   assertEquals(members, [1, 2, 4]);

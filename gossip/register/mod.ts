@@ -10,4 +10,5 @@ export * from "./config.ts";
 export * from "./electorate.ts";
 export * from "./ids.ts";
 export * from "./messages.ts";
+export * from "./policy.ts";
 export * from "./proposer.ts";
