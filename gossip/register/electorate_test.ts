@@ -227,22 +227,27 @@ Deno.test("A8: a seat is new with each promotion, and the memory empty", async (
   assertEquals(old.votes, true);
 });
 
-Deno.test("a seat that was drawn and not yet named is given again", async () => {
-  const cluster = await Cluster.of(3, 4);
+Deno.test("a seat that was drawn and not yet named is given again, but not by another start", async () => {
+  const cluster = await Cluster.of(3, 5);
   cluster.down = [2, 3];
   const { electorate } = cluster.at(1);
   const options = { attemptsMax: 2 };
-  await assertRejects(
-    () => electorate.promote(4, options),
-    QuorumUnavailableError,
-  );
-  const row = cluster.kvs.get(4)!.image();
+  for (const node of [4, 5]) {
+    await assertRejects(
+      () => electorate.promote(node, options),
+      QuorumUnavailableError,
+    );
+  }
   cluster.down = [];
   assert(await electorate.promote(4));
-  cluster.kvs.set(4, new ForgetfulKV(true, row));
-  const acceptor = await cluster.restart(4);
-  await acceptor.adopt(cluster.acceptors.get(1)!.known);
-  assert(acceptor.votes);
+  assert(cluster.acceptors.get(4)!.votes);
+  // A copy of a disk has the seat that was drawn there: neither may vote on it.
+  const copy = new ForgetfulKV(true, cluster.kvs.get(5)!.image());
+  assert(await electorate.promote(5));
+  cluster.kvs.set(5, copy);
+  const started = await cluster.restart(5);
+  await started.adopt(cluster.acceptors.get(1)!.known);
+  assertEquals([started.votes, started.unseated], [false, true]);
 });
 
 Deno.test("A9: who has fallen silent votes after it was retired and promoted anew", async () => {
