@@ -8,12 +8,7 @@
  * @module
  */
 
-import {
-  EMPTY_BYTES,
-  NotMemberError,
-  RejectedError,
-  RemoteError,
-} from "../runtime/mod.ts";
+import { EMPTY_BYTES, RejectedError, RemoteError } from "../runtime/mod.ts";
 import {
   type Connection,
   type EndpointHandler,
@@ -162,7 +157,7 @@ export class Dispatch implements EndpointHandler {
   refused(node: number, address: string, error: unknown): void {
     this.#events.emit({ type: "refused", node, address, error });
     if (error instanceof RejectedError && error.code === REMOVED) {
-      this.#rooms?.replica.refuse(new NotMemberError("write"));
+      this.#rooms?.cluster.toldRemoved();
     }
   }
 

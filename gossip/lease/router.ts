@@ -385,6 +385,7 @@ function localErrorOf(error: RemoteError, holder: number): unknown {
     case "CheckFailedError":
       return new CheckFailedError(reader.bytes().slice());
     case "ClosedError":
+    case "NotMemberError":
     case "NotCaughtUpError":
     case "PoisonedError":
       return new LeaseholderUnavailableError(holder, { cause: error });

@@ -137,6 +137,7 @@ export class Cluster {
   #exchanges = 0;
   /** How many nodes the config known here has retired. */
   #removed = 0;
+  #wasTold = false;
   #silenced: Promise<void> = Promise.resolve();
   readonly #reassertion: Reassertion;
   readonly #recall: Recall;
@@ -477,9 +478,17 @@ export class Cluster {
     await Promise.all(this.connected().map((key) => this.gossipWith(key)));
   }
 
-  /** Whether this node was removed, as far as it knows. */
+  /** Whether this node was removed, as far as it knows, or was told. */
   get isRemoved(): boolean {
-    return this.config.removed.includes(this.#options.host.node);
+    return this.#wasTold ||
+      this.config.removed.includes(this.#options.host.node);
+  }
+
+  /** A member refused this node because it was removed. */
+  toldRemoved(): void {
+    if (this.isRemoved) return;
+    this.#wasTold = true;
+    this.#options.onRemoved(true);
   }
 
   /**

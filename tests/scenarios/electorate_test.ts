@@ -149,7 +149,7 @@ scenario(
     const events = collect(old.events());
     await cluster.until(
       "it is told",
-      () => events.some((event) => event.type === "refused"),
+      () => events.some((event) => event.type === "removed"),
     );
     await assertRejects(() => old.set("k2", "late"), NotMemberError);
     assertEquals(text(await old.get("k")), "of d");
