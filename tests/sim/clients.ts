@@ -14,6 +14,7 @@ import {
   DeadlineExceededError,
   LeaseholderUnavailableError,
   LeaseNotTransferableError,
+  NodeNotFoundError,
   NotSupportedError,
   OutcomeUnknownError,
   PartialCommitError,
@@ -323,6 +324,8 @@ export class Clients {
       error instanceof DeadlineExceededError ||
       // Checks over several leaseholders.
       error instanceof NotSupportedError ||
+      // Who has just joined has not told everybody by itself.
+      (error instanceof NodeNotFoundError && this.#members.areOnDemand) ||
       (error instanceof ClosedError && life.closing)
     ) {
       this.#coverage.path("refused");
