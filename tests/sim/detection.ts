@@ -196,16 +196,16 @@ export class Watched {
     );
   }
 
-  /** How long it takes until all say of all that they are healthy, in ms. */
+  /** How long it takes until all know all, and that they are healthy, in ms. */
   timeUntilHealthy(): Promise<number> {
     return this.#timed(
       "all are healthy",
       () =>
-        this.dbs.every((db) =>
-          [...db.cluster.nodes().values()].every(({ state }) =>
-            state === "healthy"
-          )
-        ),
+        this.dbs.every((db) => {
+          const nodes = db.cluster.nodes();
+          return nodes.size === this.dbs.length &&
+            [...nodes.values()].every(({ state }) => state === "healthy");
+        }),
     );
   }
 
