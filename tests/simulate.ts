@@ -13,7 +13,8 @@
  * deno task simulate --scenario X3 --seeds 20    scenarios whose name has "X3"
  * deno task simulate --scenario detection --seeds 10   how soon nodes that are gone
  *                                                are found out, an object a row
- * deno task simulate --scenario membership       how parts find each other again
+ * deno task simulate --scenario membership       how parts find each other again,
+ *                                                and what up to 1,000 nodes say
  * deno task simulate --invariants                what is judged
  * ```
  *
@@ -32,7 +33,12 @@ import {
   type Summary,
 } from "./sim/campaign.ts";
 import { SCENARIOS } from "./sim/cluster.ts";
-import { DETECTION_ROWS, measureRow, type RowKind } from "./sim/detection.ts";
+import {
+  DETECTION_ROWS,
+  type DetectionRow,
+  measureRow,
+  type RowKind,
+} from "./sim/detection.ts";
 import { INVARIANTS, type Violation } from "./sim/invariants.ts";
 import { writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
@@ -134,10 +140,12 @@ async function runRows(
   kinds: readonly RowKind[],
 ): Promise<void> {
   const names = text("rows")?.split(",");
+  const rows: DetectionRow[] = [];
   for (const kind of kinds) {
     if (names !== undefined && !names.includes(kind.row)) continue;
     console.error(`${kind.row}: ${kind.nodes} nodes`);
-    const row = await measureRow(kind, seed, seeds);
+    const row = await measureRow(kind, seed, seeds, rows);
+    rows.push(row);
     console.log(JSON.stringify(row));
     if (!row.met) Deno.exitCode = 1;
   }

@@ -704,7 +704,10 @@ export class Cluster {
     }
   }
 
-  /** Writes the members: one write at a time, of the newest. */
+  /**
+   * Writes the members: one write at a time, of the newest; where they are many,
+   * not more often than there is gossip, since each write is of all of them.
+   */
   #save(): Promise<void> {
     this.#unsaved = true;
     this.#saving ??= (async () => {
@@ -715,12 +718,20 @@ export class Cluster {
           await this.#options.kv.write([{ key: metaKey("members"), value }], {
             sync: true,
           });
+          if (this.isOnDemand) await this.#pause();
         }
       } finally {
         this.#saving = undefined;
       }
     })();
     return this.#saving;
+  }
+
+  /** Waits for an interval, or for the end. */
+  #pause(): Promise<void> {
+    const { timers, gossipIntervalMs } = this.#options;
+    const { signal } = this.#abort;
+    return sleep(timers, gossipIntervalMs, { signal }).catch(() => {});
   }
 
   #isOther({ node }: Identity): boolean {

@@ -8,13 +8,13 @@ import {
 import { Prng, World } from "../../runtime/virtual/mod.ts";
 import type { Endpoint } from "../../transport/mod.ts";
 import { Events } from "../events.ts";
-import { incarnationKey } from "../keyspace.ts";
+import { incarnationKey, metaKey } from "../keyspace.ts";
 import { encodeConfig } from "../register/mod.ts";
 import { Vector } from "../replication/vector.ts";
 import { HandKV } from "../replication/world_test.ts";
 import { Cluster } from "./cluster.ts";
 import { foundHost, type HostState, joinHost } from "./host.ts";
-import { encodeAck, Members, nodeRecord } from "./mod.ts";
+import { decodeMembers, encodeAck, Members, nodeRecord } from "./mod.ts";
 import { decodePledgeReply, encodePledge } from "./pledge.ts";
 
 const { signal } = new AbortController();
@@ -24,8 +24,9 @@ function openCluster(
   host: HostState,
   nonce: Uint8Array,
   endpoint?: Endpoint,
+  world = new World({ seed: 1 }),
 ): Promise<Cluster> {
-  const { clock, timers } = new World({ seed: 1 }).runtime("a");
+  const { clock, timers } = world.runtime("a");
   return Cluster.open({
     kv,
     clock,
@@ -52,11 +53,12 @@ function openCluster(
 /** The founder of a cluster, node 1. */
 async function founded(
   endpoint?: Endpoint,
+  world?: World,
 ): Promise<{ cluster: Cluster; kv: HandKV }> {
   const kv = new HandKV();
   const host = await foundHost(kv, new Prng(1));
   const nonce = new Uint8Array(8).fill(1);
-  return { cluster: await openCluster(kv, host, nonce, endpoint), kv };
+  return { cluster: await openCluster(kv, host, nonce, endpoint, world), kv };
 }
 
 /** A node that the founder lets in. */
@@ -184,4 +186,31 @@ Deno.test("where connections are made on demand all that are not dead may be ask
   onDemand = true;
   assertEquals(cluster.candidates(), [2, 3, 4]);
   assertEquals(cluster.reaches("n2:1"), true);
+});
+
+Deno.test("where the members are many they are written once an interval, and all of them before the end", async () => {
+  const world = new World({ seed: 1 });
+  const endpoint = { onDemand: true, peer: () => undefined };
+  const { cluster, kv } = await founded(
+    endpoint as unknown as Endpoint,
+    world,
+  );
+  const nonce = new Uint8Array(8);
+  const hear = async (key: number) => {
+    const address = `n${key}:1`;
+    const record = nodeRecord({ key, address, generation: 1, nonce });
+    cluster.answerAck(encodeAck([record], []));
+    for (let i = 0; i < 50; i++) await null;
+  };
+  const written = () =>
+    decodeMembers(kv.getDurable(metaKey("members"))!).others.length;
+  await hear(2);
+  assertEquals(written(), 1);
+  for (const key of [3, 4, 5]) await hear(key);
+  assertEquals(written(), 1);
+  await world.advance(1000);
+  assertEquals(written(), 4);
+  await hear(6);
+  await cluster.close();
+  assertEquals(written(), 5);
 });

@@ -5,6 +5,13 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
+    name: "members-that-are-not-written-at-the-end",
+    file: "gossip/membership/cluster.ts",
+    find: "        while (this.#unsaved) {",
+    replace: "        while (this.#unsaved && !this.#abort.signal.aborted) {",
+    caughtBy: "gossip/membership/cluster_test.ts :: where the members are many",
+  },
+  {
     name: "gossip-with-the-connected-only",
     file: "gossip/membership/cluster.ts",
     find: "if (!this.isOnDemand) return this.connected();",

@@ -329,6 +329,8 @@ export class Clients {
       error instanceof DeadlineExceededError ||
       // Checks over several leaseholders.
       error instanceof NotSupportedError ||
+      // Who has just joined has not told everybody by itself.
+      (error instanceof NodeNotFoundError && this.#members.areOnDemand) ||
       (error instanceof ClosedError && life.closing)
     ) {
       this.#coverage.path("refused");

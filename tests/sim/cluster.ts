@@ -13,7 +13,7 @@ import { type DB, open, type OpenOptions } from "../../mod.ts";
 import { World, type WorldOptions } from "../../runtime/virtual/mod.ts";
 
 /** Nodes that {@linkcode SimCluster.openMany} opens at a time. */
-const WAVE = 8;
+const WAVE = 50;
 
 /** A cluster of nodes named "a", "b", "c", … in a world of its own. */
 export class SimCluster {
@@ -68,8 +68,8 @@ export class SimCluster {
   }
 
   /**
-   * Opens many nodes, in waves, each node through one of an earlier wave; then
-   * all know each other, and need not be connected.
+   * Opens many nodes, in waves, each node through the first, whose changes of the
+   * registers take their turn; then all know each other, and need not be connected.
    *
    * @param pathOf Where a node keeps its data; in memory unless told otherwise.
    */
@@ -78,19 +78,12 @@ export class SimCluster {
     pathOf: (name: string) => string = () => ":memory:",
   ): Promise<DB[]> {
     const dbs: DB[] = [];
-    const random = this.world.random("waves");
     while (dbs.length < names.length) {
-      const there = dbs.length;
-      const wave = names.slice(there, there + (there === 0 ? 1 : WAVE));
+      const wave = names.slice(dbs.length, dbs.length + (dbs[0] ? WAVE : 1));
       dbs.push(
-        ...await Promise.all(wave.map((name) => {
-          const through = names[random.below(Math.max(1, there))]!;
-          return this.open(
-            name,
-            there === 0 ? {} : { peers: [this.address(through)] },
-            pathOf(name),
-          );
-        })),
+        ...await Promise.all(
+          wave.map((name) => this.open(name, {}, pathOf(name))),
+        ),
       );
     }
     await this.until(

@@ -132,6 +132,12 @@ export class Members {
     this.#options = options;
   }
 
+  /** Whether nodes have too many others to be connected to all of them. */
+  get areOnDemand(): boolean {
+    const { connectionsMax = Infinity } = this.#options.draw.propagation;
+    return this.all.length - 1 > connectionsMax;
+  }
+
   /** Those that are up and not closing. */
   get up(): Member[] {
     return this.all.filter((member) => dbOf(member) !== undefined);

@@ -293,6 +293,8 @@ function drawWorld(random: Prng): WorldDraw {
         { keepaliveMs: 1000, idleTimeoutMs: 3000 },
         { keepaliveMs: 5000, idleTimeoutMs: 15_000 },
       ]),
+      // In some lives connections are made on demand.
+      connectionsMax: random.fork("connections").chance(0.25) ? 2 : 64,
     },
   };
 }
