@@ -269,10 +269,14 @@ class PeerLane {
     if (livedMs >= tuning.keepaliveMs) this.#failures = 0;
     // A peer that lets in and throws out is not to be dialled ever faster.
     else if (!connection.retired) this.#failures++;
-    if (connection.unused) handler.released?.(connection);
-    else handler.disconnected?.(connection, reason);
+    // Nor is it a loss where two that dialled at once kept different connections,
+    // and nobody dials again before there is something to say.
+    const { unused } = connection;
+    if (unused || (connection.retired && this.#context.onDemand())) {
+      handler.released?.(connection);
+    } else handler.disconnected?.(connection, reason);
     // Who took leave of this node keeps fewer connections than it does.
-    this.#dialLater(connection.unused ? tuning.backoffMaxMs : 0);
+    this.#dialLater(unused ? tuning.backoffMaxMs : 0);
   }
 
   get #dialable(): boolean {

@@ -199,7 +199,8 @@ Deno.test("where the members are many they are written once an interval, and all
   const hear = async (key: number) => {
     const address = `n${key}:1`;
     const record = nodeRecord({ key, address, generation: 1, nonce });
-    cluster.answerAck(encodeAck([record], []));
+    const ack = encodeAck([record], []);
+    await cluster.answerAck(new Writer().bytes(ack).varint(0).finish());
     for (let i = 0; i < 50; i++) await null;
   };
   const written = () =>

@@ -27,7 +27,7 @@ import {
   IDS_REGISTER,
   keyOf,
 } from "./ids.ts";
-import { encodeAccept } from "./messages.ts";
+import { decodeReply, encodeAccept, encodeSeatRequest } from "./messages.ts";
 import { Proposer } from "./proposer.ts";
 import {
   Dice,
@@ -72,6 +72,18 @@ class Cluster {
     }
     cluster.reachable = [...cluster.acceptors.keys()];
     return cluster;
+  }
+
+  /** The seat on which a node would vote. */
+  async seatOf(node: number, config: Config): Promise<Uint8Array> {
+    const reply = decodeReply(
+      await this.acceptors.get(node)!.handle(
+        MessageType.REGISTER_SEAT,
+        encodeSeatRequest(config),
+      ),
+    );
+    assert(reply.kind === "seat");
+    return reply.seat;
   }
 
   proposer(node: number, onPause = () => {}): Proposer {
@@ -288,8 +300,13 @@ Deno.test("a newer config found is finished as it is before anything is built on
 
 Deno.test("a late accept of an older config does not outrank what a newer one chose", async () => {
   const first = votersConfig(3);
-  const third = { ...votersConfig(5), epoch: 3 };
   const cluster = await Cluster.of(5, first);
+  const voters = [...first.voters];
+  for (const node of [4, 5]) {
+    const seat = await cluster.seatOf(node, first);
+    voters.push({ node, seat });
+  }
+  const third = { ...votersConfig(5), voters, epoch: 3 };
   for (const node of [3, 4, 5]) await cluster.acceptors.get(node)!.adopt(third);
   cluster.reachable = [3, 4, 5];
   await cluster.proposer(3).change("r", () => Y);

@@ -208,8 +208,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "no-member-let-in",
     file: "gossip/membership/cluster.ts",
-    find: "    if (!this.config.members.includes(remote.node)) {",
-    replace: "    if (this.config.removed.includes(remote.node)) {",
+    find: "    if (members.includes(node)) return;",
+    replace: "    if (!removed.includes(node)) return;",
     caughtBy: "gossip/membership/cluster_test.ts :: who is no member is not",
   },
   {
@@ -234,5 +234,33 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     find: "      if (reaches(address)) continue;\n",
     replace: "      void reaches;\n",
     caughtBy: "gossip/membership/seeds_test.ts",
+  },
+  {
+    name: "leaves-before-others-have-its-writes",
+    file: "gossip/membership/leaving.ts",
+    find: "      if (holders > 0 && holders >=",
+    replace: "      if (holders >= 0 || holders >=",
+    caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "sealed-without-a-member",
+    file: "gossip/membership/agreement.ts",
+    find: "    await Promise.all(members.map(async (node) => {",
+    replace: "    await Promise.allSettled(members.map(async (node) => {",
+    caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "removed-node-writes-on",
+    file: "gossip/membership/cluster.ts",
+    find: "    this.#wasTold = true;\n    this.#options.onRemoved(true);",
+    replace: "    this.#wasTold = true;",
+    caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "config-not-told-by-gossip",
+    file: "gossip/membership/exchange.ts",
+    find: "    if (told !== undefined) await adopt(told);\n    const ack",
+    replace: "    if (told?.epoch === 0) await adopt(told);\n    const ack",
+    caughtBy: "tests/scenarios/electorate_test.ts",
   },
 ];

@@ -14,9 +14,10 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   {
     name: "unused-connection-counts-as-lost",
     file: "transport/peer.ts",
-    find: "if (connection.unused) handler.released?.(connection);",
+    find:
+      "    if (unused || (connection.retired && this.#context.onDemand())) {",
     replace:
-      "if (connection.unused && !tuning) handler.released?.(connection);",
+      "    if (connection.retired && !unused && this.#context.onDemand()) {",
     caughtBy: "transport/on_demand_test.ts :: with more peers than connections",
   },
   {
