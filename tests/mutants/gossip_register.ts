@@ -138,7 +138,7 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
     file: "gossip/register/acceptor.ts",
     find: "    const seat = retired ? undefined : this.#seat;",
     replace: "    const seat = retired ? this.#seat : this.#seat;",
-    caughtBy: "gossip/register/electorate_test.ts :: who ceases to vote",
+    caughtBy: "gossip/register/electorate_test.ts :: a seat is new",
   },
   {
     name: "unnamed-seat-outlives-its-start",
@@ -161,7 +161,7 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
     file: "gossip/register/policy.ts",
     find: "  const needed = gone !== undefined || isEven ? 1 : 2;",
     replace: "  const needed = 1;",
-    caughtBy: "tests/scenarios/electorate_test.ts",
+    caughtBy: "gossip/register/policy_test.ts",
   },
   {
     name: "dead-voter-never-replaced",

@@ -130,6 +130,7 @@ scenario(
       assert(error instanceof NodeNotFoundError)
     );
     await cluster.until("b knows", () => !b.cluster.nodes().has(4));
+    await cluster.world.sleep(30_000);
     await assertRejects(
       () => b.set("k", "of b", { timeoutMs: 1000 }),
       LeaseholderUnavailableError,
