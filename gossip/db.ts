@@ -637,7 +637,7 @@ export class DB implements AsyncDisposable {
    * ```
    */
   metrics(): Metrics {
-    const { rooms, counts, watchers, kv } = this.#parts;
+    const { rooms, counts, watchers, kv, endpoint } = this.#parts;
     const { origins, logRecords, logBytes, held, waiting } =
       rooms.replica.figures;
     return {
@@ -656,6 +656,7 @@ export class DB implements AsyncDisposable {
       clusterExchanges: rooms.cluster.exchanges,
       agreement: rooms.cluster.agreed,
       detection: rooms.cluster.detection,
+      transport: endpoint?.metrics(),
       watchers: watchers.size,
       engine: kv.metrics?.(),
     };

@@ -2,13 +2,19 @@
  * Dispatch: brings what arrives from peers to the room that answers it.
  *
  * Guarantees: before this node is one (while it pledges) nothing is answered;
- * a peer without a node key may pledge and nothing else; an unknown type is
- * refused, and costs nothing.
+ * a peer without a node key may pledge and nothing else, a client commit and
+ * nothing else; who keeps a part of the data only is not let in. An unknown type
+ * is refused, and costs nothing.
  *
  * @module
  */
 
-import { EMPTY_BYTES, RejectedError, RemoteError } from "../runtime/mod.ts";
+import {
+  EMPTY_BYTES,
+  NotSupportedError,
+  RejectedError,
+  RemoteError,
+} from "../runtime/mod.ts";
 import {
   type Connection,
   type EndpointHandler,
@@ -56,6 +62,17 @@ export class Dispatch implements EndpointHandler {
   }
 
   async admit(remote: Identity, dialled: boolean): Promise<void> {
+    // What a client keeps is its own business.
+    if (remote.role === "client") return;
+    if (remote.replica !== "full") {
+      const { node, address, replica } = remote;
+      const error = new NotSupportedError(
+        `a ${replica} replica`,
+        "in this release every node keeps all data",
+      );
+      this.#events.emit({ type: "refused", node, address, error });
+      throw error;
+    }
     await this.#rooms?.cluster.admit(remote, dialled);
   }
 
@@ -77,8 +94,12 @@ export class Dispatch implements EndpointHandler {
     if (rooms === undefined) {
       throw new RemoteError("NotMember", "This node is joining itself");
     }
-    const { node } = from.remote;
-    if (node === 0 && type !== MessageType.PLEDGE) {
+    const { node, role } = from.remote;
+    if (role === "client") {
+      if (type !== MessageType.COMMIT) {
+        throw new RemoteError("NotMember", "A client may commit only");
+      }
+    } else if (node === 0 && type !== MessageType.PLEDGE) {
       throw new RemoteError(
         "NotMember",
         "A node without a key may pledge only",

@@ -2,10 +2,16 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   DecodeError,
   EMPTY_BYTES,
+  NotSupportedError,
   RemoteError,
   StorageError,
 } from "../runtime/mod.ts";
-import { type Connection, MessageType } from "../transport/mod.ts";
+import {
+  type Connection,
+  type Identity,
+  MessageType,
+  type Role,
+} from "../transport/mod.ts";
 import { Dispatch, type Rooms, strangerIdentity } from "./dispatch.ts";
 import { Events } from "./events.ts";
 import { encodePull, encodeRecords } from "./replication/messages.ts";
@@ -21,6 +27,7 @@ async function dispatchOf() {
   const { replica, kv } = await openReplica(1);
   const events = new Events();
   const nudged: number[] = [];
+  const admitted: number[] = [];
   const dispatch = new Dispatch(
     () => strangerIdentity(new Uint8Array(8), "here:1"),
     events,
@@ -29,7 +36,11 @@ async function dispatchOf() {
     replica,
     pull: { nudge: (node: number) => nudged.push(node) },
     donor: { pull: () => Promise.resolve(EMPTY_BYTES) },
-    cluster: { answerPledge: () => Promise.resolve(EMPTY_BYTES) },
+    router: { serve: () => Promise.resolve(EMPTY_BYTES) },
+    cluster: {
+      answerPledge: () => Promise.resolve(EMPTY_BYTES),
+      admit: (remote: Identity) => admitted.push(remote.node),
+    },
   } as unknown as Rooms;
   return {
     dispatch,
@@ -37,12 +48,13 @@ async function dispatchOf() {
     replica,
     kv,
     nudged,
+    admitted,
     reader: events.read().getReader(),
   };
 }
 
-function from(node: number): Connection {
-  return { remote: { node }, lane: "bulk" } as unknown as Connection;
+function from(node: number, role: Role = "member"): Connection {
+  return { remote: { node, role }, lane: "bulk" } as unknown as Connection;
 }
 
 const { signal } = new AbortController();
@@ -71,6 +83,44 @@ Deno.test("a peer without a node key may pledge, and nothing else; an unknown ty
   dispatch.message(from(0), MessageType.RECORDS, records);
   await turns();
   assertEquals(replica.vector.size, 0);
+  await reader.cancel();
+});
+
+Deno.test("a client may commit, and neither pledge, vote, gossip nor take data", async () => {
+  const { dispatch, rooms, replica, admitted, reader } = await dispatchOf();
+  dispatch.attach(rooms);
+  const client = from(0, "client");
+  await dispatch.admit(client.remote, false);
+  assertEquals(admitted, [], "it is no member to be judged");
+  for (const type of Object.values(MessageType)) {
+    const asked = dispatch.request(client, type, EMPTY_BYTES, signal);
+    if (type === MessageType.COMMIT) assertEquals(await asked, EMPTY_BYTES);
+    else await assertRejects(() => asked, RemoteError, "A client may");
+  }
+  const records = encodeRecords([], [setRecord("k", "v").bytes]);
+  dispatch.message(client, MessageType.RECORDS, records);
+  dispatch.connected(client);
+  await turns();
+  assertEquals(replica.vector.size, 0);
+  await reader.cancel();
+});
+
+Deno.test("who keeps a part of the data only, or none, is not let in, and an event says so", async () => {
+  const { dispatch, rooms, admitted, reader } = await dispatchOf();
+  dispatch.attach(rooms);
+  const member = strangerIdentity(new Uint8Array(8), "there:1");
+  for (const replica of ["partial", "witness"] as const) {
+    const error = await assertRejects(
+      () => dispatch.admit({ ...member, node: 3, replica }, false),
+      NotSupportedError,
+      `Cannot use a ${replica} replica`,
+    );
+    const { value } = await reader.read();
+    const address = "there:1";
+    assertEquals(value, { type: "refused", node: 3, address, error });
+  }
+  await dispatch.admit({ ...member, node: 3 }, false);
+  assertEquals(admitted, [3]);
   await reader.cancel();
 });
 

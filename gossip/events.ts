@@ -26,8 +26,9 @@ export type DatabaseEvent =
     readonly reason: unknown;
   }
   /**
-   * Somebody is of another cluster, or was not let in, there or here. The node is
-   * 0 where nobody said which it is.
+   * Somebody is of another cluster, has another secret, speaks no common version
+   * of the protocol, or was not let in, there or here. The node is 0 where nobody
+   * said which it is; of those one a second is told of.
    */
   | {
     readonly type: "refused";

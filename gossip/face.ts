@@ -5,6 +5,7 @@
  */
 
 import type { EngineMetrics } from "../engine/kv.ts";
+import type { EndpointMetrics } from "../transport/mod.ts";
 import type { KeyLike, ValueLike } from "./check.ts";
 import type { CallOptions } from "./lease/router.ts";
 import type { AgreementMetrics } from "./membership/agreement.ts";
@@ -213,6 +214,8 @@ export interface Metrics {
   readonly agreement: AgreementMetrics;
   /** What finding out which nodes answer has counted. */
   readonly detection: DetectorMetrics;
+  /** What the connections hold; `undefined` without a network. */
+  readonly transport: EndpointMetrics | undefined;
   /** Watchers. */
   readonly watchers: number;
   /**

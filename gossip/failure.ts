@@ -6,15 +6,14 @@
 
 import {
   ClosedError,
-  ClusterMismatchError,
   CorruptionError,
   NodeNotFoundError,
   OutcomeUnknownError,
   PoisonedError,
-  SecretMismatchError,
   StorageError,
   UnreachableError,
 } from "../runtime/mod.ts";
+import { isMismatch } from "../transport/mod.ts";
 
 /**
  * Whether work with a peer ended by what happens every day, or is told of by an
@@ -25,9 +24,7 @@ export function isRoutine(error: unknown): boolean {
   return error instanceof UnreachableError ||
     error instanceof OutcomeUnknownError ||
     error instanceof NodeNotFoundError ||
-    error instanceof ClusterMismatchError ||
-    error instanceof SecretMismatchError || error instanceof ClosedError ||
-    isOwnFault(error);
+    error instanceof ClosedError || isMismatch(error) || isOwnFault(error);
 }
 
 /** Whether this node's own engine failed, so that no other peer would help. */

@@ -27,6 +27,7 @@ export type {
 export type { DatabaseEvent } from "./events.ts";
 export type { CallOptions } from "./lease/router.ts";
 export type { AgreementMetrics } from "./membership/agreement.ts";
+export type { EndpointMetrics } from "../transport/mod.ts";
 export type { DetectorMetrics } from "./membership/detector.ts";
 export type {
   Heartbeat,

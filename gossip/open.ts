@@ -21,6 +21,7 @@ import {
   equalBytes,
   JoinAbortedError,
   NotMemberError,
+  type ProtocolRange,
   type Runtime,
   sleep,
   UnreachableError,
@@ -81,6 +82,8 @@ export interface NodeOptions {
   readonly propagation: Propagation;
   /** The secrets that nodes prove to each other, the newest first. */
   readonly secrets: readonly Uint8Array[];
+  /** The protocol versions that it speaks. @default {PROTOCOLS} */
+  readonly protocols?: ProtocolRange | undefined;
   readonly signal: AbortSignal | undefined;
   readonly events: Events;
   /** The release, for people. */
@@ -170,7 +173,7 @@ function checkWays(options: NodeOptions, known: HostState | undefined): void {
 }
 
 function makeEndpoint(
-  { address, runtime, propagation, secrets }: NodeOptions,
+  { address, runtime, propagation, secrets, protocols }: NodeOptions,
   handler: Dispatch,
 ): Endpoint | undefined {
   if (address === undefined) return undefined;
@@ -181,6 +184,7 @@ function makeEndpoint(
     random: runtime.random,
     handler,
     secrets,
+    protocols,
     tuning: {
       dialTimeoutMs: propagation.dialTimeoutMs,
       backoffMinMs: propagation.redialMinMs,
@@ -254,6 +258,7 @@ async function begin(
   nonce: Uint8Array,
 ): Promise<Origin> {
   const { kv, runtime, propagation, peers, signal, software } = options;
+  const { protocols } = options;
   if (endpoint === undefined || address === undefined || options.bootstrap) {
     const host = await foundHost(kv, runtime.random);
     return { host, records: [], responder: undefined };
@@ -274,7 +279,7 @@ async function begin(
   });
   const { clusterId, node, records, responder } = reply;
   const host = { clusterId, node, generation: 1 };
-  const self = selfRecord(host, { address, nonce, software });
+  const self = selfRecord(host, { address, nonce, software, protocols });
   const members = new Members(self, { others: records }).encode();
   await joinHost(kv, host, { config: reply.config, members });
   return { host, records, responder };
@@ -353,6 +358,7 @@ async function assemble(
     host,
     nonce,
     software: options.software,
+    protocols: options.protocols,
     records,
     endpoint,
     gossipIntervalMs: propagation.clusterGossipIntervalMs,

@@ -265,6 +265,40 @@ export class ProtocolError extends AspenError {
   }
 }
 
+/** A range of versions of the protocol between nodes, both ends included. */
+export interface ProtocolRange {
+  /** The oldest version spoken. */
+  readonly min: number;
+  /** The newest version spoken. */
+  readonly max: number;
+}
+
+/** This node and the peer speak no common version of the protocol. */
+export class ProtocolMismatchError extends ProtocolError {
+  /** The versions that this node speaks. */
+  readonly ours: ProtocolRange;
+  /** The versions that the peer speaks. */
+  readonly theirs: ProtocolRange;
+
+  /** Names the two ranges. */
+  constructor(
+    ours: ProtocolRange,
+    theirs: ProtocolRange,
+    options?: ErrorOptions,
+  ) {
+    super(
+      `it speaks protocol ${rangeText(theirs)}, this node ${rangeText(ours)}`,
+      options,
+    );
+    this.ours = ours;
+    this.theirs = theirs;
+  }
+}
+
+function rangeText({ min, max }: ProtocolRange): string {
+  return min === max ? `${min}` : `${min} to ${max}`;
+}
+
 /** A node and who answers where it dialled have no secret in common. */
 export class SecretMismatchError extends AspenError {
   /** The address. */

@@ -20,6 +20,7 @@ const samples: Error[] = [
   new errors.ClusterMismatchError("x", "y"),
   new errors.SecretMismatchError("a:1", "who answers there has no secret"),
   new errors.ProtocolError("an unknown message type"),
+  new errors.ProtocolMismatchError({ min: 1, max: 2 }, { min: 3, max: 3 }),
   new errors.ClusterRequiredError("d"),
   new errors.NodeNotFoundError(3),
   new errors.LeaseNotTransferableError(1, 2),
@@ -64,6 +65,15 @@ Deno.test("errors carry their facts and their cause", () => {
   assertEquals(unreachable.refused, false);
   assert(new errors.UnreachableError("dial", [], { refused: true }).refused);
   assertEquals(new errors.SecretMismatchError("a:1", "no").address, "a:1");
+  const { ours, theirs, message } = new errors.ProtocolMismatchError(
+    { min: 1, max: 2 },
+    { min: 3, max: 3 },
+  );
+  assertEquals([ours.max, theirs.min], [2, 3]);
+  assertEquals(
+    message,
+    "Cannot talk to the peer: it speaks protocol 3, this node 1 to 2",
+  );
   assertEquals(unreachable.cause, cause);
   assertEquals(
     unreachable.message,

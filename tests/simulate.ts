@@ -14,7 +14,8 @@
  * deno task simulate --scenario detection --seeds 10   how soon nodes that are gone
  *                                                are found out, an object a row
  * deno task simulate --scenario membership       how parts find each other again,
- *                                                and what up to 1,000 nodes say
+ *                                                what up to 1,000 nodes say, and a
+ *                                                node that is attacked
  * deno task simulate --invariants                what is judged
  * ```
  *
@@ -37,8 +38,8 @@ import {
   DETECTION_ROWS,
   type DetectionRow,
   measureRow,
-  type RowKind,
 } from "./sim/detection.ts";
+import { ATTACKS, measureHostile, NODES } from "./sim/hostile.ts";
 import { INVARIANTS, type Violation } from "./sim/invariants.ts";
 import { writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
@@ -86,7 +87,7 @@ if (Deno.args.includes("--invariants")) {
     console.log(`${id}  ${says}`);
   }
 } else if (DETECTION_ROWS.has(text("scenario") ?? "")) {
-  await runRows(DETECTION_ROWS.get(text("scenario")!)!);
+  await runRows(text("scenario")!);
 } else if (text("scenario") !== undefined) {
   await runScenarios(text("scenario")!);
 } else if (text("script") !== undefined || trace !== undefined) {
@@ -136,18 +137,29 @@ async function replay(): Promise<void> {
 }
 
 /** Measures rows, each by itself. `--rows` names some of them. */
-async function runRows(
-  kinds: readonly RowKind[],
-): Promise<void> {
+async function runRows(scenario: string): Promise<void> {
   const names = text("rows")?.split(",");
   const rows: DetectionRow[] = [];
-  for (const kind of kinds) {
-    if (names !== undefined && !names.includes(kind.row)) continue;
-    console.error(`${kind.row}: ${kind.nodes} nodes`);
-    const row = await measureRow(kind, seed, seeds, rows);
-    rows.push(row);
+  const run = async (
+    name: string,
+    nodes: number,
+    measure: () => Promise<{ readonly met: boolean }>,
+  ) => {
+    if (names !== undefined && !names.includes(name)) return;
+    console.error(`${name}: ${nodes} nodes`);
+    const row = await measure();
     console.log(JSON.stringify(row));
     if (!row.met) Deno.exitCode = 1;
+  };
+  for (const kind of DETECTION_ROWS.get(scenario)!) {
+    await run(kind.row, kind.nodes, async () => {
+      const row = await measureRow(kind, seed, seeds, rows);
+      rows.push(row);
+      return row;
+    });
+  }
+  if (scenario === "membership") {
+    await run("hostile", NODES, () => measureHostile(seed, ATTACKS));
   }
 }
 

@@ -52,6 +52,7 @@ import {
 } from "./frame.ts";
 import type { Greeting } from "./greeting.ts";
 import type { Purpose } from "./handshake.ts";
+import type { Bounds } from "./bounds.ts";
 import { PendingRequests } from "./pending.ts";
 import { Reassembly } from "./reassembly.ts";
 import { messageName, MessageType } from "./registry.ts";
@@ -108,6 +109,7 @@ export class EstablishedConnection implements Connection {
   readonly dialled: boolean;
   readonly lane: Lane;
   readonly protocol: number;
+  readonly features: number;
   /** The node key that this node told of itself. */
   readonly local: number;
   /** What the dialler wants of it. */
@@ -116,11 +118,12 @@ export class EstablishedConnection implements Connection {
   readonly since: number;
 
   readonly #context: Context;
+  readonly #bounds: Bounds;
   readonly #owner: Owner;
   readonly #stream: ByteStream;
   readonly #decoder: FrameDecoder;
   readonly #queue: SendQueue;
-  readonly #reassembly = new Reassembly();
+  readonly #reassembly: Reassembly;
   readonly #pending: PendingRequests;
   readonly #silence: SilenceWatch;
   readonly #working = new AbortController();
@@ -142,18 +145,29 @@ export class EstablishedConnection implements Connection {
   #askedAll = false;
   #peerAskedAll = false;
   #retirement: Timer | undefined;
+  #life: Timer | undefined;
 
-  constructor(greeting: Greeting, context: Context, owner: Owner) {
+  constructor(
+    greeting: Greeting,
+    bounds: Bounds,
+    context: Context,
+    owner: Owner,
+  ) {
     this.remote = greeting.remote;
     this.local = greeting.local;
     this.dialled = greeting.dialled;
     this.lane = greeting.lane;
     this.protocol = greeting.protocol;
+    this.features = greeting.features;
     this.purpose = greeting.purpose;
     this.#stream = greeting.stream;
     this.#decoder = greeting.decoder;
     this.#context = context;
+    this.#bounds = bounds;
     this.#owner = owner;
+    this.#reassembly = new Reassembly(bounds.room);
+    // What an IDENTITY took is not kept for as long as the connection lasts.
+    this.#decoder.shrink();
     this.#queue = new SendQueue(
       laneNumber(greeting.lane),
       context.tuning.queueBytesMax,
@@ -211,9 +225,21 @@ export class EstablishedConnection implements Connection {
     return this.#queue.bytes;
   }
 
+  /** Bytes of memory held for what comes in: of frames, of messages not whole. */
+  get receivedBytes(): number {
+    return this.#decoder.capacity + this.#reassembly.held;
+  }
+
   /** Serves the connection; resolves when its stream is closed. Never rejects. */
   async run(): Promise<void> {
     this.#silence.start();
+    const { lifeMsMax } = this.#bounds;
+    if (lifeMsMax < Infinity && !this.#ended) {
+      this.#life = this.#context.timers.set(
+        () => this.close("a visit does not last so long"),
+        lifeMsMax,
+      );
+    }
     const writing = this.#writeLoop();
     await this.#readLoop();
     await this.#awaitFarewell();
@@ -290,23 +316,26 @@ export class EstablishedConnection implements Connection {
 
   async #readLoop(): Promise<void> {
     const decoder = this.#decoder;
+    const { frameBytesMax } = this.#bounds;
     try {
       while (!this.#ended) {
+        let whole = false;
         for (
-          let frame = decoder.next();
+          let frame = decoder.next(frameBytesMax);
           frame !== undefined && !this.#ended;
-          frame = decoder.next()
+          frame = decoder.next(frameBytesMax)
         ) {
+          whole = true;
           this.#take(frame);
         }
         if (this.#ended) break;
+        this.#silence.received(whole, decoder.partial);
         const count = await this.#stream.read(decoder.space());
         if (count === null) {
           this.#end(new ClosedError("read", "the other end of the stream"));
           break;
         }
         decoder.advance(count);
-        this.#silence.received();
       }
     } catch (error) {
       this.#end(
@@ -321,7 +350,11 @@ export class EstablishedConnection implements Connection {
     let readBytes = 0;
     try {
       while (!this.#broken && readBytes < FAREWELL_BYTES_MAX) {
-        const frame = await readFrame(this.#stream, this.#decoder);
+        const frame = await readFrame(
+          this.#stream,
+          this.#decoder,
+          this.#bounds.frameBytesMax,
+        );
         if (frame === null || frame.type === MessageType.GOODBYE) break;
         readBytes += FRAME_OVERHEAD_BYTES + frame.payload.length;
       }
@@ -413,12 +446,13 @@ export class EstablishedConnection implements Connection {
   }
 
   #takeRequest(type: number, correlation: number, payload: Uint8Array): void {
-    const { handler, tuning } = this.#context;
-    if (this.#inWork >= 2 * tuning.requestsMax) {
+    const { handler } = this.#context;
+    const { requestsMax } = this.#bounds;
+    if (this.#inWork >= 2 * requestsMax) {
       throw new ProtocolError("it asks more without reading the replies");
     }
     this.#inWork++;
-    if (this.#inWork > tuning.requestsMax) {
+    if (this.#inWork > requestsMax) {
       const message = "Cannot take the request: too many are in work";
       this.#fail(
         type,
@@ -546,6 +580,7 @@ export class EstablishedConnection implements Connection {
     this.#ended = true;
     this.#silence.end();
     this.#retirement?.cancel();
+    this.#life?.cancel();
     this.#queue.clear();
     this.#reassembly.clear();
     this.#pending.rejectAll(reason);

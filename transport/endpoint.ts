@@ -3,9 +3,9 @@
  *
  * Guarantees: whatever a stranger does on the port ends with that stranger's
  * connection; the number of handshakes, of visits and of what each holds is
- * bounded. So is the number of connections, where more peers are kept than
- * `connectionsMax`: the longest unused ones end. After {@linkcode Endpoint.close}
- * nothing of it is left running.
+ * bounded (`bounds.ts`). So is the number of connections, where more peers are kept
+ * than `connectionsMax`: the longest unused ones end. After
+ * {@linkcode Endpoint.close} nothing of it is left running.
  *
  * @module
  */
@@ -15,7 +15,6 @@ import {
   type Awaitable,
   type ByteStream,
   ClosedError,
-  ClusterMismatchError,
   equalBytes,
   type Listener,
   ProtocolError,
@@ -23,7 +22,9 @@ import {
   startDeadline,
   UnreachableError,
 } from "../runtime/mod.ts";
+import { boundsOf, HELD_BYTES_MAX, Room, VISITS_MAX } from "./bounds.ts";
 import { EstablishedConnection, type Owner } from "./connection.ts";
+import { isMismatch } from "./failure.ts";
 import {
   greetAsAcceptor,
   greetAsDialler,
@@ -31,18 +32,23 @@ import {
   type GreetingOptions,
   type Wish,
 } from "./greeting.ts";
+import { PROTOCOLS, type Purpose } from "./handshake.ts";
 import { KnownPeer, type PeerContext } from "./peer.ts";
 import type {
   Connection,
   Endpoint,
+  EndpointMetrics,
   EndpointOptions,
   EndpointTuning,
   Lane,
   Peer,
 } from "./types.ts";
 
-/** Visits that may come in at once: connections that are no lane of a peer. */
-const VISITS_MAX = 256;
+/**
+ * Shortest time between two strangers of whom it is told that they were refused,
+ * in milliseconds: nobody who dials is to fill the events of the node.
+ */
+const REFUSAL_PAUSE_MS = 1000;
 
 /** The defaults, as `EndpointTuning` documents them. */
 const TUNING: Required<EndpointTuning> = {
@@ -78,7 +84,11 @@ class NodeEndpoint implements Endpoint, Owner {
   #handshakes = 0;
   /** Peers that are kept. */
   #kept = 0;
+  /** Visits that came in and whose streams are not closed yet. */
   #visits = 0;
+  readonly #visitRoom = new Room(HELD_BYTES_MAX);
+  #turnedAway = 0;
+  #refusalToldAt = -Infinity;
   #closed: Promise<void> | undefined;
 
   constructor(options: EndpointOptions) {
@@ -162,6 +172,23 @@ class NodeEndpoint implements Endpoint, Owner {
     return this.#establish(greeting);
   }
 
+  metrics(): EndpointMetrics {
+    let receivedBytes = 0;
+    let queuedBytes = 0;
+    for (const connection of this.#connections) {
+      receivedBytes += connection.receivedBytes;
+      queuedBytes += connection.queuedBytes;
+    }
+    return {
+      handshakes: this.#handshakes,
+      connections: this.#connections.size,
+      visits: this.#visits,
+      turnedAway: this.#turnedAway,
+      receivedBytes,
+      queuedBytes,
+    };
+  }
+
   close(): Promise<void> {
     return this.#closed ??= this.#close();
   }
@@ -179,7 +206,6 @@ class NodeEndpoint implements Endpoint, Owner {
 
   ended(connection: EstablishedConnection, reason: unknown): void {
     this.#connections.delete(connection);
-    if (isVisit(connection) && !connection.dialled) this.#visits--;
     this.#drop(connection, reason);
   }
 
@@ -216,7 +242,9 @@ class NodeEndpoint implements Endpoint, Owner {
         continue;
       }
       if (stream === null) return;
-      if (signal.aborted || this.#handshakes >= tuning.handshakesMax) {
+      if (signal.aborted) stream.close();
+      else if (this.#handshakes >= tuning.handshakesMax) {
+        this.#turnedAway++;
         stream.close();
       } else {
         void this.#track(this.#welcome(stream));
@@ -235,15 +263,25 @@ class NodeEndpoint implements Endpoint, Owner {
       );
     } catch (error) {
       stream.close();
-      if (error instanceof ClusterMismatchError) {
-        this.#context.handler.refused?.(0, stream.remote, error);
-      }
+      if (isMismatch(error)) this.#tellRefused(stream.remote, error);
       return;
     } finally {
       this.#handshakes--;
     }
     if (this.#closing.signal.aborted) stream.close();
-    else this.#establish(greeting);
+    else if (purposeOf(greeting) === "visit" && this.#visits >= VISITS_MAX) {
+      // Without a word, which would hold the stream for a while.
+      this.#turnedAway++;
+      stream.close();
+    } else this.#establish(greeting);
+  }
+
+  #tellRefused(address: string, error: unknown): void {
+    const { clock, handler } = this.#context;
+    const now = clock.monotonic();
+    if (now < this.#refusalToldAt + REFUSAL_PAUSE_MS) return;
+    this.#refusalToldAt = now;
+    handler.refused?.(0, address, error);
   }
 
   async #dialLane(
@@ -325,6 +363,7 @@ class NodeEndpoint implements Endpoint, Owner {
       timeoutMs: tuning.handshakeTimeoutMs,
       identity,
       secrets: this.#options.secrets ?? [],
+      protocols: this.#options.protocols ?? PROTOCOLS,
       admit: (remote): Awaitable<void> => {
         if (expected === identity.node) {
           throw new ProtocolError("a node is no peer of itself");
@@ -344,19 +383,25 @@ class NodeEndpoint implements Endpoint, Owner {
   }
 
   #establish(greeting: Greeting): EstablishedConnection {
+    const { requestsMax } = this.#context.tuning;
+    const settled = { ...greeting, purpose: purposeOf(greeting) };
     const connection = new EstablishedConnection(
-      this.#toGreeting(greeting),
+      settled,
+      boundsOf(settled, requestsMax, this.#visitRoom),
       this.#context,
       this,
     );
     this.#connections.add(connection);
-    if (!isVisit(connection)) {
+    const visits = settled.purpose === "visit";
+    if (!visits) {
       this.#known(connection.remote.node).adopt(connection);
       if (this.onDemand) this.#endUnused(connection);
-    } else if (!connection.dialled && ++this.#visits > VISITS_MAX) {
-      connection.close("too many visits at once");
     }
-    void this.#track(connection.run());
+    const serving = this.#track(connection.run());
+    if (visits && !settled.dialled) {
+      this.#visits++;
+      void serving.then(() => this.#visits--);
+    }
     return connection;
   }
 
@@ -376,14 +421,6 @@ class NodeEndpoint implements Endpoint, Owner {
       }
     }
     if (count > LANES * this.#context.tuning.connectionsMax) oldest?.release();
-  }
-
-  /** What comes from nobody, or from this node itself, is no lane of a peer. */
-  #toGreeting(greeting: Greeting): Greeting {
-    const { node } = greeting.remote;
-    return node === 0 || node === greeting.local
-      ? { ...greeting, purpose: "visit" }
-      : greeting;
   }
 
   #known(node: number): KnownPeer {
@@ -409,6 +446,11 @@ class NodeEndpoint implements Endpoint, Owner {
       throw new ClosedError(action, "the endpoint");
     }
   }
+}
+
+/** What comes from nobody, or from this node itself, is no lane of a peer. */
+function purposeOf({ remote, local, purpose }: Greeting): Purpose {
+  return remote.node === 0 || remote.node === local ? "visit" : purpose;
 }
 
 function isVisit(connection: EstablishedConnection): boolean {

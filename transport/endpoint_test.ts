@@ -11,6 +11,7 @@ import {
   ClusterMismatchError,
   OutcomeUnknownError,
   ProtocolError,
+  ProtocolMismatchError,
   RejectedError,
   RemoteError,
   UnreachableError,
@@ -203,6 +204,77 @@ Deno.test("no common version is a protocol error on both sides", async () => {
     second.close();
     listener.close();
   });
+});
+
+Deno.test("two nodes speak the newest version and use the features that both know", async () => {
+  const identity = (features: number) => ({ features });
+  await withTwo(async ({ a, b }) => {
+    const connection = await a.endpoint.dial("b:1");
+    assertEquals([connection.protocol, connection.features], [2, 0b100]);
+    a.endpoint.keep(2, "b:1");
+    await a.endpoint.peer(2)!.request(PULL, new Uint8Array(1));
+    const there = b.current.get("1 control")!;
+    assertEquals([there.protocol, there.features], [2, 0b100]);
+  }, {
+    a: { protocols: { min: 1, max: 2 }, identity: identity(0b110) },
+    b: { protocols: { min: 2, max: 3 }, identity: identity(0b101) },
+  });
+});
+
+Deno.test("two nodes without a common version are told so, both, with both ranges", async () => {
+  const told: { side: string; node: number; error: unknown }[] = [];
+  const handler = (side: string) => ({
+    refused: (node: number, _address: string, error: unknown) => {
+      told.push({ side, node, error });
+    },
+  });
+  const secrets = [new Uint8Array(16)];
+  for (const options of [{}, { secrets }]) {
+    told.length = 0;
+    await withTwo(async ({ a, world }) => {
+      const error = await assertRejects(
+        () => a.endpoint.dial("b:1"),
+        ProtocolMismatchError,
+        "it speaks protocol 3 to 4, this node 1 to 2",
+      );
+      assertEquals([error.ours.max, error.theirs.min], [2, 3]);
+      const peer = a.endpoint.keep(2, "b:1");
+      await assertRejects(
+        () => peer.request(PULL, new Uint8Array(0)),
+        ProtocolMismatchError,
+      );
+      // Both lanes, again and again: of those that dial one a second is told of.
+      await world.sleep(10_000);
+      const there = told.filter(({ side }) => side === "b");
+      assert(there.length > 2 && there.length <= 11, `${there.length}`);
+      for (
+        const [side, node, text] of [
+          ["a", 2, "it speaks protocol 3 to 4, this node 1 to 2"],
+          ["b", 0, "it speaks protocol 1 to 2, this node 3 to 4"],
+        ] as const
+      ) {
+        const first = told.find((each) => each.side === side)!;
+        assertEquals(first.node, node);
+        assertInstanceOf(first.error, ProtocolMismatchError);
+        assert(first.error.message.endsWith(text), first.error.message);
+      }
+    }, {
+      a: { ...options, protocols: { min: 1, max: 2 }, handler: handler("a") },
+      b: { ...options, protocols: { min: 3, max: 4 }, handler: handler("b") },
+    });
+  }
+});
+
+Deno.test("a client is served and never a peer; who says it is one and has a node key is not let in", async () => {
+  const client = { role: "client" as const };
+  await withTwo(async ({ a, b }) => {
+    const connection = await a.endpoint.dial("b:1");
+    await connection.request(MessageType.COMMIT, new Uint8Array(1));
+    assertEquals(b.log, []);
+  }, { a: { node: 0, identity: client } });
+  await withTwo(async ({ a }) => {
+    await assertRejects(() => a.endpoint.dial("b:1"), ProtocolError, "client");
+  }, { a: { identity: client } });
 });
 
 Deno.test("where nobody listens, or nobody speaks, a dial is unreachable in time", async () => {

@@ -14,9 +14,12 @@
 
 import {
   AspenError,
+  ClusterMismatchError,
+  ProtocolMismatchError,
   Reader,
   RejectedError,
   RemoteError,
+  SecretMismatchError,
   toBytes,
   toText,
   Writer,
@@ -46,6 +49,16 @@ export const FailureCode = {
   /** Too much is in work already; nothing was done. */
   OVERLOADED: "overloaded",
 } as const;
+
+/**
+ * Whether who answers is nobody to talk to, as long as neither of the two is set
+ * up anew.
+ */
+export function isMismatch(error: unknown): error is AspenError {
+  return error instanceof ClusterMismatchError ||
+    error instanceof ProtocolMismatchError ||
+    error instanceof SecretMismatchError;
+}
 
 /** Describes what was thrown. */
 export function failureOf(error: unknown): Failure {

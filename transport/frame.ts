@@ -123,6 +123,25 @@ export class FrameDecoder {
     return this.#buffer.length;
   }
 
+  /** Whether a part of a frame is there, or a frame that was not asked for. */
+  get partial(): boolean {
+    return this.#end > this.#start;
+  }
+
+  /** Gives back what a large frame took. Ends the life of the last payload. */
+  shrink(): void {
+    const held = this.#end - this.#start;
+    let length = BUFFER_BYTES_FIRST;
+    while (length < held) length *= 2;
+    if (length >= this.#buffer.length) return;
+    const shrunk = new Uint8Array(length);
+    shrunk.set(this.#buffer.subarray(this.#start, this.#end));
+    this.#buffer = shrunk;
+    this.#view = new DataView(shrunk.buffer);
+    this.#start = 0;
+    this.#end = held;
+  }
+
   /** Where the next bytes go; at least one. Ends the life of the last payload. */
   space(): Uint8Array {
     if (this.#start === this.#end) this.#start = this.#end = 0;

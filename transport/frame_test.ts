@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import {
+  concatBytes,
   FRAME_BYTES_MAX,
   ProtocolError,
   toHex,
@@ -20,6 +21,16 @@ function feed(decoder: FrameDecoder, bytes: Uint8Array): void {
   const space = decoder.space();
   space.set(bytes.subarray(0, space.length));
   decoder.advance(bytes.length);
+}
+
+function put(decoder: FrameDecoder, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) {
+    const space = decoder.space();
+    const part = bytes.subarray(at, at + space.length);
+    space.set(part);
+    decoder.advance(part.length);
+    at += part.length;
+  }
 }
 
 Deno.test("a frame has the bytes that its format says", () => {
@@ -131,4 +142,21 @@ Deno.test("damaged streams give frames that were sent, or a protocol error", () 
       if (!(error instanceof ProtocolError)) throw error;
     }
   }
+});
+
+Deno.test("a decoder gives back what a large frame took, and loses nothing", () => {
+  const decoder = new FrameDecoder();
+  const large = frameOf(new Uint8Array(500_000).fill(7));
+  const small = frameOf(new Uint8Array(20_000).fill(8));
+  put(decoder, concatBytes(large, small.subarray(0, 19_000)));
+  assertEquals(decoder.next()?.payload.length, 500_000);
+  assertEquals(decoder.capacity, 512 * 1024);
+  decoder.shrink();
+  assertEquals(decoder.capacity, 32 * 1024);
+  put(decoder, small.subarray(19_000));
+  assertEquals(decoder.next()?.payload, new Uint8Array(20_000).fill(8));
+  decoder.shrink();
+  assertEquals(decoder.capacity, 16 * 1024);
+  put(decoder, large);
+  assertEquals(decoder.next()?.payload.length, 500_000);
 });

@@ -17,6 +17,8 @@ import {
   DeadlineExceededError,
   EMPTY_BYTES,
   ProtocolError,
+  ProtocolMismatchError,
+  type ProtocolRange,
   type Random,
   SecretMismatchError,
   startDeadline,
@@ -36,6 +38,7 @@ import {
 import {
   CHALLENGE_BYTES,
   chooseProtocol,
+  commonFeatures,
   decodeHello,
   decodeIdentity,
   decodeWelcome,
@@ -45,7 +48,7 @@ import {
   GREETING_FRAME_BYTES_MAX,
   IDENTITY_FRAME_BYTES_MAX,
   judgeCluster,
-  type ProtocolRange,
+  judgeRole,
   PROTOCOLS,
   type Purpose,
   refusalOf,
@@ -106,6 +109,8 @@ export interface Greeting extends Wish {
   dialled: boolean;
   /** The version agreed on. */
   protocol: number;
+  /** The bits of optional features that both understand. */
+  features: number;
 }
 
 /**
@@ -114,7 +119,8 @@ export interface Greeting extends Wish {
  * @throws {UnreachableError} If the stream broke or the deadline passed.
  * @throws {SecretMismatchError} If the two have no secret in common.
  * @throws {ClusterMismatchError} If the clusters differ.
- * @throws {ProtocolError} If the other end speaks no common version, or no Aspen.
+ * @throws {ProtocolMismatchError} If the other end speaks no common version.
+ * @throws {ProtocolError} If the other end speaks no Aspen.
  * @throws {RejectedError} If the other end refused this node.
  */
 export function greetAsDialler(
@@ -208,6 +214,7 @@ class Talk {
       remote,
       dialled: true,
       protocol,
+      features: commonFeatures(identity.features, remote.features),
     };
   }
 
@@ -219,14 +226,12 @@ class Talk {
     const hello = decodeHello(said);
     const protocol = chooseProtocol(this.#protocols, hello.protocols);
     if (protocol === undefined) {
-      const { min, max } = this.#protocols;
-      await this.#refuse(
-        new ProtocolError(
-          `no common version: the dialler speaks ${hello.protocols.min} to ` +
-            `${hello.protocols.max}, the node dialled ${min} to ${max}`,
-        ),
+      const mismatch = new ProtocolMismatchError(
+        this.#protocols,
+        hello.protocols,
       );
-      throw this.#verdict!.error;
+      await this.#refuse(mismatch);
+      throw mismatch;
     }
     const challenge = this.#challenge();
     const transcript = transcriptOf(said, protocol, challenge);
@@ -266,6 +271,7 @@ class Talk {
       remote,
       dialled: false,
       protocol,
+      features: commonFeatures(identity.features, remote.features),
       lane: this.#lane === 0 ? "control" : "bulk",
       purpose,
     };
@@ -298,6 +304,7 @@ class Talk {
 
   async #judge(remote: Identity): Promise<void> {
     try {
+      judgeRole(remote);
       judgeCluster(this.#options.identity, remote);
       await this.#options.admit(remote);
     } catch (error) {
@@ -330,7 +337,11 @@ class Talk {
     }
     this.#check(frame);
     if (frame.type === MessageType.REJECT) {
-      const refusal = refusedBy(frame.payload, this.#options.identity);
+      const refusal = refusedBy(
+        frame.payload,
+        this.#options.identity,
+        this.#protocols,
+      );
       const { secrets } = this.#options;
       // Before a proof anybody may say anything; only that there is no common
       // version is said then by one of the cluster.

@@ -16,7 +16,8 @@
  * identity = raw clusterId (16), varint node, varint generation, raw nonce (8),
  *            u8 role, u8 replica, varint features, text address, bytes hello,
  *            u8 purpose
- * reject   = failure
+ * reject   = failure                   its data for ClusterMismatchError: clusterId,
+ *                                      ProtocolMismatchError: varint min, varint max
  * ```
  *
  * Each may be followed by what later versions add, which is ignored. Nothing
@@ -36,6 +37,8 @@ import {
   equalBytes,
   NODE_KEY_MAX,
   ProtocolError,
+  ProtocolMismatchError,
+  type ProtocolRange,
   Reader,
   RejectedError,
   toBytes,
@@ -45,14 +48,6 @@ import {
 import { decodeFailure, type Failure, failureOf } from "./failure.ts";
 import { SEAL_BYTES, SECRETS_MAX } from "./seal.ts";
 import type { Identity, ReplicaKind, Role } from "./types.ts";
-
-/** A range of protocol versions, both ends included. */
-export interface ProtocolRange {
-  /** The oldest version spoken. */
-  readonly min: number;
-  /** The newest version spoken. */
-  readonly max: number;
-}
 
 /** The protocol versions that this release speaks. */
 export const PROTOCOLS: ProtocolRange = { min: 1, max: 1 };
@@ -65,6 +60,9 @@ export const GREETING_FRAME_BYTES_MAX = 16 * 1024;
 
 /** Largest {@linkcode Identity.hello}. */
 export const HELLO_BYTES_MAX = 512 * 1024;
+
+/** Largest {@linkcode Identity.hello} of who has no node key. */
+export const KEYLESS_HELLO_BYTES_MAX = 1024;
 
 /**
  * Largest length of an IDENTITY frame: its `hello` and room for the rest; and of
@@ -122,7 +120,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     if (!equalBytes(reader.raw(MAGIC.length), MAGIC)) {
       reader.fail("the magic is wrong");
     }
-    const protocols = { min: reader.varint(), max: reader.varint() };
+    const protocols = readRange(reader);
     return { protocols, challenge: reader.raw(CHALLENGE_BYTES).slice() };
   });
 }
@@ -203,9 +201,33 @@ export function chooseProtocol(
   return chosen >= ours.min && chosen >= theirs.min ? chosen : undefined;
 }
 
+/** The bits of optional features that both understand. */
+export function commonFeatures(ours: number, theirs: number): number {
+  // Bits beyond 32, which `&` alone would drop.
+  const high = ours / 2 ** 32 & theirs / 2 ** 32;
+  return high * 2 ** 32 + ((ours & theirs) >>> 0);
+}
+
+/**
+ * Whether a node can be what it says.
+ *
+ * @throws {ProtocolError} If it cannot.
+ */
+export function judgeRole({ role, node, hello }: Identity): void {
+  if (role === "client" && node !== 0) {
+    throw new ProtocolError("it says that it is a client, and has a node key");
+  }
+  // It would be held for as long as the connection lasts.
+  if (node === 0 && hello.length > KEYLESS_HELLO_BYTES_MAX) {
+    throw new ProtocolError(
+      `it has no node key, and tells ${hello.length} bytes of itself`,
+    );
+  }
+}
+
 /**
  * Whether two nodes may talk: in one cluster, or one of them in none yet, with
- * neither node key nor cluster.
+ * neither node key nor cluster. A client always names the cluster that it means.
  *
  * @throws {ClusterMismatchError} If they may not.
  */
@@ -221,13 +243,25 @@ export function judgeCluster(local: Identity, remote: Identity): void {
 /** What a refusal tells the refused node; `local` is the one who refuses. */
 export function refusalOf(error: unknown, local: Identity): Failure {
   const failure = failureOf(error);
-  return error instanceof ClusterMismatchError
-    ? { ...failure, data: local.clusterId }
-    : failure;
+  if (error instanceof ClusterMismatchError) {
+    return { ...failure, data: local.clusterId };
+  }
+  if (error instanceof ProtocolMismatchError) {
+    const { min, max } = error.ours;
+    return { ...failure, data: new Writer(8).varint(min).varint(max).finish() };
+  }
+  return failure;
 }
 
-/** The error that the refused node throws; `local` is its identity. */
-export function refusedBy(bytes: Uint8Array, local: Identity): Error {
+/**
+ * The error that the refused node throws; `local` is its identity, `ours` the
+ * versions that it speaks.
+ */
+export function refusedBy(
+  bytes: Uint8Array,
+  local: Identity,
+  ours: ProtocolRange = PROTOCOLS,
+): Error {
   const { code, message, data } = decode(
     bytes,
     "its REJECT",
@@ -239,6 +273,12 @@ export function refusedBy(bytes: Uint8Array, local: Identity): Error {
       toUuid(data),
     );
   }
+  if (code === "ProtocolMismatchError") {
+    return new ProtocolMismatchError(
+      ours,
+      decode(data, "its range", readRange),
+    );
+  }
   if (code === "ProtocolError") {
     return new ProtocolError(`it refused this node: ${message}`);
   }
@@ -246,7 +286,14 @@ export function refusedBy(bytes: Uint8Array, local: Identity): Error {
 }
 
 function isPledging(identity: Identity): boolean {
-  return identity.node === 0 && identity.clusterId.every((byte) => byte === 0);
+  return identity.role === "member" && identity.node === 0 &&
+    identity.clusterId.every((byte) => byte === 0);
+}
+
+function readRange(reader: Reader): ProtocolRange {
+  const range = { min: reader.varint(), max: reader.varint() };
+  if (range.min > range.max) reader.fail("its range of versions is empty");
+  return range;
 }
 
 function pick<T>(reader: Reader, values: readonly T[], what: string): T {

@@ -3,6 +3,7 @@ import {
   ClusterMismatchError,
   concatBytes,
   ProtocolError,
+  ProtocolMismatchError,
   RejectedError,
   toHex,
 } from "../runtime/mod.ts";
@@ -10,6 +11,7 @@ import { Prng } from "../runtime/virtual/mod.ts";
 import { encodeFailure, failureOf } from "./failure.ts";
 import {
   chooseProtocol,
+  commonFeatures,
   decodeHello,
   decodeIdentity,
   decodeWelcome,
@@ -18,6 +20,7 @@ import {
   encodeWelcome,
   HELLO_BYTES_MAX,
   judgeCluster,
+  judgeRole,
   refusalOf,
   refusedBy,
 } from "./handshake.ts";
@@ -85,6 +88,42 @@ Deno.test("the newest common version is chosen, or none", () => {
   );
 });
 
+Deno.test("a range of versions that is empty is no range", () => {
+  const hello = { protocols: { min: 3, max: 2 }, challenge: CHALLENGE };
+  assertThrows(() => decodeHello(encodeHello(hello)), ProtocolError);
+});
+
+Deno.test("features are those that both understand, up to 53 bits of them", () => {
+  for (
+    const [ours, theirs, common] of [
+      [0, 7, 0],
+      [0b1100, 0b0110, 0b0100],
+      [2 ** 31 + 1, 2 ** 31, 2 ** 31],
+      [2 ** 32 + 1, 2 ** 32 + 2, 2 ** 32],
+      [2 ** 53 - 1, 2 ** 52 + 2 ** 40 + 5, 2 ** 52 + 2 ** 40 + 5],
+    ] as const
+  ) {
+    assertEquals(commonFeatures(ours, theirs), common);
+    assertEquals(commonFeatures(theirs, ours), common);
+  }
+});
+
+Deno.test("a client has no node key, and names the cluster that it means", () => {
+  const client = { role: "client" as const, nonce: NONCE };
+  const ours = testIdentity(1, NONCE, 7);
+  const named = { ...testIdentity(0, NONCE, 7), ...client };
+  judgeRole(named);
+  judgeCluster(ours, named);
+  assertThrows(
+    () => judgeRole({ ...testIdentity(9, NONCE, 7), ...client }),
+    ProtocolError,
+    "has a node key",
+  );
+  const anywhere = { ...testIdentity(0, NONCE, 0), ...client };
+  assertThrows(() => judgeCluster(ours, anywhere), ClusterMismatchError);
+  assertThrows(() => judgeCluster(anywhere, ours), ClusterMismatchError);
+});
+
 Deno.test("only a node with neither cluster nor node key may talk to another cluster", () => {
   const ours = testIdentity(1, NONCE, 7);
   const pledging = testIdentity(0, NONCE, 0);
@@ -114,6 +153,14 @@ Deno.test("a refusal arrives as the error that it was", () => {
   assertEquals(mismatch.expected, "08080808-0808-0808-0808-080808080808");
   assertEquals(mismatch.actual, "07070707-0707-0707-0707-070707070707");
   assertInstanceOf(carry(new ProtocolError("no")), ProtocolError);
+  const ranges = [{ min: 300, max: 301 }, { min: 1, max: 2 }] as const;
+  const versions = refusedBy(
+    encodeFailure(refusalOf(new ProtocolMismatchError(...ranges), ours)),
+    theirs,
+    ranges[1],
+  );
+  assertInstanceOf(versions, ProtocolMismatchError);
+  assertEquals([versions.theirs, versions.ours], [...ranges]);
   const other = carry(new RangeError("out"));
   assertInstanceOf(other, RejectedError);
   assertEquals(other.code, "RangeError");

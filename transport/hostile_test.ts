@@ -8,10 +8,18 @@ import {
   Writer,
 } from "../runtime/mod.ts";
 import { World } from "../runtime/virtual/mod.ts";
+import {
+  HELD_BYTES_MAX,
+  VISIT_MS_MAX,
+  VISIT_REQUESTS_MAX,
+  VISITS_MAX,
+} from "./bounds.ts";
 import { FrameDecoder, FrameFlag, readFrame, writeFrame } from "./frame.ts";
 import { encodeHello, encodeIdentity } from "./handshake.ts";
+import { CHUNK_BYTES_MIN } from "./reassembly.ts";
 import { MessageType } from "./registry.ts";
 import { testIdentity, testNode } from "./testing/node.ts";
+import type { Endpoint, EndpointHandler, Role } from "./types.ts";
 
 const NONCE = new Uint8Array(8);
 const CHALLENGE = new Uint8Array(16);
@@ -40,6 +48,29 @@ const CONFIRM = frame(MessageType.KEEPALIVE, new Uint8Array(0));
 /** What a well-behaved dialler of node 9 says, all at once. */
 const GREETING = concatBytes(HELLO, IDENTITY, CONFIRM);
 
+/** What somebody without a node key says, all at once. */
+function visitGreeting(role: Role, hello = 0): Uint8Array {
+  const identity = {
+    ...testIdentity(0, NONCE, role === "client" ? 7 : 0),
+    role,
+    hello: new Uint8Array(hello),
+  };
+  const bytes = encodeIdentity({ identity, purpose: "visit" });
+  return concatBytes(HELLO, frame(MessageType.IDENTITY, bytes), CONFIRM);
+}
+
+/** Whether the other end closes a stream within some time. */
+async function closesWithin(
+  world: World,
+  stream: ByteStream,
+  ms: number,
+): Promise<boolean> {
+  return await Promise.race([
+    closes(stream),
+    world.sleep(ms).then(() => false),
+  ]);
+}
+
 /** Reads until the other end closes; `true` if it did so by itself. */
 async function closes(stream: ByteStream): Promise<boolean> {
   const scrap = new Uint8Array(4096);
@@ -57,19 +88,23 @@ async function withVictim(
     world: World,
     dial: () => Promise<ByteStream>,
     log: string[],
+    endpoint: Endpoint,
   ) => Promise<void>,
   handshakesMax = 64,
+  handler: Partial<EndpointHandler> = {},
 ): Promise<void> {
   const world = new World({ seed: 1 });
   const victim = testNode(world.runtime("v"), {
     node: 1,
     tuning: { handshakesMax },
+    handler,
   });
   const friend = testNode(world.runtime("f"), { node: 2 });
   await world.run(async () => {
     await victim.endpoint.listen("v:1");
     const { network } = world.runtime("x");
-    await program(world, () => network.dial("v:1"), victim.log);
+    const dial = () => network.dial("v:1");
+    await program(world, dial, victim.log, victim.endpoint);
     // Whatever was done, the node lives.
     await world.sleep(3100);
     const connection = await friend.endpoint.dial("v:1");
@@ -234,5 +269,165 @@ Deno.test("no bytes on the port hurt the node: 3000 damaged conversations", asyn
     }
     assert(answered > 300, `${answered}`);
     assert(log.some((line) => line.startsWith("message")));
+  });
+});
+
+Deno.test("who has no node key sends small messages only, and tells little of itself", async () => {
+  await withVictim(async (world, dial) => {
+    const ask = (bytes: number, flags = 0) =>
+      frame(MessageType.PLEDGE, new Uint8Array(bytes), flags, 1);
+    const pledger = visitGreeting("member");
+    const client = visitGreeting("client");
+    const more = FrameFlag.MORE;
+    for (
+      const [said, closed] of [
+        [[pledger, ask(16_000)], false],
+        [[pledger, ask(17_000)], true],
+        [[pledger, ask(CHUNK_BYTES_MIN, more)], true],
+        [[client, ask(17_000)], false],
+        [[client, ask(CHUNK_BYTES_MIN, more)], false],
+        [[visitGreeting("member", 1024)], false],
+        [[visitGreeting("member", 1025)], true],
+      ] as const
+    ) {
+      const stream = await dial();
+      await stream.write(concatBytes(...said));
+      assertEquals(await closesWithin(world, stream, 4000), closed);
+      stream.close();
+    }
+  });
+});
+
+Deno.test("visits are bounded in number, in time, and in what they hold together", async () => {
+  await withVictim(async (world, dial, _log, endpoint) => {
+    const streams: ByteStream[] = [];
+    for (let i = 0; i < VISITS_MAX + 20; i++) {
+      const stream = await dial();
+      await stream.write(visitGreeting("client"));
+      streams.push(stream);
+      await world.sleep(5);
+    }
+    const { visits, turnedAway } = endpoint.metrics();
+    assertEquals([visits, turnedAway], [VISITS_MAX, 20]);
+    // All of them send what never becomes whole.
+    const chunk = frame(
+      MessageType.COMMIT,
+      new Uint8Array(CHUNK_BYTES),
+      FrameFlag.MORE | FrameFlag.ONE_WAY,
+      1,
+    );
+    let held = 0;
+    for (let round = 0; round < 4; round++) {
+      await Promise.all(
+        streams.map((stream) => stream.write(chunk).catch(() => {})),
+      );
+      await world.sleep(200);
+      held = Math.max(held, endpoint.metrics().receivedBytes);
+    }
+    // What is half received, and for each visit what a frame took.
+    const bound = HELD_BYTES_MAX + VISITS_MAX * 2 * CHUNK_BYTES;
+    assert(held > HELD_BYTES_MAX / 2 && held < bound, `${held}`);
+    // Whoever is left speaks on, and is sent away all the same.
+    const ends = streams.map(closes);
+    const began = world.now;
+    const alive = frame(
+      MessageType.KEEPALIVE,
+      new Uint8Array(0),
+      FrameFlag.ONE_WAY,
+      3,
+    );
+    for (let ms = 0; ms < VISIT_MS_MAX; ms += 1000) {
+      for (const stream of streams) {
+        void stream.write(alive).catch(() => {});
+      }
+      await world.sleep(1000);
+    }
+    await Promise.all(ends);
+    assert(world.now - began < VISIT_MS_MAX + 2000);
+    const after = endpoint.metrics();
+    assertEquals([after.visits, after.receivedBytes], [0, 0]);
+  });
+});
+
+Deno.test("a visit whose stream is not closed yet still counts", async () => {
+  await withVictim(async (world, dial, _log, endpoint) => {
+    // Each ends by a mistake, and does not wait for the GOODBYE.
+    const wrong = concatBytes(visitGreeting("client"), HELLO);
+    for (let i = 0; i < 50; i++) {
+      const stream = await dial();
+      await stream.write(wrong);
+      await world.sleep(1);
+    }
+    const { visits, connections } = endpoint.metrics();
+    assert(visits > 40 && connections < 10, `${visits} and ${connections}`);
+    await world.sleep(600);
+    assertEquals(endpoint.metrics().visits, 0);
+  });
+});
+
+Deno.test("a visit has few requests in work", async () => {
+  let working = 0;
+  let most = 0;
+  let over = false;
+  const request = () => {
+    most = Math.max(most, ++working);
+    return new Promise<Uint8Array>(() => {});
+  };
+  await withVictim(
+    async (world, dial) => {
+      const stream = await dial();
+      await stream.write(visitGreeting("member"));
+      for (let i = 0; i < 100; i++) {
+        const ask = frame(MessageType.PLEDGE, NONCE, 0, 2 * i + 1);
+        await stream.write(ask).catch(() => {});
+      }
+      await world.sleep(100);
+      assertEquals(most, VISIT_REQUESTS_MAX);
+      stream.close();
+      over = true;
+    },
+    64,
+    { request: (_from, _type, payload) => over ? payload : request() },
+  );
+});
+
+Deno.test("a frame that was begun and never becomes whole ends its connection, one that comes slowly does not", async () => {
+  await withVictim(async (world, dial, log) => {
+    const alive = (n: number) =>
+      frame(
+        MessageType.KEEPALIVE,
+        new Uint8Array(0),
+        FrameFlag.ONE_WAY,
+        2 * n + 1,
+      );
+    // As after a bit has flipped in a length: what follows is taken for its rest.
+    const stuck = await dial();
+    await stuck.write(concatBytes(GREETING, alive(0)));
+    const began = world.now;
+    const end = closes(stuck).then(() => world.now - began);
+    await stuck.write(new Writer().u32(FRAME_BYTES_MAX).u8(1).finish());
+    for (let n = 1; n <= 15; n++) {
+      await world.sleep(4000);
+      await stuck.write(alive(n)).catch(() => {});
+    }
+    const tookMs = await end;
+    assert(tookMs > 29_000 && tookMs < 36_000, `${tookMs}`);
+
+    const slow = await dial();
+    await slow.write(GREETING);
+    for (let round = 0; round < 3; round++) {
+      const whole = frame(
+        MessageType.RECORDS,
+        new Uint8Array(100_000),
+        FrameFlag.ONE_WAY,
+        101 + 2 * round,
+      );
+      for (let at = 0; at < whole.length; at += 10_000) {
+        await slow.write(whole.subarray(at, at + 10_000));
+        await world.sleep(2500);
+      }
+    }
+    assertEquals(log.filter((line) => line.endsWith("100000")).length, 3);
+    slow.close();
   });
 });

@@ -23,11 +23,14 @@
  */
 
 export { createEndpoint } from "./endpoint.ts";
+export { isMismatch } from "./failure.ts";
+export { PROTOCOLS } from "./handshake.ts";
 export { messageName, MessageType } from "./registry.ts";
 export type {
   Connection,
   Endpoint,
   EndpointHandler,
+  EndpointMetrics,
   EndpointOptions,
   EndpointTuning,
   Identity,
@@ -42,6 +45,7 @@ export type {
   Clock,
   DialOptions,
   Listener,
+  ProtocolRange,
   Random,
   Timer,
   TimerOptions,

@@ -14,17 +14,16 @@
 import {
   abortable,
   ClosedError,
-  ClusterMismatchError,
   DeadlineExceededError,
   equalBytes,
   RejectedError,
-  SecretMismatchError,
   startDeadline,
   TIMEOUT_MS_DEFAULT,
   type Timer,
   UnreachableError,
 } from "../runtime/mod.ts";
 import type { Context, EstablishedConnection } from "./connection.ts";
+import { isMismatch } from "./failure.ts";
 import { messageName } from "./registry.ts";
 import type { Lane, Peer, RequestOptions } from "./types.ts";
 
@@ -189,9 +188,7 @@ class PeerLane {
         connection = await abortable(waiting.promise, deadline.signal);
       } catch (cause) {
         if (
-          cause instanceof ClosedError ||
-          cause instanceof ClusterMismatchError ||
-          cause instanceof SecretMismatchError ||
+          cause instanceof ClosedError || isMismatch(cause) ||
           (signal?.aborted && cause === signal.reason)
         ) throw cause;
         throw cause instanceof UnreachableError
@@ -335,10 +332,7 @@ class PeerLane {
   /** Both lanes meet the same answer: one of them tells. */
   #tellRefusal(error: unknown): void {
     if (this.#lane !== "control") return;
-    if (
-      error instanceof ClusterMismatchError ||
-      error instanceof SecretMismatchError || error instanceof RejectedError
-    ) {
+    if (isMismatch(error) || error instanceof RejectedError) {
       const { node, address } = this.#peer;
       this.#context.handler.refused?.(node, address, error);
     }

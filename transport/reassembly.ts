@@ -2,7 +2,7 @@
  * Puts the messages of one connection together again.
  *
  * Guarantees: holds no more than was sent, at most MESSAGE_BYTES_MAX for one
- * message and HELD_BYTES_MAX for all; a frame with more to come carries at
+ * message and what its room has for all; a frame with more to come carries at
  * least CHUNK_BYTES_MIN, so the number of messages is bounded too.
  *
  * @module
@@ -13,10 +13,8 @@ import {
   MESSAGE_BYTES_MAX,
   ProtocolError,
 } from "../runtime/mod.ts";
+import { HELD_BYTES_MAX, Room } from "./bounds.ts";
 import { type Frame, FrameFlag } from "./frame.ts";
-
-/** What one connection may hold of messages not yet whole, in bytes. */
-export const HELD_BYTES_MAX = 2 * MESSAGE_BYTES_MAX;
 
 /** Least payload of a frame with more to come, in bytes. */
 export const CHUNK_BYTES_MIN = 4096;
@@ -31,7 +29,13 @@ interface Begun {
 /** The messages of a connection of which more is to come. */
 export class Reassembly {
   readonly #begun = new Map<number, Begun>();
+  readonly #room: Room;
   #held = 0;
+
+  /** Takes room for what it holds. */
+  constructor(room: Room = new Room(HELD_BYTES_MAX)) {
+    this.#room = room;
+  }
 
   /** Bytes held. */
   get held(): number {
@@ -61,7 +65,7 @@ export class Reassembly {
     }
     if (
       begun.bytes + length > MESSAGE_BYTES_MAX ||
-      this.#held + length > HELD_BYTES_MAX
+      !this.#room.take(length)
     ) {
       throw new ProtocolError("it sent more than is allowed to be in chunks");
     }
@@ -79,11 +83,13 @@ export class Reassembly {
     if (begun === undefined) return;
     this.#begun.delete(correlation);
     this.#held -= begun.bytes;
+    this.#room.give(begun.bytes);
   }
 
   /** Forgets everything. */
   clear(): void {
     this.#begun.clear();
+    this.#room.give(this.#held);
     this.#held = 0;
   }
 }

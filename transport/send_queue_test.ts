@@ -6,7 +6,8 @@ import {
   Writer,
 } from "../runtime/mod.ts";
 import { FrameDecoder, FrameFlag } from "./frame.ts";
-import { HELD_BYTES_MAX, Reassembly } from "./reassembly.ts";
+import { HELD_BYTES_MAX, Room } from "./bounds.ts";
+import { Reassembly } from "./reassembly.ts";
 import { type Outgoing, SendQueue } from "./send_queue.ts";
 
 function message(correlation: number, length: number): Outgoing {
@@ -95,6 +96,17 @@ Deno.test("a reassembly holds no more than its bounds", () => {
     many.take({ ...frame, correlation: sent });
   }
   assertThrows(() => many.take({ ...frame, correlation: 1 }), ProtocolError);
+  // Several share one room, and give back what they had.
+  const room = new Room(3 * CHUNK_BYTES);
+  const [first, second] = [new Reassembly(room), new Reassembly(room)];
+  first.take({ ...frame, correlation: 1 });
+  first.take({ ...frame, correlation: 3 });
+  second.take({ ...frame, correlation: 1 });
+  assertThrows(() => second.take({ ...frame, correlation: 1 }), ProtocolError);
+  first.drop(3);
+  second.take({ ...frame, correlation: 1 });
+  first.clear();
+  second.take({ ...frame, correlation: 1 });
   const tiny = { ...frame, payload: payload.subarray(0, 10), correlation: 1 };
   assertThrows(() => new Reassembly().take(tiny), ProtocolError, "10 bytes");
   const mixed = new Reassembly();

@@ -3,13 +3,18 @@
  *
  * Guarantees: after `keepaliveMs` without a write a sign of life is asked for;
  * a stream on which nothing came, or into which nothing could be written, for
- * `idleTimeoutMs` is given up. Where this process itself stood still, the time
+ * `idleTimeoutMs` is given up, and one on which a frame was begun and is not whole
+ * after twice that: a bit that flipped in a length would have it wait for bytes
+ * that nobody sends, and signs of life would be taken for them. Where this process itself stood still, the time
  * counts from its awakening: what came meanwhile is not read yet.
  *
  * @module
  */
 
 import type { Clock, Timer, Timers } from "../runtime/mod.ts";
+
+/** How many idle timeouts a frame may take from its first byte to its last. */
+const FRAMES_IDLE = 2;
 
 /** What a watch for silence needs. */
 export interface SilenceOptions {
@@ -32,6 +37,8 @@ export class SilenceWatch {
   readonly #options: SilenceOptions;
   #receivedAt: number;
   #sentAt: number;
+  /** When the frame of which a part has come was begun. */
+  #begunAt: number | undefined;
   #writing = false;
   #due: number;
   #timer: Timer | undefined;
@@ -54,9 +61,17 @@ export class SilenceWatch {
     this.#timer?.cancel();
   }
 
-  /** Something came. */
-  received(): void {
+  /**
+   * Something came.
+   *
+   * @param whole Whether a frame has become whole by it.
+   * @param partial Whether a part of another one is there.
+   */
+  received(whole: boolean, partial: boolean): void {
     this.#receivedAt = this.#options.clock.monotonic();
+    if (!partial) this.#begunAt = undefined;
+    else if (whole) this.#begunAt = this.#receivedAt;
+    else this.#begunAt ??= this.#receivedAt;
   }
 
   /** A write begins. */
@@ -77,8 +92,10 @@ export class SilenceWatch {
       // This process stood still.
       this.#receivedAt = now;
       if (this.#writing) this.#sentAt = now;
+      if (this.#begunAt !== undefined) this.#begunAt = now;
     }
-    const heard = this.#receivedAt + idleTimeoutMs;
+    const whole = (this.#begunAt ?? Infinity) + FRAMES_IDLE * idleTimeoutMs;
+    const heard = Math.min(whole, this.#receivedAt + idleTimeoutMs);
     const stuck = this.#writing ? this.#sentAt + idleTimeoutMs : heard;
     if (now >= Math.min(heard, stuck)) {
       this.end();

@@ -8,6 +8,7 @@
 import type {
   Awaitable,
   Clock,
+  ProtocolRange,
   Random,
   Timers,
   Transport,
@@ -20,7 +21,10 @@ import type {
  */
 export type Lane = "control" | "bulk";
 
-/** What part a node plays. A client is no member and stores nothing. */
+/**
+ * What part a node plays. A client is no member: it has no node key, stores
+ * nothing, and is nobody's peer.
+ */
 export type Role = "member" | "client";
 
 /** What part of the data a node keeps. Only `full` is in use. */
@@ -58,6 +62,8 @@ export interface Connection {
   readonly lane: Lane;
   /** The protocol version agreed on. */
   readonly protocol: number;
+  /** The bits of optional features that both ends understand. */
+  readonly features: number;
   /** Sends a request on this very connection; see {@linkcode Peer.request}. */
   request(
     type: number,
@@ -105,6 +111,7 @@ export interface Peer {
    * this too, with the signal's reason as `cause`; before sending, the reason.)
    * @throws {RemoteError} If the peer answered with an error.
    * @throws {ClusterMismatchError} If the peer belongs to another cluster.
+   * @throws {ProtocolMismatchError} If it speaks no common version.
    * @throws {SecretMismatchError} If this node and the peer share no secret.
    */
   request(
@@ -159,8 +166,9 @@ export interface EndpointHandler {
   connected?(connection: Connection): void;
   /**
    * Somebody answered at the address of a kept peer, or dialled this node, and
-   * is nobody to talk to: of another cluster, or not let in. `node` is 0 where
-   * nobody said which it is.
+   * is nobody to talk to: of another cluster, without a common version, or not
+   * let in. `node` is 0 where nobody said which it is. Of those that dial this
+   * node one a second is told of.
    */
   refused?(node: number, address: string, error: unknown): void;
   /** A lane to a peer was lost. */
@@ -220,8 +228,31 @@ export interface EndpointOptions {
    * @default {[]}
    */
   secrets?: readonly Uint8Array[] | undefined;
+  /**
+   * The versions of the protocol that this node speaks, where it is to hold back
+   * some of those that this release does.
+   *
+   * @default {PROTOCOLS}
+   */
+  protocols?: ProtocolRange | undefined;
   /** Intervals and bounds. */
   tuning?: EndpointTuning | undefined;
+}
+
+/** What an endpoint holds at this moment. */
+export interface EndpointMetrics {
+  /** Streams that came in and are in their handshake. */
+  readonly handshakes: number;
+  /** Connections that stand, dialled by either end. */
+  readonly connections: number;
+  /** Of those that came in, the ones that are no lane of a peer. */
+  readonly visits: number;
+  /** Streams closed since the start because there were too many. */
+  readonly turnedAway: number;
+  /** Bytes of memory for what comes in: frames, and messages not yet whole. */
+  readonly receivedBytes: number;
+  /** Bytes that wait to be written. */
+  readonly queuedBytes: number;
 }
 
 /** A node's end of all its connections. */
@@ -257,13 +288,16 @@ export interface Endpoint {
    * @throws {UnreachableError} If nobody answers, or not within the deadline.
    * @throws {SecretMismatchError} If this node and who answers share no secret.
    * @throws {ClusterMismatchError} If the node there is of another cluster.
-   * @throws {ProtocolError} If it speaks no common version, or no Aspen.
+   * @throws {ProtocolMismatchError} If it speaks no common version.
+   * @throws {ProtocolError} If it speaks no Aspen.
    * @throws {RejectedError} If it refused this node.
    */
   dial(
     address: string,
     options?: { signal?: AbortSignal | undefined; lane?: Lane },
   ): Promise<Connection>;
+  /** What it holds now. */
+  metrics(): EndpointMetrics;
   /** Says GOODBYE, closes everything and waits for its loops to end. */
   close(): Promise<void>;
 }

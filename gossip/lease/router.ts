@@ -18,7 +18,6 @@
 import {
   abortable,
   CheckFailedError,
-  ClusterMismatchError,
   type CommitPart,
   DeadlineExceededError,
   DecodeError,
@@ -30,13 +29,16 @@ import {
   PartialCommitError,
   Reader,
   RemoteError,
-  SecretMismatchError,
   startDeadline,
   type Timers,
   UnreachableError,
   Writer,
 } from "../../runtime/mod.ts";
-import { MessageType, type RequestOptions } from "../../transport/mod.ts";
+import {
+  isMismatch,
+  MessageType,
+  type RequestOptions,
+} from "../../transport/mod.ts";
 import { checkBatch, checkTimeout } from "../check.ts";
 import type { Dot } from "../replication/dot.ts";
 import {
@@ -292,10 +294,9 @@ export class Router {
       if (
         error instanceof UnreachableError ||
         error instanceof DeadlineExceededError ||
-        // Its address has passed to a node of another cluster.
-        error instanceof ClusterMismatchError ||
-        // Or to one that has another secret.
-        error instanceof SecretMismatchError ||
+        // Its address has passed to a node of another cluster or another secret,
+        // or it speaks no version that this node does.
+        isMismatch(error) ||
         // A member whose address has not been heard of yet.
         error instanceof NodeNotFoundError
       ) {

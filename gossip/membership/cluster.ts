@@ -21,6 +21,7 @@ import {
   equalBytes,
   NodeNotFoundError,
   ProtocolError,
+  type ProtocolRange,
   type Random,
   RejectedError,
   RemoteError,
@@ -36,6 +37,7 @@ import {
   type Identity,
   MessageType,
   type Peer,
+  PROTOCOLS,
 } from "../../transport/mod.ts";
 import type { Events } from "../events.ts";
 import { Feed } from "../feed.ts";
@@ -72,9 +74,6 @@ import {
   encodeReportRequest,
 } from "./report.ts";
 
-/** The protocol versions that this release speaks. */
-const PROTOCOL = 1;
-
 /** Deadline of one exchange of cluster gossip, in milliseconds. */
 const GOSSIP_TIMEOUT_MS = 2000;
 
@@ -98,6 +97,8 @@ export interface ClusterOptions {
   readonly nonce: Uint8Array;
   /** The release, for people. */
   readonly software: string;
+  /** The protocol versions that this node speaks. @default {PROTOCOLS} */
+  readonly protocols?: ProtocolRange | undefined;
   /** Nodes told of by the member that let this one in. */
   readonly records: readonly NodeRecord[];
   readonly endpoint: Endpoint | undefined;
@@ -196,11 +197,12 @@ export class Cluster {
 
   /** Opens the cluster that the engine knows. */
   static async open(options: ClusterOptions): Promise<Cluster> {
-    const { kv, host, nonce, software } = options;
+    const { kv, host, nonce, software, protocols } = options;
     const row = await kv.get(metaKey("members"));
     const stored = row === undefined ? undefined : decodeMembers(row);
     const address = stored?.self.address ?? "";
-    const self = selfRecord(host, { address, nonce, software });
+    const said = { address, nonce, software, protocols };
+    const self = selfRecord(host, said);
     const incarnations = await Incarnations.load(kv);
     const agreement = await Agreement.open({
       ...options,
@@ -753,7 +755,9 @@ function unheardConfig(): ProtocolError {
 /** What a node says of itself when a start of it begins. */
 export function selfRecord(
   { node, generation }: HostState,
-  said: Pick<NodeRecord, "address" | "nonce" | "software">,
+  { protocols = PROTOCOLS, ...said }:
+    & Pick<NodeRecord, "address" | "nonce" | "software">
+    & Pick<ClusterOptions, "protocols">,
 ): NodeRecord {
   return nodeRecord({
     key: node,
@@ -763,8 +767,8 @@ export function selfRecord(
     role: "member",
     replica: "full",
     features: 0,
-    protocolMin: PROTOCOL,
-    protocolMax: PROTOCOL,
+    protocolMin: protocols.min,
+    protocolMax: protocols.max,
     ...said,
   });
 }

@@ -84,4 +84,18 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     replace: "      void isRoutine;\n",
     caughtBy: "gossip/dispatch_test.ts :: own engine does not take",
   },
+  {
+    name: "client-asks-what-members-ask",
+    file: "gossip/dispatch.ts",
+    find: "if (type !== MessageType.COMMIT) {",
+    replace: "if (type === MessageType.PLEDGE) {",
+    caughtBy: "gossip/dispatch_test.ts :: a client may commit",
+  },
+  {
+    name: "witness-let-in-as-a-full-replica",
+    file: "gossip/dispatch.ts",
+    find: `if (remote.replica !== "full") {`,
+    replace: `if (remote.replica === "partial") {`,
+    caughtBy: "gossip/dispatch_test.ts :: keeps a part of the data",
+  },
 ];

@@ -5,7 +5,12 @@
  * @module
  */
 
-import { type Bytes, equalBytes, type Runtime } from "../../runtime/mod.ts";
+import {
+  type Bytes,
+  equalBytes,
+  type ProtocolRange,
+  type Runtime,
+} from "../../runtime/mod.ts";
 import { createEndpoint } from "../endpoint.ts";
 import type {
   Connection,
@@ -32,6 +37,7 @@ export interface TestNodeOptions {
   identity?: Partial<Identity>;
   handler?: Partial<EndpointHandler>;
   secrets?: readonly Uint8Array[];
+  protocols?: ProtocolRange;
   tuning?: EndpointTuning;
 }
 
@@ -76,6 +82,7 @@ export function testNode(
     random,
     tuning: options.tuning,
     secrets: options.secrets,
+    protocols: options.protocols,
     handler: {
       identity: () => identity,
       admit() {},
