@@ -17,6 +17,7 @@ import {
   ClosedError,
   equalBytes,
   type Listener,
+  NodeNotFoundError,
   ProtocolError,
   sleep,
   startDeadline,
@@ -139,7 +140,8 @@ class NodeEndpoint implements Endpoint, Owner {
     const peer = this.#peers.get(node);
     const wasOnDemand = this.onDemand;
     if (peer?.kept) this.#kept--;
-    peer?.stop(new ClosedError("reach the node", "the peer"));
+    // Nobody has closed anything that callers know of.
+    peer?.stop(new NodeNotFoundError(node));
     for (const connection of [...this.#connections]) {
       if (connection.remote.node === node) {
         connection.close("the node is forgotten");

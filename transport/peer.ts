@@ -129,7 +129,7 @@ export class KnownPeer implements Peer {
   }
 
   /** Dials it no more; its connections are the caller's to close. */
-  stop(reason: ClosedError): void {
+  stop(reason: Error): void {
     this.#kept = false;
     for (const lane of Object.values(this.#lanes)) lane.stop(reason);
   }
@@ -224,7 +224,7 @@ class PeerLane {
     this.#dialLater(REDIAL_ALL_MS);
   }
 
-  stop(reason: ClosedError): void {
+  stop(reason: Error): void {
     this.#backoff?.cancel();
     this.#backoff = undefined;
     this.#attempt?.abort(reason);
