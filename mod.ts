@@ -232,6 +232,7 @@ export async function open(
     path,
     kv: engine,
     ownsEngine: options.engine === undefined,
+    isVolatile: options.engine === undefined && path === ":memory:",
     address,
     advertise,
     peers: options.peers ?? [],

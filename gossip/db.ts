@@ -56,6 +56,7 @@ import {
 import { tokenOf } from "./token.ts";
 import { Transaction } from "./transaction.ts";
 import type { Rooms } from "./dispatch.ts";
+import { leave } from "./membership/leaving.ts";
 import type { Seeds } from "./membership/seeds.ts";
 import type {
   CaughtUp,
@@ -77,12 +78,20 @@ import type {
 import type { Push } from "./replication/push.ts";
 import type { Change, Watchers, WatchOptions } from "./watch.ts";
 
+/** Nodes that {@linkcode DB.caughtUp} asks at a time. */
+const ASKED_AT_ONCE_MAX = 64;
+
+/** How long a node in memory may take to leave when it is closed. */
+const CLOSING_LEAVE_MS = 2000;
+
 /** What a database is made of. Made by `open`. */
 export interface DatabaseParts {
   readonly runtime: Runtime;
   readonly kv: KV;
   /** Whether `close` closes the engine. */
   readonly ownsEngine: boolean;
+  /** Whether nothing is left of the node once it is closed. */
+  readonly isVolatile: boolean;
   readonly endpoint: Endpoint | undefined;
   readonly rooms: Rooms;
   /** Who is asked where the others are; `undefined` without a network. */
@@ -127,8 +136,8 @@ export class DB implements AsyncDisposable {
         this.#checkOpen("watch the cluster");
         return cluster.watch();
       },
-      leave: () => Promise.reject(later("cluster.leave()", "leaving")),
-      remove: () => Promise.reject(later("cluster.remove()", "removing nodes")),
+      leave: (options) => this.#leave(options),
+      remove: (key, options) => this.#remove(key, options),
     };
   }
 
@@ -592,16 +601,19 @@ export class DB implements AsyncDisposable {
     using deadline = startDeadline(timers, timeoutMs, "catch up", signal);
     const peers: number[] = [];
     const missing: number[] = [];
-    const asked = cluster.others().map(async (node) => {
-      try {
-        if (this.#parts.endpoint === undefined) throw noNetwork(node);
-        await abortable(pull.from(node), deadline.signal);
-        peers.push(node);
-      } catch {
-        missing.push(node);
+    const nodes = cluster.others().values();
+    const askNext = async () => {
+      for (const node of nodes) {
+        try {
+          if (this.#parts.endpoint === undefined) throw noNetwork(node);
+          await abortable(pull.from(node), deadline.signal);
+          peers.push(node);
+        } catch {
+          missing.push(node);
+        }
       }
-    });
-    await Promise.all(asked);
+    };
+    await Promise.all(Array.from({ length: ASKED_AT_ONCE_MAX }, askNext));
     signal?.throwIfAborted();
     // A close makes all that is under way fail: that says nothing of the peers.
     if (missing.length > 0) this.#checkOpen("catch up");
@@ -642,6 +654,7 @@ export class DB implements AsyncDisposable {
       conflicts: counts.conflicts,
       peersConnected: rooms.cluster.connected().length,
       clusterExchanges: rooms.cluster.exchanges,
+      agreement: rooms.cluster.agreed,
       detection: rooms.cluster.detection,
       transport: endpoint?.metrics(),
       watchers: watchers.size,
@@ -665,6 +678,7 @@ export class DB implements AsyncDisposable {
     // From the bottom up, and each whatever becomes of the others: what stayed
     // open would hold the address and the directory.
     await using closing = new AsyncDisposableStack();
+    await this.#leaveForEver();
     if (this.#parts.ownsEngine) closing.defer(async () => await kv.close());
     closing.defer(() => events.close());
     closing.defer(() => watchers.close());
@@ -675,6 +689,44 @@ export class DB implements AsyncDisposable {
     closing.defer(() => rooms.pull.close());
     closing.defer(() => push?.flush());
     closing.defer(() => rooms.replica.close());
+  }
+
+  async #leave(options: CallOptions = {}): Promise<void> {
+    this.#checkOpen("leave the cluster");
+    const timeoutMs = checkTimeout("leave", options.timeoutMs);
+    const { rooms, runtime: { timers } } = this.#parts;
+    using deadline = startDeadline(timers, timeoutMs, "leave", options.signal);
+    await leave({ ...rooms, timers }, deadline.signal);
+  }
+
+  async #remove(key: number, options: CallOptions = {}): Promise<void> {
+    const action = `remove node ${key}`;
+    this.#checkOpen(action);
+    const { rooms: { cluster }, runtime: { timers } } = this.#parts;
+    if (key === cluster.host.key) {
+      throw new RangeError(
+        `Cannot ${action}: it is this node, which leaves by \`leave()\``,
+      );
+    }
+    const timeoutMs = checkTimeout("remove a node", options.timeoutMs);
+    using deadline = startDeadline(timers, timeoutMs, action, options.signal);
+    await cluster.remove(key, deadline.signal);
+  }
+
+  /**
+   * A node in memory can never come back: it leaves, if that is done soon. What
+   * is left of it otherwise is a dead member, which `remove` takes out.
+   */
+  async #leaveForEver(): Promise<void> {
+    const { rooms: { cluster }, isVolatile } = this.#parts;
+    if (!isVolatile || cluster.isRemoved || cluster.connected().length === 0) {
+      return;
+    }
+    const { rooms, runtime: { timers } } = this.#parts;
+    using deadline = startDeadline(timers, CLOSING_LEAVE_MS, "leave");
+    await leave({ ...rooms, timers }, deadline.signal).catch(() => {
+      // No majority, or nobody answers.
+    });
   }
 
   readonly #now = (): number => this.#parts.runtime.clock.now();

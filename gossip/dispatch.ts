@@ -9,7 +9,12 @@
  * @module
  */
 
-import { EMPTY_BYTES, NotSupportedError, RemoteError } from "../runtime/mod.ts";
+import {
+  EMPTY_BYTES,
+  NotSupportedError,
+  RejectedError,
+  RemoteError,
+} from "../runtime/mod.ts";
 import {
   type Connection,
   type EndpointHandler,
@@ -20,7 +25,7 @@ import {
 import type { Events } from "./events.ts";
 import { isRoutine } from "./failure.ts";
 import type { Router } from "./lease/router.ts";
-import type { Cluster } from "./membership/cluster.ts";
+import { type Cluster, REMOVED } from "./membership/cluster.ts";
 import type { Donor } from "./replication/donor.ts";
 import { decodePull, decodeRecords } from "./replication/messages.ts";
 import type { Pull } from "./replication/pull.ts";
@@ -52,11 +57,11 @@ export class Dispatch implements EndpointHandler {
     this.#rooms = rooms;
   }
 
-  identity(): Identity {
-    return this.#rooms?.cluster.identity() ?? this.#stranger();
+  identity(remote?: Identity): Identity {
+    return this.#rooms?.cluster.identity(remote) ?? this.#stranger();
   }
 
-  async admit(remote: Identity): Promise<void> {
+  async admit(remote: Identity, dialled: boolean): Promise<void> {
     // What a client keeps is its own business.
     if (remote.role === "client") return;
     if (remote.replica !== "full") {
@@ -68,7 +73,15 @@ export class Dispatch implements EndpointHandler {
       this.#events.emit({ type: "refused", node, address, error });
       throw error;
     }
-    await this.#rooms?.cluster.admit(remote);
+    await this.#rooms?.cluster.admit(remote, dialled);
+  }
+
+  confirm(remote: Identity): Uint8Array {
+    return this.#rooms?.cluster.confirm(remote) ?? EMPTY_BYTES;
+  }
+
+  async confirmed(remote: Identity, said: Uint8Array): Promise<void> {
+    await this.#rooms?.cluster.confirmed(remote, said);
   }
 
   async request(
@@ -103,11 +116,14 @@ export class Dispatch implements EndpointHandler {
       case MessageType.CLUSTER_SYNC:
         return cluster.answerSync(payload);
       case MessageType.CLUSTER_ACK:
-        return cluster.answerAck(payload);
+        return await cluster.answerAck(payload);
       case MessageType.REGISTER_PREPARE:
       case MessageType.REGISTER_ACCEPT:
       case MessageType.REGISTER_LIST:
+      case MessageType.REGISTER_SEAT:
         return await cluster.answerRegister(type, payload);
+      case MessageType.REPORT:
+        return await cluster.answerReport(payload);
       case MessageType.PULL: {
         const message = decodePull(payload);
         // Who asks may have what this node misses.
@@ -141,6 +157,8 @@ export class Dispatch implements EndpointHandler {
 
   connected({ remote: { node }, lane }: Connection): void {
     if (this.#rooms === undefined || node === 0) return;
+    // Who has dialled on demand says by itself what it has to say.
+    if (this.#rooms.cluster.isOnDemand) return;
     if (lane === "bulk") this.#rooms.pull.nudge(node);
     else {
       this.#events.emit({ type: "connected", node });
@@ -150,12 +168,18 @@ export class Dispatch implements EndpointHandler {
 
   disconnected({ remote: { node }, lane }: Connection, reason: unknown): void {
     if (this.#rooms === undefined || node === 0 || lane === "bulk") return;
+    const { cluster } = this.#rooms;
+    // Two that dialled each other at once have one connection too many.
+    if (cluster.isOnDemand && cluster.isConnected(node)) return;
     this.#events.emit({ type: "disconnected", node, reason });
-    this.#rooms.cluster.lost(node);
+    cluster.lost(node);
   }
 
   refused(node: number, address: string, error: unknown): void {
     this.#events.emit({ type: "refused", node, address, error });
+    if (error instanceof RejectedError && error.code === REMOVED) {
+      this.#rooms?.cluster.toldRemoved();
+    }
   }
 
   #takeRecords(node: number, payload: Uint8Array): void {

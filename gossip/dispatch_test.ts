@@ -90,7 +90,7 @@ Deno.test("a client may commit, and neither pledge, vote, gossip nor take data",
   const { dispatch, rooms, replica, admitted, reader } = await dispatchOf();
   dispatch.attach(rooms);
   const client = from(0, "client");
-  await dispatch.admit(client.remote);
+  await dispatch.admit(client.remote, false);
   assertEquals(admitted, [], "it is no member to be judged");
   for (const type of Object.values(MessageType)) {
     const asked = dispatch.request(client, type, EMPTY_BYTES, signal);
@@ -111,7 +111,7 @@ Deno.test("who keeps a part of the data only, or none, is not let in, and an eve
   const member = strangerIdentity(new Uint8Array(8), "there:1");
   for (const replica of ["partial", "witness"] as const) {
     const error = await assertRejects(
-      () => dispatch.admit({ ...member, node: 3, replica }),
+      () => dispatch.admit({ ...member, node: 3, replica }, false),
       NotSupportedError,
       `Cannot use a ${replica} replica`,
     );
@@ -119,7 +119,7 @@ Deno.test("who keeps a part of the data only, or none, is not let in, and an eve
     const address = "there:1";
     assertEquals(value, { type: "refused", node: 3, address, error });
   }
-  await dispatch.admit({ ...member, node: 3 });
+  await dispatch.admit({ ...member, node: 3 }, false);
   assertEquals(admitted, [3]);
   await reader.cancel();
 });

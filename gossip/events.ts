@@ -14,9 +14,12 @@ export type DatabaseEvent =
   | { readonly type: "conflict"; readonly conflict: Conflict }
   /** A writer's clock is ahead by more than is adopted. */
   | { readonly type: "clockSkew"; readonly aheadMs: number }
-  /** A connection to a node stands. */
+  /**
+   * A connection to a node stands. Not told where connections are made on demand,
+   * in clusters of more nodes than `connectionsMax`.
+   */
   | { readonly type: "connected"; readonly node: number }
-  /** It stands no more. */
+  /** It stands no more. Not told where it was closed since nobody used it. */
   | {
     readonly type: "disconnected";
     readonly node: number;
@@ -41,6 +44,8 @@ export type DatabaseEvent =
   }
   /** Another process runs under this node's key, or an old disk was put back. */
   | { readonly type: "cloned"; readonly node: number; readonly address: string }
+  /** This node was removed from the cluster: it writes no more. */
+  | { readonly type: "removed" }
   /** The engine failed; nothing is written until the database is reopened. */
   | { readonly type: "failed"; readonly error: unknown }
   /** A handler of `onChange` threw. */

@@ -8,6 +8,7 @@ import type { EngineMetrics } from "../engine/kv.ts";
 import type { EndpointMetrics } from "../transport/mod.ts";
 import type { KeyLike, ValueLike } from "./check.ts";
 import type { CallOptions } from "./lease/router.ts";
+import type { AgreementMetrics } from "./membership/agreement.ts";
 import type { DetectorMetrics } from "./membership/detector.ts";
 import type { MemberChange, Node } from "./membership/mod.ts";
 import type { Version } from "./replication/entry.ts";
@@ -154,17 +155,31 @@ export interface ClusterView {
   /** Batches of changes; an empty one says that some were dropped: look again. */
   watch(): ReadableStream<MemberChange[]>;
   /**
-   * Leaves the cluster. Not in this release.
+   * Leaves the cluster for ever: waits until others hold all that this node wrote,
+   * then has its key retired. From the call on nothing is written here; reads go
+   * on until the database is closed. Whoever writes one of its keys next leads it.
+   * A database in memory leaves when it is closed.
    *
-   * @throws {NotSupportedError} Always.
+   * @throws {RangeError} If this is the only member.
+   * @throws {QuorumUnavailableError} If no majority of the voters agreed: it may
+   * have been removed. It writes no more, and may leave again.
+   * @throws {DeadlineExceededError} If nobody held what this node wrote in time: it
+   * writes on.
    */
-  leave(): Promise<void>;
+  leave(options?: CallOptions): Promise<void>;
   /**
-   * Removes a node. Not in this release.
+   * Removes a node that does not come back, for ever, by a majority of the voters.
+   * Its key is retired: what is left of it may join anew from an empty directory.
+   * What it had acked and nobody else has is lost. As soon as all members that are
+   * left have been reached, whoever writes one of its keys next leads it; until then
+   * such writes fail with {@linkcode LeaseholderUnavailableError}.
    *
-   * @throws {NotSupportedError} Always.
+   * @throws {NodeNotFoundError} If it is no member.
+   * @throws {RangeError} If it is this node, or the only one that votes.
+   * @throws {QuorumUnavailableError} If no majority of the voters agreed: it may
+   * have been removed.
    */
-  remove(key: number): Promise<void>;
+  remove(key: number, options?: CallOptions): Promise<void>;
 }
 
 /** Numbers of a database, for dashboards and tests. */
@@ -195,6 +210,8 @@ export interface Metrics {
   readonly peersConnected: number;
   /** Exchanges of cluster gossip that this node began and ended. */
   readonly clusterExchanges: number;
+  /** What the cluster has agreed on, as far as known here. */
+  readonly agreement: AgreementMetrics;
   /** What finding out which nodes answer has counted. */
   readonly detection: DetectorMetrics;
   /** What the connections hold; `undefined` without a network. */

@@ -20,6 +20,7 @@ import {
   ClusterRequiredError,
   equalBytes,
   JoinAbortedError,
+  NotMemberError,
   type ProtocolRange,
   type Runtime,
   sleep,
@@ -69,6 +70,8 @@ export interface NodeOptions {
   readonly path: string;
   readonly kv: KV;
   readonly ownsEngine: boolean;
+  /** Whether nothing is left of the node once it is closed. */
+  readonly isVolatile: boolean;
   /** Where it listens; `undefined`: it has no network. */
   readonly address: string | undefined;
   /** Where peers reach it, if elsewhere. */
@@ -145,8 +148,17 @@ export async function openNode(options: NodeOptions): Promise<DB> {
     seedsOf(options, endpoint, node.rooms.cluster, address);
   seeds?.start();
   opened.move();
-  const { ownsEngine } = options;
-  return new DB({ ...node, seeds, runtime, kv, ownsEngine, endpoint, events });
+  const { ownsEngine, isVolatile } = options;
+  return new DB({
+    ...node,
+    seeds,
+    runtime,
+    kv,
+    ownsEngine,
+    isVolatile,
+    endpoint,
+    events,
+  });
 }
 
 /**
@@ -180,6 +192,7 @@ function makeEndpoint(
       backoffMaxMs: propagation.redialMaxMs,
       keepaliveMs: propagation.keepaliveMs,
       idleTimeoutMs: propagation.idleTimeoutMs,
+      connectionsMax: propagation.connectionsMax,
     },
   });
 }
@@ -323,6 +336,7 @@ async function assemble(
     tenure: TENURE,
     sync: options.sync,
     logBytesMax: propagation.logBytesMax,
+    isSealed: (node, vector) => cluster.isSealed(node, vector),
     listener: {
       applied: (applied) => onApplied(applied),
       clashed: (clashes) => {
@@ -339,7 +353,7 @@ async function assemble(
     },
   });
   opened.defer(() => replica.close());
-  const cluster = await Cluster.open({
+  const cluster: Cluster = await Cluster.open({
     kv,
     clock,
     timers,
@@ -355,6 +369,14 @@ async function assemble(
     probeTimeoutMs: propagation.probeTimeoutMs,
     events,
     birth: replica.vector.encode(),
+    votersMax: propagation.votersMax,
+    voterGoneMs: propagation.voterGoneMs,
+    isCaughtUp: () => replica.caughtUp,
+    durable: () => replica.durable(),
+    onRemoved: (self) => {
+      replica.dropHeld();
+      if (self) onRemoved();
+    },
   });
   opened.defer(() => cluster.close());
   const push = endpoint && new Push({
@@ -384,7 +406,7 @@ async function assemble(
     timers,
     random,
     intervalMs: propagation.antiEntropyIntervalMs,
-    connected: () => cluster.connected(),
+    candidates: () => cluster.candidates(),
     request: (node, type, payload, request) =>
       cluster.peer(node).request(type, payload, request),
     configEpoch,
@@ -400,12 +422,17 @@ async function assemble(
     replica,
     timers,
     isMember: (node) => cluster.isMember(node),
+    isSealed: (node) => cluster.isSealed(node, replica.vector),
     configEpoch,
     request: endpoint &&
       ((node, type, payload, request) =>
         cluster.peer(node).request(type, payload, request)),
     nudge: (node) => pull.nudge(node),
   });
+  function onRemoved(): void {
+    replica.refuse(new NotMemberError("write"));
+    events.emit({ type: "removed" });
+  }
   function onApplied(applied: readonly Applied[]): void {
     counts.records += applied.length;
     watchers.publish(applied);

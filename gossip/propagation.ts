@@ -49,6 +49,19 @@ export interface Propagation {
    */
   probeTimeoutMs: number;
   /**
+   * At most how many nodes vote on what the cluster agrees on: 1, 3 or 5. One
+   * votes until three nodes are up, three until five are.
+   *
+   * @default {5}
+   */
+  votersMax: number;
+  /**
+   * How long a node that votes is dead before another one votes in its place.
+   *
+   * @default {60_000}
+   */
+  voterGoneMs: number;
+  /**
    * Shortest pause between two pledges of a node that joins; the pause grows by a
    * quarter each time, up to thirty times this.
    *
@@ -91,6 +104,14 @@ export interface Propagation {
    * @default {15000}
    */
   idleTimeoutMs: number;
+  /**
+   * Other nodes to which connections stand for ever. Where there are more, a
+   * connection is made when there is something to say and closed when it was not
+   * used for `keepaliveMs`; at most those of so many nodes stand.
+   *
+   * @default {64}
+   */
+  connectionsMax: number;
 }
 
 /** The defaults. */
@@ -101,6 +122,8 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   clusterGossipIntervalMs: 1000,
   probeIntervalMs: 1000,
   probeTimeoutMs: 500,
+  votersMax: 5,
+  voterGoneMs: 60_000,
   pledgeRetryIntervalMs: 1000,
   pledgeTimeoutMs: 5000,
   dialTimeoutMs: 2000,
@@ -108,6 +131,7 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   redialMaxMs: 30_000,
   keepaliveMs: 5000,
   idleTimeoutMs: 15_000,
+  connectionsMax: 64,
 };
 
 /** For tests and small clusters on one machine: `propagation: "fast"`. */
@@ -118,6 +142,8 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   clusterGossipIntervalMs: 10,
   probeIntervalMs: 200,
   probeTimeoutMs: 100,
+  votersMax: 5,
+  voterGoneMs: 10_000,
   pledgeRetryIntervalMs: 10,
   pledgeTimeoutMs: 1000,
   dialTimeoutMs: 500,
@@ -125,6 +151,7 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   redialMaxMs: 500,
   keepaliveMs: 500,
   idleTimeoutMs: 2000,
+  connectionsMax: 64,
 };
 
 /**
@@ -156,7 +183,12 @@ export function propagationOf(
       );
     }
   }
-  const { probeIntervalMs, probeTimeoutMs } = chosen;
+  const { probeIntervalMs, probeTimeoutMs, votersMax } = chosen;
+  if (![1, 3, 5].includes(votersMax)) {
+    throw new RangeError(
+      `Cannot open: propagation.votersMax must be 1, 3 or 5, received ${votersMax}`,
+    );
+  }
   if (probeTimeoutMs > probeIntervalMs / 2) {
     throw new RangeError(
       `Cannot open: propagation.probeTimeoutMs must be at most half of probeIntervalMs (${probeIntervalMs}), received ${probeTimeoutMs}`,

@@ -330,11 +330,14 @@ export class TlsError extends AspenError {
 export class RejectedError extends AspenError {
   /** The peer's word for its reason: mostly the name of an error. */
   readonly code: string;
+  /** What the peer said, for people. */
+  readonly detail: string;
 
   /** `code` and `detail` are as the peer gave them. */
   constructor(code: string, detail: string, options?: ErrorOptions) {
     super(`Cannot connect: the peer refused: ${detail}`, options);
     this.code = code;
+    this.detail = detail;
   }
 }
 
@@ -516,7 +519,7 @@ export class QuorumUnavailableError extends AspenError {
   ) {
     super(
       `Cannot ${action}: no majority of the voters answers, missing ${
-        missing.join(", ")
+        missing.toSorted((a, b) => a - b).join(", ")
       }`,
       options,
     );
@@ -545,6 +548,19 @@ export class ConfigUnsettledError extends AspenError {
   constructor(action: string, epoch: number) {
     super(`Cannot ${action}: config epoch ${epoch} is not settled yet`);
     this.epoch = epoch;
+  }
+}
+
+/**
+ * The node has left the cluster, or was removed from it: its key is retired for
+ * ever. An empty directory may join under a new one.
+ */
+export class NotMemberError extends AspenError {
+  /** `action` is what was asked for. */
+  constructor(action: string) {
+    super(
+      `Cannot ${action}: this node is no member of the cluster any more; open an empty directory to join anew`,
+    );
   }
 }
 

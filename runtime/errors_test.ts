@@ -40,6 +40,7 @@ const samples: Error[] = [
   new errors.NotVoterError(3),
   new errors.ConfigUnsettledError("add node 4", 2),
   new errors.NodeKeysExhaustedError(),
+  new errors.NotMemberError("write"),
   new errors.JoinAbortedError(["a:1"], "enough", { cause }),
 ];
 

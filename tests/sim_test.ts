@@ -1,7 +1,12 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { assertReads, SimCluster } from "./sim/cluster.ts";
 import { Coverage } from "./sim/coverage.ts";
-import { DETECTION_ROWS, measureRow } from "./sim/detection.ts";
+import {
+  DETECTION_ROWS,
+  idleRow,
+  measureRow,
+  spreadRow,
+} from "./sim/detection.ts";
 import { isFault, writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
 import { runScript, runWorkload } from "./sim/workload.ts";
@@ -160,4 +165,23 @@ Deno.test("a row of detection is met by the detector, and not by nodes that call
     1,
   );
   assert(wrong.falseDeaths > 0 && !wrong.met);
+});
+
+Deno.test("nodes that connect on demand meet what is promised of a thousand, and a row that is not met says so", async () => {
+  const idle = await measureRow(
+    idleRow(66, {
+      bytesPerNodeS: 2000,
+      apart: { row: "idle.1", share: 0.2 },
+    }),
+    1,
+    1,
+    [{ row: "idle.1", n: 1, bytesPerNodeS: 2000, falseDeaths: 0, met: true }],
+  );
+  const { bytesPerNodeS } = idle;
+  assert(bytesPerNodeS! > 100 && bytesPerNodeS! < 1600, `${bytesPerNodeS}`);
+  assert(idle.apart! > 0.2 && !idle.met, `${idle.apart}`);
+  const kind = spreadRow(66);
+  const spread = await measureRow({ ...kind, promise: { rounds: 1 } }, 1, 1);
+  assertEquals([spread.n, spread.met], [5, false]);
+  assert(spread.rounds! > 1 && spread.rounds! < kind.promise.rounds!);
 });

@@ -14,7 +14,8 @@
  * deno task simulate --scenario detection --seeds 10   how soon nodes that are gone
  *                                                are found out, an object a row
  * deno task simulate --scenario membership       how parts find each other again,
- *                                                and a node that is attacked
+ *                                                what up to 1,000 nodes say, and a
+ *                                                node that is attacked
  * deno task simulate --invariants                what is judged
  * ```
  *
@@ -33,7 +34,11 @@ import {
   type Summary,
 } from "./sim/campaign.ts";
 import { SCENARIOS } from "./sim/cluster.ts";
-import { DETECTION_ROWS, measureRow } from "./sim/detection.ts";
+import {
+  DETECTION_ROWS,
+  type DetectionRow,
+  measureRow,
+} from "./sim/detection.ts";
 import { ATTACKS, measureHostile, NODES } from "./sim/hostile.ts";
 import { INVARIANTS, type Violation } from "./sim/invariants.ts";
 import { writeScript } from "./sim/script.ts";
@@ -134,6 +139,7 @@ async function replay(): Promise<void> {
 /** Measures rows, each by itself. `--rows` names some of them. */
 async function runRows(scenario: string): Promise<void> {
   const names = text("rows")?.split(",");
+  const rows: DetectionRow[] = [];
   const run = async (
     name: string,
     nodes: number,
@@ -146,7 +152,11 @@ async function runRows(scenario: string): Promise<void> {
     if (!row.met) Deno.exitCode = 1;
   };
   for (const kind of DETECTION_ROWS.get(scenario)!) {
-    await run(kind.row, kind.nodes, () => measureRow(kind, seed, seeds));
+    await run(kind.row, kind.nodes, async () => {
+      const row = await measureRow(kind, seed, seeds, rows);
+      rows.push(row);
+      return row;
+    });
   }
   if (scenario === "membership") {
     await run("hostile", NODES, () => measureHostile(seed, ATTACKS));

@@ -7,6 +7,8 @@
  * waits to be written is bounded, what is half received too. A stream on which
  * nothing comes, or into which nothing can be written, is given up after the
  * idle timeout. Frames that are queued in the same turn go out in one write.
+ * An end that takes leave of the other (GOODBYE `duplicate`, `unused`) loses nothing
+ * that was begun.
  *
  * Assumes: payloads are not changed after they were handed over.
  *
@@ -97,6 +99,8 @@ export interface Owner {
   retired(connection: EstablishedConnection): void;
   /** It takes no more; called once. */
   ended(connection: EstablishedConnection, reason: unknown): void;
+  /** Whether it is to be ended once nobody uses it. */
+  isOnDemand(connection: EstablishedConnection): boolean;
 }
 
 /** A connection after its handshake. */
@@ -124,6 +128,9 @@ export class EstablishedConnection implements Connection {
   readonly #silence: SilenceWatch;
   readonly #working = new AbortController();
   #correlation: number;
+  /** When something was said on it last, by either end, but for signs of life. */
+  #usedAt: number;
+  #unused = false;
   /** Requests of the peer whose replies are not yet written. */
   #inWork = 0;
   #writing = false;
@@ -167,7 +174,7 @@ export class EstablishedConnection implements Connection {
       greeting.seal,
     );
     this.#correlation = context.random.u32() & ~1 | (greeting.dialled ? 1 : 0);
-    this.since = context.clock.monotonic();
+    this.since = this.#usedAt = context.clock.monotonic();
     const { clock, timers, tuning } = context;
     this.#pending = new PendingRequests({
       timers,
@@ -180,7 +187,7 @@ export class EstablishedConnection implements Connection {
       timers,
       keepaliveMs: tuning.keepaliveMs,
       idleTimeoutMs: tuning.idleTimeoutMs,
-      keepalive: () => this.#pushOwn(MessageType.KEEPALIVE, EMPTY_BYTES),
+      keepalive: () => this.#keepAlive(),
       gone: () =>
         this.#end(
           new DeadlineExceededError("hear from the peer", tuning.idleTimeoutMs),
@@ -196,6 +203,21 @@ export class EstablishedConnection implements Connection {
   /** Whether it was, or is to be, ended in favour of another. */
   get retired(): boolean {
     return this.#retired;
+  }
+
+  /** Whether it was ended since nobody used it. */
+  get unused(): boolean {
+    return this.#unused;
+  }
+
+  /** When something was said on it last, in monotonic milliseconds. */
+  get usedAt(): number {
+    return this.#usedAt;
+  }
+
+  /** Whether something that was begun on it is not done. */
+  get busy(): boolean {
+    return this.#inWork > 0 || this.#pending.size > 0 || !this.#queue.empty;
   }
 
   /** Bytes that wait to be written. */
@@ -237,6 +259,7 @@ export class EstablishedConnection implements Connection {
       signal?.throwIfAborted();
       checkSize(type, payload);
       if (!this.usable) throw this.#unsentError(type, undefined);
+      this.#usedAt = this.#context.clock.monotonic();
       const message = this.#outgoing(0, type, this.#nextCorrelation(), payload);
       const leave = this.#queue.offer(message)
         ? undefined
@@ -249,6 +272,7 @@ export class EstablishedConnection implements Connection {
   send(type: number, payload: Uint8Array): boolean {
     checkSize(type, payload);
     if (!this.usable) return false;
+    this.#usedAt = this.#context.clock.monotonic();
     const flags = FrameFlag.ONE_WAY;
     const correlation = this.#nextCorrelation();
     const taken = this.#queue.offer(
@@ -276,10 +300,18 @@ export class EstablishedConnection implements Connection {
     if (this.#retired || this.#ended) return;
     this.#retired = true;
     this.#retirement = this.#context.timers.set(
-      () => this.close("its lane is served by another connection"),
+      () => this.close("it was to end"),
       TIMEOUT_MS_DEFAULT,
     );
     this.#drain();
+  }
+
+  /** Lets it end likewise, since nobody uses it. */
+  release(): void {
+    if (!this.usable) return;
+    this.#unused = true;
+    this.retire();
+    this.#owner.retired(this);
   }
 
   async #readLoop(): Promise<void> {
@@ -381,7 +413,16 @@ export class EstablishedConnection implements Connection {
     if (payload === undefined) return;
     if (response) this.#takeResponse(correlation, failed, payload);
     else if (type < TYPE_FIRST_OF_OTHERS) this.#takeOwn(type, payload);
-    else if (oneWay) this.#context.handler.message(this, type, payload);
+    else this.#takeOther(frame, payload);
+  }
+
+  #takeOther(
+    { flags, type, correlation }: Frame,
+    payload: Uint8Array,
+  ): void {
+    this.#usedAt = this.#context.clock.monotonic();
+    const oneWay = (flags & FrameFlag.ONE_WAY) !== 0;
+    if (oneWay) this.#context.handler.message(this, type, payload);
     else this.#takeRequest(type, correlation, payload);
   }
 
@@ -474,11 +515,13 @@ export class EstablishedConnection implements Connection {
     switch (type) {
       case MessageType.GOODBYE: {
         const { code, message } = readFailure(payload);
-        if (code !== FailureCode.DUPLICATE) {
+        const unused = code === FailureCode.UNUSED;
+        if (!unused && code !== FailureCode.DUPLICATE) {
           this.#end(new RejectedError(code, message));
           break;
         }
         this.#peerAskedAll = true;
+        if (unused && !this.#retired) this.#unused = true;
         this.retire();
         this.#owner.retired(this);
         this.#drain();
@@ -496,6 +539,17 @@ export class EstablishedConnection implements Connection {
     }
   }
 
+  /** Says that it is there; or takes leave, where there is nothing to say. */
+  #keepAlive(): void {
+    const { clock, tuning } = this.#context;
+    const unusedMs = clock.monotonic() - this.#usedAt;
+    if (
+      unusedMs >= tuning.keepaliveMs && !this.busy &&
+      this.#owner.isOnDemand(this)
+    ) this.release();
+    else this.#pushOwn(MessageType.KEEPALIVE, EMPTY_BYTES);
+  }
+
   /** Takes a retired connection a step nearer to its end. */
   #drain(): void {
     if (
@@ -507,13 +561,17 @@ export class EstablishedConnection implements Connection {
       this.#pushOwn(
         MessageType.GOODBYE,
         encodeFailure({
-          code: FailureCode.DUPLICATE,
-          message: "another connection serves the lane",
+          ...this.#unused ? { code: FailureCode.UNUSED, message: "" } : {
+            code: FailureCode.DUPLICATE,
+            message: "another connection serves the lane",
+          },
           data: EMPTY_BYTES,
         }),
       );
     } else if (this.#peerAskedAll && this.#inWork === 0) {
-      this.close("its lane is served by another connection");
+      if (!this.#unused) this.close("its lane is served by another connection");
+      // Both have taken leave: there is nothing more to be said.
+      else this.#end(new ClosedError("use the connection", "an unused one"));
     }
   }
 

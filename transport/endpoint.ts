@@ -3,7 +3,9 @@
  *
  * Guarantees: whatever a stranger does on the port ends with that stranger's
  * connection; the number of handshakes, of visits and of what each holds is
- * bounded (`bounds.ts`). After {@linkcode Endpoint.close} nothing of it is left running.
+ * bounded (`bounds.ts`). So is the number of connections, where more peers are kept
+ * than `connectionsMax`: the longest unused ones end. After
+ * {@linkcode Endpoint.close} nothing of it is left running.
  *
  * @module
  */
@@ -15,6 +17,7 @@ import {
   ClosedError,
   equalBytes,
   type Listener,
+  NodeNotFoundError,
   ProtocolError,
   sleep,
   startDeadline,
@@ -59,7 +62,11 @@ const TUNING: Required<EndpointTuning> = {
   queueBytesMax: 16 * 1024 * 1024,
   handshakesMax: 64,
   requestsMax: 1024,
+  connectionsMax: 64,
 };
+
+/** Lanes of a peer. */
+const LANES = 2;
 
 /** Makes an endpoint. It listens nowhere and keeps nobody yet. */
 export function createEndpoint(options: EndpointOptions): Endpoint {
@@ -76,6 +83,8 @@ class NodeEndpoint implements Endpoint, Owner {
   readonly #tasks = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   #handshakes = 0;
+  /** Peers that are kept. */
+  #kept = 0;
   /** Visits that came in and whose streams are not closed yet. */
   #visits = 0;
   readonly #visitRoom = new Room(HELD_BYTES_MAX);
@@ -92,6 +101,7 @@ class NodeEndpoint implements Endpoint, Owner {
       random,
       handler,
       tuning: { ...TUNING, ...options.tuning },
+      onDemand: () => this.onDemand,
       dialLane: (peer, lane, signal) =>
         this.#track(this.#dialLane(peer, lane, signal)),
     };
@@ -112,8 +122,13 @@ class NodeEndpoint implements Endpoint, Owner {
   keep(node: number, address: string): Peer {
     this.#checkOpen("keep a peer");
     const peer = this.#known(node);
+    if (!peer.kept) this.#kept++;
     peer.keep(address);
     return peer;
+  }
+
+  get onDemand(): boolean {
+    return this.#kept > this.#context.tuning.connectionsMax;
   }
 
   peer(node: number): Peer | undefined {
@@ -122,13 +137,20 @@ class NodeEndpoint implements Endpoint, Owner {
   }
 
   forget(node: number): void {
-    this.#peers.get(node)?.stop(new ClosedError("reach the node", "the peer"));
+    const peer = this.#peers.get(node);
+    const wasOnDemand = this.onDemand;
+    if (peer?.kept) this.#kept--;
+    // Nobody has closed anything that callers know of.
+    peer?.stop(new NodeNotFoundError(node));
     for (const connection of [...this.#connections]) {
       if (connection.remote.node === node) {
         connection.close("the node is forgotten");
       }
     }
     this.#peers.delete(node);
+    if (wasOnDemand && !this.onDemand) {
+      for (const each of this.#peers.values()) each.redial();
+    }
   }
 
   dropOthers(node: number, nonce: Uint8Array): void {
@@ -178,6 +200,10 @@ class NodeEndpoint implements Endpoint, Owner {
       connection,
       new ClosedError("use the connection", "a replaced one"),
     );
+  }
+
+  isOnDemand(connection: EstablishedConnection): boolean {
+    return this.onDemand && !isVisit(connection);
   }
 
   ended(connection: EstablishedConnection, reason: unknown): void {
@@ -351,6 +377,9 @@ class NodeEndpoint implements Endpoint, Owner {
         }
         return handler.admit(remote, dialled);
       },
+      answer: (remote) => handler.identity(remote).hello,
+      confirm: (remote) => handler.confirm?.(remote),
+      confirmed: (remote, said) => handler.confirmed?.(remote, said),
       signal,
     };
   }
@@ -365,14 +394,35 @@ class NodeEndpoint implements Endpoint, Owner {
       this,
     );
     this.#connections.add(connection);
-    const isVisit = settled.purpose === "visit";
-    if (!isVisit) this.#known(connection.remote.node).adopt(connection);
+    const visits = settled.purpose === "visit";
+    if (!visits) {
+      this.#known(connection.remote.node).adopt(connection);
+      if (this.onDemand) this.#endUnused(connection);
+    }
     const serving = this.#track(connection.run());
-    if (isVisit && !settled.dialled) {
+    if (visits && !settled.dialled) {
       this.#visits++;
       void serving.then(() => this.#visits--);
     }
     return connection;
+  }
+
+  /**
+   * Ends the connection that is longest unused, if they are too many; not the
+   * fresh one, on which nothing was said yet.
+   */
+  #endUnused(fresh: EstablishedConnection): void {
+    let count = 0;
+    let oldest: EstablishedConnection | undefined;
+    for (const connection of this.#connections) {
+      if (isVisit(connection) || !connection.usable) continue;
+      count++;
+      if (connection === fresh || connection.busy) continue;
+      if (oldest === undefined || connection.usedAt < oldest.usedAt) {
+        oldest = connection;
+      }
+    }
+    if (count > LANES * this.#context.tuning.connectionsMax) oldest?.release();
   }
 
   #known(node: number): KnownPeer {
@@ -403,4 +453,8 @@ class NodeEndpoint implements Endpoint, Owner {
 /** What comes from nobody, or from this node itself, is no lane of a peer. */
 function purposeOf({ remote, local, purpose }: Greeting): Purpose {
   return remote.node === 0 || remote.node === local ? "visit" : purpose;
+}
+
+function isVisit(connection: EstablishedConnection): boolean {
+  return connection.purpose === "visit";
 }

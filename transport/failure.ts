@@ -17,6 +17,7 @@ import {
   ClusterMismatchError,
   ProtocolMismatchError,
   Reader,
+  RejectedError,
   RemoteError,
   SecretMismatchError,
   TlsError,
@@ -44,6 +45,8 @@ export const FailureCode = {
   CLOSED: "closed",
   /** Another connection serves the lane; this one ends when it is idle. */
   DUPLICATE: "duplicate",
+  /** Nobody uses the connection; it ends when what was begun on it is done. */
+  UNUSED: "unused",
   /** Too much is in work already; nothing was done. */
   OVERLOADED: "overloaded",
 } as const;
@@ -62,6 +65,10 @@ export function isMismatch(error: unknown): error is AspenError {
 export function failureOf(error: unknown): Failure {
   if (error instanceof RemoteError) {
     return { code: error.code, message: error.message, data: error.data };
+  }
+  if (error instanceof RejectedError) {
+    const { code, detail } = error;
+    return { code, message: detail, data: new Uint8Array(0) };
   }
   const known = error instanceof AspenError || error instanceof Error;
   return {

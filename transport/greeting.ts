@@ -74,6 +74,12 @@ export interface GreetingOptions {
   secrets: readonly Uint8Array[];
   /** Judges the other node; throws to refuse it. */
   admit: (remote: Identity) => Awaitable<void>;
+  /** The hello that the acceptor tells the dialler. @default {identity's} */
+  answer?: (remote: Identity) => Uint8Array;
+  /** What the dialler says last. @default {nothing} */
+  confirm?: ((remote: Identity) => Uint8Array | undefined) | undefined;
+  /** Takes that, at the acceptor. */
+  confirmed?: (remote: Identity, said: Uint8Array) => Awaitable<void>;
   /** Gives up when aborted. */
   signal?: AbortSignal | undefined;
   /** The versions spoken. @default {PROTOCOLS} */
@@ -199,7 +205,8 @@ class Talk {
       await this.#read(MessageType.IDENTITY, IDENTITY_FRAME_BYTES_MAX),
     );
     await this.#judge(remote);
-    await this.#write(MessageType.KEEPALIVE, EMPTY_BYTES);
+    const last = this.#options.confirm?.(remote) ?? EMPTY_BYTES;
+    await this.#write(MessageType.KEEPALIVE, last);
     return {
       ...wish,
       stream: this.#stream,
@@ -247,11 +254,17 @@ class Talk {
       this.#seal = new Seal([chosen], false, transcript);
     }
     await this.#judge(remote);
+    const { answer, confirmed } = this.#options;
+    const own = { ...identity, hello: answer?.(remote) ?? identity.hello };
     await this.#write(
       MessageType.IDENTITY,
-      encodeIdentity({ identity, purpose }),
+      encodeIdentity({ identity: own, purpose }),
     );
-    await this.#read(MessageType.KEEPALIVE, GREETING_FRAME_BYTES_MAX);
+    const last = await this.#read(
+      MessageType.KEEPALIVE,
+      IDENTITY_FRAME_BYTES_MAX,
+    );
+    await confirmed?.(remote, last);
     return {
       stream: this.#stream,
       decoder: this.#decoder,

@@ -55,7 +55,7 @@ export const PROTOCOLS: ProtocolRange = { min: 1, max: 1 };
 /** Random bytes of each end of each connection. */
 export const CHALLENGE_BYTES = 16;
 
-/** Largest length of a HELLO, WELCOME, confirmation or REJECT frame. */
+/** Largest length of a HELLO, WELCOME or REJECT frame. */
 export const GREETING_FRAME_BYTES_MAX = 16 * 1024;
 
 /** Largest {@linkcode Identity.hello}. */
@@ -64,7 +64,10 @@ export const HELLO_BYTES_MAX = 512 * 1024;
 /** Largest {@linkcode Identity.hello} of who has no node key. */
 export const KEYLESS_HELLO_BYTES_MAX = 1024;
 
-/** Largest length of an IDENTITY frame: its `hello` and room for the rest. */
+/**
+ * Largest length of an IDENTITY frame: its `hello` and room for the rest; and of
+ * a confirmation.
+ */
 export const IDENTITY_FRAME_BYTES_MAX = HELLO_BYTES_MAX + 16 * 1024;
 
 const CLUSTER_ID_BYTES = 16;

@@ -3,9 +3,10 @@
  *
  * Guarantees: a lane has at most one current connection. While the peer is
  * kept and has an address, a lane without one is dialled for ever, with
- * full-jitter backoff; a request does not wait for the backoff. When both ends
- * dial at once, both come to keep the same connection, and the other one ends
- * without harm to what was begun on it.
+ * full-jitter backoff; a request does not wait for the backoff. Where connections
+ * are made on demand, requests alone dial. When both ends dial at once, both come
+ * to keep the same connection, and the other one ends without harm to what was
+ * begun on it.
  *
  * @module
  */
@@ -26,8 +27,13 @@ import { isMismatch } from "./failure.ts";
 import { messageName } from "./registry.ts";
 import type { Lane, Peer, RequestOptions } from "./types.ts";
 
+/** Time over which the dials of all peers are spread, in milliseconds. */
+const REDIAL_ALL_MS = 1000;
+
 /** What peers need beside what connections do. */
 export interface PeerContext extends Context {
+  /** Whether lanes are dialled by requests only. */
+  readonly onDemand: () => boolean;
   /**
    * Dials a node for a lane. On success the new connection was handed to
    * {@linkcode KnownPeer.adopt}.
@@ -117,8 +123,13 @@ export class KnownPeer implements Peer {
     for (const lane of Object.values(this.#lanes)) lane.keep(moved);
   }
 
+  /** Dials the lanes that are not connected, not all peers' at one time. */
+  redial(): void {
+    for (const lane of Object.values(this.#lanes)) lane.redial();
+  }
+
   /** Dials it no more; its connections are the caller's to close. */
-  stop(reason: ClosedError): void {
+  stop(reason: Error): void {
     this.#kept = false;
     for (const lane of Object.values(this.#lanes)) lane.stop(reason);
   }
@@ -204,10 +215,16 @@ class PeerLane {
       );
       this.#attempt = undefined;
     }
-    if (this.#current === undefined) this.#dialNow();
+    if (this.#waiting.size > 0) this.#dialNow();
+    // Not before all are kept that are to be: they may be too many to be dialled.
+    else void Promise.resolve().then(() => this.#dialKept());
   }
 
-  stop(reason: ClosedError): void {
+  redial(): void {
+    this.#dialLater(REDIAL_ALL_MS);
+  }
+
+  stop(reason: Error): void {
     this.#backoff?.cancel();
     this.#backoff = undefined;
     this.#attempt?.abort(reason);
@@ -249,28 +266,41 @@ class PeerLane {
     if (livedMs >= tuning.keepaliveMs) this.#failures = 0;
     // A peer that lets in and throws out is not to be dialled ever faster.
     else if (!connection.retired) this.#failures++;
-    handler.disconnected?.(connection, reason);
-    this.#dialLater();
+    // Nor is it a loss where two that dialled at once kept different connections,
+    // and nobody dials again before there is something to say.
+    const { unused } = connection;
+    if (unused || (connection.retired && this.#context.onDemand())) {
+      handler.released?.(connection);
+    } else handler.disconnected?.(connection, reason);
+    // Who took leave of this node keeps fewer connections than it does.
+    this.#dialLater(unused ? tuning.backoffMaxMs : 0);
   }
 
   get #dialable(): boolean {
     return this.#peer.kept && this.#peer.address !== "";
   }
 
-  #dialLater(): void {
+  /** Dials after the backoff, which is drawn up to `atLeastMs` if that is more. */
+  #dialLater(atLeastMs = 0): void {
     if (!this.#dialable || this.#current || this.#attempt || this.#backoff) {
       return;
     }
+    if (this.#context.onDemand()) return;
     const { random, timers, tuning } = this.#context;
     const { backoffMinMs: minMs, backoffMaxMs: maxMs } = tuning;
     const capMs = Math.max(
       minMs,
+      atLeastMs,
       Math.min(maxMs, minMs * 2 ** Math.min(this.#failures + 1, 32)),
     );
     this.#backoff = timers.set(() => {
       this.#backoff = undefined;
-      this.#dialNow();
+      this.#dialKept();
     }, minMs + random.float() * (capMs - minMs));
+  }
+
+  #dialKept(): void {
+    if (!this.#context.onDemand()) this.#dialNow();
   }
 
   #dialNow(): void {

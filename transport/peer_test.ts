@@ -205,6 +205,19 @@ Deno.test("a connection that came from a node not kept serves, and becomes the p
   });
 });
 
+Deno.test("what waits for a node that is forgotten is told that it is not to be reached", async () => {
+  const world = new World({ seed: 1 });
+  const a = testNode(world.runtime("a"), { node: 1 });
+  await world.run(async () => {
+    // Nobody listens there: the request waits for a connection.
+    const asked = a.endpoint.keep(2, "b:1").request(PULL, new Uint8Array(1));
+    const refused = assertRejects(() => asked, UnreachableError);
+    a.endpoint.forget(2);
+    await refused;
+    await a.endpoint.close();
+  });
+});
+
 Deno.test("a peer that moves is dialled where it went, and another node there is refused", async () => {
   const world = new World({ seed: 1 });
   const a = testNode(world.runtime("a"), { node: 1 });

@@ -35,7 +35,9 @@ export const MessageType = {
   // Registers.
   REGISTER_PREPARE: 48,
   REGISTER_ACCEPT: 49,
-  REGISTER_LIST: 50, // reserved
+  REGISTER_LIST: 50, // -> names of registers
+  REGISTER_SEAT: 51, // -> the seat on which the node would vote
+  REPORT: 52, // config -> what is durable under it
 
   // Joining.
   PLEDGE: 64,

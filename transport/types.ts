@@ -90,7 +90,7 @@ export interface RequestOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Another node, to which the endpoint keeps connections for ever. */
+/** Another node, to which the endpoint keeps connections, or makes them. */
 export interface Peer {
   /** Its node key. */
   readonly node: number;
@@ -129,14 +129,24 @@ export interface Peer {
 
 /** What the layer above does with what arrives. */
 export interface EndpointHandler {
-  /** Who this node is now; asked anew for each handshake. */
-  identity(): Identity;
+  /**
+   * Who this node is now; asked anew for each handshake, and once more, for its
+   * hello, where the peer has said first who it is.
+   */
+  identity(remote?: Identity): Identity;
   /**
    * Judges a peer after its handshake, before the connection is used. Throwing
    * refuses it: the peer gets a REJECT with the error's code and message. The
    * transport itself has already refused another cluster.
    */
   admit(remote: Identity, dialled: boolean): Awaitable<void>;
+  /** What the dialler says last in the handshake, with its confirmation. */
+  confirm?(remote: Identity): Uint8Array;
+  /**
+   * Takes what the dialler said last, before the connection is used. Throwing
+   * closes the connection without a word.
+   */
+  confirmed?(remote: Identity, said: Uint8Array): Awaitable<void>;
   /**
    * Answers a request. What it throws goes back as a {@linkcode RemoteError};
    * `signal` aborts when the connection closes.
@@ -163,6 +173,11 @@ export interface EndpointHandler {
   refused?(node: number, address: string, error: unknown): void;
   /** A lane to a peer was lost. */
   disconnected?(connection: Connection, reason: unknown): void;
+  /**
+   * A lane to a peer was closed since nobody used it, here or there: this says
+   * nothing of the peer. Called in place of `disconnected`.
+   */
+  released?(connection: Connection): void;
 }
 
 /** The intervals and bounds of an endpoint, each with its default. */
@@ -185,6 +200,13 @@ export interface EndpointTuning {
   handshakesMax?: number;
   /** Requests of one connection that may be worked on at once. @default {1024} */
   requestsMax?: number;
+  /**
+   * Kept peers to which connections stand for ever. Where there are more, a
+   * connection is made when there is something to say and closed after
+   * `keepaliveMs` without use, and at most twice so many of them, the lanes of so
+   * many peers, stand. @default {64}
+   */
+  connectionsMax?: number;
 }
 
 /** What an endpoint is made of. */
@@ -246,8 +268,12 @@ export interface Endpoint {
    * Keeps connections to a node from now on: both lanes dialled, redialled for
    * ever with full-jitter backoff. Called again with another address, moves.
    * With an empty address the node is only waited for: its own dials count.
+   * While connections are made {@linkcode Endpoint.onDemand}, the node is dialled
+   * by requests only.
    */
   keep(node: number, address: string): Peer;
+  /** Whether more peers are kept than connections stand to: `connectionsMax`. */
+  readonly onDemand: boolean;
   /** The peer with that node key, if it is kept. */
   peer(node: number): Peer | undefined;
   /** Closes the connections to a node and dials it no more. */

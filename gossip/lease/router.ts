@@ -67,6 +67,8 @@ export interface RouterOptions {
   readonly nonce: Uint8Array;
   readonly replica: Replica;
   readonly timers: Timers;
+  /** Whether a node was removed, and its keys may be claimed here. */
+  readonly isSealed?: ((node: number) => boolean) | undefined;
   /** Whether a node is a member of the cluster. */
   readonly isMember: (node: number) => boolean;
   /** The epoch of the config known here. */
@@ -223,9 +225,13 @@ export class Router {
       }
       return part;
     };
-    const { nodeKey, replica, isMember } = this.#options;
-    const holderOf = async (key: Uint8Array) =>
-      moved.get(keyText(key)) ?? (await replica.entry(key))?.holder;
+    const { nodeKey, replica, isMember, isSealed } = this.#options;
+    const holderOf = async (key: Uint8Array) => {
+      const holder = moved.get(keyText(key)) ??
+        (await replica.entry(key))?.holder;
+      // A key of a node that is gone is nobody's.
+      return holder !== undefined && isSealed?.(holder) ? undefined : holder;
+    };
     for (const op of request.ops) {
       const holder = await holderOf(op.key);
       if (
@@ -380,6 +386,7 @@ function localErrorOf(error: RemoteError, holder: number): unknown {
     case "CheckFailedError":
       return new CheckFailedError(reader.bytes().slice());
     case "ClosedError":
+    case "NotMemberError":
     case "NotCaughtUpError":
     case "PoisonedError":
       return new LeaseholderUnavailableError(holder, { cause: error });

@@ -3,8 +3,10 @@
  *
  * Guarantees:
  * - Nodes spread by SI gossip: every interval this node exchanges what it does
- *   not know with a random connected one; nobody is ever forgotten, and every
- *   member is dialled for ever, so that parts that were apart find each other.
+ *   not know with a random connected one, or, where connections are made on
+ *   demand, with a random living one; nobody is ever forgotten, and every member
+ *   is dialled for ever, by the transport or else by `recall.ts`, so that parts
+ *   that were apart find each other.
  * - Nodes that do not answer are suspected and then dead (`detector.ts`), which
  *   takes nothing from them: it is for routing and for people.
  * - What is known is on disk, and read at the next start.
@@ -18,16 +20,16 @@ import {
   type Clock,
   equalBytes,
   NodeNotFoundError,
+  ProtocolError,
   type ProtocolRange,
   type Random,
-  Reader,
   RejectedError,
   RemoteError,
   sleep,
   type Timer,
   type Timers,
   toUuid,
-  Writer,
+  UnreachableError,
 } from "../../runtime/mod.ts";
 import type { KV } from "../../engine/kv.ts";
 import {
@@ -40,22 +42,13 @@ import {
 import type { Events } from "../events.ts";
 import { Feed } from "../feed.ts";
 import { metaKey } from "../keyspace.ts";
-import {
-  Acceptor,
-  addingMember,
-  assigning,
-  type Config,
-  CONFIG_REGISTER,
-  decodeConfig,
-  decodeIds,
-  encodeConfig,
-  IDS_REGISTER,
-  keyOf,
-  Proposer,
-} from "../register/mod.ts";
+import { type Config, decodeConfig, supersedes } from "../register/mod.ts";
 import type { Incarnation } from "../replication/session.ts";
-import { Vector } from "../replication/vector.ts";
-import { ACCEPTOR_PREFIX, type HostState, raiseGeneration } from "./host.ts";
+import type { Vector } from "../replication/vector.ts";
+import { Agreement, type AgreementMetrics } from "./agreement.ts";
+import { Exchange } from "./exchange.ts";
+import { type HostState, raiseGeneration } from "./host.ts";
+import { decodeHello, encodeHello, lacksConfig, toldConfig } from "./hello.ts";
 import { Incarnations } from "./incarnations.ts";
 import {
   decodeMembers,
@@ -64,19 +57,34 @@ import {
   type MergeOutcome,
 } from "./members.ts";
 import type { DetectorMetrics } from "./detector.ts";
-import { type Node, type NodeRecord, nodeRecord } from "./node_record.ts";
+import {
+  type Node,
+  type NodeRecord,
+  nodeRecord,
+  toNode,
+} from "./node_record.ts";
 import { decodePledge, encodePledgeReply } from "./pledge.ts";
 import { Prober } from "./prober.ts";
 import { Reassertion } from "./reassertion.ts";
+import { Recall } from "./recall.ts";
+import {
+  decodeReport,
+  decodeReportRequest,
+  encodeReport,
+  encodeReportRequest,
+} from "./report.ts";
 
 /** Deadline of one exchange of cluster gossip, in milliseconds. */
 const GOSSIP_TIMEOUT_MS = 2000;
 
+/** After so many intervals of probes a start waits for no witness any more. */
+const WITNESS_PROBES = 5;
+
+/** What a removed node is refused with. */
+export const REMOVED = "Removed";
+
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
-
-/** The version of what a hello carries: a config and a birth vector. */
-const HELLO_VERSION = 1;
 
 /** What a cluster is made of. */
 export interface ClusterOptions {
@@ -100,13 +108,23 @@ export interface ClusterOptions {
   readonly events: Events;
   /** The vector with which this start began. */
   readonly birth: Uint8Array;
+  /** At most how many nodes vote. */
+  readonly votersMax: number;
+  /** How long a voter is dead before another one votes for it, in milliseconds. */
+  readonly voterGoneMs: number;
+  /** Whether this node has a copy of the data. */
+  readonly isCaughtUp: () => boolean;
+  /** What is durable, once all is that was taken so far. */
+  readonly durable: () => Promise<Vector>;
+  /** Nodes were removed; whether this one is among them. Must not throw. */
+  readonly onRemoved: (self: boolean) => void;
 }
 
 /** The cluster as one node sees it. */
 export class Cluster {
   readonly #options: ClusterOptions;
-  readonly #acceptor: Acceptor;
-  readonly #proposer: Proposer;
+  readonly #agreement: Agreement;
+  readonly #exchange: Exchange;
   readonly #members: Members;
   readonly #prober: Prober;
   readonly #incarnations: Incarnations;
@@ -118,17 +136,22 @@ export class Cluster {
   #unsaved = false;
   #entered = false;
   #exchanges = 0;
+  /** How many nodes the config known here has retired. */
+  #removed = 0;
+  #wasTold = false;
+  #silenced: Promise<void> = Promise.resolve();
   readonly #reassertion: Reassertion;
+  readonly #recall: Recall;
 
   private constructor(
     options: ClusterOptions,
-    acceptor: Acceptor,
+    agreement: Agreement,
     stored: readonly NodeRecord[],
     self: NodeRecord,
     incarnations: Incarnations,
   ) {
     this.#options = options;
-    this.#acceptor = acceptor;
+    this.#agreement = agreement;
     this.#incarnations = incarnations;
     this.#members = new Members(self, {
       others: [...stored, ...options.records].filter(({ key }) =>
@@ -158,39 +181,48 @@ export class Cluster {
         this.#prober.announce();
       },
     });
-    this.#proposer = new Proposer({
-      node: options.host.node,
-      generation: options.host.generation,
-      knowledge: acceptor,
+    this.#recall = new Recall({
       random: options.random,
-      sleep: (delayMs, signal) => sleep(options.timers, delayMs, { signal }),
-      ask: (node, type, payload, signal) =>
-        node === options.host.node
-          ? acceptor.handle(type, payload)
-          : this.peer(node).request(type, payload, { signal }),
+      living: () => this.#members.size - this.#dead().length,
+      dead: () => this.#dead(),
+      ask: (node) => this.gossipWith(node),
+    });
+    this.#exchange = new Exchange({
+      members: this.#members,
+      config: () => this.config,
+      adopt: (config) => this.adopt(config),
+      merged: (outcome) => this.#merged(outcome),
     });
   }
 
   /** Opens the cluster that the engine knows. */
   static async open(options: ClusterOptions): Promise<Cluster> {
     const { kv, host, nonce, software, protocols } = options;
-    const acceptor = await Acceptor.open({
-      kv,
-      prefix: ACCEPTOR_PREFIX,
-      node: host.node,
-    });
     const row = await kv.get(metaKey("members"));
     const stored = row === undefined ? undefined : decodeMembers(row);
     const address = stored?.self.address ?? "";
     const said = { address, nonce, software, protocols };
     const self = selfRecord(host, said);
-    return new Cluster(
+    const incarnations = await Incarnations.load(kv);
+    const agreement = await Agreement.open({
+      ...options,
+      witnessMs: WITNESS_PROBES * options.probeIntervalMs,
+      stateOf: (node) => cluster.#members.get(node)?.state,
+      request: (node, type, payload, signal) =>
+        cluster.peer(node).request(type, payload, { signal }),
+      report: () => cluster.#report(),
+      onKnown: (config) => cluster.#known(config),
+    });
+    // What agreement asks of it, it asks later.
+    const others = stored?.others ?? [];
+    const cluster: Cluster = new Cluster(
       options,
-      acceptor,
-      stored?.others ?? [],
+      agreement,
+      others,
       self,
-      await Incarnations.load(kv),
+      incarnations,
     );
+    return cluster;
   }
 
   /** The cluster's id, as a UUID. */
@@ -205,7 +237,7 @@ export class Cluster {
 
   /** The newest chosen config known here. */
   get config(): Config {
-    return this.#acceptor.known;
+    return this.#agreement.known;
   }
 
   /** The starts of members accepted here, this node's own with them. */
@@ -225,9 +257,9 @@ export class Cluster {
    * @throws {NodeNotFoundError} If no such node is known.
    */
   node(key: number): Node {
-    const node = this.nodes().get(key);
-    if (node === undefined) throw new NodeNotFoundError(key);
-    return node;
+    const record = this.#members.get(key);
+    if (record === undefined) throw new NodeNotFoundError(key);
+    return toNode(record);
   }
 
   /** Whether a node is a member, as far as known here. */
@@ -245,15 +277,35 @@ export class Cluster {
     return others;
   }
 
-  /** The other members that are connected now. */
-  connected(): number[] {
-    const { endpoint } = this.#options;
-    return this.others().filter((key) => endpoint?.peer(key)?.connected);
+  /** Whether a member is connected now. */
+  isConnected(key: number): boolean {
+    return this.#options.endpoint?.peer(key)?.connected ?? false;
   }
 
-  /** Whether a member that is connected is known at an address. */
+  /** The other members that are connected now. */
+  connected(): number[] {
+    return this.others().filter((key) => this.isConnected(key));
+  }
+
+  /** Whether there are too many members to be connected to all of them. */
+  get isOnDemand(): boolean {
+    return this.#options.endpoint?.onDemand ?? false;
+  }
+
+  /**
+   * The members that something may be asked of: all that are connected, or, where
+   * connections are made on demand, all that are not known to be dead.
+   */
+  candidates(): number[] {
+    if (!this.isOnDemand) return this.connected();
+    return this.others().filter((key) =>
+      this.#members.get(key)!.state !== "dead"
+    );
+  }
+
+  /** Whether a member of which something may be asked is known at an address. */
   reaches(address: string): boolean {
-    return this.connected().some((key) =>
+    return this.candidates().some((key) =>
       this.#members.get(key)?.address === address
     );
   }
@@ -281,11 +333,15 @@ export class Cluster {
     return feed.stream;
   }
 
-  /** What this node tells in each handshake. */
-  identity(): Identity {
+  /**
+   * What this node tells in each handshake: its config only to who is known to
+   * have an older one.
+   */
+  identity(remote?: Identity): Identity {
     const { host, nonce, birth } = this.#options;
-    const hello = new Writer(256).u8(HELLO_VERSION)
-      .bytes(encodeConfig(this.config)).bytes(birth).finish();
+    const { config } = this;
+    const told = remote !== undefined && this.#isOther(remote) &&
+      lacksConfig(decodeHello(remote.hello), config);
     return {
       clusterId: host.clusterId,
       node: host.node,
@@ -295,48 +351,87 @@ export class Cluster {
       replica: "full",
       features: 0,
       address: this.#members.self.address,
-      hello,
+      hello: encodeHello(config, told, birth),
     };
   }
 
   /**
    * Judges a peer by its hello: adopts the higher config first, then lets in
-   * members only, and remembers their start before anything is exchanged.
+   * members only, and remembers their start before anything is exchanged. Who
+   * dials and knows a higher config is judged when it has told it.
    *
    * @throws {RejectedError} If it is no member.
+   * @throws {ProtocolError} If it keeps a higher config for itself.
    */
-  async admit(remote: Identity): Promise<void> {
+  async admit(remote: Identity, dialled: boolean): Promise<void> {
     // A node without a key may ask for one, and nothing else.
     if (remote.node === 0) return;
     if (remote.node === this.#options.host.node) return this.#admitSelf(remote);
-    const reader = new Reader(remote.hello, "a hello");
-    if (reader.u8() < 1) reader.fail("it has no version");
-    await this.adopt(decodeConfig(reader.bytes()));
-    Vector.decode(reader.bytes());
-    if (!this.config.members.includes(remote.node)) {
-      const error = new RejectedError(
-        "NotMember",
-        `node ${remote.node} is no member of the cluster`,
-      );
-      const { node, address } = remote;
-      this.#options.events.emit({ type: "refused", node, address, error });
-      throw error;
+    const hello = decodeHello(remote.hello);
+    if (hello.config !== undefined) await this.adopt(hello.config);
+    const isHigher = supersedes(hello, this.config);
+    if (isHigher && dialled) throw unheardConfig();
+    if (!isHigher) await this.#admitMember(remote);
+  }
+
+  /** What this node, which dialled, tells last: its config to who lacks it. */
+  confirm(remote: Identity): Uint8Array {
+    return toldConfig(
+      this.config,
+      this.#isOther(remote) &&
+        lacksConfig(decodeHello(remote.hello), this.config),
+    );
+  }
+
+  /** Takes what a dialler told last; throws as {@linkcode Cluster.admit} does. */
+  async confirmed(remote: Identity, told: Uint8Array): Promise<void> {
+    if (!this.#isOther(remote)) return;
+    if (told.length > 0) await this.adopt(decodeConfig(told));
+    if (supersedes(decodeHello(remote.hello), this.config)) {
+      throw unheardConfig();
     }
+    await this.#admitMember(remote);
+  }
+
+  async #admitMember(remote: Identity): Promise<void> {
+    this.#checkMember(remote);
     if (await this.#incarnations.accept(remote)) {
       this.#options.endpoint?.dropOthers(remote.node, remote.nonce);
     }
+    // It may have been removed meanwhile.
+    this.#checkMember(remote);
+  }
+
+  #checkMember({ node, address }: Identity): void {
+    const { members, removed } = this.config;
+    if (members.includes(node)) return;
+    const error = removed.includes(node)
+      ? new RejectedError(
+        REMOVED,
+        `node ${node} was removed from the cluster; its key is retired, an empty directory may join`,
+      )
+      : new RejectedError(
+        "NotMember",
+        `node ${node} is no member of the cluster`,
+      );
+    this.#options.events.emit({ type: "refused", node, address, error });
+    throw error;
   }
 
   /** Learns a chosen config. */
   async adopt(config: Config): Promise<void> {
-    if (await this.#acceptor.adopt(config)) {
-      this.#members.exclude(this.config.removed);
-    }
+    await this.#agreement.adopt(config);
   }
 
-  /** Answers REGISTER_PREPARE, REGISTER_ACCEPT and REGISTER_LIST. */
+  /** Answers REGISTER_PREPARE, REGISTER_ACCEPT, REGISTER_LIST and REGISTER_SEAT. */
   answerRegister(type: number, payload: Uint8Array): Promise<Uint8Array> {
-    return this.#acceptor.handle(type, payload);
+    return this.#agreement.answerRegister(type, payload);
+  }
+
+  /** Answers REPORT. */
+  async answerReport(payload: Uint8Array): Promise<Uint8Array> {
+    await this.adopt(decodeReportRequest(payload));
+    return await this.#report();
   }
 
   /** Answers PLEDGE: gives a joiner its key, and makes it a member. */
@@ -345,37 +440,75 @@ export class Cluster {
     signal: AbortSignal,
   ): Promise<Uint8Array> {
     const { ticket } = decodePledge(payload);
-    const ids = await this.#proposer.change(IDS_REGISTER, assigning(ticket), {
-      signal,
-    });
-    const node = keyOf(decodeIds(ids!), ticket)!;
-    const chosen = await this.#proposer.change(
-      CONFIG_REGISTER,
-      addingMember(node),
-      { signal },
-    );
-    const config = decodeConfig(chosen!);
-    await this.adopt(config);
+    const node = await this.#agreement.admit(ticket, signal);
     const { host } = this.#options;
     return encodePledgeReply({
       clusterId: host.clusterId,
       node,
-      config,
+      config: this.config,
       responder: host.node,
       records: [...this.#members.records()],
     });
   }
 
+  /** What a member has, durable, under the config known here. */
+  async reportOf(node: number, signal: AbortSignal): Promise<Vector> {
+    const asked = encodeReportRequest(this.config);
+    const { REPORT } = MessageType;
+    return decodeReport(
+      await this.peer(node).request(REPORT, asked, { signal }),
+    )
+      .vector;
+  }
+
+  /**
+   * Removes a member, for ever.
+   *
+   * @throws {NodeNotFoundError} If it is none.
+   * @throws {RangeError} If nobody would vote without it.
+   * @throws {QuorumUnavailableError} If no majority of the voters agreed.
+   */
+  async remove(node: number, signal: AbortSignal): Promise<void> {
+    await this.#agreement.remove(node, signal);
+    // Those who are connected need not wait for a round.
+    await Promise.all(this.connected().map((key) => this.gossipWith(key)));
+  }
+
+  /** Says that this node has left, to who has not heard of its removal. */
+  async sayGoodbye(): Promise<void> {
+    this.#members.update({ state: "left" });
+    await Promise.all(this.connected().map((key) => this.gossipWith(key)));
+  }
+
+  /** Whether this node was removed, as far as it knows, or was told. */
+  get isRemoved(): boolean {
+    return this.#wasTold ||
+      this.config.removed.includes(this.#options.host.node);
+  }
+
+  /** A member refused this node because it was removed. */
+  toldRemoved(): void {
+    if (this.isRemoved) return;
+    this.#wasTold = true;
+    this.#options.onRemoved(true);
+  }
+
+  /**
+   * Whether the keys of a node may be claimed by who covers a vector: it was
+   * removed, and its last records are in it (replication.md §3).
+   */
+  isSealed(node: number, vector: Vector): boolean {
+    return this.#agreement.isSealed(node, vector);
+  }
+
   /** Answers CLUSTER_SYNC. */
   answerSync(payload: Uint8Array): Uint8Array {
-    return this.#members.answer(payload);
+    return this.#exchange.answerSync(payload);
   }
 
   /** Answers CLUSTER_ACK. */
-  answerAck(payload: Uint8Array): Uint8Array {
-    const outcome = this.#members.ack2(payload);
-    this.#merged(outcome);
-    return outcome.reply;
+  answerAck(payload: Uint8Array): Promise<Uint8Array> {
+    return this.#exchange.answerAck(payload);
   }
 
   /** Answers PING. */
@@ -403,6 +536,19 @@ export class Cluster {
     return this.#exchanges;
   }
 
+  /** What the cluster has agreed on, as far as known. */
+  get agreed(): AgreementMetrics {
+    const { epoch, settled, members, voters, removed, sealing } = this.config;
+    return {
+      epoch,
+      settled,
+      members: members.length,
+      voters: voters.map(({ node }) => node),
+      removed: removed.length,
+      sealing: [...sealing],
+    };
+  }
+
   /** What finding out who answers has counted. */
   get detection(): DetectorMetrics {
     return this.#prober.metrics;
@@ -417,6 +563,7 @@ export class Cluster {
     if (address !== undefined && address !== this.#members.self.address) {
       this.#members.update({ address });
     }
+    this.#known(this.config);
     await this.#save();
     this.#entered = true;
     this.#keepPeers();
@@ -432,11 +579,13 @@ export class Cluster {
     const { timers, random, gossipIntervalMs } = this.#options;
     this.#timer = timers.set(() => {
       this.#reassertion.answer();
-      const nodes = this.connected();
+      this.#agreement.tend();
+      const nodes = this.candidates();
       if (nodes.length > 0) {
         const node = nodes[Math.floor(random.float() * nodes.length)]!;
         void this.gossipWith(node);
       }
+      if (this.isOnDemand) this.#recall.round();
       this.#gossipLater();
     }, gossipIntervalMs * (0.9 + random.float() * 0.2));
   }
@@ -452,6 +601,8 @@ export class Cluster {
       if (error instanceof RemoteError) {
         this.#options.events.emit({ type: "peerFailed", node, error });
       }
+      // Where connections are made on demand, this is how one is found broken.
+      if (error instanceof UnreachableError) this.#prober.lost(node);
     } finally {
       this.#gossiping.delete(node);
     }
@@ -462,19 +613,14 @@ export class Cluster {
    * Rejects if the exchange fails.
    */
   async gossipOver(link: Pick<Peer, "request">): Promise<void> {
-    const ask = (type: number, payload: Uint8Array) =>
+    await this.#exchange.run((type, payload) =>
       link.request(type, payload, {
         timeoutMs: GOSSIP_TIMEOUT_MS,
         signal: this.#abort.signal,
-      });
-    const ack = this.#members.ack(
-      await ask(MessageType.CLUSTER_SYNC, this.#members.sync()),
+      })
     );
-    if (ack !== undefined) {
-      this.#merged(
-        this.#members.take(await ask(MessageType.CLUSTER_ACK, ack)),
-      );
-    }
+    await this.#silenced;
+    this.#agreement.witness();
     this.#exchanges++;
   }
 
@@ -485,6 +631,7 @@ export class Cluster {
     this.#abort.abort();
     for (const feed of [...this.#feeds]) feed.close();
     await this.#reassertion.close();
+    await this.#agreement.close();
     await this.#saving?.catch(() => {
       // As above: a failed engine must not keep the node from closing.
     });
@@ -494,8 +641,31 @@ export class Cluster {
     if (refuted) this.#prober.refuted();
     if (cloned === undefined) return;
     this.#reassertion.hear(cloned);
+    // Before it votes again: what it promised may be gone from this disk.
+    this.#silenced = this.#agreement.fallSilent().catch(() => {
+      // The engine has failed, and said so by its own event.
+    });
     const { key: node, address } = cloned;
     this.#options.events.emit({ type: "cloned", node, address });
+  }
+
+  /** A config is newly known. */
+  #known({ removed }: Config): void {
+    const { host, onRemoved } = this.#options;
+    this.#members.exclude(removed);
+    if (removed.length > this.#removed) {
+      this.#removed = removed.length;
+      onRemoved(removed.includes(host.node));
+    }
+  }
+
+  /** What this node has, durable, under the config known here. */
+  async #report(): Promise<Uint8Array> {
+    const { host, nonce, birth, durable } = this.#options;
+    const { era, epoch } = this.config;
+    const vector = await durable();
+    const { generation } = host;
+    return encodeReport({ era, epoch, generation, nonce, birth, vector });
   }
 
   #changed(changes: readonly MemberChange[]): void {
@@ -505,6 +675,12 @@ export class Cluster {
     void this.#save().catch(() => {
       // The engine has failed, and said so by its own event.
     });
+  }
+
+  #dead(): number[] {
+    return this.others().filter((key) =>
+      this.#members.get(key)!.state === "dead"
+    );
   }
 
   /** Keeps connections to everybody who has not left. */
@@ -525,10 +701,15 @@ export class Cluster {
     if (endpoint === undefined || !this.#entered || key === host.node) return;
     if (change.type === "removed" || state === "left") endpoint.forget(key);
     // Doubts are no reason to dial past the pause between dials.
-    else if (state === "healthy") endpoint.keep(key, address);
+    else if (change.type === "added" || state === "healthy") {
+      endpoint.keep(key, address);
+    }
   }
 
-  /** Writes the members: one write at a time, of the newest. */
+  /**
+   * Writes the members: one write at a time, of the newest; where they are many,
+   * not more often than there is gossip, since each write is of all of them.
+   */
   #save(): Promise<void> {
     this.#unsaved = true;
     this.#saving ??= (async () => {
@@ -539,6 +720,7 @@ export class Cluster {
           await this.#options.kv.write([{ key: metaKey("members"), value }], {
             sync: true,
           });
+          if (this.isOnDemand) await this.#pause();
         }
       } finally {
         this.#saving = undefined;
@@ -547,12 +729,27 @@ export class Cluster {
     return this.#saving;
   }
 
+  /** Waits for an interval, or for the end. */
+  #pause(): Promise<void> {
+    const { timers, gossipIntervalMs } = this.#options;
+    const { signal } = this.#abort;
+    return sleep(timers, gossipIntervalMs, { signal }).catch(() => {});
+  }
+
+  #isOther({ node }: Identity): boolean {
+    return node !== 0 && node !== this.#options.host.node;
+  }
+
   /** This node dials its own address once; anybody else with its key is a clone. */
   #admitSelf({ node, nonce, address }: Identity): void {
     if (equalBytes(nonce, this.#options.nonce)) return;
     this.#options.events.emit({ type: "cloned", node, address });
     throw new RejectedError("Cloned", `another process runs as node ${node}`);
   }
+}
+
+function unheardConfig(): ProtocolError {
+  return new ProtocolError("it did not tell the config that it knows");
 }
 
 /** What a node says of itself when a start of it begins. */

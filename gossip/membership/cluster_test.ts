@@ -1,49 +1,109 @@
-import { assertEquals, assertRejects } from "@std/assert";
-import { RejectedError, toHex } from "../../runtime/mod.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  ProtocolError,
+  RejectedError,
+  toHex,
+  Writer,
+} from "../../runtime/mod.ts";
 import { Prng, World } from "../../runtime/virtual/mod.ts";
+import type { Endpoint } from "../../transport/mod.ts";
 import { Events } from "../events.ts";
-import { incarnationKey } from "../keyspace.ts";
+import { incarnationKey, metaKey } from "../keyspace.ts";
 import { encodeConfig } from "../register/mod.ts";
 import { Vector } from "../replication/vector.ts";
 import { HandKV } from "../replication/world_test.ts";
 import { Cluster } from "./cluster.ts";
-import { foundHost } from "./host.ts";
-import { encodePledge } from "./pledge.ts";
+import { foundHost, type HostState, joinHost } from "./host.ts";
+import { decodeMembers, encodeAck, Members, nodeRecord } from "./mod.ts";
+import { decodePledgeReply, encodePledge } from "./pledge.ts";
 
-Deno.test("a hello and an incarnation have golden bytes; a start is durable before it is let in, who is no member is not", async () => {
-  const { clock, timers } = new World({ seed: 1 }).runtime("a");
-  const kv = new HandKV();
-  const random = new Prng(1);
-  const cluster = await Cluster.open({
+const { signal } = new AbortController();
+
+function openCluster(
+  kv: HandKV,
+  host: HostState,
+  nonce: Uint8Array,
+  endpoint?: Endpoint,
+  world = new World({ seed: 1 }),
+): Promise<Cluster> {
+  const { clock, timers } = world.runtime("a");
+  return Cluster.open({
     kv,
     clock,
     timers,
-    random,
-    host: await foundHost(kv, random),
-    nonce: new Uint8Array(8).fill(1),
+    random: new Prng(host.node),
+    host,
+    nonce,
     software: "test",
     records: [],
-    endpoint: undefined,
+    endpoint,
     gossipIntervalMs: 1000,
     probeIntervalMs: 1000,
     probeTimeoutMs: 500,
     events: new Events(),
     birth: new Vector().encode(),
+    votersMax: 5,
+    voterGoneMs: 60_000,
+    isCaughtUp: () => true,
+    durable: () => Promise.resolve(new Vector()),
+    onRemoved: () => {},
   });
+}
+
+/** The founder of a cluster, node 1. */
+async function founded(
+  endpoint?: Endpoint,
+  world?: World,
+): Promise<{ cluster: Cluster; kv: HandKV }> {
+  const kv = new HandKV();
+  const host = await foundHost(kv, new Prng(1));
+  const nonce = new Uint8Array(8).fill(1);
+  return { cluster: await openCluster(kv, host, nonce, endpoint, world), kv };
+}
+
+/** A node that the founder lets in. */
+async function joined(founder: Cluster, ticket: number): Promise<Cluster> {
+  const pledge = encodePledge({
+    ticket: new Uint8Array(16).fill(ticket),
+    address: "b:1",
+  });
+  const { clusterId, node, config } = decodePledgeReply(
+    await founder.answerPledge(pledge, signal),
+  );
+  const kv = new HandKV();
+  const host = { clusterId, node, generation: 1 };
+  const nonce = new Uint8Array(8).fill(node);
+  const self = nodeRecord({ key: node, address: "", generation: 1, nonce });
+  const members = new Members(self).encode();
+  await joinHost(kv, host, { config, members });
+  return await openCluster(kv, host, nonce);
+}
+
+/** A handshake as far as clusters have a say in it; returns bytes of configs. */
+async function shake(dialler: Cluster, acceptor: Cluster): Promise<number> {
+  const first = dialler.identity();
+  await acceptor.admit(first, false);
+  const answer = acceptor.identity(first);
+  await dialler.admit(answer, true);
+  const said = dialler.confirm(answer);
+  await acceptor.confirmed(first, said);
+  return answer.hello.length - acceptor.identity().hello.length + said.length;
+}
+
+Deno.test("a hello and an incarnation have golden bytes; a start is durable before it is let in, who is no member is not", async () => {
+  const { cluster, kv } = await founded();
   const pledge = encodePledge({ ticket: new Uint8Array(16), address: "b:1" });
-  await cluster.answerPledge(pledge, new AbortController().signal);
+  await cluster.answerPledge(pledge, signal);
   assertEquals(cluster.config.members, [1, 2]);
 
   const own = cluster.identity();
-  const config = encodeConfig(cluster.config);
-  const length = config.length.toString(16).padStart(2, "0");
-  assertEquals(toHex(own.hello), `01${length}${toHex(config)}0100`);
+  assertEquals(toHex(own.hello), "0200020100" + "0100");
 
   const nonce = new Uint8Array(8).fill(7);
   const remote = { ...own, node: 2, generation: 300, nonce };
   kv.automatic = false;
   let letIn = false;
-  const admitted = cluster.admit(remote).then(() => letIn = true);
+  const admitted = cluster.admit(remote, false).then(() => letIn = true);
   for (let i = 0; i < 50; i++) await null;
   assertEquals([kv.writing, letIn], [true, false]);
   kv.finish();
@@ -54,8 +114,104 @@ Deno.test("a hello and an incarnation have golden bytes; a start is durable befo
     `ac02${"07".repeat(8)}`,
   );
   await assertRejects(
-    () => cluster.admit({ ...remote, node: 3 }),
+    () => cluster.admit({ ...remote, node: 3 }, true),
     RejectedError,
   );
   assertEquals(kv.getDurable(incarnationKey(3)), undefined);
+});
+
+Deno.test("whoever of two knows the higher config tells it in the handshake, and where both know the same it does not travel", async () => {
+  const { cluster: founder } = await founded();
+  const two = await joined(founder, 2);
+  assertEquals(await shake(two, founder), 0);
+  const three = await joined(founder, 3);
+  // Who dials knows less, then more; each time both know the higher one then.
+  assert(await shake(two, three) > 0);
+  assertEquals(two.config.members, [1, 2, 3]);
+  await joined(founder, 4);
+  assert(await shake(founder, two) > 0);
+  assertEquals(two.config.members, [1, 2, 3, 4]);
+  assert(await shake(three, two) > 0);
+  assertEquals(three.config, founder.config);
+  assertEquals(await shake(three, founder), 0);
+  assertEquals(await shake(founder, three), 0);
+});
+
+Deno.test("nobody is let in who names a higher config and does not tell it", async () => {
+  const { cluster: founder } = await founded();
+  const two = await joined(founder, 2);
+  const three = await joined(founder, 3);
+  const higher = founder.identity();
+  await assertRejects(() => two.admit(higher, true), ProtocolError);
+  await two.admit(higher, false);
+  await assertRejects(
+    () => two.confirmed(higher, new Uint8Array(0)),
+    ProtocolError,
+  );
+  assertEquals([...two.incarnations].map(({ node }) => node), [2]);
+  // One that is no member of that config is not let in with it either.
+  const stranger = { ...three.identity(), node: 9 };
+  await two.admit(stranger, false);
+  await assertRejects(
+    () => two.confirmed(stranger, encodeConfig(founder.config)),
+    RejectedError,
+  );
+  assertEquals([...two.incarnations].map(({ node }) => node), [2]);
+});
+
+Deno.test("where connections are made on demand all that are not dead may be asked, else the connected", async () => {
+  let onDemand = false;
+  const endpoint = {
+    get onDemand() {
+      return onDemand;
+    },
+    peer: (node: number) => ({ node, connected: node === 3 }),
+  };
+  const { cluster } = await founded(endpoint as unknown as Endpoint);
+  const nonce = new Uint8Array(8);
+  const states = ["healthy", "healthy", "suspect", "dead", "left"] as const;
+  const records = states.map((state, i) =>
+    nodeRecord({
+      key: i + 2,
+      address: `n${i + 2}:1`,
+      generation: 1,
+      state,
+      nonce,
+    })
+  );
+  const ack = encodeAck(records, []);
+  await cluster.answerAck(new Writer().bytes(ack).varint(0).finish());
+  assertEquals(cluster.candidates(), [3]);
+  assertEquals(cluster.reaches("n2:1"), false);
+  onDemand = true;
+  assertEquals(cluster.candidates(), [2, 3, 4]);
+  assertEquals(cluster.reaches("n2:1"), true);
+});
+
+Deno.test("where the members are many they are written once an interval, and all of them before the end", async () => {
+  const world = new World({ seed: 1 });
+  const endpoint = { onDemand: true, peer: () => undefined };
+  const { cluster, kv } = await founded(
+    endpoint as unknown as Endpoint,
+    world,
+  );
+  const nonce = new Uint8Array(8);
+  const hear = async (key: number) => {
+    const address = `n${key}:1`;
+    const record = nodeRecord({ key, address, generation: 1, nonce });
+    const ack = encodeAck([record], []);
+    await cluster.answerAck(new Writer().bytes(ack).varint(0).finish());
+    for (let i = 0; i < 50; i++) await null;
+  };
+  const written = () =>
+    decodeMembers(kv.getDurable(metaKey("members"))!).others.length;
+  await hear(2);
+  assertEquals(written(), 1);
+  for (const key of [3, 4, 5]) await hear(key);
+  assertEquals(written(), 1);
+  await world.advance(1000);
+  assertEquals(written(), 4);
+  await hear(6);
+  await cluster.close();
+  assertEquals(written(), 5);
 });

@@ -1,16 +1,14 @@
 /**
- * The messages by which nodes learn of nodes: one exchange of cluster gossip, and
- * what travels with probes.
+ * The messages by which nodes learn of nodes: what an exchange of cluster gossip
+ * (exchange.ts) is made of, and what travels with probes.
  *
  * Guarantees: no message is longer than its limit; records that do not fit are
  * left out and go with a later exchange, in which they are still the newer ones.
  *
  * ```text
- * CLUSTER_SYNC := 8 bytes hash
- *   reply      := nothing, if the hashes are equal
- *               | varint count | count x (u16 key | standing)
- * CLUSTER_ACK  := records | varint count | count x u16 key wanted
- *   reply      := records
+ * hash         := 8 bytes
+ * standings    := varint count | count x (u16 key | standing)
+ * ack          := records | varint count | count x u16 key wanted
  * CLUSTER_NEWS := news
  * PING         := standing of the receiver as the sender has it | news
  *   reply      := news
@@ -47,7 +45,8 @@ import {
 } from "./node_record.ts";
 import { ACCUSERS_MAX } from "./suspicion.ts";
 
-const HASH_BYTES = 8;
+/** The hash of all that is known of nodes, in bytes. */
+export const HASH_BYTES = 8;
 
 /** Largest standing, in bytes. */
 const STANDING_BYTES_MAX = 8 + 8 + 1 + NONCE_BYTES;

@@ -7,6 +7,11 @@
  * that nothing is promised or accepted under an older config than the one known
  * here, or by a node that the config gives another seat or none.
  *
+ * A seat is made for one promotion, together with an empty memory (A8), outlives
+ * a start only once the config known here names it, and is destroyed with the retirement, or when the node learns that its disk is older
+ * than what it has said ({@linkcode Acceptor.fallSilent}, A9): it votes again
+ * after it was retired and promoted anew.
+ *
  * Assumes: whoever calls bounds how many requests wait (the transport does, for
  * each connection). Configs that come with requests or into `adopt` are chosen
  * ones. Every member has an acceptor, voter or not: it also keeps `known`.
@@ -39,7 +44,7 @@ import {
   toText,
   Writer,
 } from "../../runtime/mod.ts";
-import type { Bytes } from "../../runtime/mod.ts";
+import type { Bytes, Random } from "../../runtime/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
 import {
   compareBallots,
@@ -57,6 +62,7 @@ import {
   foundConfig,
   hasSeat,
   SEAT_BYTES,
+  seatOf,
   supersedes,
 } from "./config.ts";
 import type { Config } from "./config.ts";
@@ -65,6 +71,7 @@ import {
   decodeAccept,
   decodeList,
   decodePrepare,
+  decodeSeatRequest,
   encodeReply,
   REGISTER_VALUE_BYTES_MAX,
 } from "./messages.ts";
@@ -102,6 +109,8 @@ export interface AcceptorOptions {
   prefix: Uint8Array;
   /** The node it belongs to. */
   node: number;
+  /** Draws seats. */
+  random: Random;
   /** Called, when durable, with each config that is newly known. Must not throw. */
   onKnown?: ((config: Config) => void) | undefined;
 }
@@ -160,7 +169,8 @@ export class Acceptor {
   readonly #prefix: Uint8Array;
   readonly #node: number;
   readonly #onKnown: ((config: Config) => void) | undefined;
-  readonly #seat: Uint8Array | undefined;
+  readonly #random: Random;
+  #seat: Uint8Array | undefined;
   #known: Config;
   #last: Promise<unknown> = Promise.resolve();
 
@@ -173,6 +183,7 @@ export class Acceptor {
     this.#prefix = options.prefix;
     this.#node = options.node;
     this.#onKnown = options.onKnown;
+    this.#random = options.random;
     this.#seat = seat;
     this.#known = known;
   }
@@ -194,7 +205,10 @@ export class Acceptor {
       );
     }
     const { seat, known } = decodeState(row);
-    return new Acceptor(options, seat, known);
+    // A seat that was drawn and not yet named is drawn anew: a copy of this disk
+    // would have it too, and as little memory.
+    const isNamed = seat !== undefined && hasSeat(known, options.node, seat);
+    return new Acceptor(options, isNamed ? seat : undefined, known);
   }
 
   /** The newest chosen config known here; durable. */
@@ -208,6 +222,11 @@ export class Acceptor {
       hasSeat(this.#known, this.#node, this.#seat);
   }
 
+  /** Whether the config known here names it a voter, on a seat that it lacks. */
+  get unseated(): boolean {
+    return !this.votes && seatOf(this.#known, this.#node) !== undefined;
+  }
+
   /**
    * Learns a chosen config.
    *
@@ -216,14 +235,26 @@ export class Acceptor {
   adopt(config: Config): Promise<boolean> {
     return this.#inTurn(async () => {
       if (!supersedes(config, this.#known)) return false;
-      await this.#write([this.#knownOp(config)]);
-      this.#learned(config);
+      await this.#learn(config, []);
       return true;
     });
   }
 
   /**
-   * Answers the payload of a REGISTER_PREPARE, REGISTER_ACCEPT or REGISTER_LIST.
+   * Never answers on its seat again: this disk is older than what the node has
+   * said. Resolves once that is durable.
+   */
+  fallSilent(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#seat === undefined) return;
+      await this.#write([stateOp(this.#prefix, undefined, this.#known)]);
+      this.#seat = undefined;
+    });
+  }
+
+  /**
+   * Answers the payload of a REGISTER_PREPARE, REGISTER_ACCEPT, REGISTER_LIST or
+   * REGISTER_SEAT.
    *
    * @throws {NotVoterError} If this node must be silent.
    * @throws {DecodeError} If the payload is not what its type says.
@@ -249,6 +280,8 @@ export class Acceptor {
         const request = decodeList(payload);
         return this.#gate(request) ?? await this.#list(request);
       }
+      case MessageType.REGISTER_SEAT:
+        return await this.#takeSeat(decodeSeatRequest(payload));
       default:
         throw new NotSupportedError(
           `message type ${type}`,
@@ -317,21 +350,55 @@ export class Acceptor {
     return { kind: "names", names, vector: EMPTY_BYTES };
   }
 
+  /**
+   * The seat on which this node would vote: the one that it has and has not been
+   * retired from, else a new one, with nothing promised and nothing accepted.
+   */
+  async #takeSeat(config: Config): Promise<Reply> {
+    if (compareConfigs(config, this.#known) < 0) {
+      return { kind: "known", config: this.#known };
+    }
+    await this.#admit(config, []);
+    // Named on a seat that it lacks: it is to be retired first.
+    if (this.unseated) throw new NotVoterError(this.#node);
+    if (this.#seat !== undefined) return { kind: "seat", seat: this.#seat };
+    const seat = this.#random.fill(new Uint8Array(SEAT_BYTES));
+    await this.#write([
+      ...await this.#wipingOps(),
+      stateOp(this.#prefix, seat, this.#known),
+    ]);
+    this.#seat = seat;
+    return { kind: "seat", seat };
+  }
+
+  async #wipingOps(): Promise<BatchOp[]> {
+    const ops: BatchOp[] = [];
+    const prefix = concatBytes(this.#prefix, Uint8Array.of(REGISTER_ROW));
+    const rows = this.#kv.iterate({ prefix, keysOnly: true });
+    try {
+      while (await rows.next()) {
+        ops.push({ key: rows.key.slice(), value: undefined });
+      }
+    } finally {
+      await rows.close();
+    }
+    return ops;
+  }
+
   /** Makes the changes durable, and with them a newer config. */
   async #admit(config: Config, ops: readonly BatchOp[]): Promise<void> {
-    const newer = compareConfigs(config, this.#known) > 0;
-    const batch = newer ? [this.#knownOp(config), ...ops] : ops;
-    if (batch.length > 0) await this.#write(batch);
-    if (newer) this.#learned(config);
+    if (compareConfigs(config, this.#known) > 0) await this.#learn(config, ops);
+    else if (ops.length > 0) await this.#write(ops);
   }
 
-  #learned(config: Config): void {
+  /** A config that retires this node takes its seat with it. */
+  async #learn(config: Config, ops: readonly BatchOp[]): Promise<void> {
+    const retired = this.votes && seatOf(config, this.#node) === undefined;
+    const seat = retired ? undefined : this.#seat;
+    await this.#write([stateOp(this.#prefix, seat, config), ...ops]);
+    this.#seat = seat;
     this.#known = config;
     this.#onKnown?.(config);
-  }
-
-  #knownOp(config: Config): BatchOp {
-    return stateOp(this.#prefix, this.#seat, config);
   }
 
   async #state(register: string): Promise<RegisterState> {

@@ -23,7 +23,7 @@ import {
   encodePrepare,
 } from "./messages.ts";
 import type { Reply } from "./messages.ts";
-import { ForgetfulKV, PREFIX, seat, ticket } from "./world_test.ts";
+import { Dice, ForgetfulKV, PREFIX, seat, ticket } from "./world_test.ts";
 
 const CONFIG = foundConfig(1, seat(1));
 const X: Bytes = Uint8Array.of(88);
@@ -36,7 +36,12 @@ function founder(automatic = true): ForgetfulKV {
 }
 
 function open(kv: ForgetfulKV): Promise<Acceptor> {
-  return Acceptor.open({ kv, prefix: PREFIX, node: 1 });
+  return Acceptor.open({
+    kv,
+    prefix: PREFIX,
+    node: 1,
+    random: new Dice(1),
+  });
 }
 
 function ballot(n: number, more: Partial<Ballot> = {}): Ballot {
@@ -155,6 +160,7 @@ Deno.test("a newer config that comes with a request is durable with the reply", 
     kv,
     prefix: PREFIX,
     node: 1,
+    random: new Dice(1),
     onKnown: (config) => learned.push(config.epoch),
   });
   const newer = withMember(CONFIG, 2);

@@ -80,6 +80,9 @@ export interface Config {
   readonly rest: Uint8Array;
 }
 
+/** What tells two configs of one cluster apart. */
+export type ConfigAge = Pick<Config, "era" | "epoch" | "settled">;
+
 /** The first config of a cluster: one node, which is the one voter. */
 export function foundConfig(node: number, seat: Uint8Array): Config {
   return {
@@ -115,6 +118,99 @@ export function withMember(config: Config, node: number): Config {
   };
 }
 
+/** One change of the voters, or of who votes among the members, by one node. */
+export type VoterChange =
+  | { readonly kind: "promote"; readonly voter: Voter }
+  | { readonly kind: "retire"; readonly node: number };
+
+/**
+ * The config after one change of its voters, made when the epoch was `epoch`; the
+ * very same one if that change, or another one since, has been made: voters are
+ * changed one at a time, and by who has seen what the change before came to
+ * (agreement A7).
+ *
+ * @throws {ConfigUnsettledError} If the last change of voters is not settled.
+ * @throws {NodeNotFoundError} If the node to promote is no member.
+ * @throws {RangeError} If nobody, or too many, would vote.
+ */
+export function withVoters(
+  config: Config,
+  epoch: number,
+  change: VoterChange,
+): Config {
+  if (config.epoch !== epoch) return config;
+  const { node } = change.kind === "promote" ? change.voter : change;
+  const votes = seatOf(config, node) !== undefined;
+  if (votes === (change.kind === "promote")) return config;
+  if (!config.settled) {
+    throw new ConfigUnsettledError(`${change.kind} node ${node}`, epoch);
+  }
+  let voters = config.voters.filter((voter) => voter.node !== node);
+  if (change.kind === "promote") {
+    if (!config.members.includes(node)) throw new NodeNotFoundError(node);
+    voters = [...voters, change.voter].sort((a, b) => a.node - b.node);
+  }
+  if (voters.length === 0 || voters.length > VOTERS_MAX) {
+    throw new RangeError(
+      `Cannot ${change.kind} node ${node}: ${voters.length} nodes would vote`,
+    );
+  }
+  return { ...config, epoch: epoch + 1, voters, settled: false };
+}
+
+/** The config of that epoch, settled; the very same one if it is, or if it is newer. */
+export function asSettled(config: Config, epoch: number): Config {
+  if (config.epoch !== epoch || config.settled) return config;
+  return { ...config, settled: true };
+}
+
+/**
+ * The config without `node`, whose key is retired for ever and whose last records
+ * are still to be counted; the very same one if it was removed before. A voter
+ * that is removed is one change of the voters besides.
+ *
+ * @throws {ConfigUnsettledError} If the last change of voters is not settled.
+ * @throws {NodeNotFoundError} If the node never was a member.
+ * @throws {RangeError} If it is the last voter.
+ */
+export function withoutMember(config: Config, node: number): Config {
+  if (config.removed.includes(node)) return config;
+  if (!config.members.includes(node)) throw new NodeNotFoundError(node);
+  if (!config.settled) {
+    throw new ConfigUnsettledError(`remove node ${node}`, config.epoch);
+  }
+  const voters = config.voters.filter((voter) => voter.node !== node);
+  if (voters.length === 0) {
+    throw new RangeError(`Cannot remove node ${node}: nobody would vote`);
+  }
+  return {
+    ...config,
+    epoch: config.epoch + 1,
+    members: config.members.filter((member) => member !== node),
+    voters,
+    settled: voters.length === config.voters.length,
+    removed: [...config.removed, node].sort((a, b) => a - b),
+    sealing: [...config.sealing, node].sort((a, b) => a - b),
+  };
+}
+
+/**
+ * The config with the last records of all removed nodes, as every member reported
+ * them under the epoch `epoch` (replication.md §5); the very same one if the
+ * config is newer.
+ *
+ * @param finals The last record of each origin of all the removed nodes.
+ */
+export function sealed(
+  config: Config,
+  epoch: number,
+  finals: ReadonlyMap<number, number>,
+): Config {
+  if (config.epoch !== epoch || config.sealing.length === 0) return config;
+  if (!config.settled) throw new ConfigUnsettledError("seal", epoch);
+  return { ...config, epoch: epoch + 1, sealing: [], finals };
+}
+
 /**
  * The change of the `config` register that makes `node` a member; throws what
  * {@linkcode withMember} throws.
@@ -122,17 +218,26 @@ export function withMember(config: Config, node: number): Config {
 export function addingMember(
   node: number,
 ): (value: Uint8Array | undefined) => Bytes {
-  return (value) =>
-    encodeConfig(withMember(decodeConfig(value ?? EMPTY_BYTES), node));
+  return changingConfig((config) => withMember(config, node));
+}
+
+/** The change of the `config` register by a pure function of configs. */
+export function changingConfig(
+  change: (config: Config) => Config,
+): (value: Uint8Array | undefined) => Bytes {
+  return (value) => encodeConfig(change(decodeConfig(value ?? EMPTY_BYTES)));
 }
 
 /** Compares configs by age: era, then epoch. */
-export function compareConfigs(a: Config, b: Config): number {
+export function compareConfigs(a: ConfigAge, b: ConfigAge): number {
   return a.era - b.era || a.epoch - b.epoch;
 }
 
 /** Whether `config` says more than `known`: newer, or now settled. */
-export function supersedes(config: Config, known: Config | undefined): boolean {
+export function supersedes(
+  config: ConfigAge,
+  known: ConfigAge | undefined,
+): boolean {
   if (known === undefined) return true;
   const order = compareConfigs(config, known);
   return order > 0 || (order === 0 && config.settled && !known.settled);

@@ -9,12 +9,14 @@
  * REGISTER_PREPARE := head | text register | ballot | later fields
  * REGISTER_ACCEPT  := head | text register | ballot | bytes value | later fields
  * REGISTER_LIST    := head | later fields
+ * REGISTER_SEAT    := bytes config | later fields
  * head             := 8 bytes seat | bytes config
  * reply            := u8 1 promise:  ballot accepted | bytes value | bytes vector | later fields
  *                   | u8 2 ok:       later fields
  *                   | u8 3 known:    bytes config | later fields
  *                   | u8 4 promised: ballot | later fields
  *                   | u8 5 names:    varint count | count x text | bytes vector | later fields
+ *                   | u8 6 seat:     8 bytes seat | later fields
  * ```
  *
  * `bytes` and `text` have a varint length before them. An accepted ballot of
@@ -98,6 +100,11 @@ export type Reply =
     readonly names: readonly string[];
     /** Reserved: the acceptor's vector of the logs. */
     readonly vector: Uint8Array;
+  }
+  | {
+    readonly kind: "seat";
+    /** The seat on which the node would vote. */
+    readonly seat: Uint8Array;
   };
 
 const ReplyKind = {
@@ -106,6 +113,7 @@ const ReplyKind = {
   known: 3,
   promised: 4,
   names: 5,
+  seat: 6,
 } as const;
 
 /** Encodes the payload of a REGISTER_PREPARE. */
@@ -125,6 +133,21 @@ export function encodeAccept(request: AcceptRequest): Bytes {
 /** Encodes the payload of a REGISTER_LIST. */
 export function encodeList(request: RequestHead): Bytes {
   return writeHead(request).finish();
+}
+
+/** Encodes the payload of a REGISTER_SEAT, made under a chosen config. */
+export function encodeSeatRequest(config: Config): Bytes {
+  return new Writer().bytes(encodeConfig(config)).finish();
+}
+
+/**
+ * Decodes the payload of a REGISTER_SEAT.
+ *
+ * @throws {DecodeError} If it is none.
+ */
+export function decodeSeatRequest(payload: Uint8Array): Config {
+  const reader = new Reader(payload, "a request for a seat");
+  return decodeConfig(reader.bytes(CONFIG_BYTES_MAX));
 }
 
 /**
@@ -181,6 +204,9 @@ export function encodeReply(reply: Reply): Bytes {
       for (const name of reply.names) writer.text(name);
       writer.bytes(reply.vector);
       break;
+    case "seat":
+      writer.raw(reply.seat);
+      break;
   }
   return writer.finish();
 }
@@ -223,6 +249,8 @@ export function decodeReply(payload: Uint8Array): Reply {
       const vector = reader.bytes(VECTOR_BYTES_MAX).slice();
       return { kind: "names", names, vector };
     }
+    case ReplyKind.seat:
+      return { kind: "seat", seat: reader.raw(SEAT_BYTES).slice() };
     default:
       throw new DecodeError("a register reply", `its kind is ${kind}`);
   }

@@ -27,7 +27,12 @@ import {
   supersedes,
 } from "./config.ts";
 import type { Config, Voter } from "./config.ts";
-import { decodeReply, encodeAccept, encodePrepare } from "./messages.ts";
+import {
+  decodeReply,
+  encodeAccept,
+  encodeList,
+  encodePrepare,
+} from "./messages.ts";
 import type { Reply } from "./messages.ts";
 
 /** Attempts of one change, unless the caller says otherwise. */
@@ -84,15 +89,15 @@ export interface ChangeOptions {
 }
 
 /** How an attempt ended: chosen, to be repeated, or short of a majority. */
-type Attempt =
-  | { readonly outcome: "chosen"; readonly value: Bytes | undefined }
+type Attempt<T> =
+  | { readonly outcome: "chosen"; readonly value: T }
   | { readonly outcome: "again" }
   | { readonly outcome: "refused"; readonly missing: readonly number[] };
 
 /** What the voters answered in one phase. */
 type Answers =
   | { readonly outcome: "majority"; readonly replies: readonly Reply[] }
-  | Exclude<Attempt, { outcome: "chosen" }>;
+  | Exclude<Attempt<never>, { outcome: "chosen" }>;
 
 /** Changes registers by majority of the voters. */
 export class Proposer {
@@ -129,34 +134,91 @@ export class Proposer {
       ? turn.promise
       : turn.promise.then(() => before);
     this.#turns.set(register, after);
-    let missing = this.#voters();
     try {
       if (before !== undefined) {
         await (signal === undefined ? before : abortable(before, signal));
       }
-      for (let attempt = 0; attempt < attemptsMax; attempt++) {
-        signal?.throwIfAborted();
-        const result = await this.#attempt(register, change, signal);
-        if (result.outcome === "chosen") return result.value;
-        if (result.outcome === "again") continue;
-        missing = result.missing;
-        if (attempt + 1 < attemptsMax) await this.#pause(attempt, signal);
-      }
+      return await this.#repeat(
+        `change the register "${register}"`,
+        () => this.#attempt(register, change, signal),
+        { signal, attemptsMax },
+      );
     } catch (error) {
-      if (!signal?.aborted) throw error;
-      throw this.#unavailable(register, missing, signal.reason);
+      if (!signal?.aborted || error instanceof QuorumUnavailableError) {
+        throw error;
+      }
+      throw unavailable(
+        `change the register "${register}"`,
+        this.#voters(),
+        signal.reason,
+      );
     } finally {
       turn.resolve();
       if (this.#turns.get(register) === after) this.#turns.delete(register);
     }
-    throw this.#unavailable(register, missing, signal?.reason);
+  }
+
+  /**
+   * The names of the registers that have a value, and perhaps of some that nothing
+   * was chosen for: what a majority of the voters have accepted (agreement §1.1).
+   *
+   * @throws {QuorumUnavailableError} If no majority answered.
+   * @throws The signal's reason, if it was aborted before the call.
+   */
+  async names(options: ChangeOptions = {}): Promise<Set<string>> {
+    const { signal, attemptsMax = ATTEMPTS_MAX_DEFAULT } = options;
+    signal?.throwIfAborted();
+    const action = "list the registers";
+    return await this.#repeat(action, async () => {
+      const config = this.#options.knowledge.known;
+      const answers = await this.#askAll(
+        config,
+        "names",
+        MessageType.REGISTER_LIST,
+        ({ seat }) => encodeList({ config, seat }),
+        signal,
+      );
+      if (answers.outcome !== "majority") return answers;
+      const value = new Set<string>();
+      for (const reply of answers.replies) {
+        if (reply.kind !== "names") continue;
+        for (const name of reply.names) value.add(name);
+      }
+      return { outcome: "chosen", value };
+    }, { signal, attemptsMax });
+  }
+
+  /** Attempts until one is chosen; pauses after each that fell short. */
+  async #repeat<T>(
+    action: string,
+    attempt: () => Promise<Attempt<T>>,
+    { signal, attemptsMax }: {
+      signal: AbortSignal | undefined;
+      attemptsMax: number;
+    },
+  ): Promise<T> {
+    let missing = this.#voters();
+    try {
+      for (let count = 0; count < attemptsMax; count++) {
+        signal?.throwIfAborted();
+        const result = await attempt();
+        if (result.outcome === "chosen") return result.value;
+        if (result.outcome === "again") continue;
+        missing = result.missing;
+        if (count + 1 < attemptsMax) await this.#pause(count, signal);
+      }
+    } catch (error) {
+      if (!signal?.aborted) throw error;
+      throw unavailable(action, missing, signal.reason);
+    }
+    throw unavailable(action, missing, signal?.reason);
   }
 
   async #attempt(
     register: string,
     change: Change,
     signal: AbortSignal | undefined,
-  ): Promise<Attempt> {
+  ): Promise<Attempt<Bytes | undefined>> {
     const { node, generation, knowledge } = this.#options;
     const config = knowledge.known;
     const ballot = { epoch: config.epoch, n: ++this.#n, node, generation };
@@ -258,18 +320,18 @@ export class Proposer {
   #voters(): readonly number[] {
     return this.#options.knowledge.known.voters.map((voter) => voter.node);
   }
+}
 
-  #unavailable(
-    register: string,
-    missing: readonly number[],
-    cause?: unknown,
-  ): QuorumUnavailableError {
-    return new QuorumUnavailableError(
-      `change the register "${register}"`,
-      missing,
-      cause === undefined ? undefined : { cause },
-    );
-  }
+function unavailable(
+  action: string,
+  missing: readonly number[],
+  cause?: unknown,
+): QuorumUnavailableError {
+  return new QuorumUnavailableError(
+    action,
+    missing,
+    cause === undefined ? undefined : { cause },
+  );
 }
 
 /** The value of the highest ballot accepted. */

@@ -27,7 +27,7 @@ import {
   IDS_REGISTER,
   keyOf,
 } from "./ids.ts";
-import { encodeAccept } from "./messages.ts";
+import { decodeReply, encodeAccept, encodeSeatRequest } from "./messages.ts";
 import { Proposer } from "./proposer.ts";
 import {
   Dice,
@@ -62,11 +62,28 @@ class Cluster {
       });
       cluster.acceptors.set(
         node,
-        await Acceptor.open({ kv, prefix: PREFIX, node }),
+        await Acceptor.open({
+          kv,
+          prefix: PREFIX,
+          node,
+          random: new Dice(node),
+        }),
       );
     }
     cluster.reachable = [...cluster.acceptors.keys()];
     return cluster;
+  }
+
+  /** The seat on which a node would vote. */
+  async seatOf(node: number, config: Config): Promise<Uint8Array> {
+    const reply = decodeReply(
+      await this.acceptors.get(node)!.handle(
+        MessageType.REGISTER_SEAT,
+        encodeSeatRequest(config),
+      ),
+    );
+    assert(reply.kind === "seat");
+    return reply.seat;
   }
 
   proposer(node: number, onPause = () => {}): Proposer {
@@ -283,8 +300,13 @@ Deno.test("a newer config found is finished as it is before anything is built on
 
 Deno.test("a late accept of an older config does not outrank what a newer one chose", async () => {
   const first = votersConfig(3);
-  const third = { ...votersConfig(5), epoch: 3 };
   const cluster = await Cluster.of(5, first);
+  const voters = [...first.voters];
+  for (const node of [4, 5]) {
+    const seat = await cluster.seatOf(node, first);
+    voters.push({ node, seat });
+  }
+  const third = { ...votersConfig(5), voters, epoch: 3 };
   for (const node of [3, 4, 5]) await cluster.acceptors.get(node)!.adopt(third);
   cluster.reachable = [3, 4, 5];
   await cluster.proposer(3).change("r", () => Y);
@@ -323,7 +345,12 @@ Deno.test("X12: a voter that restarts between two pledges gives unique keys", as
   const keys: number[] = [];
   for (const [start, name] of [2, 3, 2, 4, 1].entries()) {
     kv = kv.crash();
-    const acceptor = await Acceptor.open({ kv, prefix: PREFIX, node: 1 });
+    const acceptor = await Acceptor.open({
+      kv,
+      prefix: PREFIX,
+      node: 1,
+      random: new Dice(1),
+    });
     const proposer = new Proposer({
       node: 1,
       generation: start + 1,

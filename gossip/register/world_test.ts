@@ -16,8 +16,9 @@ import { Acceptor, beginningOps } from "./acceptor.ts";
 import { CONFIG_REGISTER, encodeConfig, foundConfig } from "./config.ts";
 import type { Config } from "./config.ts";
 import { encodeIds, foundIds, IDS_REGISTER } from "./ids.ts";
+import { Electorate } from "./electorate.ts";
 import { decodeAccept, decodeReply } from "./messages.ts";
-import { Proposer } from "./proposer.ts";
+import { type Ask, Proposer } from "./proposer.ts";
 
 /** Draws integers below `n` from a seed. */
 export class Dice implements Random {
@@ -96,9 +97,15 @@ export class ForgetfulKV implements KV {
       done?.();
     }
   }
+  /** What is durable, to be put back later. */
+  image(): Map<string, BatchOp> {
+    return new Map(this.#durable);
+  }
   iterate({ prefix = new Uint8Array() }: IterateOptions = {}): KVIterator {
     const rows = [...this.#rows].sort((a, b) => a[0] < b[0] ? -1 : 1)
-      .map(([, op]) => op).filter((op) => startsWith(op.key, prefix));
+      .map(([, op]) => op).filter((op) =>
+        op.value !== undefined && startsWith(op.key, prefix)
+      );
     let at = -1;
     return {
       next: () => ++at < rows.length,
@@ -129,19 +136,23 @@ interface Member {
   generation: number;
   acceptor: Acceptor | undefined;
   proposer: Proposer | undefined;
+  electorate: Electorate | undefined;
 }
 
 export const PREFIX = Uint8Array.of(7);
 export const ticket = (n: number): Bytes => new Uint8Array(16).fill(n);
 export const seat = (n: number): Bytes => new Uint8Array(8).fill(n);
 
-/** The config of nodes 1 to `voters`, all of which vote. */
-export function votersConfig(voters: number): Config {
-  const keys = Array.from({ length: voters }, (_, i) => i + 1);
+/** The config of nodes 1 to `nodes`, of which those up to `voters` vote. */
+export function votersConfig(voters: number, nodes = voters): Config {
+  const members = Array.from({ length: nodes }, (_, i) => i + 1);
   return {
     ...foundConfig(1, seat(1)),
-    members: keys,
-    voters: keys.map((node) => ({ node, seat: seat(node) })),
+    members,
+    voters: members.slice(0, voters).map((node) => ({
+      node,
+      seat: seat(node),
+    })),
   };
 }
 
@@ -154,7 +165,7 @@ export class World {
   readonly #oks = new Map<string, Set<number>>();
 
   constructor(readonly dice: Dice, voters: number, nodes = voters) {
-    const config = votersConfig(voters);
+    const config = votersConfig(voters, nodes);
     for (let node = 1; node <= nodes; node++) {
       const kv = new ForgetfulKV();
       kv.write(
@@ -169,35 +180,57 @@ export class World {
         { sync: true },
       );
       kv.finishSync();
-      const down = { acceptor: undefined, proposer: undefined };
+      const down = {
+        acceptor: undefined,
+        proposer: undefined,
+        electorate: undefined,
+      };
       this.members.set(node, { kv, generation: 0, ...down });
     }
   }
 
-  async start(node: number): Promise<void> {
+  /** @param silent Whether it has been told that its disk was put back. */
+  async start(node: number, silent = false): Promise<void> {
     const member = this.members.get(node)!;
     const { kv } = member;
     const generation = ++member.generation;
-    const acceptor = await Acceptor.open({ kv, prefix: PREFIX, node });
+    const random = this.dice;
+    const acceptor = await Acceptor.open({ kv, prefix: PREFIX, node, random });
+    if (silent) {
+      const fallen = acceptor.fallSilent();
+      await this.settle();
+      kv.finishSync();
+      await fallen;
+    }
+    const ask: Ask = (to, type, payload) => this.#ask(node, to, type, payload);
     member.acceptor = acceptor;
     member.proposer = new Proposer({
       node,
       generation,
       knowledge: acceptor,
       random: this.dice,
-      ask: (to, type, payload) => this.#ask(node, to, type, payload),
+      ask,
       sleep: () =>
         new Promise((run) =>
           this.steps.push({ run, lose: undefined, repeat: undefined })
         ),
     });
+    const { proposer } = member;
+    const knowledge = acceptor;
+    member.electorate = new Electorate({ proposer, knowledge, ask });
   }
 
   /** The node loses its memory and what it had not synced. */
   crash(node: number, survivors = 0): void {
     const member = this.members.get(node)!;
     member.kv = member.kv.crash(survivors);
-    member.acceptor = member.proposer = undefined;
+    member.acceptor = member.proposer = member.electorate = undefined;
+  }
+
+  /** The node's disk is what it was. */
+  putBack(node: number, image: Map<string, BatchOp>): void {
+    this.crash(node);
+    this.members.get(node)!.kv = new ForgetfulKV(false, new Map(image));
   }
 
   /** Lets what became ready run. */

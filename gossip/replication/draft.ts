@@ -146,11 +146,25 @@ interface Loss {
   readonly lost: Entry;
 }
 
+/** What a draft is made by. */
+export interface DraftOptions {
+  /** The wall clock's time, in milliseconds. */
+  readonly nowMs: number;
+  /**
+   * Whether a node was removed and its last records are covered, so that its keys
+   * may be claimed anew (rule 13 of the replication protocol).
+   *
+   * @default {no node was}
+   */
+  readonly isSealed?: ((node: number, vector: Vector) => boolean) | undefined;
+}
+
 /** The changes of one group. */
 export class Draft {
   readonly #kv: KV;
   readonly #state: ReplicaState;
   readonly #nowMs: number;
+  readonly #isSealed: DraftOptions["isSealed"];
   readonly #slots = new Map<string, Slot>();
   readonly #losses: Loss[] = [];
   readonly #decided: Dot[] = [];
@@ -168,10 +182,11 @@ export class Draft {
   /** How far the clock of a writer was ahead, in hlc, if too far; else 0. */
   skewedHlc = 0;
 
-  constructor(kv: KV, state: ReplicaState, nowMs: number) {
+  constructor(kv: KV, state: ReplicaState, options: DraftOptions) {
     this.#kv = kv;
     this.#state = state;
-    this.#nowMs = nowMs;
+    this.#nowMs = options.nowMs;
+    this.#isSealed = options.isSealed;
     this.#counters = countersOf(state);
     this.vector = state.vector.clone();
   }
@@ -197,9 +212,8 @@ export class Draft {
     const { nodeKey } = this.#state;
     for (const { key, version } of request.checks) {
       const current = await this.entry(key);
-      if (current !== undefined && current.holder !== nodeKey) {
-        throw new NotLeaseholderError(key, current.holder);
-      }
+      const holder = this.#holderOf(current);
+      if (holder !== nodeKey) throw new NotLeaseholderError(key, holder);
       const living = current?.value === undefined ? undefined : current;
       if (
         version === null ? living !== undefined : living === undefined ||
@@ -214,7 +228,7 @@ export class Draft {
     const after: Dot[] = [];
     for (const op of ops.values()) {
       const current = await this.entry(op.key);
-      const holder = current?.holder ?? nodeKey;
+      const holder = this.#holderOf(current);
       if (op.lease !== undefined && op.lease !== holder) {
         throw new LeaseNotTransferableError(holder, op.lease);
       }
@@ -235,6 +249,14 @@ export class Draft {
       );
     }
     return { record, after: [...after, dotOf(record)] };
+  }
+
+  /** Who leads a key: this node, where nobody does or the one that did is gone. */
+  #holderOf(current: Entry | undefined): number {
+    const { nodeKey } = this.#state;
+    if (current === undefined || current.holder === nodeKey) return nodeKey;
+    const gone = this.#isSealed?.(current.holder, this.vector) ?? false;
+    return gone ? nodeKey : current.holder;
   }
 
   #writeRecord(
@@ -258,15 +280,18 @@ export class Draft {
       if (current !== undefined && current.origin !== origin) {
         deps.set(dotText(current), dotOf(current));
       }
+      // A key of a node that is gone is claimed anew, above all that it wrote.
+      const kept = current?.holder === state.nodeKey ? current : undefined;
+      const lifeBefore = current?.life ?? this.#counters.lifeGone;
       return {
         key: op.key,
         value: op.value,
         flags: op.value === undefined ? EntryFlag.TOMBSTONE : 0,
-        life: current?.life ?? this.#counters.lifeGone + 1,
-        term: current?.term ?? 0,
-        sub: current?.sub ?? 0,
-        claimHlc: current?.claimHlc ?? hlc,
-        claimNode: current?.claimNode ?? state.nodeKey,
+        life: kept?.life ?? lifeBefore + 1,
+        term: kept?.term ?? 0,
+        sub: kept?.sub ?? 0,
+        claimHlc: kept?.claimHlc ?? hlc,
+        claimNode: kept?.claimNode ?? state.nodeKey,
         hlc,
         origin,
         seq,

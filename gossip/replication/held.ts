@@ -61,6 +61,13 @@ export class HeldRecords {
     return undefined;
   }
 
+  /** Drops all. */
+  clear(): void {
+    this.#byOrigin.clear();
+    this.#count = 0;
+    this.#bytes = 0;
+  }
+
   /** Drops what the vector covers by now. */
   forget(vector: Vector): void {
     for (const [origin, records] of this.#byOrigin) {

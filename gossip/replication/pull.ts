@@ -54,8 +54,8 @@ export interface PullOptions {
   readonly random: Random;
   /** Time between two comparisons with a random peer, in ms; ± 50 %. */
   readonly intervalMs: number;
-  /** The peers that are connected now. */
-  readonly connected: () => readonly number[];
+  /** The nodes of which one is drawn. */
+  readonly candidates: () => readonly number[];
   /** Sends a request to a peer. */
   readonly request: (
     node: number,
@@ -106,7 +106,7 @@ export class Pull {
     const { intervalMs, random } = this.#options;
     const delayMs = intervalMs * (0.5 + random.float());
     this.#timer = this.#options.timers.set(() => {
-      const nodes = this.#options.connected();
+      const nodes = this.#options.candidates();
       if (nodes.length > 0) {
         this.nudge(nodes[Math.floor(random.float() * nodes.length)]!);
       }

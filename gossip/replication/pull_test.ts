@@ -43,7 +43,7 @@ function pullOf(
     timers,
     random: new Prng(1),
     intervalMs: 1,
-    connected: () => [2],
+    candidates: () => [2],
     request: (_node, type, payload) => answer(type, payload),
     configEpoch: () => 1,
     adopt: () => Promise.resolve(),

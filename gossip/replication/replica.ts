@@ -35,6 +35,7 @@ import {
   type CommitOutcome,
   type CommitRequest,
   Draft,
+  type DraftOptions,
   fillOps,
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
@@ -67,6 +68,8 @@ export interface ReplicaOptions extends Writership {
   /** Bytes of records that the recent log keeps. */
   readonly logBytesMax: number;
   readonly listener: ReplicaListener;
+  /** {@linkcode DraftOptions.isSealed}. */
+  readonly isSealed?: DraftOptions["isSealed"];
 }
 
 /** Bytes of a group after which the next one begins. */
@@ -122,6 +125,7 @@ export class Replica {
   #filledHlc = 0;
   #running: Promise<void> | undefined;
   #failure: unknown;
+  #refusal: Error | undefined;
   #closed = false;
 
   private constructor(options: ReplicaOptions, state: ReplicaState) {
@@ -266,6 +270,24 @@ export class Replica {
     });
   }
 
+  /** What is durable, once all is that was handed in before. */
+  durable(): Promise<Vector> {
+    return new Promise((resolve, reject) => {
+      const run = () => Promise.resolve(resolve(this.#state.vector));
+      this.#push({ kind: "turn", run, reject });
+    });
+  }
+
+  /** Forgets the records that came early: they are pulled again. */
+  dropHeld(): void {
+    this.#held.clear();
+  }
+
+  /** Commits nothing any more, or again: each is refused with this. */
+  refuse(reason: Error | undefined): void {
+    this.#refusal = reason;
+  }
+
   /** Records for a peer that covers `from`, from the recent log if it reaches. */
   async recent(
     from: Vector,
@@ -350,7 +372,10 @@ export class Replica {
   }
 
   async #runGroup(group: Item[]): Promise<void> {
-    const draft = new Draft(this.#kv, this.#state, this.#options.clock.now());
+    const draft = new Draft(this.#kv, this.#state, {
+      nowMs: this.#options.clock.now(),
+      isSealed: this.#options.isSealed,
+    });
     const settled: (() => void)[] = [];
     let taken = 0;
     try {
@@ -386,6 +411,10 @@ export class Replica {
       case "commit":
         if (!this.#state.caughtUp) {
           return () => item.reject(new NotCaughtUpError("write"));
+        }
+        if (this.#refusal !== undefined) {
+          const reason = this.#refusal;
+          return () => item.reject(reason);
         }
         return await draft.commit(item.request).then(
           (outcome) => () => item.resolve(outcome),

@@ -261,7 +261,7 @@ class Simulation {
       timers: node.timers,
       random,
       intervalMs: 1,
-      connected: () => [],
+      candidates: () => [],
       request: (to, type, payload) =>
         this.#request(node, this.#nodes[to - 1]!, type, payload),
       configEpoch: () => 1,

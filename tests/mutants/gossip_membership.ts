@@ -5,6 +5,56 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
+    name: "members-that-are-not-written-at-the-end",
+    file: "gossip/membership/cluster.ts",
+    find: "        while (this.#unsaved) {",
+    replace: "        while (this.#unsaved && !this.#abort.signal.aborted) {",
+    caughtBy: "gossip/membership/cluster_test.ts :: where the members are many",
+  },
+  {
+    name: "gossip-with-the-connected-only",
+    file: "gossip/membership/cluster.ts",
+    find: "if (!this.isOnDemand) return this.connected();",
+    replace: "if (this.key !== undefined) return this.connected();",
+    caughtBy: "gossip/membership/cluster_test.ts :: where connections are made",
+  },
+  {
+    name: "dead-are-never-recalled",
+    file: "gossip/membership/cluster.ts",
+    find: "if (this.isOnDemand) this.#recall.round();",
+    replace: "",
+    caughtBy: "tests/scenarios/on_demand_test.ts :: parts that were apart",
+  },
+  {
+    name: "everybody-recalls-in-every-round",
+    file: "gossip/membership/recall.ts",
+    find: "    if (random.float() * living() >= nodes.length) return;\n",
+    replace: "",
+    caughtBy: "gossip/membership/recall_test.ts :: all the living together",
+  },
+  {
+    name: "recalls-one-of-the-dead-again-and-again",
+    file: "gossip/membership/recall.ts",
+    find: "    return this.#turn.pop()!;",
+    replace: "    return this.#turn[0]!;",
+    caughtBy: "gossip/membership/recall_test.ts :: who is alone",
+  },
+  {
+    name: "let-in-before-the-higher-config-is-told",
+    file: "gossip/membership/cluster.ts",
+    find: "    if (!isHigher) await this.#admitMember(remote);\n",
+    replace: "    await this.#admitMember(remote);\n",
+    caughtBy: "gossip/membership/cluster_test.ts :: nobody is let in who names",
+  },
+  {
+    name: "higher-config-kept-by-who-dials",
+    file: "gossip/membership/hello.ts",
+    find: "  return told ? encodeConfig(config) : EMPTY_BYTES;",
+    replace:
+      "  return told && config.epoch < 3 ? encodeConfig(config) : EMPTY_BYTES;",
+    caughtBy: "gossip/membership/cluster_test.ts :: whoever of two knows",
+  },
+  {
     name: "generation-not-durable-at-start",
     file: "gossip/membership/host.ts",
     find: `  await kv.write([hostOp(next)], { sync: true });`,
@@ -158,8 +208,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "no-member-let-in",
     file: "gossip/membership/cluster.ts",
-    find: "    if (!this.config.members.includes(remote.node)) {",
-    replace: "    if (this.config.removed.includes(remote.node)) {",
+    find: "    if (members.includes(node)) return;",
+    replace: "    if (!removed.includes(node)) return;",
     caughtBy: "gossip/membership/cluster_test.ts :: who is no member is not",
   },
   {
@@ -184,5 +234,33 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     find: "      if (reaches(address)) continue;\n",
     replace: "      void reaches;\n",
     caughtBy: "gossip/membership/seeds_test.ts",
+  },
+  {
+    name: "leaves-before-others-have-its-writes",
+    file: "gossip/membership/leaving.ts",
+    find: "      if (holders > 0 && holders >=",
+    replace: "      if (holders >= 0 || holders >=",
+    caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "sealed-without-a-member",
+    file: "gossip/membership/agreement.ts",
+    find: "    await Promise.all(members.map(async (node) => {",
+    replace: "    await Promise.allSettled(members.map(async (node) => {",
+    caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "removed-node-writes-on",
+    file: "gossip/membership/cluster.ts",
+    find: "    this.#wasTold = true;\n    this.#options.onRemoved(true);",
+    replace: "    this.#wasTold = true;",
+    caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "config-not-told-by-gossip",
+    file: "gossip/membership/exchange.ts",
+    find: "    if (told !== undefined) await adopt(told);\n    const ack",
+    replace: "    if (told?.epoch === 0) await adopt(told);\n    const ack",
+    caughtBy: "tests/scenarios/electorate_test.ts",
   },
 ];

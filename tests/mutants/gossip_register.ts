@@ -23,15 +23,18 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
   {
     name: "adopted-config-not-durable",
     file: "gossip/register/acceptor.ts",
-    find: "    if (batch.length > 0) await this.#write(batch);",
-    replace: "    if (ops.length > 0) await this.#write(batch);",
+    find:
+      "    await this.#write([stateOp(this.#prefix, seat, config), ...ops]);",
+    replace: "    await this.#write(ops);",
     caughtBy: "gossip/register/acceptor_test.ts :: a newer config that comes",
   },
   {
     name: "no-epoch-gate",
     file: "gossip/register/acceptor.ts",
-    find: "    if (compareConfigs(config, this.#known) < 0) {",
-    replace: "    if (config.epoch < 0) {",
+    find:
+      "#gate({ config, seat }: RequestHead): Reply | undefined {\n    if (compareConfigs(config, this.#known) < 0) {",
+    replace:
+      "#gate({ config, seat }: RequestHead): Reply | undefined {\n    if (config.epoch < 0) {",
     caughtBy: "gossip/register/acceptor_test.ts :: a request under an older",
   },
   {
@@ -99,5 +102,72 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
     find: "  if (ids.tickets.has(name)) return ids;",
     replace: "  if (ids.tickets.size < 1) return ids;",
     caughtBy: "gossip/register/schedules_test.ts",
+  },
+  {
+    name: "changes-voters-while-unsettled",
+    file: "gossip/register/config.ts",
+    find:
+      "  if (!config.settled) {\n    throw new ConfigUnsettledError(`${change.kind} node",
+    replace:
+      "  if (config.epoch < 0) {\n    throw new ConfigUnsettledError(`${change.kind} node",
+    caughtBy: "gossip/register/electorate_test.ts :: settled by whoever",
+  },
+  {
+    name: "no-register-is-carried-over",
+    file: "gossip/register/electorate.ts",
+    find: "      if (name === CONFIG_REGISTER) continue;",
+    replace: '      if (name !== "") continue;',
+    caughtBy: "gossip/register/electorate_test.ts :: what one voter decided",
+  },
+  {
+    name: "voters-changed-by-who-was-overtaken",
+    file: "gossip/register/config.ts",
+    find: "  if (config.epoch !== epoch) return config;\n  const { node }",
+    replace: "  if (config.epoch < epoch) return config;\n  const { node }",
+    caughtBy: "gossip/register/electorate_test.ts :: of two changes that began",
+  },
+  {
+    name: "promoted-with-its-memory",
+    file: "gossip/register/acceptor.ts",
+    find: "      ...await this.#wipingOps(),",
+    replace: "",
+    caughtBy: "gossip/register/electorate_test.ts :: a seat is new",
+  },
+  {
+    name: "retired-keeps-its-seat",
+    file: "gossip/register/acceptor.ts",
+    find: "    const seat = retired ? undefined : this.#seat;",
+    replace: "    const seat = retired ? this.#seat : this.#seat;",
+    caughtBy: "gossip/register/electorate_test.ts :: a seat is new",
+  },
+  {
+    name: "unnamed-seat-outlives-its-start",
+    file: "gossip/register/acceptor.ts",
+    find: "isNamed ? seat : undefined, known);",
+    replace: "isNamed ? seat : seat, known);",
+    caughtBy: "gossip/register/electorate_test.ts :: but not by another start",
+  },
+  {
+    name: "told-of-an-old-disk-votes-on",
+    file: "gossip/register/acceptor.ts",
+    find:
+      "      await this.#write([stateOp(this.#prefix, undefined, this.#known)]);",
+    replace:
+      "      await this.#write([stateOp(this.#prefix, this.#seat, this.#known)]);",
+    caughtBy: "gossip/register/electorate_test.ts :: who has fallen silent",
+  },
+  {
+    name: "even-number-of-voters-at-rest",
+    file: "gossip/register/policy.ts",
+    find: "  const needed = gone !== undefined || isEven ? 1 : 2;",
+    replace: "  const needed = 1;",
+    caughtBy: "gossip/register/policy_test.ts",
+  },
+  {
+    name: "dead-voter-never-replaced",
+    file: "gossip/register/policy.ts",
+    find: "  const gone = voters.find(isGone);",
+    replace: "  const gone = voters.find((node) => node < 0 && isGone(node));",
+    caughtBy: "tests/scenarios/electorate_test.ts",
   },
 ];

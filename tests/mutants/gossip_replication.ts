@@ -276,7 +276,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "each-write-claims-anew",
     file: "gossip/replication/draft.ts",
-    find: "claimHlc: current?.claimHlc ?? hlc,",
+    find: "claimHlc: kept?.claimHlc ?? hlc,",
     replace: "claimHlc: hlc,",
     caughtBy: "gossip/replication/draft_test.ts",
   },
@@ -333,5 +333,12 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     replace:
       "      if (order < 0) {\n        changes.push(entry);\n        return entry;\n      }\n",
     caughtBy: SEEDS,
+  },
+  {
+    name: "key-taken-over-in-the-same-life",
+    file: "gossip/replication/draft.ts",
+    find: "        life: kept?.life ?? lifeBefore + 1,",
+    replace: "        life: current?.life ?? lifeBefore + 1,",
+    caughtBy: "tests/scenarios/electorate_test.ts",
   },
 ];

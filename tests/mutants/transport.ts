@@ -5,6 +5,43 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   {
+    name: "first-peers-dialled-though-they-are-too-many",
+    file: "transport/peer.ts",
+    find: "else void Promise.resolve().then(() => this.#dialKept());",
+    replace: "else this.#dialKept();",
+    caughtBy: "transport/on_demand_test.ts :: with more peers than connections",
+  },
+  {
+    name: "unused-connection-counts-as-lost",
+    file: "transport/peer.ts",
+    find:
+      "    if (unused || (connection.retired && this.#context.onDemand())) {",
+    replace:
+      "    if (connection.retired && !unused && this.#context.onDemand()) {",
+    caughtBy: "transport/on_demand_test.ts :: with more peers than connections",
+  },
+  {
+    name: "unused-connection-ends-without-taking-leave",
+    file: "transport/connection.ts",
+    find: "    ) this.release();\n",
+    replace: `    ) this.close("nobody uses it");\n`,
+    caughtBy: "transport/on_demand_test.ts :: no request is lost",
+  },
+  {
+    name: "fresh-connection-is-the-first-to-end",
+    file: "transport/endpoint.ts",
+    find: "if (connection === fresh || connection.busy) continue;",
+    replace: "if (connection.busy) continue;",
+    caughtBy: "transport/on_demand_test.ts :: what is in work",
+  },
+  {
+    name: "any-number-of-connections-on-demand",
+    file: "transport/endpoint.ts",
+    find: "      if (this.onDemand) this.#endUnused(connection);\n",
+    replace: "",
+    caughtBy: "transport/on_demand_test.ts :: the longest unused",
+  },
+  {
     name: "cluster-id-not-checked",
     file: "transport/handshake.ts",
     find: `  if (equalBytes(local.clusterId, remote.clusterId)) return;`,

@@ -40,6 +40,7 @@ async function openSpeaking(
     path: "/data",
     kv: await openLsm("/data", { files, random }),
     ownsEngine: true,
+    isVolatile: false,
     address: cluster.address(name),
     advertise: undefined,
     peers: peer === undefined ? [] : [cluster.address(peer)],

@@ -14,6 +14,8 @@ import {
   DeadlineExceededError,
   LeaseholderUnavailableError,
   LeaseNotTransferableError,
+  NodeNotFoundError,
+  NotMemberError,
   NotSupportedError,
   OutcomeUnknownError,
   PartialCommitError,
@@ -194,6 +196,7 @@ export class Clients {
       const version = versions[i];
       if (version === undefined || last.get(op[0]) !== op) return;
       const [key, value] = op;
+      if (version.life > 1) this.#coverage.path("takenOver");
       const deleted = value === 0;
       this.#oracle.acks(key, version, {
         deleted,
@@ -319,10 +322,15 @@ export class Clients {
       this.#coverage.path("leaseRefused");
       this.#coverage.path("refused");
     } else if (
+      // It leaves, or the key's leaseholder does.
+      error instanceof NotMemberError ||
+      (error instanceof NodeNotFoundError && this.#members.haveGone) ||
       error instanceof LeaseholderUnavailableError ||
       error instanceof DeadlineExceededError ||
       // Checks over several leaseholders.
       error instanceof NotSupportedError ||
+      // Who has just joined has not told everybody by itself.
+      (error instanceof NodeNotFoundError && this.#members.areOnDemand) ||
       (error instanceof ClosedError && life.closing)
     ) {
       this.#coverage.path("refused");

@@ -12,6 +12,9 @@ import { assertEquals } from "@std/assert";
 import { type DB, open, type OpenOptions } from "../../mod.ts";
 import { World, type WorldOptions } from "../../runtime/virtual/mod.ts";
 
+/** Nodes that {@linkcode SimCluster.openMany} opens at a time. */
+const WAVE = 50;
+
 /** A cluster of nodes named "a", "b", "c", … in a world of its own. */
 export class SimCluster {
   readonly world: World;
@@ -29,13 +32,20 @@ export class SimCluster {
     return `${name}:1`;
   }
 
-  /** Opens a node: the first founds the cluster, later ones join the first. */
-  async open(name: string, options: OpenOptions = {}): Promise<DB> {
+  /**
+   * Opens a node: the first founds the cluster, later ones join the first. With
+   * `path` `":memory:"` nothing of it outlives it.
+   */
+  async open(
+    name: string,
+    options: OpenOptions = {},
+    path = "/data",
+  ): Promise<DB> {
     const founder = this.nodes.keys().next().value;
     const ways: OpenOptions = founder === undefined || founder === name
       ? { bootstrap: true }
       : { peers: [this.address(founder)] };
-    const db = await open("/data", {
+    const db = await open(path, {
       address: this.address(name),
       runtime: this.world.runtime(name),
       ...ways,
@@ -53,6 +63,32 @@ export class SimCluster {
     await this.until(
       "all are connected",
       () => dbs.every((db) => db.metrics().peersConnected === names.length - 1),
+    );
+    return dbs;
+  }
+
+  /**
+   * Opens many nodes, in waves, each node through the first, whose changes of the
+   * registers take their turn; then all know each other, and need not be connected.
+   *
+   * @param pathOf Where a node keeps its data; in memory unless told otherwise.
+   */
+  async openMany(
+    names: readonly string[],
+    pathOf: (name: string) => string = () => ":memory:",
+  ): Promise<DB[]> {
+    const dbs: DB[] = [];
+    while (dbs.length < names.length) {
+      const wave = names.slice(dbs.length, dbs.length + (dbs[0] ? WAVE : 1));
+      dbs.push(
+        ...await Promise.all(
+          wave.map((name) => this.open(name, {}, pathOf(name))),
+        ),
+      );
+    }
+    await this.until(
+      "all know each other",
+      () => dbs.every((db) => db.cluster.nodes().size === names.length),
     );
     return dbs;
   }
@@ -152,6 +188,12 @@ export interface ScenarioOptions extends Omit<WorldOptions, "seed"> {
   seeds?: number;
   /** Goes to every node that is opened. */
   defaults?: OpenOptions;
+  /**
+   * How long it may take, in virtual milliseconds.
+   *
+   * @default {600_000}
+   */
+  maxMs?: number;
 }
 
 /** What a scenario did. */
@@ -171,7 +213,7 @@ export const SCENARIOS: Map<
 export function scenario(
   name: string,
   program: (cluster: SimCluster, seed: number) => Promise<void>,
-  { seeds = 3, defaults = {}, ...world }: ScenarioOptions = {},
+  { seeds = 3, defaults = {}, maxMs = 600_000, ...world }: ScenarioOptions = {},
 ): void {
   const run = async (seed: number, trace?: (line: string) => void) => {
     const options = { ...world, seed, ...trace && { trace } };
@@ -179,7 +221,7 @@ export function scenario(
     await cluster.world.run(async () => {
       await program(cluster, seed);
       await cluster.close();
-    });
+    }, { maxMs });
     const { events, now } = cluster.world;
     return { hash: cluster.world.traceHash(), events, simulatedMs: now };
   };

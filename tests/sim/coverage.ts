@@ -67,6 +67,14 @@ export const PATHS = [
   "died",
   /** A node that answered doubts about it. */
   "refuted",
+  /** Others voted than before. */
+  "electorate",
+  /** A node that left. */
+  "left",
+  /** What removed nodes wrote was being counted. */
+  "sealing",
+  /** A write of a key that a removed node had led. */
+  "takenOver",
 ] as const;
 
 /** A path. */

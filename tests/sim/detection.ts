@@ -8,7 +8,7 @@
  * @module
  */
 
-import type { DB } from "../../mod.ts";
+import { type DB, PROPAGATION_DEFAULT } from "../../mod.ts";
 import { SimCluster } from "./cluster.ts";
 
 /** What a row came to. */
@@ -22,6 +22,10 @@ export interface DetectionRow {
   readonly max?: number;
   /** Bytes that a node sends a second, of rows that count them. */
   readonly bytesPerNodeS?: number;
+  /** How far that is from another row's, as a share, if that was measured. */
+  readonly apart?: number;
+  /** Rounds of cluster gossip that the slowest took, of rows that count them. */
+  readonly rounds?: number;
   /** Nodes that ran and that others called dead. */
   readonly falseDeaths: number;
   /** Whether it is within what is promised. */
@@ -38,6 +42,9 @@ export interface RowKind {
     readonly p50?: number;
     readonly p99?: number;
     readonly bytesPerNodeS?: number;
+    /** The bytes are at most this share away from those of another row. */
+    readonly apart?: { readonly row: string; readonly share: number };
+    readonly rounds?: number;
   };
   readonly hours: number;
   readonly measure: (watched: Watched) => Promise<number[]>;
@@ -58,6 +65,11 @@ export class Watched {
   readonly victim: string;
   falseDeaths = 0;
   bytesPerNodeS: number | undefined;
+  /** Whether the times that were measured are told in rounds of gossip too. */
+  inRounds = false;
+  #victimKey = 0;
+  /** When others heard of nodes that were added, by node key. */
+  readonly #heard = new Map<number, { first: number; count: number }>();
   /** Whether the victim counts as gone, or everybody does. */
   gone: "nobody" | "victim" | "all" = "nobody";
 
@@ -68,8 +80,54 @@ export class Watched {
   }
 
   async open(): Promise<void> {
-    this.dbs.push(...await this.cluster.openAll(this.names));
+    const dbs = this.isLarge
+      // Only who comes back needs a disk.
+      ? this.cluster.openMany(
+        this.names,
+        (name) => name === this.victim ? "/data" : ":memory:",
+      )
+      : this.cluster.openAll(this.names);
+    this.dbs.push(...await dbs);
+    this.#victimKey = this.dbs.at(-1)!.cluster.host.key;
     for (const db of this.dbs) this.#watch(db);
+  }
+
+  /** Whether nodes are too many to be connected to all others. */
+  get isLarge(): boolean {
+    return this.names.length > PROPAGATION_DEFAULT.connectionsMax;
+  }
+
+  /** Counts what nodes say to each other at rest. */
+  async rest(): Promise<void> {
+    const { world } = this.cluster;
+    const ms = this.isLarge ? MINUTE_MS / 2 : 2 * MINUTE_MS;
+    // What the joins have brought is told by then.
+    await world.sleep(ms);
+    const before = world.sentBytes;
+    await world.sleep(ms);
+    this.bytesPerNodeS = (world.sentBytes - before) / this.names.length /
+      (ms / 1000);
+  }
+
+  /**
+   * How long it takes, trial by trial, from the first of the others that knows a
+   * new node to the last.
+   */
+  async spread(): Promise<number[]> {
+    this.inRounds = true;
+    const took: number[] = [];
+    const others = this.dbs.length;
+    for (let i = 0; i < TRIALS; i++) {
+      await this.cluster.world.sleep(2000 + i * 237);
+      const db = await this.cluster.open(`s${i + 1}`, {}, ":memory:");
+      const { key } = db.cluster.host;
+      await this.#timed(
+        "all know the new node",
+        () => (this.#heard.get(key)?.count ?? 0) >= others,
+      );
+      took.push(this.cluster.world.now - this.#heard.get(key)!.first);
+    }
+    return took;
   }
 
   /** How long it takes, trial by trial, until a victim that is struck is dead. */
@@ -84,7 +142,8 @@ export class Watched {
       strike();
       took.push(await this.timeUntil("dead"));
       await mend();
-      await this.timeUntilHealthy();
+      if (this.isLarge) await this.timeUntil("healthy");
+      else await this.timeUntilHealthy();
       this.gone = "nobody";
     }
     return took;
@@ -129,7 +188,7 @@ export class Watched {
 
   /** How long it takes until the others say so of the victim, in ms. */
   timeUntil(state: string): Promise<number> {
-    const key = this.names.length;
+    const key = this.#victimKey;
     const others = this.dbs.slice(0, -1);
     return this.#timed(
       `the others say "${state}"`,
@@ -137,16 +196,16 @@ export class Watched {
     );
   }
 
-  /** How long it takes until all say of all that they are healthy, in ms. */
+  /** How long it takes until all know all, and that they are healthy, in ms. */
   timeUntilHealthy(): Promise<number> {
     return this.#timed(
       "all are healthy",
       () =>
-        this.dbs.every((db) =>
-          [...db.cluster.nodes().values()].every(({ state }) =>
-            state === "healthy"
-          )
-        ),
+        this.dbs.every((db) => {
+          const nodes = db.cluster.nodes();
+          return nodes.size === this.dbs.length &&
+            [...nodes.values()].every(({ state }) => state === "healthy");
+        }),
     );
   }
 
@@ -156,13 +215,20 @@ export class Watched {
     );
   }
 
+  #hears(node: number): void {
+    const heard = this.#heard.get(node);
+    if (heard !== undefined) heard.count++;
+    else this.#heard.set(node, { first: this.cluster.world.now, count: 1 });
+  }
+
   #watch(db: DB): void {
     void (async () => {
       for await (const changes of db.cluster.watch()) {
-        for (const { node } of changes) {
+        for (const { type, node } of changes) {
+          if (type === "added") this.#hears(node.key);
           if (node.state !== "dead" || this.gone === "all") continue;
-          const isVictim = node.key === this.names.length ||
-            db.cluster.host.key === this.names.length;
+          const isVictim = node.key === this.#victimKey ||
+            db.cluster.host.key === this.#victimKey;
           if (this.gone === "nobody" || !isVictim) this.falseDeaths++;
         }
       }
@@ -170,18 +236,64 @@ export class Watched {
   }
 }
 
-const DETECTION: readonly RowKind[] = [
-  {
+/** How soon a process that is gone is dead everywhere, among so many nodes. */
+export function crashRow(
+  nodes: number,
+  promise: RowKind["promise"] = {},
+): RowKind {
+  return {
     row: "detect.crash",
-    nodes: 10,
-    promise: { p50: 3000, p99: 6000 },
+    nodes,
+    promise,
     hours: 1,
     measure: (watched) =>
       watched.trials(
         () => watched.cluster.kill(watched.victim),
         () => watched.reopen(),
       ),
-  },
+  };
+}
+
+/** What so many nodes say to each other at rest. */
+export function idleRow(
+  nodes: number,
+  promise: RowKind["promise"] = {},
+): RowKind {
+  return {
+    row: `idle.${nodes}`,
+    nodes,
+    worlds: 1,
+    promise,
+    hours: 1,
+    async measure(watched) {
+      await watched.rest();
+      return [];
+    },
+  };
+}
+
+/**
+ * How soon so many nodes all know of a change, within one and a half times the
+ * rounds that a rumor takes: log2 N + ln N (Pittel 1987).
+ */
+export function spreadRow(nodes: number): RowKind {
+  return {
+    row: `spread.${nodes}`,
+    nodes,
+    worlds: 1,
+    promise: { rounds: spreadRoundsMax(nodes) },
+    hours: 1,
+    measure: (watched) => watched.spread(),
+  };
+}
+
+/** The rounds within which a change is promised to be everywhere. */
+export function spreadRoundsMax(nodes: number): number {
+  return 1.5 * (Math.log2(nodes) + Math.log(nodes));
+}
+
+const DETECTION: readonly RowKind[] = [
+  crashRow(10, { p50: 3000, p99: 6000 }),
   {
     row: "detect.silent",
     nodes: 10,
@@ -242,23 +354,12 @@ const MEMBERSHIP: readonly RowKind[] = [
       return [await watched.timeUntilHealthy()];
     },
   },
-  ...[10, 50].map((nodes): RowKind => ({
-    row: `idle.${nodes}`,
-    nodes,
-    worlds: 1,
-    promise: { bytesPerNodeS: 2000 },
-    hours: 1,
-    async measure(watched) {
-      const { world } = watched.cluster;
-      // What the joins have brought is told by then.
-      await world.sleep(2 * MINUTE_MS);
-      const before = world.sentBytes;
-      await world.sleep(2 * MINUTE_MS);
-      watched.bytesPerNodeS = (world.sentBytes - before) / nodes /
-        (2 * MINUTE_MS / 1000);
-      return [];
-    },
-  })),
+  ...[10, 50, 100].map((nodes) => idleRow(nodes, { bytesPerNodeS: 2000 })),
+  idleRow(1000, {
+    bytesPerNodeS: 2000,
+    apart: { row: "idle.100", share: 0.2 },
+  }),
+  spreadRow(1000),
   {
     row: "merge.24h",
     nodes: 10,
@@ -282,25 +383,33 @@ export const DETECTION_ROWS: ReadonlyMap<string, readonly RowKind[]> = new Map(
   [["detection", DETECTION], ["membership", MEMBERSHIP]],
 );
 
-/** Measures a row in so many worlds, of seeds from `seed` on. */
+/**
+ * Measures a row in so many worlds, of seeds from `seed` on.
+ *
+ * @param others The rows that were measured before.
+ */
 export async function measureRow(
   kind: RowKind,
   seed: number,
   worlds: number,
+  others: readonly DetectionRow[] = [],
 ): Promise<DetectionRow> {
   const took: number[] = [];
   let falseDeaths = 0;
   let bytesPerNodeS: number | undefined;
+  let inRounds = false;
   const count = kind.worlds ?? worlds;
   for (let each = seed; each < seed + count; each++) {
     const watched = new Watched(each, kind.nodes);
     await watched.cluster.world.run(async () => {
       await watched.open();
       took.push(...await kind.measure(watched));
-      await watched.cluster.close();
+      // A thousand goodbyes tell nothing more.
+      if (!watched.isLarge) await watched.cluster.close();
     }, { maxMs: kind.hours * HOUR_MS });
     falseDeaths += watched.falseDeaths;
     bytesPerNodeS = watched.bytesPerNodeS;
+    inRounds ||= watched.inRounds;
   }
   took.sort((a, b) => a - b);
   const at = (share: number) =>
@@ -310,16 +419,28 @@ export async function measureRow(
   );
   const within = (ms: number | undefined, promised: number | undefined) =>
     promised === undefined || (ms !== undefined && ms <= promised);
+  const { promise } = kind;
+  const { bytesPerNodeS: nearBytes } =
+    others.find(({ row }) => row === promise.apart?.row) ?? {};
+  const apart = nearBytes && bytesPerNodeS &&
+    Math.abs(bytesPerNodeS - nearBytes) / Math.max(bytesPerNodeS, nearBytes);
+  const rounds = inRounds
+    ? at(1)! / PROPAGATION_DEFAULT.clusterGossipIntervalMs
+    : undefined;
   return {
     row: kind.row,
     n: took.length || count,
     ...p50 !== undefined && { p50, p99: p99!, max: max! },
     ...bytesPerNodeS !== undefined &&
       { bytesPerNodeS: Math.round(bytesPerNodeS) },
+    ...apart !== undefined && { apart: Math.round(apart * 1000) / 1000 },
+    ...rounds !== undefined && { rounds: Math.round(rounds * 10) / 10 },
     falseDeaths,
     met: falseDeaths === 0 &&
-      within(bytesPerNodeS, kind.promise.bytesPerNodeS) &&
-      within(p50, kind.promise.p50) &&
-      within(p99, kind.promise.p99),
+      within(bytesPerNodeS, promise.bytesPerNodeS) &&
+      within(apart ?? 0, promise.apart?.share) &&
+      within(rounds, promise.rounds) &&
+      within(p50, promise.p50) &&
+      within(p99, promise.p99),
   };
 }

@@ -12,6 +12,9 @@ import type { Coverage } from "./coverage.ts";
 import { dbOf, type Member, type Members } from "./members.ts";
 import type { FaultStep, Pair } from "./script.ts";
 
+/** Nodes that stay, at least. */
+const STAYING_MIN = 2;
+
 /** Does faults. */
 export class Faults {
   readonly #world: World;
@@ -192,13 +195,23 @@ export class Faults {
         if (dbOf(member) === undefined || world.stalled(name)) return false;
         void members.openTwice(member);
         return true;
+      case "leave":
+        if (dbOf(member) === undefined || !this.#mayGo(member)) return false;
+        void members.leave(member);
+        return true;
+      case "remove":
+        if (dbOf(member) === undefined || !this.#mayGo(member)) return false;
+        if (!members.canLose(member)) return false;
+        members.lose(member);
+        this.#later(forMs, () => void members.remove(member));
+        return true;
       case "clone":
-        if (dbOf(member) === undefined) return false;
+        if (dbOf(member) === undefined || members.votes(member)) return false;
         void members.clone(member, forMs);
         return true;
       case "putBack": {
         const image = members.image(member);
-        if (image === undefined) return false;
+        if (image === undefined || members.votes(member)) return false;
         const others = members.all.filter((other) => other !== member);
         if (step.aloneMs > 0) {
           this.#later(forMs - step.aloneMs, () => {
@@ -207,6 +220,8 @@ export class Faults {
         }
         this.#later(forMs, () => {
           if (step.aloneMs > 0) world.heal(name);
+          // It has become a voter since.
+          if (members.votes(member)) return;
           members.putBack(member, image);
           void members.start(member);
         });
@@ -227,9 +242,14 @@ export class Faults {
 
   #join(peers: readonly number[]): boolean {
     const members = this.#members;
-    const ways = () => ({
-      peers: peers.map((i) => members.address(this.#member(i))),
-    });
+    const ways = () => {
+      const asked = members.staying.filter(({ index }) =>
+        peers.includes(index)
+      );
+      // Where those have gone, whoever runs it names others.
+      const there = asked.length > 0 ? asked : members.staying;
+      return { peers: there.map((member) => members.address(member)) };
+    };
     void members.start(members.add(ways));
     return true;
   }
@@ -253,6 +273,12 @@ export class Faults {
       for (const [a, b] of pairs) this.#world.heal(a, b);
     });
     return pairs.length > 0;
+  }
+
+  /** A life is one of several nodes: some stay, and all that are to go are whole. */
+  #mayGo(member: Member): boolean {
+    return member.nodeKey !== 0 && member.going === undefined &&
+      this.#members.staying.length > STAYING_MIN;
   }
 
   #startLater(member: Member, ms: number): void {

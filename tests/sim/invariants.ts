@@ -40,10 +40,17 @@ export const INVARIANTS = {
     "that its own node stood still or waited for its disk",
   B1: "queues and logs stay within their bounds",
   H1: "by one claim a key is led by one node, on all nodes and for ever",
+  A1: "no node forgets a config that it knew",
+  G1:
+    "once the faults have stopped, who leaves or is to be removed is gone within " +
+    "a minute",
   K1: "node keys are unique, and a node keeps its own",
   L1:
     "once the faults have stopped a random connected core converges by itself " +
     "within a minute, then all nodes within two",
+  L2:
+    "once all nodes have converged, all know one config within half a minute, " +
+    "settled and with nothing left to be counted",
   M1:
     "once all nodes have converged, all are healthy to each other within half " +
     "a minute",

@@ -19,6 +19,7 @@ import {
   type OpenOptions,
   type Version,
 } from "../../mod.ts";
+import type { AgreementMetrics } from "../../gossip/membership/agreement.ts";
 import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
@@ -53,6 +54,12 @@ export interface Member {
   shown: Map<string, Version>;
   /** What was taken away and is to be compared with the next start. */
   discards: Discard[];
+  /** Whether it leaves, or is to be removed, and is not to be started again. */
+  going: "leaves" | "removed" | undefined;
+  /** Whether it is a member no more. */
+  gone: boolean;
+  /** The epoch of the config that it was last seen with, and who voted. */
+  seen: { readonly epoch: number; readonly voters: string };
   /** How many things keep it from answering in time now. */
   hindrances: number;
   /** When the last of them passed. */
@@ -88,6 +95,9 @@ export interface MembersOptions {
   readonly onDown: (life: Life) => void;
 }
 
+/** How long a node may take to leave or to be removed, once all is well, in ms. */
+const GOING_MS = 60_000;
+
 /** How long after a failure a node is started again, in ms. */
 const RETRY_MS = 700;
 
@@ -122,6 +132,12 @@ export class Members {
     this.#options = options;
   }
 
+  /** Whether nodes have too many others to be connected to all of them. */
+  get areOnDemand(): boolean {
+    const { connectionsMax = Infinity } = this.#options.draw.propagation;
+    return this.all.length - 1 > connectionsMax;
+  }
+
   /** Those that are up and not closing. */
   get up(): Member[] {
     return this.all.filter((member) => dbOf(member) !== undefined);
@@ -141,11 +157,123 @@ export class Members {
       covered: new Vector(),
       shown: new Map(),
       discards: [],
+      going: undefined,
+      gone: false,
+      seen: { epoch: 0, voters: "" },
       hindrances: 0,
       hinderedAt: -Infinity,
     };
     this.all.push(member);
     return member;
+  }
+
+  /** Those that are, or are to become, members. */
+  get staying(): Member[] {
+    return this.all.filter(({ gone, going }) => !gone && going !== "removed");
+  }
+
+  /** Whether a node votes, as far as it knows. */
+  votes(member: Member): boolean {
+    const agreement = dbOf(member)?.metrics().agreement;
+    return agreement?.voters.includes(member.nodeKey) ?? false;
+  }
+
+  /** Whether nodes have gone, or are about to. */
+  get haveGone(): boolean {
+    return this.all.some(({ going }) => going !== undefined);
+  }
+
+  /**
+   * Whether a majority of the voters is left without a node: those whose disks
+   * are gone will never vote again.
+   */
+  canLose(lost: Member): boolean {
+    let newest: AgreementMetrics | undefined;
+    for (const { life } of this.up) {
+      const { agreement } = life!.db!.metrics();
+      if (newest === undefined || agreement.epoch > newest.epoch) {
+        newest = agreement;
+      }
+    }
+    if (newest === undefined) return false;
+    const left = newest.voters.filter((key) =>
+      this.staying.some((member) => member !== lost && member.nodeKey === key)
+    );
+    return left.length > newest.voters.length / 2;
+  }
+
+  /** A node leaves for ever. Resolves when it has, or could not. */
+  async leave(member: Member): Promise<void> {
+    const { oracle, coverage } = this.#options;
+    const { life } = member;
+    const db = dbOf(member);
+    if (db === undefined || life === undefined) return;
+    member.going = "leaves";
+    try {
+      await db.cluster.leave();
+    } catch (error) {
+      if (member.life !== life || life.faulted) return;
+      if (!(error instanceof AspenError)) {
+        oracle.violate("E1", `${member.name} could not leave: ${error}`);
+      }
+      return;
+    }
+    coverage.path("left");
+    oracle.removes(member.nodeKey);
+    await this.close(member);
+    member.gone = true;
+  }
+
+  /** A node is gone with its disk. */
+  lose(member: Member): void {
+    this.kill(member, "kept");
+    this.discard(member, member.covered);
+    member.going = "removed";
+  }
+
+  /** Others remove a node that is gone with its disk; whether they could. */
+  async remove(member: Member): Promise<boolean> {
+    const { oracle } = this.#options;
+    const other = this.up.find(({ going }) => going === undefined);
+    const db = other && dbOf(other);
+    if (db === undefined) return false;
+    try {
+      await db.cluster.remove(member.nodeKey);
+    } catch (error) {
+      if (error instanceof AspenError || other?.life?.db !== db) return false;
+      oracle.violate("E1", `${member.name} could not be removed: ${error}`);
+      return false;
+    }
+    oracle.removes(member.nodeKey);
+    member.gone = true;
+    return true;
+  }
+
+  /** Those that are to go, go: everybody who stays is up and connected. */
+  async finishGoing(): Promise<void> {
+    const { world, oracle } = this.#options;
+    for (const member of this.all) {
+      const end = world.now + GOING_MS;
+      while (member.going !== undefined && !member.gone) {
+        if (member.going === "removed") await this.remove(member);
+        else await this.leave(member);
+        if (member.gone) break;
+        if (world.now > end) {
+          oracle.violate("G1", `${member.name} is still there`);
+          break;
+        }
+        await world.sleep(500);
+      }
+    }
+  }
+
+  /** Whether all know the same config, in which nothing is left to be done. */
+  haveSettled(members: readonly Member[]): boolean {
+    const seen = new Set(members.map((member) => {
+      const { epoch, settled, sealing } = dbOf(member)!.metrics().agreement;
+      return settled && sealing.length === 0 ? epoch : -1;
+    }));
+    return seen.size === 1 && !seen.has(-1);
   }
 
   /** Where a node is reached. */
@@ -157,12 +285,14 @@ export class Members {
   isAstray({ nodeKey, life }: Member): boolean {
     const peers = life?.ways.peers;
     if (nodeKey !== 0 || peers === undefined) return false;
-    return !this.all.some((member) => peers.includes(this.address(member)));
+    return !this.staying.some((member) => peers.includes(this.address(member)));
   }
 
   /** Starts a node that is down. Never rejects; resolves when it is up. */
   async start(member: Member): Promise<void> {
-    if (member.life !== undefined) return;
+    if (
+      member.life !== undefined || member.gone || member.going === "removed"
+    ) return;
     const { world, oracle, coverage, draw } = this.#options;
     const runtime = world.runtime(member.name);
     const { full, failingSyncs } = world.disk(member.name).faults;
@@ -405,9 +535,23 @@ export class Members {
     this.harvest(member);
     const state = readState(life.engine!);
     oracle.inspects(member.name, state);
-    const { heldRecords, logBytes, logRecords, waiting, sessionsOpen } = db
-      .metrics();
+    const {
+      heldRecords,
+      logBytes,
+      logRecords,
+      waiting,
+      sessionsOpen,
+      agreement: { epoch, voters, sealing },
+    } = db.metrics();
     coverage.path("held", heldRecords);
+    if (epoch < member.seen.epoch && !this.images) {
+      oracle.violate("A1", `${member.name} has forgotten a config`);
+    }
+    if (epoch > member.seen.epoch) {
+      coverage.path("electorate", voters.join() === member.seen.voters ? 0 : 1);
+    }
+    member.seen = { epoch, voters: voters.join() };
+    coverage.path("sealing", sealing.length);
     const { logBytesMax = Infinity } = draw.propagation;
     if (logRecords > 1 && logBytes > logBytesMax + 16 * 1024) {
       oracle.violate("B1", `the log of ${member.name} has ${logBytes} bytes`);
@@ -482,7 +626,7 @@ export class Members {
 
   /** What nodes that run say of each other, where it is not that they live. */
   doubts(): string[] {
-    const up = this.all.filter((member) => dbOf(member) !== undefined);
+    const up = this.staying.filter((member) => dbOf(member) !== undefined);
     return up.flatMap((member) => {
       const nodes = dbOf(member)!.cluster.nodes();
       return up.flatMap(({ nodeKey, name }) => {

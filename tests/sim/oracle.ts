@@ -58,6 +58,7 @@ export class Oracle {
   readonly #holders = new Map<string, number>();
   /** Batches of watches that are not yet known to be whole. */
   #watched: { at: number; watch: WatchJudge; changes: Change[] }[] = [];
+  readonly #removed = new Set<number>();
   #conflicts = 0;
 
   /** An oracle that knows nothing; `now` is virtual time. */
@@ -117,6 +118,11 @@ export class Oracle {
   /** Data was taken away. */
   discard(discard: Discard): void {
     this.#discards.push(discard);
+  }
+
+  /** A node was removed, or has left: its keys may be claimed by others. */
+  removes(node: number): void {
+    this.#removed.add(node);
   }
 
   /** A client read a value. */
@@ -242,7 +248,8 @@ export class Oracle {
     for (const { key, version, deleted } of this.#acks) {
       const row = rows.get(key);
       const final = row?.version;
-      const kept = final !== undefined && sameClaim(final, version) &&
+      const kept = final !== undefined &&
+        (sameClaim(final, version) || this.#isTakenOver(final, version)) &&
         compareVersions(final, version) >= 0;
       if (kept || this.#isExplained(key, version)) continue;
       this.violate(
@@ -301,6 +308,11 @@ export class Oracle {
       before.covers(origin, seq) && !after.covers(origin, seq) &&
       !others.covers(origin, seq)
     );
+  }
+
+  /** Whether a key of a removed node was claimed by one that had all of it. */
+  #isTakenOver(final: Version, version: Version): boolean {
+    return final.life > version.life && this.#removed.has(version.claim.node);
   }
 
   /** Who leads a key by a claim leads it on every node. */

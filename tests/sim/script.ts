@@ -137,6 +137,10 @@ export type FaultStep =
       readonly aloneMs: number;
     }
     | { readonly fault: "join"; readonly peers: readonly number[] }
+    /** It leaves for ever; where it cannot in time, it leaves at the end. */
+    | { readonly fault: "leave"; readonly node: number }
+    /** It is killed, its disk is gone, and after `forMs` others remove it. */
+    | { readonly fault: "remove"; readonly node: number }
     /** A device that lies: no promise holds against it. Never drawn. */
     | { readonly fault: "lyingSync"; readonly node: number }
   );
@@ -182,9 +186,6 @@ export interface ScriptOptions {
   readonly kinds?: readonly FaultKind[];
 }
 
-/** The node that founds the cluster, and is the voter of its registers. */
-const FOUNDER = 0;
-
 /** Nodes that join in one life, at most: a long one is to stay one of few nodes. */
 const JOINS_MAX = 3;
 
@@ -220,21 +221,32 @@ const COMMON: readonly FaultKind[] = [
 
 /**
  * Directories that go back or double. A voter of the registers that forgets is
- * outside their fault model (`shared/protocol/agreement.md` §1.2), so that in a
- * world with joins the voter, which is the founder, is spared.
+ * outside their fault model (`shared/protocol/agreement.md` §1.2), so that those
+ * who vote at that moment are spared.
  */
 const IMAGES: readonly FaultKind[] = ["clone", "putBack"];
 
-/** What a world has beside {@linkcode COMMON}; either of the last two alone. */
+/** Nodes that go for ever. */
+const GOING: readonly FaultKind[] = ["leave", "remove"];
+
+/** Nodes that go for ever in one life, at most. */
+const GOING_MAX = 2;
+
+/**
+ * What a world has beside {@linkcode COMMON}. Nobody goes where disks are put
+ * back: a member that has more than a removed node is known to have written must
+ * begin anew (replication.md §5), which comes with the collection of tombstones.
+ */
 const OWN: readonly (readonly FaultKind[])[] = [
   IMAGES,
   ["join"],
   [...IMAGES, "join"],
+  [...GOING, "join"],
 ];
 
 /** All kinds of faults that scripts draw. */
 export const FAULT_KINDS: readonly FaultKind[] = [
-  ...new Set<FaultKind>([...COMMON, ...IMAGES, "join"]),
+  ...new Set<FaultKind>([...COMMON, ...IMAGES, ...GOING, "join"]),
 ];
 
 /** Draws a script. */
@@ -275,10 +287,14 @@ function drawWorld(random: Prng): WorldDraw {
       logBytesMax: pick(random, [400, 20_000, 64 * 1024 * 1024]),
       clusterGossipIntervalMs: pick(random, [500, 1000]),
       redialMaxMs: pick(random, [1000, 10_000]),
+      votersMax: pick(random, [1, 3, 5]),
+      voterGoneMs: pick(random, [3000, 60_000]),
       ...pick(random, [
         { keepaliveMs: 1000, idleTimeoutMs: 3000 },
         { keepaliveMs: 5000, idleTimeoutMs: 15_000 },
       ]),
+      // In some lives connections are made on demand.
+      connectionsMax: random.fork("connections").chance(0.25) ? 2 : 64,
     },
   };
 }
@@ -359,7 +375,7 @@ function* drawFaults(
   },
 ): Generator<FaultStep> {
   let deck: FaultKind[] = [];
-  const spared = kinds.includes("join") ? FOUNDER : undefined;
+  let going = 0;
   const joinedAt: number[] = [];
   for (let i = 0; i < count; i++) {
     if (deck.length === 0) deck = shuffled(random, kinds);
@@ -370,13 +386,12 @@ function* drawFaults(
     );
     let kind = deck.pop()!;
     if (kind === "join" && joinedAt.length === JOINS_MAX) kind = "kill";
+    if (GOING.includes(kind) && ++going > GOING_MAX) kind = "kill";
     // What joined so far, also what is joining just now, is hit like the rest.
     const joined = joinedAt.filter((joinAt) => joinAt <= at).length;
     const step = drawFault(random, nodes + joined, kind, { at, forMs });
     if (kind === "join") joinedAt.push(at);
-    if (IMAGES.includes(kind) && "node" in step && step.node === spared) {
-      yield { ...step, node: 1 } as FaultStep;
-    } else yield step;
+    yield step;
   }
 }
 

@@ -50,6 +50,9 @@ const CORE_MS = 60_000;
 /** How long nodes that converged may take to see each other healthy, in ms. */
 const HEALTH_MS = 30_000;
 
+/** How long the last changes of the config may take then, in ms. */
+const SETTLED_MS = 30_000;
+
 /** How long all nodes may take to converge, in ms. */
 const CONVERGENCE_MS = 120_000;
 
@@ -179,7 +182,8 @@ class ClusterLife {
 
   async #convergeCore(): Promise<void> {
     const { core } = this.#script;
-    const members = core.map((index) => this.#members.all[index]!);
+    const members = core.map((index) => this.#members.all[index]!)
+      .filter((member) => this.#members.staying.includes(member));
     // A node that never joined needs those it asked, who may be cut off.
     const joined = members.filter(({ nodeKey }) => nodeKey !== 0);
     if (await this.#converge("the core", joined, CORE_MS)) {
@@ -195,16 +199,46 @@ class ClusterLife {
       if (this.#members.isAstray(member)) this.#members.kill(member, "kept");
       void this.#members.start(member);
     }
-    if (!await this.#converge("all nodes", all, CONVERGENCE_MS)) return;
+    if (
+      !await this.#converge(
+        "all nodes",
+        this.#members.staying,
+        CONVERGENCE_MS,
+      )
+    ) return;
+    await this.#members.finishGoing();
+    const staying = this.#members.staying;
+    if (!await this.#converge("those who stay", staying, CONVERGENCE_MS)) {
+      return;
+    }
     // What was applied last is reported, or shown, just after.
     await this.world.sleep(50);
-    const states = all.map((member) => this.#members.inspect(member));
+    const states = staying.map((member) => this.#members.inspect(member));
     if (states.includes(undefined)) return;
-    all.forEach(({ life }, i) => life!.watch!.ends(states[i]!));
+    staying.forEach(({ life }, i) => life!.watch!.ends(states[i]!));
     this.oracle.concludes(states[0]!.rows);
-    const keys = new Set(all.map(({ nodeKey }) => nodeKey));
-    if (keys.size < all.length) this.oracle.violate("K1", "two nodes, one key");
+    const joined = all.filter(({ nodeKey }) => nodeKey !== 0);
+    const keys = new Set(joined.map(({ nodeKey }) => nodeKey));
+    if (keys.size < joined.length) {
+      this.oracle.violate("K1", "two nodes, one key");
+    }
     await this.#agreeOnHealth();
+    await this.#settle(staying);
+  }
+
+  /** All know one config before long, in which nothing is left to be done. */
+  async #settle(members: readonly Member[]): Promise<void> {
+    const end = this.world.now + SETTLED_MS;
+    while (!this.#members.haveSettled(members)) {
+      if (this.world.now > end) {
+        const agreed = members.map(({ name, life }) =>
+          `${name} ${JSON.stringify(life?.db?.metrics().agreement)}`
+        );
+        this.oracle.violate("L2", agreed.join(", "));
+        return;
+      }
+      await this.world.sleep(200);
+    }
   }
 
   /** Nodes that run are healthy to all before long. */
@@ -239,7 +273,8 @@ class ClusterLife {
         }
       }
       const up = states.length === members.length;
-      if (up && new Set(states.map(stateText)).size === 1) return true;
+      // Of a core all nodes may have gone for ever.
+      if (up && new Set(states.map(stateText)).size <= 1) return true;
       if (late) {
         this.oracle.violate(
           "L1",

@@ -102,6 +102,13 @@ export function testNode(
         current.delete(nameOf(connection));
         log.push(`disconnected ${nameOf(connection)}`);
       },
+      released(connection) {
+        if (current.get(nameOf(connection)) !== connection) {
+          log.push("released what was not connected");
+        }
+        current.delete(nameOf(connection));
+        log.push(`released ${nameOf(connection)}`);
+      },
       ...options.handler,
     },
   });

@@ -1,0 +1,373 @@
+/**
+ * Agreement: this node's part in what the cluster decides by majority: who has
+ * which node key, who is a member, and who votes.
+ *
+ * Guarantees:
+ * - Node keys come from the `ids` register, members from the `config` register; the
+ *   higher config is adopted, durably, before anything else is exchanged.
+ * - The electorate is kept as `register/policy.ts` has it, by the voters
+ *   themselves, one after the other where one does not come to it. The last
+ *   records of removed nodes are counted (replication.md §5) in the same way.
+ * - After a start nothing is promised before another member has said that this
+ *   disk is as new as the node's word (agreement A10), for a while at most; a node
+ *   that learns the contrary falls silent and asks to be retired.
+ *
+ * @module
+ */
+
+import {
+  type Bytes,
+  type Clock,
+  NotCaughtUpError,
+  type Random,
+  sleep,
+  type Timer,
+  type Timers,
+} from "../../runtime/mod.ts";
+import type { KV } from "../../engine/kv.ts";
+import { MessageType } from "../../transport/mod.ts";
+import {
+  Acceptor,
+  type Ask,
+  assigning,
+  type Config,
+  decodeIds,
+  Electorate,
+  type ElectorateStep,
+  IDS_REGISTER,
+  keyOf,
+  nextStep,
+  Proposer,
+  sealed,
+  seatOf,
+  withMember,
+} from "../register/mod.ts";
+import { originNode } from "../replication/dot.ts";
+import type { Vector } from "../replication/vector.ts";
+import { ACCEPTOR_PREFIX, type HostState } from "./host.ts";
+import type { NodeState } from "./node_record.ts";
+import { decodeReport, encodeReportRequest } from "./report.ts";
+
+/**
+ * How much later the next voter sees to what the one before it has not, in
+ * milliseconds.
+ */
+const STAGGER_MS = 5000;
+
+/** Pause after a step that failed, in milliseconds; up to twice that. */
+const RETRY_MS = 2000;
+
+/** Deadline of one step, in milliseconds. */
+const STEP_TIMEOUT_MS = 10_000;
+
+/** Attempts of one change within a step. */
+const STEP_ATTEMPTS = 8;
+
+/** What an agreement is made of. */
+export interface AgreementOptions {
+  readonly kv: KV;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly host: HostState;
+  /** At most how many nodes vote. */
+  readonly votersMax: number;
+  /** How long a voter is dead before another one votes for it, in milliseconds. */
+  readonly voterGoneMs: number;
+  /** How long replies wait at most for a first word of another member, in ms. */
+  readonly witnessMs: number;
+  /** Whether this node has a copy of the data. */
+  readonly isCaughtUp: () => boolean;
+  /** How a member is doing, as far as known. */
+  readonly stateOf: (node: number) => NodeState | undefined;
+  /** Sends a request to another node. */
+  readonly request: (
+    node: number,
+    type: number,
+    payload: Uint8Array,
+    signal: AbortSignal | undefined,
+  ) => Promise<Uint8Array>;
+  /** What this node has, as {@linkcode encodeReport} gives it, by a config. */
+  readonly report: () => Promise<Uint8Array>;
+  /** A config is newly known, and durable. Must not throw. */
+  readonly onKnown: (config: Config) => void;
+}
+
+/** What the cluster has agreed on, for dashboards and tests. */
+export interface AgreementMetrics {
+  /** The epoch of the newest config known. */
+  readonly epoch: number;
+  /** Whether all registers were carried over to its voters. */
+  readonly settled: boolean;
+  /** How many nodes are members. */
+  readonly members: number;
+  /** The node keys of those that vote, ascending. */
+  readonly voters: readonly number[];
+  /** How many nodes were removed, ever. */
+  readonly removed: number;
+  /** The node keys of those whose last records are still being counted. */
+  readonly sealing: readonly number[];
+}
+
+/** One node's part in what the cluster decides. */
+export class Agreement {
+  readonly #options: AgreementOptions;
+  readonly #acceptor: Acceptor;
+  readonly #proposer: Proposer;
+  readonly #electorate: Electorate;
+  readonly #abort = new AbortController();
+  readonly #deadSince = new Map<number, number>();
+  readonly #witnessed = Promise.withResolvers<void>();
+  #witnessTimer: Timer | undefined;
+  #wanted = "";
+  #wantedSince = 0;
+  #notBefore = -Infinity;
+  #running: Promise<void> | undefined;
+
+  private constructor(options: AgreementOptions, acceptor: Acceptor) {
+    this.#options = options;
+    this.#acceptor = acceptor;
+    const { host: { node, generation }, random, timers } = options;
+    const ask: Ask = (to, type, payload, signal) =>
+      to === node
+        ? this.answerRegister(type, payload)
+        : options.request(to, type, payload, signal);
+    this.#proposer = new Proposer({
+      node,
+      generation,
+      knowledge: acceptor,
+      random,
+      sleep: (delayMs, signal) => sleep(timers, delayMs, { signal }),
+      ask,
+    });
+    this.#electorate = new Electorate({
+      proposer: this.#proposer,
+      knowledge: acceptor,
+      ask,
+    });
+    if (this.known.members.some((member) => member !== node)) {
+      this.#witnessTimer = timers.set(
+        () => this.#witnessed.resolve(),
+        options.witnessMs,
+      );
+    } else this.#witnessed.resolve();
+  }
+
+  /** Opens what the engine knows. */
+  static async open(options: AgreementOptions): Promise<Agreement> {
+    const { kv, host: { node }, random, onKnown } = options;
+    const prefix = ACCEPTOR_PREFIX;
+    const acceptor = await Acceptor.open({ kv, prefix, node, random, onKnown });
+    return new Agreement(options, acceptor);
+  }
+
+  /** The newest chosen config known here; durable. */
+  get known(): Config {
+    return this.#acceptor.known;
+  }
+
+  /** Whether this node votes. */
+  get votes(): boolean {
+    return this.#acceptor.votes;
+  }
+
+  /** Learns a chosen config. Resolves when it is durable: whether it was news. */
+  adopt(config: Config): Promise<boolean> {
+    return this.#acceptor.adopt(config);
+  }
+
+  /** Another member has told what it knows of this node. */
+  witness(): void {
+    this.#witnessTimer?.cancel();
+    this.#witnessed.resolve();
+  }
+
+  /**
+   * This disk is older than what the node has said, or another process runs with
+   * a copy of it. A voter alone goes on: nobody could promote it again.
+   */
+  async fallSilent(): Promise<void> {
+    if (this.known.voters.length > 1) await this.#acceptor.fallSilent();
+  }
+
+  /**
+   * Answers REGISTER_PREPARE, REGISTER_ACCEPT, REGISTER_LIST and REGISTER_SEAT.
+   *
+   * @throws {NotCaughtUpError} If it is asked to vote and has no copy yet.
+   */
+  async answerRegister(type: number, payload: Uint8Array): Promise<Bytes> {
+    if (type === MessageType.REGISTER_SEAT && !this.#options.isCaughtUp()) {
+      throw new NotCaughtUpError("vote");
+    }
+    await this.#witnessed.promise;
+    return await this.#acceptor.handle(type, payload);
+  }
+
+  /** Gives a ticket its node key, and makes that node a member. */
+  async admit(ticket: Uint8Array, signal: AbortSignal): Promise<number> {
+    const ids = await this.#proposer.change(IDS_REGISTER, assigning(ticket), {
+      signal,
+    });
+    const node = keyOf(decodeIds(ids!), ticket)!;
+    await this.#electorate.change((config) => withMember(config, node), {
+      signal,
+    });
+    return node;
+  }
+
+  /** Retires a node key for ever. */
+  async remove(node: number, signal: AbortSignal): Promise<void> {
+    if (this.known.voters.length === 1 && seatOf(this.known, node)) {
+      await this.#promoteAnother(node, signal);
+    }
+    await this.#electorate.remove(node, { signal });
+    // Who has left is nobody's peer any more: the others settle it.
+    if (node === this.#options.host.node) return;
+    await this.#electorate.settle({ signal });
+  }
+
+  /** Whether keys of a removed node may be claimed by whoever covers `finals`. */
+  isSealed(node: number, vector: Vector): boolean {
+    const { removed, sealing, finals } = this.known;
+    if (sealing.length > 0 || !removed.includes(node)) return false;
+    for (const [origin, seq] of finals) {
+      if (!vector.covers(origin, seq)) return false;
+    }
+    return true;
+  }
+
+  /** Sees to what the electorate lacks, if it is this node's turn. */
+  tend(): void {
+    const { clock, random } = this.#options;
+    const now = clock.monotonic();
+    this.#watchDead(now);
+    const step = this.#step();
+    const wanted = step === undefined
+      ? ""
+      : `${this.known.era}.${this.known.epoch} ${JSON.stringify(step)}`;
+    if (wanted !== this.#wanted) {
+      this.#wanted = wanted;
+      this.#wantedSince = now;
+    }
+    if (step === undefined || this.#running !== undefined) return;
+    const turn = this.#rank() * STAGGER_MS;
+    if (now < this.#notBefore || now - this.#wantedSince < turn) return;
+    this.#running = this.#take(step).catch(() => {
+      // No majority, or the other node is not there now: tried again later.
+      this.#notBefore = clock.monotonic() + RETRY_MS * (1 + random.float());
+    }).finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** Begins nothing any more, and waits until nothing runs. */
+  async close(): Promise<void> {
+    this.#witnessTimer?.cancel();
+    this.#witnessed.resolve();
+    this.#abort.abort();
+    await this.#running;
+  }
+
+  #step(): ElectorateStep | { kind: "seal" } | undefined {
+    const { host: { node }, votersMax, stateOf } = this.#options;
+    const config = this.known;
+    // A seat that is not its own keeps a majority waiting: out with it.
+    if (this.#acceptor.unseated && config.settled && config.voters.length > 1) {
+      return { kind: "retire", node };
+    }
+    if (!this.votes) return undefined;
+    const step = nextStep(config, {
+      isHealthy: (key) => key === node || stateOf(key) === "healthy",
+      isGone: (key) => this.#isGone(key),
+      votersMax,
+    });
+    if (step !== undefined) return step;
+    return config.sealing.length > 0 ? { kind: "seal" } : undefined;
+  }
+
+  async #take(step: ElectorateStep | { kind: "seal" }): Promise<void> {
+    const { timers } = this.#options;
+    const abort = new AbortController();
+    const signal = AbortSignal.any([abort.signal, this.#abort.signal]);
+    const timer = timers.set(
+      () => abort.abort(new Error("the step took too long")),
+      STEP_TIMEOUT_MS,
+    );
+    const options = { signal, attemptsMax: STEP_ATTEMPTS };
+    try {
+      switch (step.kind) {
+        case "settle":
+          return await this.#electorate.settle(options);
+        case "promote":
+          return void await this.#electorate.promote(step.node, options);
+        case "retire":
+          return void await this.#electorate.retire(step.node, options);
+        case "seal":
+          return await this.#seal(signal);
+      }
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Asks every member what it has, and says where the removed nodes ended. */
+  async #seal(signal: AbortSignal): Promise<void> {
+    const { host, request, report } = this.#options;
+    const { era, epoch, members } = this.known;
+    const asked = encodeReportRequest(this.known);
+    const finals = new Map<number, number>();
+    const removed = new Set(this.known.removed);
+    await Promise.all(members.map(async (node) => {
+      const answer = decodeReport(
+        node === host.node
+          ? await report()
+          : await request(node, MessageType.REPORT, asked, signal),
+      );
+      // What it had under an older config, or has under a newer, is no part of it.
+      if (answer.era !== era || answer.epoch !== epoch) {
+        throw new Error("another config is known there");
+      }
+      for (const origin of answer.vector.origins()) {
+        if (!removed.has(originNode(origin))) continue;
+        const seq = answer.vector.seq(origin);
+        finals.set(origin, Math.max(seq, finals.get(origin) ?? 0));
+      }
+    }));
+    await this.#electorate.change(
+      (config) => sealed(config, epoch, finals),
+      { signal },
+    );
+  }
+
+  async #promoteAnother(node: number, signal: AbortSignal): Promise<void> {
+    const { stateOf } = this.#options;
+    const other = this.known.members.find((key) =>
+      key !== node && stateOf(key) === "healthy"
+    );
+    if (other !== undefined) await this.#electorate.promote(other, { signal });
+  }
+
+  /** How many voters are asked before this one, of those that answer. */
+  #rank(): number {
+    const { host: { node }, stateOf } = this.#options;
+    if (this.#acceptor.unseated) return 0;
+    return this.known.voters.filter((voter) =>
+      voter.node < node && stateOf(voter.node) === "healthy"
+    ).length;
+  }
+
+  #watchDead(now: number): void {
+    const { stateOf } = this.#options;
+    for (const { node } of this.known.voters) {
+      if (stateOf(node) !== "dead") this.#deadSince.delete(node);
+      else if (!this.#deadSince.has(node)) this.#deadSince.set(node, now);
+    }
+  }
+
+  #isGone(node: number): boolean {
+    const { clock, stateOf, voterGoneMs } = this.#options;
+    if (stateOf(node) === "left") return true;
+    const since = this.#deadSince.get(node);
+    return since !== undefined && clock.monotonic() - since >= voterGoneMs;
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Reports: what a node has, durable, under a config: by them the last records of
+ * removed nodes are counted (replication.md §5).
+ *
+ * Guarantees: who answers has adopted the config that came with the request, and
+ * takes nothing more from the nodes that it removes: what it had taken is in the
+ * report.
+ *
+ * ```text
+ * REPORT := bytes config
+ *   reply := varint era | varint epoch | varint generation | 8 bytes nonce
+ *            bytes birth vector | bytes vector | bytes floor, empty in version 1
+ * ```
+ *
+ * Bytes after these are fields of newer releases and are ignored.
+ *
+ * @module
+ */
+
+import { type Bytes, Reader, Writer } from "../../runtime/mod.ts";
+import {
+  type Config,
+  CONFIG_BYTES_MAX,
+  decodeConfig,
+  encodeConfig,
+} from "../register/mod.ts";
+import { Vector } from "../replication/vector.ts";
+import { NONCE_BYTES } from "./node_record.ts";
+
+/** What a node has. */
+export interface Report {
+  /** The era and the epoch of the config under which it has that. */
+  readonly era: number;
+  readonly epoch: number;
+  /** Which start of the node says so. */
+  readonly generation: number;
+  readonly nonce: Uint8Array;
+  /** The vector with which that start began. */
+  readonly birth: Uint8Array;
+  /** What is durable there. */
+  readonly vector: Vector;
+}
+
+/** Encodes a REPORT. */
+export function encodeReportRequest(config: Config): Bytes {
+  return new Writer().bytes(encodeConfig(config)).finish();
+}
+
+/**
+ * Decodes a REPORT.
+ *
+ * @throws {DecodeError} If it is none.
+ */
+export function decodeReportRequest(payload: Uint8Array): Config {
+  const reader = new Reader(payload, "a request for a report");
+  return decodeConfig(reader.bytes(CONFIG_BYTES_MAX));
+}
+
+/** Encodes the reply to a REPORT. */
+export function encodeReport(report: Report): Bytes {
+  return new Writer(128).varint(report.era).varint(report.epoch)
+    .varint(report.generation).raw(report.nonce)
+    .bytes(report.birth).bytes(report.vector.encode()).varint(0).finish();
+}
+
+/**
+ * Decodes the reply to a REPORT.
+ *
+ * @throws {DecodeError} If it is none.
+ */
+export function decodeReport(payload: Uint8Array): Report {
+  const reader = new Reader(payload, "a report");
+  return {
+    era: reader.varint(),
+    epoch: reader.varint(),
+    generation: reader.varint(),
+    nonce: reader.raw(NONCE_BYTES).slice(),
+    birth: reader.bytes().slice(),
+    vector: Vector.decode(reader.bytes()),
+  };
+}

@@ -1,0 +1,232 @@
+/**
+ * Who votes, who leaves, who is removed: the cluster's agreements as its users meet
+ * them.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type DB,
+  JoinAbortedError,
+  LeaseholderUnavailableError,
+  NodeNotFoundError,
+  NotMemberError,
+} from "../../mod.ts";
+import { collect, scenario, type SimCluster, text } from "../sim/cluster.ts";
+
+/** Waits until all agree on who votes, and that it is settled. */
+async function voters(
+  cluster: SimCluster,
+  dbs: readonly DB[],
+  wanted: readonly number[],
+  maxMs = 30_000,
+): Promise<void> {
+  await cluster.until(
+    `${wanted} vote`,
+    () =>
+      dbs.every((db) => {
+        const { voters, settled } = db.metrics().agreement;
+        return settled && voters.join() === wanted.join();
+      }),
+    maxMs,
+  );
+}
+
+/** Waits until nothing of removed nodes is being counted any more. */
+async function sealed(cluster: SimCluster, dbs: readonly DB[]): Promise<void> {
+  await cluster.until(
+    "the removed nodes are sealed",
+    () =>
+      dbs.every((db) => {
+        const { removed, sealing } = db.metrics().agreement;
+        return removed > 0 && sealing.length === 0;
+      }),
+  );
+}
+
+scenario(
+  "one node votes, of two one, of three three, of five five",
+  async (cluster) => {
+    const dbs = [await cluster.open("a")];
+    await voters(cluster, dbs, [1]);
+    dbs.push(await cluster.open("b"));
+    await cluster.world.sleep(5000);
+    await voters(cluster, dbs, [1]);
+    dbs.push(await cluster.open("c"));
+    await voters(cluster, dbs, [1, 2, 3]);
+    dbs.push(await cluster.open("d"));
+    await cluster.world.sleep(5000);
+    await voters(cluster, dbs, [1, 2, 3]);
+    dbs.push(await cluster.open("e"));
+    await voters(cluster, dbs, [1, 2, 3, 4, 5]);
+    dbs.push(await cluster.open("f"));
+    await cluster.world.sleep(5000);
+    await voters(cluster, dbs, [1, 2, 3, 4, 5]);
+  },
+);
+
+scenario(
+  "where three vote, nodes join while any of them is down, the founder too; with two down the joiner is told who is missing",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    await voters(cluster, dbs, [1, 2, 3]);
+    cluster.kill("a");
+    const d = await cluster.open("d", { peers: ["b:1"] });
+    assertEquals(d.cluster.host.key, 4);
+    cluster.kill("b");
+    const abort = new AbortController();
+    cluster.world.schedule(15_000, () => abort.abort());
+    const { signal } = abort;
+    const error = await assertRejects(
+      () => cluster.open("e", { peers: ["c:1"], signal }),
+      JoinAbortedError,
+    );
+    assert(
+      String((error.cause as Error).message).includes("missing 1, 2"),
+      String(error.cause),
+    );
+    await cluster.reopen("a");
+    const e = await cluster.open("e", { peers: ["c:1"] });
+    assertEquals(e.cluster.host.key, 5);
+  },
+);
+
+scenario(
+  "a voter that is dead for a minute is replaced, and votes no more when it is back",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c", "d"]);
+    await voters(cluster, dbs, [1, 2, 3]);
+    cluster.kill("c");
+    const [a, b, , d] = dbs as [DB, DB, DB, DB];
+    await cluster.world.sleep(50_000);
+    await voters(cluster, [a, b, d], [1, 2, 3]);
+    await voters(cluster, [a, b, d], [1, 2, 4]);
+    cluster.kill("b");
+    const e = await cluster.open("e", { peers: ["d:1"] });
+    assertEquals(e.cluster.host.key, 5);
+    const c = await cluster.reopen("c");
+    await voters(cluster, [a, c, d, e], [1, 2, 4]);
+  },
+);
+
+scenario(
+  "a removed node is nobody's peer any more: its keys are claimed anew, it writes no more, and joins anew under a new key",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c", "d"]);
+    const [a, b, c, d] = dbs as [DB, DB, DB, DB];
+    await d.set("k", "of d");
+    await cluster.until("all have it", async () => {
+      for (const db of dbs) if (!await db.has("k")) return false;
+      return true;
+    });
+    await assertRejects(() => a.cluster.remove(9), NodeNotFoundError);
+    await assertRejects(() => a.cluster.remove(1), RangeError);
+    cluster.kill("d");
+    // While one member cannot say what it has of d, nobody takes d's keys.
+    cluster.kill("c");
+    await a.cluster.remove(4);
+    await a.cluster.remove(4).catch((error) =>
+      assert(error instanceof NodeNotFoundError)
+    );
+    await cluster.until("b knows", () => !b.cluster.nodes().has(4));
+    await cluster.world.sleep(30_000);
+    await assertRejects(
+      () => b.set("k", "of b", { timeoutMs: 1000 }),
+      LeaseholderUnavailableError,
+    );
+    const back = await cluster.reopen("c");
+    await sealed(cluster, [a, b, back]);
+    const { version } = await b.set("k", "of b");
+    assertEquals(version?.life, 2);
+    await cluster.until("all have that", async () => {
+      for (const db of [a, back]) {
+        if (text(await db.get("k")) !== "of b") return false;
+      }
+      return true;
+    });
+
+    const old = await cluster.reopen("d");
+    const events = collect(old.events());
+    await cluster.until(
+      "it is told",
+      () => events.some((event) => event.type === "removed"),
+    );
+    await assertRejects(() => old.set("k2", "late"), NotMemberError);
+    assertEquals(text(await old.get("k")), "of d");
+    await old.close();
+    assert(!a.cluster.nodes().has(4));
+
+    const anew = await cluster.open("d2", { peers: ["a:1"] });
+    assertEquals(anew.cluster.host.key, 5);
+    assertEquals(text(await anew.get("k")), "of b");
+    void c;
+  },
+);
+
+scenario(
+  "a node that leaves has all that it wrote held elsewhere, and its keys are written by others",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    const [a, b, c] = dbs as [DB, DB, DB];
+    await voters(cluster, dbs, [1, 2, 3]);
+    // Nothing that c writes is pushed: leaving sees to it.
+    cluster.cut(["c"], ["a", "b"]);
+    for (let i = 0; i < 20; i++) await c.set(`k${i}`, `v${i}`);
+    await assertRejects(
+      () => c.cluster.leave({ timeoutMs: 2000 }),
+      Error,
+    );
+    await c.set("still", "writes");
+    cluster.world.heal("c");
+    await c.cluster.leave();
+    await assertRejects(() => c.set("k0", "late"), NotMemberError);
+    assertEquals(text(await c.get("k0")), "v0");
+    await c.close();
+    await sealed(cluster, [a, b]);
+    await voters(cluster, [a, b], [1]);
+    assertEquals([...a.cluster.nodes().keys()].sort(), [1, 2]);
+    for (const db of [a, b]) {
+      await db.caughtUp();
+      assertEquals(await db.count({}), 21);
+    }
+    const { version } = await b.set("k0", "of b");
+    assertEquals(version?.life, 2);
+    await b.set("k1", "of b", { lease: 1 });
+    assertEquals((await b.getEntry("k1"))?.leaseholder, 1);
+  },
+);
+
+scenario(
+  "the only voter hands its vote on before it leaves, and the last member cannot leave",
+  async (cluster) => {
+    const [a, b] = await cluster.openAll(["a", "b"]) as [DB, DB];
+    await a.set("k", "of a");
+    await a.cluster.leave();
+    await a.close();
+    await voters(cluster, [b], [2]);
+    await sealed(cluster, [b]);
+    assertEquals(text(await b.get("k")), "of a");
+    await b.set("k", "of b");
+    const c = await cluster.open("c", { peers: ["b:1"] });
+    assertEquals(c.cluster.host.key, 3);
+    await c.close();
+    cluster.kill("c");
+    await b.cluster.remove(3);
+    await assertRejects(() => b.cluster.leave(), RangeError);
+  },
+);
+
+scenario(
+  "a node in memory leaves when it is closed",
+  async (cluster) => {
+    const [a, b] = await cluster.openAll(["a", "b"]) as [DB, DB];
+    const m = await cluster.open("m", {}, ":memory:");
+    await m.set("k", "of m");
+    await m.close();
+    await sealed(cluster, [a, b]);
+    assertEquals([...b.cluster.nodes().keys()].sort(), [1, 2]);
+    assertEquals(text(await b.get("k")), "of m");
+    await b.set("k", "of b");
+  },
+);
