@@ -160,7 +160,8 @@ export interface ClusterView {
    * on until the database is closed. Whoever writes one of its keys next leads it.
    * A database in memory leaves when it is closed.
    *
-   * @throws {RangeError} If this is the only member.
+   * @throws {RangeError} If this is the only member, or nobody else could vote: it
+   * writes on.
    * @throws {QuorumUnavailableError} If no majority of the voters agreed: it may
    * have been removed. It writes no more, and may leave again.
    * @throws {DeadlineExceededError} If nobody held what this node wrote in time: it

@@ -46,7 +46,7 @@ import { originNode } from "../replication/dot.ts";
 import type { Vector } from "../replication/vector.ts";
 import { ACCEPTOR_PREFIX, type HostState } from "./host.ts";
 import type { NodeState } from "./node_record.ts";
-import { decodeReport, encodeReportRequest } from "./report.ts";
+import { decodeReport, encodeReportRequest, type Report } from "./report.ts";
 
 /**
  * How much later the next voter sees to what the one before it has not, in
@@ -87,8 +87,8 @@ export interface AgreementOptions {
     payload: Uint8Array,
     signal: AbortSignal | undefined,
   ) => Promise<Uint8Array>;
-  /** What this node has, as {@linkcode encodeReport} gives it, by a config. */
-  readonly report: () => Promise<Uint8Array>;
+  /** What this node has, durable, under the config known here. */
+  readonly report: () => Promise<Report>;
   /** A config is newly known, and durable. Must not throw. */
   readonly onKnown: (config: Config) => void;
 }
@@ -166,11 +166,6 @@ export class Agreement {
     return this.#acceptor.known;
   }
 
-  /** Whether this node votes. */
-  get votes(): boolean {
-    return this.#acceptor.votes;
-  }
-
   /** Learns a chosen config. Resolves when it is durable: whether it was news. */
   adopt(config: Config): Promise<boolean> {
     return this.#acceptor.adopt(config);
@@ -226,6 +221,14 @@ export class Agreement {
     await this.#electorate.settle({ signal });
   }
 
+  /** What a member has, durable, under the config known here or a newer one. */
+  async reportOf(node: number, signal: AbortSignal): Promise<Report> {
+    const { host, request, report } = this.#options;
+    if (node === host.node) return await report();
+    const asked = encodeReportRequest(this.known);
+    return decodeReport(await request(node, MessageType.REPORT, asked, signal));
+  }
+
   /** Whether keys of a removed node may be claimed by whoever covers `finals`. */
   isSealed(node: number, vector: Vector): boolean {
     const { removed, sealing, finals } = this.known;
@@ -275,7 +278,7 @@ export class Agreement {
     if (this.#acceptor.unseated && config.settled && config.voters.length > 1) {
       return { kind: "retire", node };
     }
-    if (!this.votes) return undefined;
+    if (!this.#acceptor.votes) return undefined;
     const step = nextStep(config, {
       isHealthy: (key) => key === node || stateOf(key) === "healthy",
       isGone: (key) => this.#isGone(key),
@@ -312,17 +315,11 @@ export class Agreement {
 
   /** Asks every member what it has, and says where the removed nodes ended. */
   async #seal(signal: AbortSignal): Promise<void> {
-    const { host, request, report } = this.#options;
     const { era, epoch, members } = this.known;
-    const asked = encodeReportRequest(this.known);
-    const finals = new Map<number, number>();
     const removed = new Set(this.known.removed);
+    const finals = new Map<number, number>();
     await Promise.all(members.map(async (node) => {
-      const answer = decodeReport(
-        node === host.node
-          ? await report()
-          : await request(node, MessageType.REPORT, asked, signal),
-      );
+      const answer = await this.reportOf(node, signal);
       // What it had under an older config, or has under a newer, is no part of it.
       if (answer.era !== era || answer.epoch !== epoch) {
         throw new Error("another config is known there");

@@ -1,0 +1,55 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { QuorumUnavailableError } from "../../runtime/mod.ts";
+import { World } from "../../runtime/virtual/mod.ts";
+import type { Pull } from "../replication/pull.ts";
+import type { Replica } from "../replication/replica.ts";
+import { Vector } from "../replication/vector.ts";
+import type { Cluster } from "./cluster.ts";
+import { leave } from "./leaving.ts";
+
+/** What a node that leaves calls, and says whether it still writes. */
+function leaving(remove: () => Promise<void>) {
+  const refusals: boolean[] = [];
+  const vector = new Vector();
+  const options = {
+    cluster: {
+      isRemoved: false,
+      host: { key: 1 },
+      config: { members: [1, 2] },
+      candidates: () => [2],
+      reportOf: () => Promise.resolve(vector),
+      remove,
+    } as unknown as Cluster,
+    replica: {
+      durable: () => Promise.resolve(vector),
+      refuse: (reason: unknown) => refusals.push(reason !== undefined),
+    } as unknown as Replica,
+    pull: { from: () => Promise.resolve() } as unknown as Pull,
+    timers: new World({ seed: 1 }).runtime("a").timers,
+  };
+  return { options, refusals };
+}
+
+const { signal } = new AbortController();
+
+Deno.test("a node that leaves refuses writes before it looks what others hold", async () => {
+  const { options, refusals } = leaving(() => Promise.resolve());
+  await leave(options, signal);
+  assertEquals(refusals, [true]);
+});
+
+Deno.test("a node that could not leave writes on, where it is certain that it did not", async () => {
+  const { options, refusals } = leaving(() =>
+    Promise.reject(new RangeError("Cannot remove node 1: nobody would vote"))
+  );
+  await assertRejects(() => leave(options, signal), RangeError);
+  assertEquals(refusals, [true, false]);
+});
+
+Deno.test("a node of whose leaving nobody knows the outcome writes no more", async () => {
+  const { options, refusals } = leaving(() =>
+    Promise.reject(new QuorumUnavailableError("change", [2]))
+  );
+  await assertRejects(() => leave(options, signal), QuorumUnavailableError);
+  assertEquals(refusals, [true]);
+});
