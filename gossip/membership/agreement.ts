@@ -19,6 +19,7 @@ import {
   type Bytes,
   type Clock,
   NotCaughtUpError,
+  QuorumUnavailableError,
   type Random,
   sleep,
   type Timer,
@@ -210,10 +211,35 @@ export class Agreement {
     return node;
   }
 
-  /** Retires a node key for ever. */
+  /**
+   * Sees to it that of those who vote without a node a majority answers: others
+   * are promoted before, if that takes them. A vote less, beside one that is dead,
+   * would have nothing decided any more.
+   *
+   * @throws {QuorumUnavailableError} If there is nobody to promote.
+   */
+  async makeDispensable(node: number, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const { members, voters } = this.known;
+      const left = voters.filter((voter) => voter.node !== node)
+        .map((voter) => voter.node);
+      const missing = left.filter((voter) => !this.#isHealthy(voter));
+      if (missing.length < left.length / 2) return;
+      const other = members.find((key) =>
+        key !== node && seatOf(this.known, key) === undefined &&
+        this.#isHealthy(key)
+      );
+      if (left.length === voters.length || other === undefined) {
+        throw new QuorumUnavailableError(`do without node ${node}`, missing);
+      }
+      await this.#electorate.promote(other, { signal });
+    }
+  }
+
+  /** Retires a node key for ever; throws as {@linkcode makeDispensable} does. */
   async remove(node: number, signal: AbortSignal): Promise<void> {
-    if (this.known.voters.length === 1 && seatOf(this.known, node)) {
-      await this.#promoteAnother(node, signal);
+    if (seatOf(this.known, node) !== undefined) {
+      await this.makeDispensable(node, signal);
     }
     await this.#electorate.remove(node, { signal });
     // Who has left is nobody's peer any more: the others settle it.
@@ -272,7 +298,7 @@ export class Agreement {
   }
 
   #step(): ElectorateStep | { kind: "seal" } | undefined {
-    const { host: { node }, votersMax, stateOf } = this.#options;
+    const { host: { node }, votersMax } = this.#options;
     const config = this.known;
     // A seat that is not its own keeps a majority waiting: out with it.
     if (this.#acceptor.unseated && config.settled && config.voters.length > 1) {
@@ -280,7 +306,7 @@ export class Agreement {
     }
     if (!this.#acceptor.votes) return undefined;
     const step = nextStep(config, {
-      isHealthy: (key) => key === node || stateOf(key) === "healthy",
+      isHealthy: (key) => this.#isHealthy(key),
       isGone: (key) => this.#isGone(key),
       votersMax,
     });
@@ -336,20 +362,17 @@ export class Agreement {
     );
   }
 
-  async #promoteAnother(node: number, signal: AbortSignal): Promise<void> {
-    const { stateOf } = this.#options;
-    const other = this.known.members.find((key) =>
-      key !== node && stateOf(key) === "healthy"
-    );
-    if (other !== undefined) await this.#electorate.promote(other, { signal });
+  #isHealthy(node: number): boolean {
+    const { host, stateOf } = this.#options;
+    return node === host.node || stateOf(node) === "healthy";
   }
 
   /** How many voters are asked before this one, of those that answer. */
   #rank(): number {
-    const { host: { node }, stateOf } = this.#options;
+    const { host: { node } } = this.#options;
     if (this.#acceptor.unseated) return 0;
     return this.known.voters.filter((voter) =>
-      voter.node < node && stateOf(voter.node) === "healthy"
+      voter.node < node && this.#isHealthy(voter.node)
     ).length;
   }
 

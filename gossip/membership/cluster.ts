@@ -393,12 +393,18 @@ export class Cluster {
     return (await this.#agreement.reportOf(node, signal)).vector;
   }
 
+  /** {@linkcode Agreement.makeDispensable} of this node. */
+  makeDispensable(signal: AbortSignal): Promise<void> {
+    const { node } = this.#options.host;
+    return this.#agreement.makeDispensable(node, signal);
+  }
+
   /**
    * Removes a member, for ever; it may be this node.
    *
    * @throws {NodeNotFoundError} If it is none.
-   * @throws {RangeError} If nobody would vote without it.
-   * @throws {QuorumUnavailableError} If no majority of the voters agreed.
+   * @throws {QuorumUnavailableError} If no majority of the voters agreed, or would
+   * answer without it.
    */
   async remove(node: number, signal: AbortSignal): Promise<void> {
     await this.#agreement.remove(node, signal);

@@ -53,11 +53,15 @@ export async function leave(
     );
   }
   replica.refuse(new NotMemberError("write"));
+  let begun = false;
   try {
     await held({ cluster, replica, pull, timers }, signal);
+    await cluster.makeDispensable(signal);
+    begun = true;
     await cluster.remove(key, signal);
   } catch (error) {
-    if (!(error instanceof QuorumUnavailableError)) replica.refuse(undefined);
+    const unknown = begun && error instanceof QuorumUnavailableError;
+    if (!unknown) replica.refuse(undefined);
     throw error;
   }
 }

@@ -8,7 +8,10 @@ import type { Cluster } from "./cluster.ts";
 import { leave } from "./leaving.ts";
 
 /** What a node that leaves calls, and says whether it still writes. */
-function leaving(remove: () => Promise<void>) {
+function leaving(
+  remove: () => Promise<void>,
+  makeDispensable = () => Promise.resolve(),
+) {
   const refusals: boolean[] = [];
   const vector = new Vector();
   const options = {
@@ -18,6 +21,7 @@ function leaving(remove: () => Promise<void>) {
       config: { members: [1, 2] },
       candidates: () => [2],
       reportOf: () => Promise.resolve(vector),
+      makeDispensable,
       remove,
     } as unknown as Cluster,
     replica: {
@@ -39,6 +43,16 @@ Deno.test("a node that leaves refuses writes before it looks what others hold", 
 });
 
 Deno.test("a node that could not leave writes on, where it is certain that it did not", async () => {
+  const notBegun = leaving(
+    () => Promise.reject(new Error("not asked for")),
+    () => Promise.reject(new QuorumUnavailableError("do without", [2])),
+  );
+  await assertRejects(
+    () => leave(notBegun.options, signal),
+    QuorumUnavailableError,
+  );
+  assertEquals(notBegun.refusals, [true, false]);
+
   const { options, refusals } = leaving(() =>
     Promise.reject(new RangeError("Cannot remove node 1: nobody would vote"))
   );

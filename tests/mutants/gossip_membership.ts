@@ -266,16 +266,23 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "who-could-not-leave-writes-no-more",
     file: "gossip/membership/leaving.ts",
-    find: "    if (!(error instanceof QuorumUnavailableError)) replica.refuse(",
-    replace: "    if (signal.aborted) replica.refuse(",
+    find: "    const unknown = begun && error",
+    replace: "    const unknown = key > 0 || error",
     caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
     name: "who-may-have-left-writes-on",
     file: "gossip/membership/leaving.ts",
-    find: "    if (!(error instanceof QuorumUnavailableError)) replica.refuse(",
-    replace: "    if (error !== undefined) replica.refuse(",
+    find: "    if (!unknown) replica.refuse(",
+    replace: "    if (!unknown || begun) replica.refuse(",
     caughtBy: "gossip/membership/leaving_test.ts",
+  },
+  {
+    name: "leaves-without-a-majority-that-answers",
+    file: "gossip/membership/agreement.ts",
+    find: "      if (missing.length < left.length / 2) return;",
+    replace: "      if (left.length > 0) return;",
+    caughtBy: "tests/scenarios/electorate_test.ts",
   },
   {
     name: "votes-before-a-witness-has-spoken",

@@ -12,6 +12,7 @@ import {
   LeaseholderUnavailableError,
   NodeNotFoundError,
   NotMemberError,
+  QuorumUnavailableError,
 } from "../../mod.ts";
 import { collect, scenario, type SimCluster, text } from "../sim/cluster.ts";
 
@@ -244,6 +245,34 @@ scenario(
     cluster.kill("c");
     await b.cluster.remove(3);
     await assertRejects(() => b.cluster.leave(), RangeError);
+  },
+);
+
+scenario(
+  "a voter that leaves beside a dead one is replaced first, and stays where there is nobody to replace it",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c", "d"]);
+    const [a, , c, d] = dbs as [DB, DB, DB, DB];
+    await voters(cluster, dbs, [1, 2, 3]);
+    cluster.kill("b");
+    await cluster.until(
+      "b is dead",
+      () => [a, c, d].every((db) => db.cluster.node(2).state === "dead"),
+    );
+    await c.cluster.leave();
+    await c.close();
+    await voters(cluster, [a, d], [1, 2, 4]);
+    const e = await cluster.open("e", { peers: ["d:1"] });
+    assertEquals(e.cluster.host.key, 5);
+
+    await e.cluster.leave();
+    await e.close();
+    const error = await assertRejects(
+      () => d.cluster.leave(),
+      QuorumUnavailableError,
+    );
+    assertEquals(error.missing, [2]);
+    await d.set("still", "writes");
   },
 );
 
