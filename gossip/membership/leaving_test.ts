@@ -36,6 +36,36 @@ function leaving(
 
 const { signal } = new AbortController();
 
+Deno.test("a node leaves only once two others hold all that it has, or the only one there is", async () => {
+  for (const [others, needed] of [[1, 1], [2, 2], [3, 2]] as const) {
+    const world = new World({ seed: 1 });
+    const own = new Vector();
+    own.add(2, 1);
+    let holders = 0;
+    let removedWith: number | undefined;
+    const { options } = leaving(() => {
+      removedWith = holders;
+      return Promise.resolve();
+    });
+    const nodes = Array.from({ length: others }, (_, i) => i + 2);
+    Object.assign(options.cluster, {
+      candidates: () => nodes,
+      reportOf: (node: number) =>
+        Promise.resolve(node - 2 < holders ? own : new Vector()),
+    });
+    Object.assign(options.replica, { durable: () => Promise.resolve(own) });
+    const { timers } = world.runtime("a");
+    const left = leave({ ...options, timers }, signal);
+    for (holders = 0; holders < needed; holders++) {
+      await world.advance(1000);
+      assertEquals(removedWith, undefined, `${holders} of ${others} hold it`);
+    }
+    await world.advance(1000);
+    await left;
+    assertEquals(removedWith, needed);
+  }
+});
+
 Deno.test("a node that leaves refuses writes before it looks what others hold", async () => {
   const { options, refusals } = leaving(() => Promise.resolve());
   await leave(options, signal);

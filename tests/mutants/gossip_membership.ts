@@ -240,7 +240,7 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     file: "gossip/membership/leaving.ts",
     find: "    if (holders > 0 && holders >=",
     replace: "    if (holders >= 0 || holders >=",
-    caughtBy: "tests/scenarios/electorate_test.ts",
+    caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
     name: "sealed-without-a-member",
