@@ -17,6 +17,7 @@
  */
 
 import {
+  abortable,
   type Clock,
   NodeNotFoundError,
   type ProtocolRange,
@@ -413,7 +414,10 @@ export class Cluster {
       this.#members.update({ state: "left" });
     }
     // Those who are connected need not wait for a round.
-    await Promise.all(this.connected().map((key) => this.gossipWith(key)));
+    const told = this.connected().map((key) => this.gossipWith(key));
+    await abortable(Promise.all(told), signal).catch(() => {
+      // Somebody is silent, and it is time; the removal is done.
+    });
   }
 
   /** Whether this node was removed, as far as it knows, or was told. */

@@ -11,6 +11,7 @@
  */
 
 import {
+  abortable,
   NotMemberError,
   QuorumUnavailableError,
   sleep,
@@ -66,26 +67,35 @@ export async function leave(
   }
 }
 
-/** Resolves when others hold all that is here. */
+/** Resolves when others hold all that is here; nobody waits for one that is silent. */
 async function held(
   { cluster, replica, pull, timers }: LeavingOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const own = await replica.durable();
+  const holders = new Set<number>();
+  const asked = new Set<number>();
+  const ask = async (node: number): Promise<void> => {
+    asked.add(node);
+    try {
+      // Who is asked for what it has learns what this node has.
+      await abortable(pull.from(node), signal);
+      const theirs = await cluster.reportOf(node, signal);
+      if (theirs.includes(own)) holders.add(node);
+    } catch {
+      // Not there now: asked again.
+    } finally {
+      asked.delete(node);
+    }
+  };
   for (;;) {
     signal.throwIfAborted();
     const others = cluster.candidates();
-    const answers = await Promise.all(others.map(async (node) => {
-      try {
-        // Who is asked for what it has learns what this node has.
-        await pull.from(node);
-        return (await cluster.reportOf(node, signal)).includes(own);
-      } catch {
-        return false; // not there now, or on its way
-      }
-    }));
-    const holders = answers.filter(Boolean).length;
-    if (holders > 0 && holders >= Math.min(HOLDERS, others.length)) return;
+    const holding = others.filter((node) => holders.has(node)).length;
+    if (holding > 0 && holding >= Math.min(HOLDERS, others.length)) return;
+    for (const node of others) {
+      if (!holders.has(node) && !asked.has(node)) void ask(node);
+    }
     await sleep(timers, LOOK_MS, { signal, persistent: true });
   }
 }

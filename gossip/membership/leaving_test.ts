@@ -14,6 +14,7 @@ function leaving(
 ) {
   const refusals: boolean[] = [];
   const vector = new Vector();
+  const world = new World({ seed: 1 });
   const options = {
     cluster: {
       isRemoved: false,
@@ -29,21 +30,27 @@ function leaving(
       refuse: (reason: unknown) => refusals.push(reason !== undefined),
     } as unknown as Replica,
     pull: { from: () => Promise.resolve() } as unknown as Pull,
-    timers: new World({ seed: 1 }).runtime("a").timers,
+    timers: world.runtime("a").timers,
   };
-  return { options, refusals };
+  /** Leaves, while time passes. */
+  const run = async (signal: AbortSignal): Promise<void> => {
+    const left = leave(options, signal);
+    left.catch(() => {});
+    await world.advance(1000);
+    await left;
+  };
+  return { options, refusals, world, run };
 }
 
 const { signal } = new AbortController();
 
 Deno.test("a node leaves only once two others hold all that it has, or the only one there is", async () => {
   for (const [others, needed] of [[1, 1], [2, 2], [3, 2]] as const) {
-    const world = new World({ seed: 1 });
     const own = new Vector();
     own.add(2, 1);
     let holders = 0;
     let removedWith: number | undefined;
-    const { options } = leaving(() => {
+    const { options, world } = leaving(() => {
       removedWith = holders;
       return Promise.resolve();
     });
@@ -54,8 +61,7 @@ Deno.test("a node leaves only once two others hold all that it has, or the only 
         Promise.resolve(node - 2 < holders ? own : new Vector()),
     });
     Object.assign(options.replica, { durable: () => Promise.resolve(own) });
-    const { timers } = world.runtime("a");
-    const left = leave({ ...options, timers }, signal);
+    const left = leave(options, signal);
     for (holders = 0; holders < needed; holders++) {
       await world.advance(1000);
       assertEquals(removedWith, undefined, `${holders} of ${others} hold it`);
@@ -67,8 +73,8 @@ Deno.test("a node leaves only once two others hold all that it has, or the only 
 });
 
 Deno.test("a node that leaves refuses writes before it looks what others hold", async () => {
-  const { options, refusals } = leaving(() => Promise.resolve());
-  await leave(options, signal);
+  const { run, refusals } = leaving(() => Promise.resolve());
+  await run(signal);
   assertEquals(refusals, [true]);
 });
 
@@ -77,23 +83,32 @@ Deno.test("a node that could not leave writes on, where it is certain that it di
     () => Promise.reject(new Error("not asked for")),
     () => Promise.reject(new QuorumUnavailableError("do without", [2])),
   );
-  await assertRejects(
-    () => leave(notBegun.options, signal),
-    QuorumUnavailableError,
-  );
+  await assertRejects(() => notBegun.run(signal), QuorumUnavailableError);
   assertEquals(notBegun.refusals, [true, false]);
 
-  const { options, refusals } = leaving(() =>
+  const { run, refusals } = leaving(() =>
     Promise.reject(new RangeError("Cannot remove node 1: nobody would vote"))
   );
-  await assertRejects(() => leave(options, signal), RangeError);
+  await assertRejects(() => run(signal), RangeError);
   assertEquals(refusals, [true, false]);
 });
 
 Deno.test("a node of whose leaving nobody knows the outcome writes no more", async () => {
-  const { options, refusals } = leaving(() =>
+  const { run, refusals } = leaving(() =>
     Promise.reject(new QuorumUnavailableError("change", [2]))
   );
-  await assertRejects(() => leave(options, signal), QuorumUnavailableError);
+  await assertRejects(() => run(signal), QuorumUnavailableError);
   assertEquals(refusals, [true]);
+});
+
+Deno.test("a node that leaves asks a silent node no longer than it was told to", async () => {
+  const { options, world } = leaving(() => Promise.resolve());
+  const abort = new AbortController();
+  Object.assign(options.pull, { from: () => new Promise(() => {}) });
+  const left = leave(options, abort.signal);
+  const refused = assertRejects(() => left, Error, "enough");
+  await world.advance(5000);
+  abort.abort(new Error("enough"));
+  await world.advance(100);
+  await refused;
 });

@@ -238,8 +238,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "leaves-before-others-have-its-writes",
     file: "gossip/membership/leaving.ts",
-    find: "    if (holders > 0 && holders >=",
-    replace: "    if (holders >= 0 || holders >=",
+    find: "    if (holding > 0 && holding >=",
+    replace: "    if (holding >= 0 || holding >=",
     caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
@@ -311,5 +311,13 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     find: "REGISTER_SEAT && !this.#options.isCaughtUp()",
     replace: "REGISTER_SEAT && this.#options.votersMax < 0",
     caughtBy: "gossip/membership/agreement_test.ts",
+  },
+  {
+    name: "leaving-waits-for-who-is-silent",
+    file: "gossip/membership/leaving.ts",
+    find: "      if (!holders.has(node) && !asked.has(node)) void ask(node);",
+    replace:
+      "      if (!holders.has(node) && !asked.has(node)) await ask(node);",
+    caughtBy: "tests/scenarios/electorate_test.ts",
   },
 ];

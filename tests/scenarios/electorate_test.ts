@@ -8,6 +8,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type DB,
+  DeadlineExceededError,
   JoinAbortedError,
   LeaseholderUnavailableError,
   NodeNotFoundError,
@@ -225,6 +226,32 @@ scenario(
     assertEquals(version?.life, 2);
     await b.set("k1", "of b", { lease: 1 });
     assertEquals((await b.getEntry("k1"))?.leaseholder, 1);
+  },
+);
+
+scenario(
+  "a node that leaves waits for no node that has fallen silent, nor longer than it was told",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c", "d", "e"]);
+    await voters(cluster, dbs, [1, 2, 3, 4, 5]);
+    const [, , , d, e] = dbs as [DB, DB, DB, DB, DB];
+    cluster.cut(["e"], ["a"]);
+    await e.set("k", "of e");
+    const tookMs = await cluster.timed(() => e.cluster.leave());
+    // One exchange of gossip, at most, is waited for.
+    assert(tookMs < 2500, `it took ${tookMs} ms`);
+    await e.close();
+
+    cluster.cut(["d"], ["a", "b", "c"]);
+    await d.set("k2", "of d");
+    const endedMs = await cluster.timed(() =>
+      assertRejects(
+        () => d.cluster.leave({ timeoutMs: 2000 }),
+        DeadlineExceededError,
+      )
+    );
+    assert(endedMs < 2100, `it took ${endedMs} ms`);
+    await d.set("k2", "still of d");
   },
 );
 
