@@ -38,6 +38,7 @@ import {
   type KeyLike,
   type ValueLike,
 } from "./check.ts";
+import { clusterView, leaveForEver } from "./cluster_view.ts";
 import type { DatabaseEvent, Events } from "./events.ts";
 import { rowKey, Space, spacePrefix } from "./keyspace.ts";
 import type { CallOptions, RoutedOutcome } from "./lease/router.ts";
@@ -56,7 +57,6 @@ import {
 import { tokenOf } from "./token.ts";
 import { Transaction } from "./transaction.ts";
 import type { Rooms } from "./dispatch.ts";
-import { leave } from "./membership/leaving.ts";
 import type { Seeds } from "./membership/seeds.ts";
 import type {
   CaughtUp,
@@ -80,9 +80,6 @@ import type { Change, Watchers, WatchOptions } from "./watch.ts";
 
 /** Nodes that {@linkcode DB.caughtUp} asks at a time. */
 const ASKED_AT_ONCE_MAX = 64;
-
-/** How long a node in memory may take to leave when it is closed. */
-const CLOSING_LEAVE_MS = 2000;
 
 /** What a database is made of. Made by `open`. */
 export interface DatabaseParts {
@@ -121,24 +118,11 @@ export class DB implements AsyncDisposable {
   /** Made by `open`. */
   constructor(parts: DatabaseParts) {
     this.#parts = parts;
-    const { cluster } = parts.rooms;
-    this.cluster = {
-      get key() {
-        return cluster.key;
-      },
-      get host() {
-        return cluster.host;
-      },
-      nodes: () => cluster.nodes(),
-      node: (key) => cluster.node(key),
-      resolve: (key) => cluster.node(key).address,
-      watch: () => {
-        this.#checkOpen("watch the cluster");
-        return cluster.watch();
-      },
-      leave: (options) => this.#leave(options),
-      remove: (key, options) => this.#remove(key, options),
-    };
+    this.cluster = clusterView({
+      rooms: parts.rooms,
+      timers: parts.runtime.timers,
+      checkOpen: (action) => this.#checkOpen(action),
+    });
   }
 
   /**
@@ -675,10 +659,10 @@ export class DB implements AsyncDisposable {
 
   async #close(): Promise<void> {
     const { rooms, seeds, push, endpoint, watchers, events, kv } = this.#parts;
+    const { isVolatile, runtime } = this.#parts;
     // From the bottom up, and each whatever becomes of the others: what stayed
     // open would hold the address and the directory.
     await using closing = new AsyncDisposableStack();
-    await this.#leaveForEver();
     if (this.#parts.ownsEngine) closing.defer(async () => await kv.close());
     closing.defer(() => events.close());
     closing.defer(() => watchers.close());
@@ -689,44 +673,7 @@ export class DB implements AsyncDisposable {
     closing.defer(() => rooms.pull.close());
     closing.defer(() => push?.flush());
     closing.defer(() => rooms.replica.close());
-  }
-
-  async #leave(options: CallOptions = {}): Promise<void> {
-    this.#checkOpen("leave the cluster");
-    const timeoutMs = checkTimeout("leave", options.timeoutMs);
-    const { rooms, runtime: { timers } } = this.#parts;
-    using deadline = startDeadline(timers, timeoutMs, "leave", options.signal);
-    await leave({ ...rooms, timers }, deadline.signal);
-  }
-
-  async #remove(key: number, options: CallOptions = {}): Promise<void> {
-    const action = `remove node ${key}`;
-    this.#checkOpen(action);
-    const { rooms: { cluster }, runtime: { timers } } = this.#parts;
-    if (key === cluster.host.key) {
-      throw new RangeError(
-        `Cannot ${action}: it is this node, which leaves by \`leave()\``,
-      );
-    }
-    const timeoutMs = checkTimeout("remove a node", options.timeoutMs);
-    using deadline = startDeadline(timers, timeoutMs, action, options.signal);
-    await cluster.remove(key, deadline.signal);
-  }
-
-  /**
-   * A node in memory can never come back: it leaves, if that is done soon. What
-   * is left of it otherwise is a dead member, which `remove` takes out.
-   */
-  async #leaveForEver(): Promise<void> {
-    const { rooms: { cluster }, isVolatile } = this.#parts;
-    if (!isVolatile || cluster.isRemoved || cluster.connected().length === 0) {
-      return;
-    }
-    const { rooms, runtime: { timers } } = this.#parts;
-    using deadline = startDeadline(timers, CLOSING_LEAVE_MS, "leave");
-    await leave({ ...rooms, timers }, deadline.signal).catch(() => {
-      // No majority, or nobody answers.
-    });
+    if (isVolatile) closing.defer(() => leaveForEver(rooms, runtime.timers));
   }
 
   readonly #now = (): number => this.#parts.runtime.clock.now();

@@ -25,7 +25,8 @@ import {
 import type { Events } from "./events.ts";
 import { isRoutine } from "./failure.ts";
 import type { Router } from "./lease/router.ts";
-import { type Cluster, REMOVED } from "./membership/cluster.ts";
+import { REMOVED } from "./membership/admission.ts";
+import type { Cluster } from "./membership/cluster.ts";
 import type { Donor } from "./replication/donor.ts";
 import { decodePull, decodeRecords } from "./replication/messages.ts";
 import type { Pull } from "./replication/pull.ts";
@@ -168,11 +169,8 @@ export class Dispatch implements EndpointHandler {
 
   disconnected({ remote: { node }, lane }: Connection, reason: unknown): void {
     if (this.#rooms === undefined || node === 0 || lane === "bulk") return;
-    const { cluster } = this.#rooms;
-    // Two that dialled each other at once have one connection too many.
-    if (cluster.isOnDemand && cluster.isConnected(node)) return;
     this.#events.emit({ type: "disconnected", node, reason });
-    cluster.lost(node);
+    this.#rooms.cluster.lost(node);
   }
 
   refused(node: number, address: string, error: unknown): void {

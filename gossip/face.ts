@@ -161,8 +161,9 @@ export interface ClusterView {
    * A database in memory leaves when it is closed.
    *
    * @throws {RangeError} If this is the only member.
-   * @throws {QuorumUnavailableError} If no majority of the voters agreed: it may
-   * have been removed. It writes no more, and may leave again.
+   * @throws {QuorumUnavailableError} If without it no majority of the voters would
+   * answer: it writes on. Or if no majority agreed: it may have been removed, so
+   * that it writes no more, and may leave again.
    * @throws {DeadlineExceededError} If nobody held what this node wrote in time: it
    * writes on.
    */
@@ -175,9 +176,9 @@ export interface ClusterView {
    * such writes fail with {@linkcode LeaseholderUnavailableError}.
    *
    * @throws {NodeNotFoundError} If it is no member.
-   * @throws {RangeError} If it is this node, or the only one that votes.
-   * @throws {QuorumUnavailableError} If no majority of the voters agreed: it may
-   * have been removed.
+   * @throws {RangeError} If it is this node.
+   * @throws {QuorumUnavailableError} If no majority of the voters agreed, so that it
+   * may have been removed, or would answer without it.
    */
   remove(key: number, options?: CallOptions): Promise<void>;
 }

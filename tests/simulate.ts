@@ -5,6 +5,7 @@
  * ```
  * deno task simulate --seed 1 --seeds 100        5 nodes, 3000 calls, 20 faults each
  * deno task simulate --seeds 100 --minutes 30    30 simulated minutes each
+ * deno task simulate --kinds leave,join,kill     faults of these kinds only
  * deno task simulate --seeds 5000 --jobs 2       shared by two processes
  * deno task simulate --seed 17 --trace           replays one, a line an event
  * deno task simulate --seeds 500 --until-violation  ends at the first one
@@ -20,7 +21,8 @@
  * ```
  *
  * Progress goes to standard error. Ends with exit code 1 if an invariant did not
- * hold, or if a campaign of at least 50 seeds never met a fault or a path. Of a
+ * hold, or if a campaign of at least 50 seeds never met a fault or a path, unless
+ * it was told which faults to have. Of a
  * failing seed it prints the command that replays it, a shrunk script and the end
  * of its trace; both are kept whole in the folder of `--keep`, by default one
  * below the system's for temporary files.
@@ -41,7 +43,7 @@ import {
 } from "./sim/detection.ts";
 import { ATTACKS, measureHostile, NODES } from "./sim/hostile.ts";
 import { INVARIANTS, type Violation } from "./sim/invariants.ts";
-import { writeScript } from "./sim/script.ts";
+import { FAULT_KINDS, writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
 import { runScript } from "./sim/workload.ts";
 
@@ -76,6 +78,19 @@ const seeds = option("seeds", 1);
 const nodes = option("nodes", 5);
 const steps = option("steps", option("minutes", 1) * CALLS_PER_MINUTE);
 const jobs = option("jobs", 1);
+const kinds = text("kinds")?.split(",").map((kind) => {
+  const known = FAULT_KINDS.find((each) => each === kind);
+  if (known === undefined) {
+    throw new TypeError(
+      `Cannot simulate: there is no fault "${kind}", but ${
+        FAULT_KINDS.join(", ")
+      }`,
+    );
+  }
+  return known;
+});
+/** What each life is drawn by, but for its seed. */
+const draw = { nodes, steps, ...kinds && { kinds } };
 const untilViolation = Deno.args.includes("--until-violation");
 const json = Deno.args.includes("--json");
 const trace = Deno.args.includes("--trace")
@@ -99,8 +114,7 @@ async function runLives(): Promise<void> {
   const campaign = await runCampaign({
     seed,
     seeds,
-    nodes,
-    steps,
+    ...draw,
     jobs: untilViolation ? 1 : jobs,
     untilViolation,
     onLife: ({ seed, violations }, { seeds: done, summary }) => {
@@ -126,7 +140,7 @@ async function runLives(): Promise<void> {
 async function replay(): Promise<void> {
   const file = text("script");
   const script = file === undefined
-    ? writeScript({ seed, nodes, steps })
+    ? writeScript({ seed, ...draw })
     : parseScript(await Deno.readTextFile(file));
   const started = performance.now();
   const report = await runScript(script, { trace });
@@ -218,13 +232,14 @@ async function explain(life: LifeReport, shrunk: boolean): Promise<void> {
   const { seed, violations } = life;
   console.log(`seed ${seed}:`);
   printViolations(violations);
+  const only = kinds === undefined ? "" : ` --kinds ${kinds.join()}`;
   console.log(
-    `  deno task simulate --seed ${seed} --nodes ${nodes} --steps ${steps} --trace`,
+    `  deno task simulate --seed ${seed} --nodes ${nodes} --steps ${steps}${only} --trace`,
   );
   const { id } = violations[0]!;
   // Two traces of one seed have no script that could be shrunk.
   if (!shrunk || id === "T1") return;
-  const script = writeScript({ seed, nodes, steps });
+  const script = writeScript({ seed, ...draw });
   const small = await shrink(script, id);
   const folder = text("keep") ??
     await Deno.makeTempDir({ prefix: "aspen-simulate-" });
@@ -259,7 +274,8 @@ async function explain(life: LifeReport, shrunk: boolean): Promise<void> {
 }
 
 function end(campaign: Campaign): void {
-  const never = campaign.failed.length > 0 ? [] : campaign.never;
+  const isWhole = campaign.failed.length === 0 && kinds === undefined;
+  const never = isWhole ? campaign.never : [];
   if (never.length > 0) console.log(`never happened: ${never.join(", ")}`);
   print(campaign.summary, never.length > 0);
 }

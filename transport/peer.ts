@@ -246,7 +246,7 @@ class PeerLane {
       // Whoever hears of the old one's end finds the new one.
       this.#current = connection;
       const reason = new ClosedError("use the connection", "a replaced one");
-      this.#context.handler.disconnected?.(old, reason);
+      this.#tellEnd(old, reason, this.#context.onDemand());
       if (sameStart && old.dialled !== connection.dialled) old.retire();
       else old.close("another connection replaces it");
     }
@@ -261,19 +261,31 @@ class PeerLane {
   lost(connection: EstablishedConnection, reason: unknown): void {
     if (this.#current !== connection) return;
     this.#current = undefined;
-    const { clock, handler, tuning } = this.#context;
+    const { clock, tuning } = this.#context;
     const livedMs = clock.monotonic() - connection.since;
     if (livedMs >= tuning.keepaliveMs) this.#failures = 0;
     // A peer that lets in and throws out is not to be dialled ever faster.
     else if (!connection.retired) this.#failures++;
-    // Nor is it a loss where two that dialled at once kept different connections,
-    // and nobody dials again before there is something to say.
     const { unused } = connection;
-    if (unused || (connection.retired && this.#context.onDemand())) {
-      handler.released?.(connection);
-    } else handler.disconnected?.(connection, reason);
+    const replaced = connection.retired && this.#context.onDemand();
+    this.#tellEnd(connection, reason, unused || replaced);
     // Who took leave of this node keeps fewer connections than it does.
     this.#dialLater(unused ? tuning.backoffMaxMs : 0);
+  }
+
+  /**
+   * Tells that a connection has ended. It is no loss where nobody uses it, nor,
+   * where connections are made on demand, that two who dialled at once have one
+   * less: nobody dials again before there is something to say.
+   */
+  #tellEnd(
+    connection: EstablishedConnection,
+    reason: unknown,
+    released: boolean,
+  ): void {
+    const { handler } = this.#context;
+    if (released) handler.released?.(connection);
+    else handler.disconnected?.(connection, reason);
   }
 
   get #dialable(): boolean {

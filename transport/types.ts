@@ -174,8 +174,9 @@ export interface EndpointHandler {
   /** A lane to a peer was lost. */
   disconnected?(connection: Connection, reason: unknown): void;
   /**
-   * A lane to a peer was closed since nobody used it, here or there: this says
-   * nothing of the peer. Called in place of `disconnected`.
+   * A lane to a peer was closed since nobody used it, here or there, or, where
+   * connections are made on demand, since another one serves: this says nothing of
+   * the peer. Called in place of `disconnected`.
    */
   released?(connection: Connection): void;
 }

@@ -19,6 +19,7 @@ import {
   type Bytes,
   type Clock,
   NotCaughtUpError,
+  QuorumUnavailableError,
   type Random,
   sleep,
   type Timer,
@@ -46,7 +47,7 @@ import { originNode } from "../replication/dot.ts";
 import type { Vector } from "../replication/vector.ts";
 import { ACCEPTOR_PREFIX, type HostState } from "./host.ts";
 import type { NodeState } from "./node_record.ts";
-import { decodeReport, encodeReportRequest } from "./report.ts";
+import { decodeReport, encodeReportRequest, type Report } from "./report.ts";
 
 /**
  * How much later the next voter sees to what the one before it has not, in
@@ -87,8 +88,8 @@ export interface AgreementOptions {
     payload: Uint8Array,
     signal: AbortSignal | undefined,
   ) => Promise<Uint8Array>;
-  /** What this node has, as {@linkcode encodeReport} gives it, by a config. */
-  readonly report: () => Promise<Uint8Array>;
+  /** What this node has, durable, under the config known here. */
+  readonly report: () => Promise<Report>;
   /** A config is newly known, and durable. Must not throw. */
   readonly onKnown: (config: Config) => void;
 }
@@ -166,11 +167,6 @@ export class Agreement {
     return this.#acceptor.known;
   }
 
-  /** Whether this node votes. */
-  get votes(): boolean {
-    return this.#acceptor.votes;
-  }
-
   /** Learns a chosen config. Resolves when it is durable: whether it was news. */
   adopt(config: Config): Promise<boolean> {
     return this.#acceptor.adopt(config);
@@ -215,15 +211,48 @@ export class Agreement {
     return node;
   }
 
-  /** Retires a node key for ever. */
+  /**
+   * Sees to it that of those who vote without a node a majority answers: others
+   * are promoted before, if that takes them. A vote less, beside one that is dead,
+   * would have nothing decided any more.
+   *
+   * @throws {QuorumUnavailableError} If there is nobody to promote.
+   */
+  async makeDispensable(node: number, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const { members, voters } = this.known;
+      const left = voters.filter((voter) => voter.node !== node)
+        .map((voter) => voter.node);
+      const missing = left.filter((voter) => !this.#isHealthy(voter));
+      if (missing.length < left.length / 2) return;
+      const other = members.find((key) =>
+        key !== node && seatOf(this.known, key) === undefined &&
+        this.#isHealthy(key)
+      );
+      if (left.length === voters.length || other === undefined) {
+        throw new QuorumUnavailableError(`do without node ${node}`, missing);
+      }
+      await this.#electorate.promote(other, { signal });
+    }
+  }
+
+  /** Retires a node key for ever; throws as {@linkcode makeDispensable} does. */
   async remove(node: number, signal: AbortSignal): Promise<void> {
-    if (this.known.voters.length === 1 && seatOf(this.known, node)) {
-      await this.#promoteAnother(node, signal);
+    if (seatOf(this.known, node) !== undefined) {
+      await this.makeDispensable(node, signal);
     }
     await this.#electorate.remove(node, { signal });
     // Who has left is nobody's peer any more: the others settle it.
     if (node === this.#options.host.node) return;
     await this.#electorate.settle({ signal });
+  }
+
+  /** What a member has, durable, under the config known here or a newer one. */
+  async reportOf(node: number, signal: AbortSignal): Promise<Report> {
+    const { host, request, report } = this.#options;
+    if (node === host.node) return await report();
+    const asked = encodeReportRequest(this.known);
+    return decodeReport(await request(node, MessageType.REPORT, asked, signal));
   }
 
   /** Whether keys of a removed node may be claimed by whoever covers `finals`. */
@@ -269,15 +298,15 @@ export class Agreement {
   }
 
   #step(): ElectorateStep | { kind: "seal" } | undefined {
-    const { host: { node }, votersMax, stateOf } = this.#options;
+    const { host: { node }, votersMax } = this.#options;
     const config = this.known;
     // A seat that is not its own keeps a majority waiting: out with it.
     if (this.#acceptor.unseated && config.settled && config.voters.length > 1) {
       return { kind: "retire", node };
     }
-    if (!this.votes) return undefined;
+    if (!this.#acceptor.votes) return undefined;
     const step = nextStep(config, {
-      isHealthy: (key) => key === node || stateOf(key) === "healthy",
+      isHealthy: (key) => this.#isHealthy(key),
       isGone: (key) => this.#isGone(key),
       votersMax,
     });
@@ -312,17 +341,11 @@ export class Agreement {
 
   /** Asks every member what it has, and says where the removed nodes ended. */
   async #seal(signal: AbortSignal): Promise<void> {
-    const { host, request, report } = this.#options;
     const { era, epoch, members } = this.known;
-    const asked = encodeReportRequest(this.known);
-    const finals = new Map<number, number>();
     const removed = new Set(this.known.removed);
+    const finals = new Map<number, number>();
     await Promise.all(members.map(async (node) => {
-      const answer = decodeReport(
-        node === host.node
-          ? await report()
-          : await request(node, MessageType.REPORT, asked, signal),
-      );
+      const answer = await this.reportOf(node, signal);
       // What it had under an older config, or has under a newer, is no part of it.
       if (answer.era !== era || answer.epoch !== epoch) {
         throw new Error("another config is known there");
@@ -339,20 +362,17 @@ export class Agreement {
     );
   }
 
-  async #promoteAnother(node: number, signal: AbortSignal): Promise<void> {
-    const { stateOf } = this.#options;
-    const other = this.known.members.find((key) =>
-      key !== node && stateOf(key) === "healthy"
-    );
-    if (other !== undefined) await this.#electorate.promote(other, { signal });
+  #isHealthy(node: number): boolean {
+    const { host, stateOf } = this.#options;
+    return node === host.node || stateOf(node) === "healthy";
   }
 
   /** How many voters are asked before this one, of those that answer. */
   #rank(): number {
-    const { host: { node }, stateOf } = this.#options;
+    const { host: { node } } = this.#options;
     if (this.#acceptor.unseated) return 0;
     return this.known.voters.filter((voter) =>
-      voter.node < node && stateOf(voter.node) === "healthy"
+      voter.node < node && this.#isHealthy(voter.node)
     ).length;
   }
 

@@ -17,15 +17,12 @@
  */
 
 import {
+  abortable,
   type Clock,
-  equalBytes,
   NodeNotFoundError,
-  ProtocolError,
   type ProtocolRange,
   type Random,
-  RejectedError,
   RemoteError,
-  sleep,
   type Timer,
   type Timers,
   toUuid,
@@ -35,20 +32,19 @@ import type { KV } from "../../engine/kv.ts";
 import {
   type Endpoint,
   type Identity,
-  MessageType,
   type Peer,
   PROTOCOLS,
 } from "../../transport/mod.ts";
 import type { Events } from "../events.ts";
 import { Feed } from "../feed.ts";
 import { metaKey } from "../keyspace.ts";
-import { type Config, decodeConfig, supersedes } from "../register/mod.ts";
+import type { Config } from "../register/mod.ts";
 import type { Incarnation } from "../replication/session.ts";
 import type { Vector } from "../replication/vector.ts";
+import { Admission } from "./admission.ts";
 import { Agreement, type AgreementMetrics } from "./agreement.ts";
 import { Exchange } from "./exchange.ts";
 import { type HostState, raiseGeneration } from "./host.ts";
-import { decodeHello, encodeHello, lacksConfig, toldConfig } from "./hello.ts";
 import { Incarnations } from "./incarnations.ts";
 import {
   decodeMembers,
@@ -56,6 +52,7 @@ import {
   Members,
   type MergeOutcome,
 } from "./members.ts";
+import { MembersFile } from "./members_file.ts";
 import type { DetectorMetrics } from "./detector.ts";
 import {
   type Node,
@@ -67,21 +64,13 @@ import { decodePledge, encodePledgeReply } from "./pledge.ts";
 import { Prober } from "./prober.ts";
 import { Reassertion } from "./reassertion.ts";
 import { Recall } from "./recall.ts";
-import {
-  decodeReport,
-  decodeReportRequest,
-  encodeReport,
-  encodeReportRequest,
-} from "./report.ts";
+import { decodeReportRequest, encodeReport, type Report } from "./report.ts";
 
 /** Deadline of one exchange of cluster gossip, in milliseconds. */
 const GOSSIP_TIMEOUT_MS = 2000;
 
 /** After so many intervals of probes a start waits for no witness any more. */
 const WITNESS_PROBES = 5;
-
-/** What a removed node is refused with. */
-export const REMOVED = "Removed";
 
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
@@ -124,7 +113,9 @@ export interface ClusterOptions {
 export class Cluster {
   readonly #options: ClusterOptions;
   readonly #agreement: Agreement;
+  readonly #admission: Admission;
   readonly #exchange: Exchange;
+  readonly #file: MembersFile;
   readonly #members: Members;
   readonly #prober: Prober;
   readonly #incarnations: Incarnations;
@@ -132,8 +123,6 @@ export class Cluster {
   readonly #abort = new AbortController();
   readonly #gossiping = new Set<number>();
   #timer: Timer | undefined;
-  #saving: Promise<void> | undefined;
-  #unsaved = false;
   #entered = false;
   #exchanges = 0;
   /** How many nodes the config known here has retired. */
@@ -186,6 +175,20 @@ export class Cluster {
       living: () => this.#members.size - this.#dead().length,
       dead: () => this.#dead(),
       ask: (node) => this.gossipWith(node),
+    });
+    this.#file = new MembersFile({
+      kv: options.kv,
+      timers: options.timers,
+      encode: () => this.#members.encode(),
+      // Where they are many, each write is of all of them.
+      pauseMs: () => this.isOnDemand ? options.gossipIntervalMs : 0,
+    });
+    this.#admission = new Admission({
+      ...options,
+      address: () => this.#members.self.address,
+      config: () => this.config,
+      adopt: (config) => this.adopt(config),
+      incarnations,
     });
     this.#exchange = new Exchange({
       members: this.#members,
@@ -333,89 +336,24 @@ export class Cluster {
     return feed.stream;
   }
 
-  /**
-   * What this node tells in each handshake: its config only to who is known to
-   * have an older one.
-   */
+  /** What this node tells in each handshake; {@linkcode Admission.identity}. */
   identity(remote?: Identity): Identity {
-    const { host, nonce, birth } = this.#options;
-    const { config } = this;
-    const told = remote !== undefined && this.#isOther(remote) &&
-      lacksConfig(decodeHello(remote.hello), config);
-    return {
-      clusterId: host.clusterId,
-      node: host.node,
-      generation: host.generation,
-      nonce,
-      role: "member",
-      replica: "full",
-      features: 0,
-      address: this.#members.self.address,
-      hello: encodeHello(config, told, birth),
-    };
+    return this.#admission.identity(remote);
   }
 
-  /**
-   * Judges a peer by its hello: adopts the higher config first, then lets in
-   * members only, and remembers their start before anything is exchanged. Who
-   * dials and knows a higher config is judged when it has told it.
-   *
-   * @throws {RejectedError} If it is no member.
-   * @throws {ProtocolError} If it keeps a higher config for itself.
-   */
-  async admit(remote: Identity, dialled: boolean): Promise<void> {
-    // A node without a key may ask for one, and nothing else.
-    if (remote.node === 0) return;
-    if (remote.node === this.#options.host.node) return this.#admitSelf(remote);
-    const hello = decodeHello(remote.hello);
-    if (hello.config !== undefined) await this.adopt(hello.config);
-    const isHigher = supersedes(hello, this.config);
-    if (isHigher && dialled) throw unheardConfig();
-    if (!isHigher) await this.#admitMember(remote);
+  /** Judges a peer; {@linkcode Admission.admit}. */
+  admit(remote: Identity, dialled: boolean): Promise<void> {
+    return this.#admission.admit(remote, dialled);
   }
 
-  /** What this node, which dialled, tells last: its config to who lacks it. */
+  /** What this node tells last; {@linkcode Admission.confirm}. */
   confirm(remote: Identity): Uint8Array {
-    return toldConfig(
-      this.config,
-      this.#isOther(remote) &&
-        lacksConfig(decodeHello(remote.hello), this.config),
-    );
+    return this.#admission.confirm(remote);
   }
 
-  /** Takes what a dialler told last; throws as {@linkcode Cluster.admit} does. */
-  async confirmed(remote: Identity, told: Uint8Array): Promise<void> {
-    if (!this.#isOther(remote)) return;
-    if (told.length > 0) await this.adopt(decodeConfig(told));
-    if (supersedes(decodeHello(remote.hello), this.config)) {
-      throw unheardConfig();
-    }
-    await this.#admitMember(remote);
-  }
-
-  async #admitMember(remote: Identity): Promise<void> {
-    this.#checkMember(remote);
-    if (await this.#incarnations.accept(remote)) {
-      this.#options.endpoint?.dropOthers(remote.node, remote.nonce);
-    }
-    // It may have been removed meanwhile.
-    this.#checkMember(remote);
-  }
-
-  #checkMember({ node, address }: Identity): void {
-    const { members, removed } = this.config;
-    if (members.includes(node)) return;
-    const error = removed.includes(node)
-      ? new RejectedError(
-        REMOVED,
-        `node ${node} was removed from the cluster; its key is retired, an empty directory may join`,
-      )
-      : new RejectedError(
-        "NotMember",
-        `node ${node} is no member of the cluster`,
-      );
-    this.#options.events.emit({ type: "refused", node, address, error });
-    throw error;
+  /** Takes what a dialler told last; {@linkcode Admission.confirmed}. */
+  confirmed(remote: Identity, told: Uint8Array): Promise<void> {
+    return this.#admission.confirmed(remote, told);
   }
 
   /** Learns a chosen config. */
@@ -431,7 +369,7 @@ export class Cluster {
   /** Answers REPORT. */
   async answerReport(payload: Uint8Array): Promise<Uint8Array> {
     await this.adopt(decodeReportRequest(payload));
-    return await this.#report();
+    return encodeReport(await this.#report());
   }
 
   /** Answers PLEDGE: gives a joiner its key, and makes it a member. */
@@ -453,31 +391,33 @@ export class Cluster {
 
   /** What a member has, durable, under the config known here. */
   async reportOf(node: number, signal: AbortSignal): Promise<Vector> {
-    const asked = encodeReportRequest(this.config);
-    const { REPORT } = MessageType;
-    return decodeReport(
-      await this.peer(node).request(REPORT, asked, { signal }),
-    )
-      .vector;
+    return (await this.#agreement.reportOf(node, signal)).vector;
+  }
+
+  /** {@linkcode Agreement.makeDispensable} of this node. */
+  makeDispensable(signal: AbortSignal): Promise<void> {
+    const { node } = this.#options.host;
+    return this.#agreement.makeDispensable(node, signal);
   }
 
   /**
-   * Removes a member, for ever.
+   * Removes a member, for ever; it may be this node.
    *
    * @throws {NodeNotFoundError} If it is none.
-   * @throws {RangeError} If nobody would vote without it.
-   * @throws {QuorumUnavailableError} If no majority of the voters agreed.
+   * @throws {QuorumUnavailableError} If no majority of the voters agreed, or would
+   * answer without it.
    */
   async remove(node: number, signal: AbortSignal): Promise<void> {
     await this.#agreement.remove(node, signal);
+    // Who has not heard of the removal learns that this node has left.
+    if (node === this.#options.host.node) {
+      this.#members.update({ state: "left" });
+    }
     // Those who are connected need not wait for a round.
-    await Promise.all(this.connected().map((key) => this.gossipWith(key)));
-  }
-
-  /** Says that this node has left, to who has not heard of its removal. */
-  async sayGoodbye(): Promise<void> {
-    this.#members.update({ state: "left" });
-    await Promise.all(this.connected().map((key) => this.gossipWith(key)));
+    const told = this.connected().map((key) => this.gossipWith(key));
+    await abortable(Promise.all(told), signal).catch(() => {
+      // Somebody is silent, and it is time; the removal is done.
+    });
   }
 
   /** Whether this node was removed, as far as it knows, or was told. */
@@ -564,7 +504,7 @@ export class Cluster {
       this.#members.update({ address });
     }
     this.#known(this.config);
-    await this.#save();
+    await this.#file.save();
     this.#entered = true;
     this.#keepPeers();
   }
@@ -632,9 +572,7 @@ export class Cluster {
     for (const feed of [...this.#feeds]) feed.close();
     await this.#reassertion.close();
     await this.#agreement.close();
-    await this.#saving?.catch(() => {
-      // As above: a failed engine must not keep the node from closing.
-    });
+    await this.#file.close();
   }
 
   #merged({ cloned, refuted }: MergeOutcome): void {
@@ -660,21 +598,18 @@ export class Cluster {
   }
 
   /** What this node has, durable, under the config known here. */
-  async #report(): Promise<Uint8Array> {
-    const { host, nonce, birth, durable } = this.#options;
+  async #report(): Promise<Report> {
+    const { host: { generation }, nonce, birth, durable } = this.#options;
     const { era, epoch } = this.config;
     const vector = await durable();
-    const { generation } = host;
-    return encodeReport({ era, epoch, generation, nonce, birth, vector });
+    return { era, epoch, generation, nonce, birth, vector };
   }
 
   #changed(changes: readonly MemberChange[]): void {
     for (const change of changes) this.#keepAsChanged(change);
     this.#prober.changed(changes.map(({ node }) => node.key));
     for (const feed of this.#feeds) feed.push([...changes]);
-    void this.#save().catch(() => {
-      // The engine has failed, and said so by its own event.
-    });
+    this.#file.changed();
   }
 
   #dead(): number[] {
@@ -705,51 +640,6 @@ export class Cluster {
       endpoint.keep(key, address);
     }
   }
-
-  /**
-   * Writes the members: one write at a time, of the newest; where they are many,
-   * not more often than there is gossip, since each write is of all of them.
-   */
-  #save(): Promise<void> {
-    this.#unsaved = true;
-    this.#saving ??= (async () => {
-      try {
-        while (this.#unsaved) {
-          this.#unsaved = false;
-          const value = this.#members.encode();
-          await this.#options.kv.write([{ key: metaKey("members"), value }], {
-            sync: true,
-          });
-          if (this.isOnDemand) await this.#pause();
-        }
-      } finally {
-        this.#saving = undefined;
-      }
-    })();
-    return this.#saving;
-  }
-
-  /** Waits for an interval, or for the end. */
-  #pause(): Promise<void> {
-    const { timers, gossipIntervalMs } = this.#options;
-    const { signal } = this.#abort;
-    return sleep(timers, gossipIntervalMs, { signal }).catch(() => {});
-  }
-
-  #isOther({ node }: Identity): boolean {
-    return node !== 0 && node !== this.#options.host.node;
-  }
-
-  /** This node dials its own address once; anybody else with its key is a clone. */
-  #admitSelf({ node, nonce, address }: Identity): void {
-    if (equalBytes(nonce, this.#options.nonce)) return;
-    this.#options.events.emit({ type: "cloned", node, address });
-    throw new RejectedError("Cloned", `another process runs as node ${node}`);
-  }
-}
-
-function unheardConfig(): ProtocolError {
-  return new ProtocolError("it did not tell the config that it knows");
 }
 
 /** What a node says of itself when a start of it begins. */

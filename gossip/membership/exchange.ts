@@ -25,11 +25,12 @@ import { type Bytes, EMPTY_BYTES, Reader, Writer } from "../../runtime/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
 import {
   type Config,
-  CONFIG_BYTES_MAX,
   type ConfigAge,
-  decodeConfig,
-  encodeConfig,
+  readConfigAge,
+  readToldConfig,
   supersedes,
+  writeConfigAge,
+  writeToldConfig,
 } from "../register/mod.ts";
 import type { Members, MergeOutcome } from "./members.ts";
 import {
@@ -64,20 +65,18 @@ export class Exchange {
     ask: (type: number, payload: Uint8Array) => Promise<Uint8Array>,
   ): Promise<void> {
     const { members, config, adopt, merged } = this.#options;
-    const sync = new Writer(24).raw(members.sync());
-    writeAge(sync, config());
+    const sync = writeConfigAge(new Writer(24).raw(members.sync()), config());
     const answer = await ask(MessageType.CLUSTER_SYNC, sync.finish());
     if (answer.length === 0) return;
     const reader = new Reader(answer, "the answer to a cluster sync");
     const standings = reader.bytes(STANDINGS_BYTES_MAX);
-    const age = readAge(reader);
-    const told = readConfig(reader);
+    const age = readConfigAge(reader);
+    const told = readToldConfig(reader);
     if (told !== undefined) await adopt(told);
     const ack = members.ack(standings) ?? EMPTY_BYTES;
-    const lacks = supersedes(config(), age);
-    if (ack.length === 0 && !lacks) return;
-    const request = new Writer().bytes(ack)
-      .bytes(lacks ? encodeConfig(config()) : EMPTY_BYTES).finish();
+    const lacked = newerThan(age, config());
+    if (ack.length === 0 && lacked === undefined) return;
+    const request = writeToldConfig(new Writer().bytes(ack), lacked).finish();
     merged(members.take(await ask(MessageType.CLUSTER_ACK, request)));
   }
 
@@ -90,16 +89,15 @@ export class Exchange {
     const { members, config } = this.#options;
     const reader = new Reader(payload, "a cluster sync");
     const hash = reader.raw(HASH_BYTES);
-    const age = readAge(reader);
+    const age = readConfigAge(reader);
     const standings = members.answer(hash);
     const known = config();
-    const lacks = supersedes(known, age);
-    if (standings.length === 0 && !lacks && !supersedes(age, known)) {
-      return EMPTY_BYTES;
-    }
-    const writer = new Writer().bytes(standings);
-    writeAge(writer, known);
-    return writer.bytes(lacks ? encodeConfig(known) : EMPTY_BYTES).finish();
+    const lacked = newerThan(age, known);
+    if (
+      standings.length === 0 && lacked === undefined && !supersedes(age, known)
+    ) return EMPTY_BYTES;
+    const writer = writeConfigAge(new Writer().bytes(standings), known);
+    return writeToldConfig(writer, lacked).finish();
   }
 
   /**
@@ -111,7 +109,7 @@ export class Exchange {
     const { members, adopt, merged } = this.#options;
     const reader = new Reader(payload, "a cluster ack");
     const ack = reader.bytes(ACK_BYTES_MAX);
-    const told = readConfig(reader);
+    const told = readToldConfig(reader);
     if (told !== undefined) await adopt(told);
     if (ack.length === 0) return encodeRecords([]);
     const outcome = members.ack2(ack);
@@ -120,19 +118,7 @@ export class Exchange {
   }
 }
 
-function writeAge(writer: Writer, { era, epoch, settled }: ConfigAge): void {
-  writer.varint(era).varint(epoch).u8(settled ? 1 : 0);
-}
-
-function readAge(reader: Reader): ConfigAge {
-  return {
-    era: reader.varint(),
-    epoch: reader.varint(),
-    settled: reader.u8() === 1,
-  };
-}
-
-function readConfig(reader: Reader): Config | undefined {
-  const bytes = reader.bytes(CONFIG_BYTES_MAX);
-  return bytes.length === 0 ? undefined : decodeConfig(bytes);
+/** The config, where it says more than one of that age. */
+function newerThan(age: ConfigAge, config: Config): Config | undefined {
+  return supersedes(config, age) ? config : undefined;
 }

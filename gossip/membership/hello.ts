@@ -17,13 +17,14 @@
  * @module
  */
 
-import { type Bytes, EMPTY_BYTES, Reader, Writer } from "../../runtime/mod.ts";
+import { type Bytes, Reader, Writer } from "../../runtime/mod.ts";
 import {
   type Config,
   type ConfigAge,
-  decodeConfig,
-  encodeConfig,
-  supersedes,
+  readConfigAge,
+  readToldConfig,
+  writeConfigAge,
+  writeToldConfig,
 } from "../register/mod.ts";
 import { Vector } from "../replication/vector.ts";
 
@@ -38,15 +39,20 @@ export interface Hello extends ConfigAge {
   readonly birth: Vector;
 }
 
-/** Encodes a hello; `told` says whether the config itself is in it. */
+/**
+ * Encodes a hello.
+ *
+ * @param known What this node knows.
+ * @param told It itself, where it is to be told.
+ * @param birth The bytes of the vector with which this start began.
+ */
 export function encodeHello(
-  config: Config,
-  told: boolean,
+  known: ConfigAge,
+  told: Config | undefined,
   birth: Uint8Array,
 ): Bytes {
-  return new Writer(64).u8(VERSION)
-    .varint(config.era).varint(config.epoch).u8(config.settled ? 1 : 0)
-    .bytes(toldConfig(config, told)).bytes(birth).finish();
+  const writer = writeConfigAge(new Writer(64).u8(VERSION), known);
+  return writeToldConfig(writer, told).bytes(birth).finish();
 }
 
 /**
@@ -57,25 +63,9 @@ export function encodeHello(
 export function decodeHello(bytes: Uint8Array): Hello {
   const reader = new Reader(bytes, "a hello");
   if (reader.u8() < VERSION) reader.fail("its version is too old");
-  const age = {
-    era: reader.varint(),
-    epoch: reader.varint(),
-    settled: reader.u8() === 1,
-  };
-  const config = reader.bytes();
   return {
-    ...age,
-    config: config.length === 0 ? undefined : decodeConfig(config),
+    ...readConfigAge(reader),
+    config: readToldConfig(reader),
     birth: Vector.decode(reader.bytes()),
   };
-}
-
-/** Whether who told a hello does not know a config, as far as it told. */
-export function lacksConfig(hello: Hello, config: ConfigAge): boolean {
-  return supersedes(config, hello);
-}
-
-/** A config where it is to be told, or nothing. */
-export function toldConfig(config: Config, told: boolean): Bytes {
-  return told ? encodeConfig(config) : EMPTY_BYTES;
 }

@@ -4,13 +4,19 @@
  *
  * Guarantees: nothing is acked here from the beginning on, so that all that was
  * acked is held by others before the key is retired: by two, or by the only one
- * there is. If that does not come about in time, the node writes on. Once its
- * removal was begun it does not, since a majority may have agreed.
+ * there is. If the node does not leave, it writes on, but where a majority may
+ * have agreed without this node having heard of it.
  *
  * @module
  */
 
-import { NotMemberError, sleep, type Timers } from "../../runtime/mod.ts";
+import {
+  abortable,
+  NotMemberError,
+  QuorumUnavailableError,
+  sleep,
+  type Timers,
+} from "../../runtime/mod.ts";
 import type { Pull } from "../replication/pull.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { Cluster } from "./cluster.ts";
@@ -48,28 +54,48 @@ export async function leave(
     );
   }
   replica.refuse(new NotMemberError("write"));
+  let begun = false;
   try {
-    const own = await replica.durable();
-    for (;;) {
-      signal.throwIfAborted();
-      const others = cluster.candidates();
-      const held = await Promise.all(others.map(async (node) => {
-        try {
-          // Who is asked for what it has learns what this node has.
-          await pull.from(node);
-          return (await cluster.reportOf(node, signal)).includes(own);
-        } catch {
-          return false; // not there now, or on its way
-        }
-      }));
-      const holders = held.filter(Boolean).length;
-      if (holders > 0 && holders >= Math.min(HOLDERS, others.length)) break;
-      await sleep(timers, LOOK_MS, { signal, persistent: true });
-    }
+    await held({ cluster, replica, pull, timers }, signal);
+    await cluster.makeDispensable(signal);
+    begun = true;
+    await cluster.remove(key, signal);
   } catch (error) {
-    replica.refuse(undefined);
+    const unknown = begun && error instanceof QuorumUnavailableError;
+    if (!unknown) replica.refuse(undefined);
     throw error;
   }
-  await cluster.remove(key, signal);
-  await cluster.sayGoodbye();
+}
+
+/** Resolves when others hold all that is here; nobody waits for one that is silent. */
+async function held(
+  { cluster, replica, pull, timers }: LeavingOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const own = await replica.durable();
+  const holders = new Set<number>();
+  const asked = new Set<number>();
+  const ask = async (node: number): Promise<void> => {
+    asked.add(node);
+    try {
+      // Who is asked for what it has learns what this node has.
+      await abortable(pull.from(node), signal);
+      const theirs = await cluster.reportOf(node, signal);
+      if (theirs.includes(own)) holders.add(node);
+    } catch {
+      // Not there now: asked again.
+    } finally {
+      asked.delete(node);
+    }
+  };
+  for (;;) {
+    signal.throwIfAborted();
+    const others = cluster.candidates();
+    const holding = others.filter((node) => holders.has(node)).length;
+    if (holding > 0 && holding >= Math.min(HOLDERS, others.length)) return;
+    for (const node of others) {
+      if (!holders.has(node) && !asked.has(node)) void ask(node);
+    }
+    await sleep(timers, LOOK_MS, { signal, persistent: true });
+  }
 }

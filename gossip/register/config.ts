@@ -228,6 +228,47 @@ export function changingConfig(
   return (value) => encodeConfig(change(decodeConfig(value ?? EMPTY_BYTES)));
 }
 
+/** Writes what tells a config from others of its cluster. */
+export function writeConfigAge(
+  writer: Writer,
+  { era, epoch, settled }: ConfigAge,
+): Writer {
+  return writer.varint(era).varint(epoch).u8(settled ? 1 : 0);
+}
+
+/**
+ * Reads what {@linkcode writeConfigAge} wrote.
+ *
+ * @throws {DecodeError} If it is not that.
+ */
+export function readConfigAge(reader: Reader): ConfigAge {
+  const era = reader.count(EPOCH_MAX);
+  const epoch = reader.count(EPOCH_MAX);
+  const settled = reader.u8();
+  if (settled > 1) reader.fail("its settled mark is neither 0 nor 1");
+  return { era, epoch, settled: settled === 1 };
+}
+
+/** Writes a config with its length before it, or that there is none. */
+export function writeToldConfig(
+  writer: Writer,
+  config: Config | undefined,
+): Writer {
+  return writer.bytes(
+    config === undefined ? EMPTY_BYTES : encodeConfig(config),
+  );
+}
+
+/**
+ * Reads what {@linkcode writeToldConfig} wrote.
+ *
+ * @throws {DecodeError} If it is not that.
+ */
+export function readToldConfig(reader: Reader): Config | undefined {
+  const bytes = reader.bytes(CONFIG_BYTES_MAX);
+  return bytes.length === 0 ? undefined : decodeConfig(bytes);
+}
+
 /** Compares configs by age: era, then epoch. */
 export function compareConfigs(a: ConfigAge, b: ConfigAge): number {
   return a.era - b.era || a.epoch - b.epoch;
@@ -260,9 +301,7 @@ export function hasSeat(
 
 /** Encodes a config. */
 export function encodeConfig(config: Config): Bytes {
-  const writer = new Writer();
-  writer.u8(config.version).varint(config.era).varint(config.epoch)
-    .u8(config.settled ? 1 : 0);
+  const writer = writeConfigAge(new Writer().u8(config.version), config);
   writeNodes(writer, config.members);
   writer.varint(config.voters.length);
   for (const { node, seat } of config.voters) writer.u16(node).raw(seat);
@@ -285,10 +324,7 @@ export function decodeConfig(bytes: Uint8Array): Config {
   if (bytes.length > CONFIG_BYTES_MAX) reader.fail("it is too long");
   const version = reader.u8();
   if (version < 1) reader.fail("it has no version");
-  const era = reader.count(EPOCH_MAX);
-  const epoch = reader.count(EPOCH_MAX);
-  const settled = reader.u8();
-  if (settled > 1) reader.fail("its settled mark is neither 0 nor 1");
+  const age = readConfigAge(reader);
   const members = readNodes(reader);
   const voters: Voter[] = [];
   for (let left = reader.count(VOTERS_MAX), before = 0; left > 0; left--) {
@@ -307,11 +343,9 @@ export function decodeConfig(bytes: Uint8Array): Config {
   }
   return {
     version,
-    era,
-    epoch,
+    ...age,
     members,
     voters,
-    settled: settled === 1,
     removed,
     sealing,
     finals,

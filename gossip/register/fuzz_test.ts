@@ -21,6 +21,14 @@ import {
   readNodeRecord,
   writeNodeRecord,
 } from "../membership/mod.ts";
+import { decodeHello, encodeHello } from "../membership/hello.ts";
+import {
+  decodeReport,
+  decodeReportRequest,
+  encodeReport,
+  encodeReportRequest,
+} from "../membership/report.ts";
+import { Vector } from "../replication/vector.ts";
 import {
   assign,
   decodeAccept,
@@ -29,12 +37,14 @@ import {
   decodeList,
   decodePrepare,
   decodeReply,
+  decodeSeatRequest,
   encodeAccept,
   encodeConfig,
   encodeIds,
   encodeList,
   encodePrepare,
   encodeReply,
+  encodeSeatRequest,
   foundIds,
   readBallot,
   writeBallot,
@@ -61,6 +71,15 @@ const RECORD = nodeRecord({
   nonce: seat(3),
   software: "0.1.0",
 });
+const REPORT = {
+  era: 0,
+  epoch: 300,
+  generation: 7,
+  nonce: seat(4),
+  birth: new Vector().encode(),
+  vector: new Vector(),
+};
+REPORT.vector.add(300, 1);
 const NEWS = { record: RECORD, accusers: [3, 300] };
 const MEMBERS = new Members({ ...RECORD, key: 1 }, { others: [RECORD] });
 
@@ -109,6 +128,11 @@ const CODECS: [string, Uint8Array, (bytes: Uint8Array) => unknown][] = [
   ["piece of news", encodeNews([NEWS, NEWS]), decodeNews],
   ["ping", encodePing(RECORD, [NEWS]), decodePing],
   ["request to ping", encodePingRequest(7), decodePingRequest],
+  ["request for a seat", encodeSeatRequest(CONFIG), decodeSeatRequest],
+  ["seat", encodeReply({ kind: "seat", seat: seat(1) }), decodeReply],
+  ["request for a report", encodeReportRequest(CONFIG), decodeReportRequest],
+  ["report", encodeReport(REPORT), decodeReport],
+  ["hello", encodeHello(CONFIG, CONFIG, REPORT.birth), decodeHello],
 ];
 
 /** A value or a DecodeError; anything else fails the test. */

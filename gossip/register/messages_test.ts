@@ -7,10 +7,12 @@ import {
   decodeList,
   decodePrepare,
   decodeReply,
+  decodeSeatRequest,
   encodeAccept,
   encodeList,
   encodePrepare,
   encodeReply,
+  encodeSeatRequest,
   REGISTER_NAME_BYTES_MAX,
 } from "./messages.ts";
 import type { Reply } from "./messages.ts";
@@ -41,6 +43,9 @@ Deno.test("requests have their golden bytes, and fields of newer releases are ig
     config: CONFIG,
     seat: seat(2),
   });
+  const request = encodeSeatRequest(CONFIG);
+  assertEquals(toHex(request), "15" + toHex(encodeConfig(CONFIG)));
+  assertEquals(decodeSeatRequest(concatBytes(request, LATER)), CONFIG);
 });
 
 Deno.test("replies have their golden bytes, and fields of newer releases are ignored", () => {
@@ -63,6 +68,7 @@ Deno.test("replies have their golden bytes, and fields of newer releases are ign
     ],
     [{ kind: "promised", ballot: REQUEST.ballot }, "0401ac02020003"],
     [{ kind: "names", names: ["r", "ids"], vector }, "0502017203696473" + "00"],
+    [{ kind: "seat", seat: seat(3) }, "06" + "03".repeat(8)],
   ];
   for (const [reply, hex] of replies) {
     const bytes = encodeReply(reply);
@@ -78,6 +84,6 @@ Deno.test("a ballot of zeroes, an empty or overlong name and an unknown reply ar
   refused(decode({ ballot: NO_BALLOT }));
   refused(decode({ register: "" }));
   refused(decode({ register: "r".repeat(REGISTER_NAME_BYTES_MAX + 1) }));
-  refused(() => decodeReply(Uint8Array.of(6)));
+  refused(() => decodeReply(Uint8Array.of(7)));
   refused(() => decodeReply(new Uint8Array()));
 });

@@ -48,7 +48,9 @@ export function nextStep(
     seatOf(config, node) === undefined && isHealthy(node)
   );
   const candidate = candidates[0];
-  const retire = { kind: "retire", node: gone ?? voters.at(-1)! } as const;
+  // Who does not answer first: those who are left are to be a majority that does.
+  const last = voters.findLast((node) => !isHealthy(node)) ?? voters.at(-1)!;
+  const retire = { kind: "retire", node: gone ?? last } as const;
   if (voters.length > size) return retire;
   const isEven = voters.length % 2 === 0;
   // To replace one takes one; to grow by two takes two, or one where one has come.

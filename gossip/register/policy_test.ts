@@ -54,4 +54,7 @@ Deno.test("what is not settled is settled first, and more voters than are wanted
   assertEquals(step(votersConfig(5), { votersMax: 3 }), retire(5));
   assertEquals(step(votersConfig(3, 3), { votersMax: 1 }), retire(3));
   assertEquals(step(votersConfig(2, 2)), retire(2));
+  // One that does not answer is no loss.
+  assertEquals(step(votersConfig(5), { votersMax: 3, down: [2] }), retire(2));
+  assertEquals(step(votersConfig(4, 4), { down: [1] }), retire(1));
 });

@@ -10,7 +10,7 @@ import {
   QuorumUnavailableError,
 } from "../../runtime/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
-import { Acceptor, beginningOps, founderOps } from "./acceptor.ts";
+import { Acceptor, founderOps } from "./acceptor.ts";
 import {
   addingMember,
   CONFIG_REGISTER,
@@ -33,6 +33,7 @@ import {
   Dice,
   ForgetfulKV,
   PREFIX,
+  PromptCluster,
   seat,
   ticket,
   votersConfig,
@@ -42,77 +43,24 @@ const X = Uint8Array.of(88);
 const Y = Uint8Array.of(89);
 const identity = (value: Uint8Array | undefined) => value;
 
-/** Acceptors that answer at once, of which only some can be reached. */
-class Cluster {
-  readonly acceptors = new Map<number, Acceptor>();
-  reachable: readonly number[] = [];
-  /** Nodes that take requests and never answer. */
-  mute: readonly number[] = [];
-  asked: [number, number][] = [];
-  pauses: number[] = [];
-  generation = 0;
-
-  static async of(nodes: number, config: Config): Promise<Cluster> {
-    const cluster = new Cluster();
-    for (let node = 1; node <= nodes; node++) {
-      const kv = new ForgetfulKV(true);
-      const registers = { [CONFIG_REGISTER]: encodeConfig(config) };
-      kv.write(beginningOps(PREFIX, { config, seat: seat(node), registers }), {
-        sync: true,
-      });
-      cluster.acceptors.set(
-        node,
-        await Acceptor.open({
-          kv,
-          prefix: PREFIX,
-          node,
-          random: new Dice(node),
-        }),
-      );
-    }
-    cluster.reachable = [...cluster.acceptors.keys()];
-    return cluster;
-  }
-
-  /** The seat on which a node would vote. */
-  async seatOf(node: number, config: Config): Promise<Uint8Array> {
-    const reply = decodeReply(
-      await this.acceptors.get(node)!.handle(
-        MessageType.REGISTER_SEAT,
-        encodeSeatRequest(config),
-      ),
-    );
-    assert(reply.kind === "seat");
-    return reply.seat;
-  }
-
-  proposer(node: number, onPause = () => {}): Proposer {
-    return new Proposer({
-      node,
-      generation: ++this.generation,
-      knowledge: this.acceptors.get(node)!,
-      random: new Dice(node),
-      ask: (to, type, payload) => {
-        this.asked.push([to, type]);
-        if (this.mute.includes(to)) return new Promise(() => {});
-        if (!this.reachable.includes(to)) {
-          return Promise.reject(new Error("unreachable"));
-        }
-        return this.acceptors.get(to)!.handle(type, payload);
-      },
-      sleep: (delayMs, signal) => {
-        this.pauses.push(delayMs);
-        onPause();
-        return signal?.aborted
-          ? Promise.reject(signal.reason)
-          : Promise.resolve();
-      },
-    });
-  }
+/** The seat on which a node would vote. */
+async function seatAt(
+  cluster: PromptCluster,
+  node: number,
+  config: Config,
+): Promise<Uint8Array> {
+  const reply = decodeReply(
+    await cluster.acceptors.get(node)!.handle(
+      MessageType.REGISTER_SEAT,
+      encodeSeatRequest(config),
+    ),
+  );
+  assert(reply.kind === "seat");
+  return reply.seat;
 }
 
 Deno.test("a change is chosen by a majority and read by any other", async () => {
-  const cluster = await Cluster.of(3, votersConfig(3));
+  const cluster = await PromptCluster.of(votersConfig(3), 3);
   cluster.reachable = [1, 2];
   assertEquals(await cluster.proposer(1).change("r", () => X), X);
   cluster.reachable = [2, 3];
@@ -120,7 +68,7 @@ Deno.test("a change is chosen by a majority and read by any other", async () => 
 });
 
 Deno.test("a read of an empty register writes nothing", async () => {
-  const cluster = await Cluster.of(3, votersConfig(3));
+  const cluster = await PromptCluster.of(votersConfig(3), 3);
   assertEquals(await cluster.proposer(1).change("r", identity), undefined);
   const accepts = cluster.asked
     .filter(([, type]) => type === MessageType.REGISTER_ACCEPT);
@@ -128,7 +76,7 @@ Deno.test("a read of an empty register writes nothing", async () => {
 });
 
 Deno.test("P5: without a majority a change ends after its attempts and names who is missing", async () => {
-  const cluster = await Cluster.of(3, votersConfig(3));
+  const cluster = await PromptCluster.of(votersConfig(3), 3);
   cluster.reachable = [2];
   const error = await assertRejects(
     () => cluster.proposer(2).change("r", () => X, { attemptsMax: 3 }),
@@ -140,7 +88,7 @@ Deno.test("P5: without a majority a change ends after its attempts and names who
 });
 
 Deno.test("an abort ends a change that waits for mute voters, naming them and the reason", async () => {
-  const cluster = await Cluster.of(3, votersConfig(3));
+  const cluster = await PromptCluster.of(votersConfig(3), 3);
   cluster.mute = [1, 3];
   const controller = new AbortController();
   const { signal } = controller;
@@ -158,7 +106,7 @@ Deno.test("an abort ends a change that waits for mute voters, naming them and th
 });
 
 Deno.test("P6: a change that was aborted before the call asks nobody", async () => {
-  const cluster = await Cluster.of(3, votersConfig(3));
+  const cluster = await PromptCluster.of(votersConfig(3), 3);
   const signal = AbortSignal.abort(new Error("enough"));
   const error = await assertRejects(() =>
     cluster.proposer(1).change("r", () => X, { signal })
@@ -168,7 +116,7 @@ Deno.test("P6: a change that was aborted before the call asks nobody", async () 
 });
 
 Deno.test("P2, P3, P4: a new key is above all given, whatever the responsible or half of the voters know", async () => {
-  const cluster = await Cluster.of(4, votersConfig(3));
+  const cluster = await PromptCluster.of(votersConfig(3), 4);
   cluster.reachable = [1, 2];
   const founded = () => encodeIds(foundIds(ticket(0)));
   await cluster.proposer(1).change(IDS_REGISTER, founded);
@@ -182,13 +130,13 @@ Deno.test("P2, P3, P4: a new key is above all given, whatever the responsible or
 });
 
 Deno.test("a mute minority holds nobody up", async () => {
-  const cluster = await Cluster.of(3, votersConfig(3));
+  const cluster = await PromptCluster.of(votersConfig(3), 3);
   cluster.mute = [3];
   assertEquals(await cluster.proposer(1).change("r", () => X), X);
 });
 
 Deno.test("rivals take over from each other, and each sees what the other chose", async () => {
-  const cluster = await Cluster.of(3, votersConfig(3));
+  const cluster = await PromptCluster.of(votersConfig(3), 3);
   const proposers = [1, 2, 3].map((node) => cluster.proposer(node));
   const append = (byte: number) => (value: Uint8Array = new Uint8Array()) =>
     value.includes(byte) ? value : Uint8Array.of(...value, byte);
@@ -202,7 +150,7 @@ Deno.test("rivals take over from each other, and each sees what the other chose"
 });
 
 Deno.test("changes of one register take turns, so that none refuses another", async () => {
-  const cluster = await Cluster.of(1, votersConfig(1));
+  const cluster = await PromptCluster.of(votersConfig(1), 1);
   const proposer = cluster.proposer(1);
   await Promise.all(
     [1, 2, 3, 4].map((byte) => proposer.change("r", () => Uint8Array.of(byte))),
@@ -212,7 +160,7 @@ Deno.test("changes of one register take turns, so that none refuses another", as
 });
 
 Deno.test("who proposes under an older config learns the newer one and starts over", async () => {
-  const cluster = await Cluster.of(3, votersConfig(3));
+  const cluster = await PromptCluster.of(votersConfig(3), 3);
   const newer = withMember(votersConfig(3), 4);
   for (const node of [2, 3]) await cluster.acceptors.get(node)!.adopt(newer);
   assertEquals(await cluster.proposer(1).change("r", () => X), X);
@@ -221,7 +169,7 @@ Deno.test("who proposes under an older config learns the newer one and starts ov
 });
 
 Deno.test("a change of the config is adopted once it is chosen, and idempotent", async () => {
-  const cluster = await Cluster.of(3, votersConfig(3));
+  const cluster = await PromptCluster.of(votersConfig(3), 3);
   const bytes = await cluster.proposer(1).change(
     CONFIG_REGISTER,
     addingMember(4),
@@ -235,7 +183,7 @@ Deno.test("a change of the config is adopted once it is chosen, and idempotent",
 
 Deno.test("a config that only a minority accepted is adopted by nobody", async () => {
   const config = votersConfig(3);
-  const cluster = await Cluster.of(3, config);
+  const cluster = await PromptCluster.of(config, 3);
   const proposer = cluster.proposer(1);
   // Promises come from all, accepts reach the proposer's own acceptor only.
   const change = (value: Uint8Array | undefined) => {
@@ -251,7 +199,7 @@ Deno.test("a config that only a minority accepted is adopted by nobody", async (
 
 Deno.test("what only a minority had accepted is written to a majority before it is given out, also where nothing changes", async () => {
   const config = votersConfig(3);
-  const cluster = await Cluster.of(3, config);
+  const cluster = await PromptCluster.of(config, 3);
   const value = encodeIds(foundIds(ticket(0)));
   await cluster.acceptors.get(1)!.handle(
     MessageType.REGISTER_ACCEPT,
@@ -274,7 +222,7 @@ Deno.test("what only a minority had accepted is written to a majority before it 
 
 Deno.test("a newer config found is finished as it is before anything is built on it", async () => {
   const config = votersConfig(3);
-  const cluster = await Cluster.of(3, config);
+  const cluster = await PromptCluster.of(config, 3);
   const found = encodeConfig(withMember(config, 4));
   await cluster.acceptors.get(1)!.handle(
     MessageType.REGISTER_ACCEPT,
@@ -300,10 +248,10 @@ Deno.test("a newer config found is finished as it is before anything is built on
 
 Deno.test("a late accept of an older config does not outrank what a newer one chose", async () => {
   const first = votersConfig(3);
-  const cluster = await Cluster.of(5, first);
+  const cluster = await PromptCluster.of(first, 5);
   const voters = [...first.voters];
   for (const node of [4, 5]) {
-    const seat = await cluster.seatOf(node, first);
+    const seat = await seatAt(cluster, node, first);
     voters.push({ node, seat });
   }
   const third = { ...votersConfig(5), voters, epoch: 3 };
@@ -323,7 +271,7 @@ Deno.test("a late accept of an older config does not outrank what a newer one ch
 });
 
 Deno.test("what the function throws ends the change, and the register serves on", async () => {
-  const cluster = await Cluster.of(1, votersConfig(1));
+  const cluster = await PromptCluster.of(votersConfig(1), 1);
   const proposer = cluster.proposer(1);
   const error = new NodeKeysExhaustedError();
   const thrown = await assertRejects(() =>

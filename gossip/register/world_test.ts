@@ -1,6 +1,7 @@
 /**
  * The world of the register tests: engines that lose what was not synced, and a
- * network, syncs and pauses whose every step a test or a seed decides.
+ * network, syncs and pauses whose every step a test or a seed decides, or which
+ * answers at once.
  */
 
 import type {
@@ -13,7 +14,12 @@ import { startsWith, toHex } from "../../runtime/mod.ts";
 import type { Bytes, Random } from "../../runtime/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
 import { Acceptor, beginningOps } from "./acceptor.ts";
-import { CONFIG_REGISTER, encodeConfig, foundConfig } from "./config.ts";
+import {
+  CONFIG_REGISTER,
+  encodeConfig,
+  foundConfig,
+  seatOf,
+} from "./config.ts";
 import type { Config } from "./config.ts";
 import { encodeIds, foundIds, IDS_REGISTER } from "./ids.ts";
 import { Electorate } from "./electorate.ts";
@@ -122,6 +128,95 @@ export class ForgetfulKV implements KV {
     throw new Error("not asked for");
   }
   close(): void {}
+}
+
+/** Nodes whose acceptors answer at once, of which only some can be reached. */
+export class PromptCluster {
+  readonly acceptors = new Map<number, Acceptor>();
+  readonly kvs = new Map<number, ForgetfulKV>();
+  reachable: readonly number[] = [];
+  /** Nodes that take requests and never answer. */
+  mute: readonly number[] = [];
+  /** A type of message that nobody answers. */
+  refused: number | undefined;
+  asked: [node: number, type: number][] = [];
+  pauses: number[] = [];
+  #generation = 0;
+
+  /** Nodes 1 to `nodes`, which know a config, and whose voters know registers. */
+  static async of(
+    config: Config,
+    nodes: number,
+    registers: Readonly<Record<string, Bytes>> = {},
+  ): Promise<PromptCluster> {
+    const cluster = new PromptCluster();
+    for (let node = 1; node <= nodes; node++) {
+      const kv = new ForgetfulKV(true);
+      const votes = seatOf(config, node) !== undefined;
+      const beginning = votes
+        ? {
+          config,
+          seat: seat(node),
+          registers: { [CONFIG_REGISTER]: encodeConfig(config), ...registers },
+        }
+        : { config };
+      kv.write(beginningOps(PREFIX, beginning), { sync: true });
+      cluster.kvs.set(node, kv);
+      await cluster.restart(node);
+    }
+    cluster.down = [];
+    return cluster;
+  }
+
+  /** All but these can be reached. */
+  set down(nodes: readonly number[]) {
+    this.reachable = [...this.acceptors.keys()].filter((node) =>
+      !nodes.includes(node)
+    );
+  }
+
+  /** A node starts anew on what its engine holds. */
+  async restart(node: number): Promise<Acceptor> {
+    const kv = this.kvs.get(node)!;
+    const random = new Dice(100 * node + ++this.#generation);
+    const acceptor = await Acceptor.open({ kv, prefix: PREFIX, node, random });
+    this.acceptors.set(node, acceptor);
+    return acceptor;
+  }
+
+  /** A fresh proposer of a node. */
+  proposer(node: number, onPause = () => {}): Proposer {
+    return new Proposer({
+      node,
+      generation: ++this.#generation,
+      knowledge: this.acceptors.get(node)!,
+      random: new Dice(node),
+      ask: this.ask,
+      sleep: (delayMs, signal) => {
+        this.pauses.push(delayMs);
+        onPause();
+        return signal?.aborted
+          ? Promise.reject(signal.reason)
+          : Promise.resolve();
+      },
+    });
+  }
+
+  /** What changes voters, by a fresh proposer of a node. */
+  electorate(node: number): Electorate {
+    const knowledge = this.acceptors.get(node)!;
+    const { ask } = this;
+    return new Electorate({ proposer: this.proposer(node), knowledge, ask });
+  }
+
+  readonly ask: Ask = (to, type, payload) => {
+    this.asked.push([to, type]);
+    if (this.mute.includes(to)) return new Promise(() => {});
+    if (!this.reachable.includes(to) || type === this.refused) {
+      return Promise.reject(new Error("unreachable"));
+    }
+    return this.acceptors.get(to)!.handle(type, payload);
+  };
 }
 
 /** A step that waits for the schedule. */

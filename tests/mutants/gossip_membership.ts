@@ -6,9 +6,9 @@ import type { Mutant } from "./mutant.ts";
 export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "members-that-are-not-written-at-the-end",
-    file: "gossip/membership/cluster.ts",
-    find: "        while (this.#unsaved) {",
-    replace: "        while (this.#unsaved && !this.#abort.signal.aborted) {",
+    file: "gossip/membership/members_file.ts",
+    find: "      while (this.#unsaved) {",
+    replace: "      while (this.#unsaved && !this.#abort.signal.aborted) {",
     caughtBy: "gossip/membership/cluster_test.ts :: where the members are many",
   },
   {
@@ -41,17 +41,17 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "let-in-before-the-higher-config-is-told",
-    file: "gossip/membership/cluster.ts",
+    file: "gossip/membership/admission.ts",
     find: "    if (!isHigher) await this.#admitMember(remote);\n",
     replace: "    await this.#admitMember(remote);\n",
     caughtBy: "gossip/membership/cluster_test.ts :: nobody is let in who names",
   },
   {
     name: "higher-config-kept-by-who-dials",
-    file: "gossip/membership/hello.ts",
-    find: "  return told ? encodeConfig(config) : EMPTY_BYTES;",
+    file: "gossip/membership/admission.ts",
+    find: "    return told === undefined ? EMPTY_BYTES : encodeConfig(told);",
     replace:
-      "  return told && config.epoch < 3 ? encodeConfig(config) : EMPTY_BYTES;",
+      "    return (told?.epoch ?? 9) >= 3 ? EMPTY_BYTES : encodeConfig(told!);",
     caughtBy: "gossip/membership/cluster_test.ts :: whoever of two knows",
   },
   {
@@ -207,7 +207,7 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "no-member-let-in",
-    file: "gossip/membership/cluster.ts",
+    file: "gossip/membership/admission.ts",
     find: "    if (members.includes(node)) return;",
     replace: "    if (!removed.includes(node)) return;",
     caughtBy: "gossip/membership/cluster_test.ts :: who is no member is not",
@@ -238,9 +238,9 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "leaves-before-others-have-its-writes",
     file: "gossip/membership/leaving.ts",
-    find: "      if (holders > 0 && holders >=",
-    replace: "      if (holders >= 0 || holders >=",
-    caughtBy: "tests/scenarios/electorate_test.ts",
+    find: "    if (holding > 0 && holding >=",
+    replace: "    if (holding >= 0 || holding >=",
+    caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
     name: "sealed-without-a-member",
@@ -261,6 +261,63 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     file: "gossip/membership/exchange.ts",
     find: "    if (told !== undefined) await adopt(told);\n    const ack",
     replace: "    if (told?.epoch === 0) await adopt(told);\n    const ack",
+    caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "who-could-not-leave-writes-no-more",
+    file: "gossip/membership/leaving.ts",
+    find: "    const unknown = begun && error",
+    replace: "    const unknown = key > 0 || error",
+    caughtBy: "gossip/membership/leaving_test.ts",
+  },
+  {
+    name: "who-may-have-left-writes-on",
+    file: "gossip/membership/leaving.ts",
+    find: "    if (!unknown) replica.refuse(",
+    replace: "    if (!unknown || begun) replica.refuse(",
+    caughtBy: "gossip/membership/leaving_test.ts",
+  },
+  {
+    name: "leaves-without-a-majority-that-answers",
+    file: "gossip/membership/agreement.ts",
+    find: "      if (missing.length < left.length / 2) return;",
+    replace: "      if (left.length > 0) return;",
+    caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "votes-before-a-witness-has-spoken",
+    file: "gossip/membership/agreement.ts",
+    find: "    await this.#witnessed.promise;",
+    replace: "    if (type === 0) await this.#witnessed.promise;",
+    caughtBy: "gossip/membership/agreement_test.ts",
+  },
+  {
+    name: "told-of-a-copy-votes-on",
+    file: "gossip/membership/agreement.ts",
+    find: "    if (this.known.voters.length > 1) await",
+    replace: "    if (this.known.voters.length > 9) await",
+    caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "sole-voter-falls-silent",
+    file: "gossip/membership/agreement.ts",
+    find: "    if (this.known.voters.length > 1) await",
+    replace: "    if (this.known.voters.length > 0) await",
+    caughtBy: "gossip/membership/agreement_test.ts",
+  },
+  {
+    name: "votes-without-a-copy",
+    file: "gossip/membership/agreement.ts",
+    find: "REGISTER_SEAT && !this.#options.isCaughtUp()",
+    replace: "REGISTER_SEAT && this.#options.votersMax < 0",
+    caughtBy: "gossip/membership/agreement_test.ts",
+  },
+  {
+    name: "leaving-waits-for-who-is-silent",
+    file: "gossip/membership/leaving.ts",
+    find: "      if (!holders.has(node) && !asked.has(node)) void ask(node);",
+    replace:
+      "      if (!holders.has(node) && !asked.has(node)) await ask(node);",
     caughtBy: "tests/scenarios/electorate_test.ts",
   },
 ];

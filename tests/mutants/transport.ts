@@ -14,10 +14,8 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   {
     name: "unused-connection-counts-as-lost",
     file: "transport/peer.ts",
-    find:
-      "    if (unused || (connection.retired && this.#context.onDemand())) {",
-    replace:
-      "    if (connection.retired && !unused && this.#context.onDemand()) {",
+    find: "    this.#tellEnd(connection, reason, unused || replaced);",
+    replace: "    this.#tellEnd(connection, reason, replaced && !unused);",
     caughtBy: "transport/on_demand_test.ts :: with more peers than connections",
   },
   {

@@ -8,10 +8,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type DB,
+  DeadlineExceededError,
   JoinAbortedError,
   LeaseholderUnavailableError,
   NodeNotFoundError,
   NotMemberError,
+  QuorumUnavailableError,
 } from "../../mod.ts";
 import { collect, scenario, type SimCluster, text } from "../sim/cluster.ts";
 
@@ -111,10 +113,38 @@ scenario(
 );
 
 scenario(
+  "a voter whose disk was put back is told so, falls silent, and votes again on a new seat",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    await voters(cluster, dbs, [1, 2, 3]);
+    const image = cluster.world.disk("c").image();
+    for (let i = 0; i < 2; i++) {
+      cluster.kill("c");
+      await cluster.reopen("c");
+      await cluster.world.sleep(5000);
+    }
+    const { epoch } = dbs[0]!.metrics().agreement;
+    cluster.kill("c");
+    cluster.world.disk("c").restore(image);
+    const c = await cluster.reopen("c");
+    const all = [dbs[0]!, dbs[1]!, c];
+    // Retired, and promoted anew.
+    await cluster.until(
+      "the config has changed twice",
+      () => all.every((db) => db.metrics().agreement.epoch >= epoch + 2),
+    );
+    await voters(cluster, all, [1, 2, 3]);
+    cluster.kill("a");
+    const d = await cluster.open("d", { peers: ["b:1"] });
+    assertEquals(d.cluster.host.key, 4);
+  },
+);
+
+scenario(
   "a removed node is nobody's peer any more: its keys are claimed anew, it writes no more, and joins anew under a new key",
   async (cluster) => {
     const dbs = await cluster.openAll(["a", "b", "c", "d"]);
-    const [a, b, c, d] = dbs as [DB, DB, DB, DB];
+    const [a, b, , d] = dbs as [DB, DB, DB, DB];
     await d.set("k", "of d");
     await cluster.until("all have it", async () => {
       for (const db of dbs) if (!await db.has("k")) return false;
@@ -126,9 +156,7 @@ scenario(
     // While one member cannot say what it has of d, nobody takes d's keys.
     cluster.kill("c");
     await a.cluster.remove(4);
-    await a.cluster.remove(4).catch((error) =>
-      assert(error instanceof NodeNotFoundError)
-    );
+    await a.cluster.remove(4); // idempotent
     await cluster.until("b knows", () => !b.cluster.nodes().has(4));
     await cluster.world.sleep(30_000);
     await assertRejects(
@@ -160,7 +188,6 @@ scenario(
     const anew = await cluster.open("d2", { peers: ["a:1"] });
     assertEquals(anew.cluster.host.key, 5);
     assertEquals(text(await anew.get("k")), "of b");
-    void c;
   },
 );
 
@@ -183,6 +210,11 @@ scenario(
     await assertRejects(() => c.set("k0", "late"), NotMemberError);
     assertEquals(text(await c.get("k0")), "v0");
     await c.close();
+    // It knows that also at its next start.
+    const back = await cluster.reopen("c");
+    await assertRejects(() => back.set("k0", "later"), NotMemberError);
+    await back.cluster.leave();
+    await back.close();
     await sealed(cluster, [a, b]);
     await voters(cluster, [a, b], [1]);
     assertEquals([...a.cluster.nodes().keys()].sort(), [1, 2]);
@@ -194,6 +226,32 @@ scenario(
     assertEquals(version?.life, 2);
     await b.set("k1", "of b", { lease: 1 });
     assertEquals((await b.getEntry("k1"))?.leaseholder, 1);
+  },
+);
+
+scenario(
+  "a node that leaves waits for no node that has fallen silent, nor longer than it was told",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c", "d", "e"]);
+    await voters(cluster, dbs, [1, 2, 3, 4, 5]);
+    const [, , , d, e] = dbs as [DB, DB, DB, DB, DB];
+    cluster.cut(["e"], ["a"]);
+    await e.set("k", "of e");
+    const tookMs = await cluster.timed(() => e.cluster.leave());
+    // One exchange of gossip, at most, is waited for.
+    assert(tookMs < 2500, `it took ${tookMs} ms`);
+    await e.close();
+
+    cluster.cut(["d"], ["a", "b", "c"]);
+    await d.set("k2", "of d");
+    const endedMs = await cluster.timed(() =>
+      assertRejects(
+        () => d.cluster.leave({ timeoutMs: 2000 }),
+        DeadlineExceededError,
+      )
+    );
+    assert(endedMs < 2100, `it took ${endedMs} ms`);
+    await d.set("k2", "still of d");
   },
 );
 
@@ -214,6 +272,34 @@ scenario(
     cluster.kill("c");
     await b.cluster.remove(3);
     await assertRejects(() => b.cluster.leave(), RangeError);
+  },
+);
+
+scenario(
+  "a voter that leaves beside a dead one is replaced first, and stays where there is nobody to replace it",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c", "d"]);
+    const [a, , c, d] = dbs as [DB, DB, DB, DB];
+    await voters(cluster, dbs, [1, 2, 3]);
+    cluster.kill("b");
+    await cluster.until(
+      "b is dead",
+      () => [a, c, d].every((db) => db.cluster.node(2).state === "dead"),
+    );
+    await c.cluster.leave();
+    await c.close();
+    await voters(cluster, [a, d], [1, 2, 4]);
+    const e = await cluster.open("e", { peers: ["d:1"] });
+    assertEquals(e.cluster.host.key, 5);
+
+    await e.cluster.leave();
+    await e.close();
+    const error = await assertRejects(
+      () => d.cluster.leave(),
+      QuorumUnavailableError,
+    );
+    assertEquals(error.missing, [2]);
+    await d.set("still", "writes");
   },
 );
 

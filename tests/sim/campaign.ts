@@ -13,7 +13,7 @@
 import { crc32 } from "../../runtime/bytes.ts";
 import { Coverage } from "./coverage.ts";
 import type { Violation } from "./invariants.ts";
-import { FAULT_KINDS, writeScript } from "./script.ts";
+import { FAULT_KINDS, type ScriptOptions, writeScript } from "./script.ts";
 import { runScript, type WorkloadReport } from "./workload.ts";
 
 /** Seeds from which on everything must have happened. */
@@ -55,14 +55,9 @@ export interface Summary {
   speedup: number;
 }
 
-/** Which lives. */
-export interface CampaignOptions {
-  readonly seed: number;
+/** Which lives: each is drawn as the first one, from the next seed. */
+export interface CampaignOptions extends ScriptOptions {
   readonly seeds: number;
-  /** @default {5} */
-  readonly nodes?: number;
-  /** Calls of a life, 50 a simulated second. @default {3000} */
-  readonly steps?: number;
   /** Processes that share them. @default {1} */
   readonly jobs?: number;
   /** Ends with the first life that broke an invariant; of one process only. */
@@ -147,12 +142,10 @@ export class Campaign {
   }
 }
 
-/** Runs the life of a seed. */
-export async function runLife(
-  seed: number,
-  { nodes = 5, steps = 3000 }: { nodes?: number; steps?: number } = {},
-): Promise<LifeReport> {
-  const script = writeScript({ seed, nodes, steps });
+/** Runs a life. */
+export async function runLife(options: ScriptOptions): Promise<LifeReport> {
+  const { seed } = options;
+  const script = writeScript(options);
   const started = performance.now();
   const report = await runScript(script);
   const tookMs = performance.now() - started;
@@ -195,7 +188,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
   };
   if (jobs === 1) {
     for (let i = 0; i < seeds; i++) {
-      take(await runLife(seed + i, options));
+      take(await runLife({ ...options, seed: seed + i }));
       if (untilViolation && campaign.failed.length > 0) break;
     }
     return campaign;
@@ -212,17 +205,13 @@ export async function runCampaign(options: CampaignOptions): Promise<Campaign> {
 
 /** Runs lives in a process of their own, which ends with this one. */
 async function runElsewhere(
-  { seed, seeds, nodes = 5, steps = 3000 }: CampaignOptions,
+  options: CampaignOptions,
   take: (life: LifeReport) => void,
 ): Promise<void> {
+  const { seed, seeds } = options;
   const program = new URL("campaign_part.ts", import.meta.url);
   const process = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      program.href,
-      ...[seed, seeds, nodes, steps].map(String),
-    ],
+    args: ["run", "--quiet", program.href, JSON.stringify(options)],
     stdin: "piped",
     stdout: "piped",
   }).spawn();

@@ -1,20 +1,17 @@
 // deno-lint-ignore-file no-console -- a program whose output is a report
 /**
  * Lives in a process of their own: a line of JSON each, as
- * {@linkcode LifeReport}. Arguments: first seed, seeds, nodes, steps. It ends
- * when its input does, so that it does not outlive who started it.
+ * {@linkcode LifeReport}. Its argument is {@linkcode CampaignOptions} as JSON. It
+ * ends when its input does, so that it does not outlive who started it.
  *
  * @module
  */
 
-import { runLife } from "./campaign.ts";
+import { type CampaignOptions, runLife } from "./campaign.ts";
 
-const [seed, seeds, nodes, steps] = Deno.args.map(Number) as [
-  number,
-  number,
-  number,
-  number,
-];
+const { seed, seeds, ...options } = JSON.parse(
+  Deno.args[0]!,
+) as CampaignOptions;
 
 async function watchInput(): Promise<void> {
   for await (const _ of Deno.stdin.readable);
@@ -23,6 +20,6 @@ async function watchInput(): Promise<void> {
 
 void watchInput();
 for (let i = 0; i < seeds; i++) {
-  console.log(JSON.stringify(await runLife(seed + i, { nodes, steps })));
+  console.log(JSON.stringify(await runLife({ ...options, seed: seed + i })));
 }
 Deno.exit(0);

@@ -42,7 +42,10 @@ export interface RowKind {
     readonly p50?: number;
     readonly p99?: number;
     readonly bytesPerNodeS?: number;
-    /** The bytes are at most this share away from those of another row. */
+    /**
+     * The bytes are at most this share away from those of another row, which is
+     * measured before.
+     */
     readonly apart?: { readonly row: string; readonly share: number };
     readonly rounds?: number;
   };
@@ -438,7 +441,7 @@ export async function measureRow(
     falseDeaths,
     met: falseDeaths === 0 &&
       within(bytesPerNodeS, promise.bytesPerNodeS) &&
-      within(apart ?? 0, promise.apart?.share) &&
+      within(apart, promise.apart?.share) &&
       within(rounds, promise.rounds) &&
       within(p50, promise.p50) &&
       within(p99, promise.p99),

@@ -9,23 +9,31 @@
 
 import type { Unsynced, World } from "../../runtime/virtual/mod.ts";
 import type { Coverage } from "./coverage.ts";
+import type { Going } from "./going.ts";
 import { dbOf, type Member, type Members } from "./members.ts";
 import type { FaultStep, Pair } from "./script.ts";
 
-/** Nodes that stay, at least. */
-const STAYING_MIN = 2;
+/** What faults befall. */
+export interface FaultsOptions {
+  readonly world: World;
+  readonly members: Members;
+  readonly going: Going;
+  readonly coverage: Coverage;
+}
 
 /** Does faults. */
 export class Faults {
   readonly #world: World;
   readonly #members: Members;
+  readonly #going: Going;
   readonly #coverage: Coverage;
   #stopped = false;
 
   /** Faults of these nodes. */
-  constructor(world: World, members: Members, coverage: Coverage) {
+  constructor({ world, members, going, coverage }: FaultsOptions) {
     this.#world = world;
     this.#members = members;
+    this.#going = going;
     this.#coverage = coverage;
   }
 
@@ -196,14 +204,10 @@ export class Faults {
         void members.openTwice(member);
         return true;
       case "leave":
-        if (dbOf(member) === undefined || !this.#mayGo(member)) return false;
-        void members.leave(member);
-        return true;
+        return this.#going.beginLeaving(member);
       case "remove":
-        if (dbOf(member) === undefined || !this.#mayGo(member)) return false;
-        if (!members.canLose(member)) return false;
-        members.lose(member);
-        this.#later(forMs, () => void members.remove(member));
+        if (!this.#going.lose(member)) return false;
+        this.#later(forMs, () => void this.#going.remove(member));
         return true;
       case "clone":
         if (dbOf(member) === undefined || members.votes(member)) return false;
@@ -273,12 +277,6 @@ export class Faults {
       for (const [a, b] of pairs) this.#world.heal(a, b);
     });
     return pairs.length > 0;
-  }
-
-  /** A life is one of several nodes: some stay, and all that are to go are whole. */
-  #mayGo(member: Member): boolean {
-    return member.nodeKey !== 0 && member.going === undefined &&
-      this.#members.staying.length > STAYING_MIN;
   }
 
   #startLater(member: Member, ms: number): void {

@@ -10,8 +10,8 @@ export const INVARIANTS = {
   I1: "once the faults have stopped, all nodes hold the same: keys, values, " +
     "versions, leaseholders, tombstones and vectors",
   I2:
-    "an acked write is kept, superseded by a later version of its claim, or " +
-    "reported in a conflict; what only a disk held that was put back, or lost " +
+    "an acked write is kept, superseded by a later version of its claim, or by " +
+    "who took its key over from a removed node, or reported in a conflict; what only a disk held that was put back, or lost " +
     "its power under durability `written`, is gone with it",
   I3: "deleted stays deleted: below an acked delete no version comes back",
   I4:

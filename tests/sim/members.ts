@@ -19,7 +19,6 @@ import {
   type OpenOptions,
   type Version,
 } from "../../mod.ts";
-import type { AgreementMetrics } from "../../gossip/membership/agreement.ts";
 import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
@@ -54,10 +53,8 @@ export interface Member {
   shown: Map<string, Version>;
   /** What was taken away and is to be compared with the next start. */
   discards: Discard[];
-  /** Whether it leaves, or is to be removed, and is not to be started again. */
-  going: "leaves" | "removed" | undefined;
-  /** Whether it is a member no more. */
-  gone: boolean;
+  /** What becomes of it for ever (`going.ts`); only who leaves may start again. */
+  fate: "leaves" | "lost" | "gone" | undefined;
   /** The epoch of the config that it was last seen with, and who voted. */
   seen: { readonly epoch: number; readonly voters: string };
   /** How many things keep it from answering in time now. */
@@ -94,9 +91,6 @@ export interface MembersOptions {
   /** A node is down: its calls will never end. */
   readonly onDown: (life: Life) => void;
 }
-
-/** How long a node may take to leave or to be removed, once all is well, in ms. */
-const GOING_MS = 60_000;
 
 /** How long after a failure a node is started again, in ms. */
 const RETRY_MS = 700;
@@ -157,8 +151,7 @@ export class Members {
       covered: new Vector(),
       shown: new Map(),
       discards: [],
-      going: undefined,
-      gone: false,
+      fate: undefined,
       seen: { epoch: 0, voters: "" },
       hindrances: 0,
       hinderedAt: -Infinity,
@@ -169,102 +162,18 @@ export class Members {
 
   /** Those that are, or are to become, members. */
   get staying(): Member[] {
-    return this.all.filter(({ gone, going }) => !gone && going !== "removed");
+    return this.all.filter(isStaying);
+  }
+
+  /** Whether nodes have gone for ever, or are about to. */
+  get haveGone(): boolean {
+    return this.all.some(({ fate }) => fate !== undefined);
   }
 
   /** Whether a node votes, as far as it knows. */
   votes(member: Member): boolean {
     const agreement = dbOf(member)?.metrics().agreement;
     return agreement?.voters.includes(member.nodeKey) ?? false;
-  }
-
-  /** Whether nodes have gone, or are about to. */
-  get haveGone(): boolean {
-    return this.all.some(({ going }) => going !== undefined);
-  }
-
-  /**
-   * Whether a majority of the voters is left without a node: those whose disks
-   * are gone will never vote again.
-   */
-  canLose(lost: Member): boolean {
-    let newest: AgreementMetrics | undefined;
-    for (const { life } of this.up) {
-      const { agreement } = life!.db!.metrics();
-      if (newest === undefined || agreement.epoch > newest.epoch) {
-        newest = agreement;
-      }
-    }
-    if (newest === undefined) return false;
-    const left = newest.voters.filter((key) =>
-      this.staying.some((member) => member !== lost && member.nodeKey === key)
-    );
-    return left.length > newest.voters.length / 2;
-  }
-
-  /** A node leaves for ever. Resolves when it has, or could not. */
-  async leave(member: Member): Promise<void> {
-    const { oracle, coverage } = this.#options;
-    const { life } = member;
-    const db = dbOf(member);
-    if (db === undefined || life === undefined) return;
-    member.going = "leaves";
-    try {
-      await db.cluster.leave();
-    } catch (error) {
-      if (member.life !== life || life.faulted) return;
-      if (!(error instanceof AspenError)) {
-        oracle.violate("E1", `${member.name} could not leave: ${error}`);
-      }
-      return;
-    }
-    coverage.path("left");
-    oracle.removes(member.nodeKey);
-    await this.close(member);
-    member.gone = true;
-  }
-
-  /** A node is gone with its disk. */
-  lose(member: Member): void {
-    this.kill(member, "kept");
-    this.discard(member, member.covered);
-    member.going = "removed";
-  }
-
-  /** Others remove a node that is gone with its disk; whether they could. */
-  async remove(member: Member): Promise<boolean> {
-    const { oracle } = this.#options;
-    const other = this.up.find(({ going }) => going === undefined);
-    const db = other && dbOf(other);
-    if (db === undefined) return false;
-    try {
-      await db.cluster.remove(member.nodeKey);
-    } catch (error) {
-      if (error instanceof AspenError || other?.life?.db !== db) return false;
-      oracle.violate("E1", `${member.name} could not be removed: ${error}`);
-      return false;
-    }
-    oracle.removes(member.nodeKey);
-    member.gone = true;
-    return true;
-  }
-
-  /** Those that are to go, go: everybody who stays is up and connected. */
-  async finishGoing(): Promise<void> {
-    const { world, oracle } = this.#options;
-    for (const member of this.all) {
-      const end = world.now + GOING_MS;
-      while (member.going !== undefined && !member.gone) {
-        if (member.going === "removed") await this.remove(member);
-        else await this.leave(member);
-        if (member.gone) break;
-        if (world.now > end) {
-          oracle.violate("G1", `${member.name} is still there`);
-          break;
-        }
-        await world.sleep(500);
-      }
-    }
   }
 
   /** Whether all know the same config, in which nothing is left to be done. */
@@ -290,9 +199,7 @@ export class Members {
 
   /** Starts a node that is down. Never rejects; resolves when it is up. */
   async start(member: Member): Promise<void> {
-    if (
-      member.life !== undefined || member.gone || member.going === "removed"
-    ) return;
+    if (member.life !== undefined || !isStaying(member)) return;
     const { world, oracle, coverage, draw } = this.#options;
     const runtime = world.runtime(member.name);
     const { full, failingSyncs } = world.disk(member.name).faults;
@@ -754,6 +661,11 @@ export class Members {
 /** Whether something has kept a node from answering in time since then. */
 export function isHindered(member: Member, since: number): boolean {
   return member.hindrances > 0 || member.hinderedAt >= since;
+}
+
+/** Whether a node is, or is to become, a member, as far as its fate goes. */
+function isStaying({ fate }: Member): boolean {
+  return fate === undefined || fate === "leaves";
 }
 
 /** The database of a node that is up and not closing. */

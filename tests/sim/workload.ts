@@ -12,6 +12,7 @@ import { World } from "../../runtime/virtual/mod.ts";
 import { Clients } from "./clients.ts";
 import { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
+import { Going } from "./going.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
 import { type Member, Members } from "./members.ts";
 import { Oracle } from "./oracle.ts";
@@ -106,6 +107,7 @@ class ClusterLife {
   readonly clients: Clients;
   readonly #script: Script;
   readonly #members: Members;
+  readonly #going: Going;
   readonly #faults: Faults;
 
   constructor(script: Script, trace: RunOptions["trace"]) {
@@ -123,7 +125,13 @@ class ClusterLife {
       onDown: (life) => this.clients.forget(life),
     });
     this.#members = members;
-    this.#faults = new Faults(world, members, coverage);
+    this.#going = new Going({ world, members, oracle, coverage });
+    this.#faults = new Faults({
+      world,
+      members,
+      going: this.#going,
+      coverage,
+    });
     this.clients = new Clients({ world, members, oracle, coverage });
   }
 
@@ -182,10 +190,11 @@ class ClusterLife {
 
   async #convergeCore(): Promise<void> {
     const { core } = this.#script;
-    const members = core.map((index) => this.#members.all[index]!)
-      .filter((member) => this.#members.staying.includes(member));
     // A node that never joined needs those it asked, who may be cut off.
-    const joined = members.filter(({ nodeKey }) => nodeKey !== 0);
+    const joined = () =>
+      this.#members.staying.filter(({ index, nodeKey }) =>
+        core.includes(index) && nodeKey !== 0
+      );
     if (await this.#converge("the core", joined, CORE_MS)) {
       this.coverage.path("core");
     }
@@ -202,13 +211,15 @@ class ClusterLife {
     if (
       !await this.#converge(
         "all nodes",
-        this.#members.staying,
+        () => this.#members.staying,
         CONVERGENCE_MS,
       )
     ) return;
-    await this.#members.finishGoing();
+    await this.#going.finish();
     const staying = this.#members.staying;
-    if (!await this.#converge("those who stay", staying, CONVERGENCE_MS)) {
+    if (
+      !await this.#converge("those who stay", () => staying, CONVERGENCE_MS)
+    ) {
       return;
     }
     // What was applied last is reported, or shown, just after.
@@ -258,12 +269,14 @@ class ClusterLife {
   /** Waits until these nodes are up and equal. */
   async #converge(
     who: string,
-    members: readonly Member[],
+    which: () => readonly Member[],
     maxMs: number,
   ): Promise<boolean> {
     const end = this.world.now + maxMs;
     for (;;) {
       const late = this.world.now > end;
+      // Who leaves meanwhile is not waited for.
+      const members = which();
       const states: NodeState[] = [];
       // Their vectors say, cheaply, whether it is worth a look at all they have.
       if (late || this.#members.vectorsAgree(members)) {

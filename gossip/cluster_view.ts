@@ -1,0 +1,82 @@
+/**
+ * The cluster as users of a database see it: `db.cluster`.
+ *
+ * Guarantees: what goes over the network ends by its deadline.
+ *
+ * @module
+ */
+
+import { startDeadline, type Timers } from "../runtime/mod.ts";
+import { checkTimeout } from "./check.ts";
+import type { Rooms } from "./dispatch.ts";
+import type { ClusterView } from "./face.ts";
+import type { CallOptions } from "./lease/router.ts";
+import { leave } from "./membership/leaving.ts";
+
+/** How long a node in memory may take to leave when it is closed. */
+const CLOSING_LEAVE_MS = 2000;
+
+/** What a view is made of. */
+export interface ClusterViewOptions {
+  readonly rooms: Rooms;
+  readonly timers: Timers;
+  /** Throws if the database is closed. */
+  readonly checkOpen: (action: string) => void;
+}
+
+/** Makes the view of a node's cluster. */
+export function clusterView(
+  { rooms, timers, checkOpen }: ClusterViewOptions,
+): ClusterView {
+  const { cluster } = rooms;
+  return {
+    get key() {
+      return cluster.key;
+    },
+    get host() {
+      return cluster.host;
+    },
+    nodes: () => cluster.nodes(),
+    node: (key) => cluster.node(key),
+    resolve: (key) => cluster.node(key).address,
+    watch() {
+      checkOpen("watch the cluster");
+      return cluster.watch();
+    },
+    async leave({ timeoutMs, signal }: CallOptions = {}) {
+      checkOpen("leave the cluster");
+      const ms = checkTimeout("leave", timeoutMs);
+      using deadline = startDeadline(timers, ms, "leave", signal);
+      await leave({ ...rooms, timers }, deadline.signal);
+    },
+    async remove(key, { timeoutMs, signal }: CallOptions = {}) {
+      const action = `remove node ${key}`;
+      checkOpen(action);
+      if (key === cluster.host.key) {
+        throw new RangeError(
+          `Cannot ${action}: it is this node, which leaves by \`leave()\``,
+        );
+      }
+      const ms = checkTimeout("remove a node", timeoutMs);
+      using deadline = startDeadline(timers, ms, action, signal);
+      await cluster.remove(key, deadline.signal);
+    },
+  };
+}
+
+/**
+ * A node in memory can never come back: it leaves when it is closed, if that is
+ * done soon. What is left of it otherwise is a dead member, which `remove` takes
+ * out. Never rejects.
+ */
+export async function leaveForEver(
+  rooms: Rooms,
+  timers: Timers,
+): Promise<void> {
+  const { cluster } = rooms;
+  if (cluster.isRemoved || cluster.connected().length === 0) return;
+  using deadline = startDeadline(timers, CLOSING_LEAVE_MS, "leave");
+  await leave({ ...rooms, timers }, deadline.signal).catch(() => {
+    // No majority, or nobody answers.
+  });
+}

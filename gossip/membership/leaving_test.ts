@@ -1,0 +1,114 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { QuorumUnavailableError } from "../../runtime/mod.ts";
+import { World } from "../../runtime/virtual/mod.ts";
+import type { Pull } from "../replication/pull.ts";
+import type { Replica } from "../replication/replica.ts";
+import { Vector } from "../replication/vector.ts";
+import type { Cluster } from "./cluster.ts";
+import { leave } from "./leaving.ts";
+
+/** What a node that leaves calls, and says whether it still writes. */
+function leaving(
+  remove: () => Promise<void>,
+  makeDispensable = () => Promise.resolve(),
+) {
+  const refusals: boolean[] = [];
+  const vector = new Vector();
+  const world = new World({ seed: 1 });
+  const options = {
+    cluster: {
+      isRemoved: false,
+      host: { key: 1 },
+      config: { members: [1, 2] },
+      candidates: () => [2],
+      reportOf: () => Promise.resolve(vector),
+      makeDispensable,
+      remove,
+    } as unknown as Cluster,
+    replica: {
+      durable: () => Promise.resolve(vector),
+      refuse: (reason: unknown) => refusals.push(reason !== undefined),
+    } as unknown as Replica,
+    pull: { from: () => Promise.resolve() } as unknown as Pull,
+    timers: world.runtime("a").timers,
+  };
+  /** Leaves, while time passes. */
+  const run = async (signal: AbortSignal): Promise<void> => {
+    const left = leave(options, signal);
+    left.catch(() => {});
+    await world.advance(1000);
+    await left;
+  };
+  return { options, refusals, world, run };
+}
+
+const { signal } = new AbortController();
+
+Deno.test("a node leaves only once two others hold all that it has, or the only one there is", async () => {
+  for (const [others, needed] of [[1, 1], [2, 2], [3, 2]] as const) {
+    const own = new Vector();
+    own.add(2, 1);
+    let holders = 0;
+    let removedWith: number | undefined;
+    const { options, world } = leaving(() => {
+      removedWith = holders;
+      return Promise.resolve();
+    });
+    const nodes = Array.from({ length: others }, (_, i) => i + 2);
+    Object.assign(options.cluster, {
+      candidates: () => nodes,
+      reportOf: (node: number) =>
+        Promise.resolve(node - 2 < holders ? own : new Vector()),
+    });
+    Object.assign(options.replica, { durable: () => Promise.resolve(own) });
+    const left = leave(options, signal);
+    for (holders = 0; holders < needed; holders++) {
+      await world.advance(1000);
+      assertEquals(removedWith, undefined, `${holders} of ${others} hold it`);
+    }
+    await world.advance(1000);
+    await left;
+    assertEquals(removedWith, needed);
+  }
+});
+
+Deno.test("a node that leaves refuses writes before it looks what others hold", async () => {
+  const { run, refusals } = leaving(() => Promise.resolve());
+  await run(signal);
+  assertEquals(refusals, [true]);
+});
+
+Deno.test("a node that could not leave writes on, where it is certain that it did not", async () => {
+  const notBegun = leaving(
+    () => Promise.reject(new Error("not asked for")),
+    () => Promise.reject(new QuorumUnavailableError("do without", [2])),
+  );
+  await assertRejects(() => notBegun.run(signal), QuorumUnavailableError);
+  assertEquals(notBegun.refusals, [true, false]);
+
+  const { run, refusals } = leaving(() =>
+    Promise.reject(new RangeError("Cannot remove node 1: nobody would vote"))
+  );
+  await assertRejects(() => run(signal), RangeError);
+  assertEquals(refusals, [true, false]);
+});
+
+Deno.test("a node of whose leaving nobody knows the outcome writes no more", async () => {
+  const { run, refusals } = leaving(() =>
+    Promise.reject(new QuorumUnavailableError("change", [2]))
+  );
+  await assertRejects(() => run(signal), QuorumUnavailableError);
+  assertEquals(refusals, [true]);
+});
+
+Deno.test("a node that leaves asks a silent node no longer than it was told to", async () => {
+  const { options, world } = leaving(() => Promise.resolve());
+  const abort = new AbortController();
+  Object.assign(options.pull, { from: () => new Promise(() => {}) });
+  const left = leave(options, abort.signal);
+  const refused = assertRejects(() => left, Error, "enough");
+  await world.advance(5000);
+  abort.abort(new Error("enough"));
+  await world.advance(100);
+  await refused;
+});

@@ -1,0 +1,139 @@
+/**
+ * Nodes that go for ever in a life: those that leave, and those that are lost with
+ * their disk and then removed by others.
+ *
+ * Guarantees: a majority of the voters is left to those who stay; what is gone with
+ * a disk is discarded, what a node that left had acked is not.
+ *
+ * @module
+ */
+
+import type { AgreementMetrics } from "../../gossip/membership/agreement.ts";
+import { AspenError } from "../../mod.ts";
+import type { World } from "../../runtime/virtual/mod.ts";
+import type { Coverage } from "./coverage.ts";
+import { dbOf, type Member, type Members } from "./members.ts";
+import type { Oracle } from "./oracle.ts";
+
+/** How long a node may take to leave or to be removed, once all is well, in ms. */
+const GOING_MS = 60_000;
+
+/** Nodes that stay, at least: a life is one of several. */
+const STAYING_MIN = 2;
+
+/** What nodes go from. */
+export interface GoingOptions {
+  readonly world: World;
+  readonly members: Members;
+  readonly oracle: Oracle;
+  readonly coverage: Coverage;
+}
+
+/** Lets nodes go. */
+export class Going {
+  readonly #options: GoingOptions;
+
+  /** Of a life's nodes. */
+  constructor(options: GoingOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to leave, if there is somebody to stay; whether it did. */
+  beginLeaving(member: Member): boolean {
+    if (!this.#mayGo(member)) return false;
+    void this.#leave(member);
+    return true;
+  }
+
+  /** A node is gone with its disk, if others can do without it; whether it is. */
+  lose(member: Member): boolean {
+    const { members } = this.#options;
+    if (!this.#mayGo(member) || !this.#canLose(member)) return false;
+    members.kill(member, "kept");
+    members.discard(member, member.covered);
+    member.fate = "lost";
+    return true;
+  }
+
+  /** Others remove a node that is gone with its disk, if they can. */
+  async remove(member: Member): Promise<void> {
+    const { members, oracle } = this.#options;
+    const other = members.up.find(({ fate }) => fate === undefined);
+    const db = other && dbOf(other);
+    if (db === undefined) return;
+    try {
+      await db.cluster.remove(member.nodeKey);
+    } catch (error) {
+      if (error instanceof AspenError || other?.life?.db !== db) return;
+      oracle.violate("E1", `${member.name} could not be removed: ${error}`);
+      return;
+    }
+    oracle.removes(member.nodeKey);
+    member.fate = "gone";
+  }
+
+  /** Those that are to go, go: everybody who stays is up and connected. */
+  async finish(): Promise<void> {
+    const { world, members, oracle } = this.#options;
+    for (const member of members.all) {
+      const end = world.now + GOING_MS;
+      while (member.fate === "leaves" || member.fate === "lost") {
+        if (world.now > end) {
+          oracle.violate("G1", `${member.name} is still there`);
+          break;
+        }
+        await (member.fate === "lost"
+          ? this.remove(member)
+          : this.#leave(member));
+        await world.sleep(500);
+      }
+    }
+  }
+
+  async #leave(member: Member): Promise<void> {
+    const { members, oracle, coverage } = this.#options;
+    const { life } = member;
+    const db = dbOf(member);
+    if (db === undefined || life === undefined) return;
+    member.fate = "leaves";
+    try {
+      await db.cluster.leave();
+    } catch (error) {
+      if (member.life !== life || life.faulted) return;
+      if (!(error instanceof AspenError)) {
+        oracle.violate("E1", `${member.name} could not leave: ${error}`);
+      }
+      return;
+    }
+    coverage.path("left");
+    oracle.removes(member.nodeKey);
+    await members.close(member);
+    member.fate = "gone";
+  }
+
+  #mayGo(member: Member): boolean {
+    return dbOf(member) !== undefined && member.nodeKey !== 0 &&
+      member.fate === undefined &&
+      this.#options.members.staying.length > STAYING_MIN;
+  }
+
+  /**
+   * Whether a majority of the voters is left without a node: those whose disks
+   * are gone will never vote again.
+   */
+  #canLose(lost: Member): boolean {
+    const { up, staying } = this.#options.members;
+    let newest: AgreementMetrics | undefined;
+    for (const { life } of up) {
+      const { agreement } = life!.db!.metrics();
+      if (newest === undefined || agreement.epoch > newest.epoch) {
+        newest = agreement;
+      }
+    }
+    if (newest === undefined) return false;
+    const left = newest.voters.filter((key) =>
+      staying.some((member) => member !== lost && member.nodeKey === key)
+    );
+    return left.length > newest.voters.length / 2;
+  }
+}
