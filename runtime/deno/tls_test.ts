@@ -63,6 +63,24 @@ Deno.test("a certificate that does not count ends the handshake, with a typed er
   }
 });
 
+Deno.test("a host that is a number is looked for among the numbers of the certificate", async () => {
+  const at = async (server: TlsOptions) => {
+    const network = new TlsNetwork(server);
+    const listener = await network.listen("127.0.0.1:0");
+    try {
+      const accepting = listener.accept().then((stream) => outcome(stream!));
+      const stream = await new TlsNetwork(TRUSTING).dial(listener.address);
+      await stream.write(new Uint8Array(10));
+      assertEquals(await accepting, 10);
+      stream.close();
+    } finally {
+      listener.close();
+    }
+  };
+  await at(NODE);
+  await assertRejects(() => at(ELSEWHERE), TlsError, "does not match");
+});
+
 Deno.test("where client certificates are demanded nobody gets a byte through without one that counts", async () => {
   for (
     const [client, text] of [
