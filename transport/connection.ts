@@ -138,7 +138,7 @@ export class EstablishedConnection implements Connection {
   #wake: (() => void) | undefined;
   #ended = false;
   #broken = false;
-  /** Whether {@linkcode close} ended it, not the peer nor an accident. */
+  /** Whether {@linkcode close} ended it, not the transport nor the peer. */
   #closedHere = false;
   #retired = false;
   /** Whether this end, and the peer, said that they ask nothing more. */
@@ -236,7 +236,7 @@ export class EstablishedConnection implements Connection {
     const { lifeMsMax } = this.#bounds;
     if (lifeMsMax < Infinity && !this.#ended) {
       this.#life = this.#context.timers.set(
-        () => this.close("a visit does not last so long"),
+        () => this.drop("a visit does not last so long"),
         lifeMsMax,
       );
     }
@@ -284,6 +284,15 @@ export class EstablishedConnection implements Connection {
 
   close(reason = "the connection was closed"): void {
     this.#closedHere ||= !this.#ended;
+    this.drop(reason);
+  }
+
+  /**
+   * Ends it as {@linkcode close} does, but of the transport's own accord, which is
+   * nothing that callers have asked for: requests that were not sent are told that
+   * the peer is not to be reached.
+   */
+  drop(reason: string): void {
     this.#end(new ClosedError("use the connection", "the connection"), {
       code: FailureCode.CLOSED,
       message: reason,
@@ -300,7 +309,7 @@ export class EstablishedConnection implements Connection {
     if (this.#retired || this.#ended) return;
     this.#retired = true;
     this.#retirement = this.#context.timers.set(
-      () => this.close("it was to end"),
+      () => this.drop("it was to end"),
       TIMEOUT_MS_DEFAULT,
     );
     this.#drain();
@@ -569,7 +578,7 @@ export class EstablishedConnection implements Connection {
         }),
       );
     } else if (this.#peerAskedAll && this.#inWork === 0) {
-      if (!this.#unused) this.close("its lane is served by another connection");
+      if (!this.#unused) this.drop("its lane is served by another connection");
       // Both have taken leave: there is nothing more to be said.
       else this.#end(new ClosedError("use the connection", "an unused one"));
     }

@@ -144,7 +144,7 @@ class NodeEndpoint implements Endpoint, Owner {
     peer?.stop(new NodeNotFoundError(node));
     for (const connection of [...this.#connections]) {
       if (connection.remote.node === node) {
-        connection.close("the node is forgotten");
+        connection.drop("the node is forgotten");
       }
     }
     this.#peers.delete(node);
@@ -157,7 +157,7 @@ class NodeEndpoint implements Endpoint, Owner {
     for (const connection of [...this.#connections]) {
       const { remote } = connection;
       if (remote.node === node && !equalBytes(remote.nonce, nonce)) {
-        connection.close("another start of the node is the valid one");
+        connection.drop("another start of the node is the valid one");
       }
     }
   }

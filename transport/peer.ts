@@ -240,7 +240,7 @@ class PeerLane {
       const dialMsMax = dialTimeoutMs + handshakeTimeoutMs;
       if (!replaces(connection, old, dialMsMax)) {
         if (sameStart) connection.retire();
-        else connection.close("a newer start of the node is connected");
+        else connection.drop("a newer start of the node is connected");
         return;
       }
       // Whoever hears of the old one's end finds the new one.
@@ -248,7 +248,7 @@ class PeerLane {
       const reason = new ClosedError("use the connection", "a replaced one");
       this.#tellEnd(old, reason, this.#context.onDemand());
       if (sameStart && old.dialled !== connection.dialled) old.retire();
-      else old.close("another connection replaces it");
+      else old.drop("another connection replaces it");
     }
     this.#current = connection;
     this.#backoff?.cancel();

@@ -218,6 +218,22 @@ Deno.test("what waits for a node that is forgotten is told that it is not to be 
   });
 });
 
+Deno.test("what was not sent when the transport ends a connection is told so too", async () => {
+  const world = new World({ seed: 1 });
+  const a = testNode(world.runtime("a"), { node: 1 });
+  const b = testNode(world.runtime("b"), { node: 2 });
+  await world.run(async () => {
+    await b.endpoint.listen("b:1");
+    const peer = a.endpoint.keep(2, "b:1");
+    await peer.request(PULL, new Uint8Array(1));
+    const unsent = peer.request(PULL, new Uint8Array(1));
+    const refused = assertRejects(() => unsent, UnreachableError);
+    a.endpoint.forget(2);
+    await refused;
+    await Promise.all([a.endpoint.close(), b.endpoint.close()]);
+  });
+});
+
 Deno.test("a peer that moves is dialled where it went, and another node there is refused", async () => {
   const world = new World({ seed: 1 });
   const a = testNode(world.runtime("a"), { node: 1 });

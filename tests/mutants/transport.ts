@@ -199,4 +199,11 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     replace: "if (cause !== this.#decoder.looksLikeTls) {",
     caughtBy: "tests/real/tls_test.ts",
   },
+  {
+    name: "forgotten-is-told-of-as-closed",
+    file: "transport/endpoint.ts",
+    find: 'connection.drop("the node is forgotten")',
+    replace: 'connection.close("the node is forgotten")',
+    caughtBy: "transport/peer_test.ts :: was not sent when the transport",
+  },
 ];
