@@ -7,10 +7,11 @@
  * that nothing is promised or accepted under an older config than the one known
  * here, or by a node that the config gives another seat or none.
  *
- * A seat is made for one promotion, together with an empty memory (A8), outlives
- * a start only once the config known here names it, and is destroyed with the retirement, or when the node learns that its disk is older
- * than what it has said ({@linkcode Acceptor.fallSilent}, A9): it votes again
- * after it was retired and promoted anew.
+ * A seat is made for one promotion, together with an empty memory (A8): also where
+ * the node starts anew before it learns that it was named, since from then on its
+ * vote may be needed. It is destroyed with the retirement, or when the node learns
+ * that its disk is older than what it has said ({@linkcode Acceptor.fallSilent},
+ * A9): it votes again after it was retired and promoted anew.
  *
  * Assumes: whoever calls bounds how many requests wait (the transport does, for
  * each connection). Configs that come with requests or into `adopt` are chosen
@@ -205,10 +206,7 @@ export class Acceptor {
       );
     }
     const { seat, known } = decodeState(row);
-    // A seat that was drawn and not yet named is drawn anew: a copy of this disk
-    // would have it too, and as little memory.
-    const isNamed = seat !== undefined && hasSeat(known, options.node, seat);
-    return new Acceptor(options, isNamed ? seat : undefined, known);
+    return new Acceptor(options, seat, known);
   }
 
   /** The newest chosen config known here; durable. */

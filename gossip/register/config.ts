@@ -167,15 +167,22 @@ export function asSettled(config: Config, epoch: number): Config {
 /**
  * The config without `node`, whose key is retired for ever and whose last records
  * are still to be counted; the very same one if it was removed before. A voter
- * that is removed is one change of the voters besides.
+ * that is removed is one change of the voters besides, made when the epoch was
+ * `epoch`: the very same config if that has changed since.
  *
  * @throws {ConfigUnsettledError} If the last change of voters is not settled.
  * @throws {NodeNotFoundError} If the node never was a member.
  * @throws {RangeError} If it is the last voter.
  */
-export function withoutMember(config: Config, node: number): Config {
+export function withoutMember(
+  config: Config,
+  epoch: number,
+  node: number,
+): Config {
   if (config.removed.includes(node)) return config;
   if (!config.members.includes(node)) throw new NodeNotFoundError(node);
+  const votes = seatOf(config, node) !== undefined;
+  if (votes && config.epoch !== epoch) return config;
   if (!config.settled) {
     throw new ConfigUnsettledError(`remove node ${node}`, config.epoch);
   }
@@ -188,7 +195,7 @@ export function withoutMember(config: Config, node: number): Config {
     epoch: config.epoch + 1,
     members: config.members.filter((member) => member !== node),
     voters,
-    settled: voters.length === config.voters.length,
+    settled: !votes,
     removed: [...config.removed, node].sort((a, b) => a - b),
     sealing: [...config.sealing, node].sort((a, b) => a - b),
   };

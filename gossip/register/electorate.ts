@@ -131,10 +131,18 @@ export class Electorate {
 
   /**
    * Makes a node a member no more, for ever. A voter votes no more, either, which
-   * is still to be settled, by somebody who is a member.
+   * is still to be settled, by somebody who is a member; and where somebody else
+   * has changed the config meanwhile, nothing happens.
+   *
+   * @returns Whether it is removed.
    */
-  remove(node: number, options: ChangeOptions = {}): Promise<Config> {
-    return this.change((config) => withoutMember(config, node), options);
+  async remove(node: number, options: ChangeOptions = {}): Promise<boolean> {
+    const { epoch } = this.#options.knowledge.known;
+    const config = await this.change(
+      (config) => withoutMember(config, epoch, node),
+      options,
+    );
+    return config.removed.includes(node);
   }
 
   async #changeVoters(

@@ -134,18 +134,26 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/register/electorate_test.ts :: a seat is new",
   },
   {
+    name: "seat-lost-at-a-start",
+    file: "gossip/register/acceptor.ts",
+    find: "    return new Acceptor(options, seat, known);",
+    replace: "    const named = seat && hasSeat(known, options.node, seat);\n" +
+      "    return new Acceptor(options, named ? seat : undefined, known);",
+    caughtBy: "gossip/register/electorate_test.ts :: outlives a start",
+  },
+  {
+    name: "voter-removed-by-who-has-not-seen-the-last-change",
+    file: "gossip/register/config.ts",
+    find: "  if (votes && config.epoch !== epoch) return config;",
+    replace: "",
+    caughtBy: "gossip/register/electorate_test.ts :: has not seen",
+  },
+  {
     name: "retired-keeps-its-seat",
     file: "gossip/register/acceptor.ts",
     find: "    const seat = retired ? undefined : this.#seat;",
     replace: "    const seat = retired ? this.#seat : this.#seat;",
     caughtBy: "gossip/register/electorate_test.ts :: a seat is new",
-  },
-  {
-    name: "unnamed-seat-outlives-its-start",
-    file: "gossip/register/acceptor.ts",
-    find: "isNamed ? seat : undefined, known);",
-    replace: "isNamed ? seat : seat, known);",
-    caughtBy: "gossip/register/electorate_test.ts :: but not by another start",
   },
   {
     name: "told-of-an-old-disk-votes-on",

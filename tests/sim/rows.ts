@@ -83,6 +83,12 @@ export function readVector(engine: Pick<KV, "iterate">): Vector {
   return vector;
 }
 
+/** Whether a node has a seat, on which it votes once it is named. */
+export function hasSeat(engine: Pick<KV, "get">): boolean {
+  const row = engine.get(rowKey(Space.ACCEPTOR, Uint8Array.of(0)));
+  return (row as Uint8Array | undefined)?.[1] === 1;
+}
+
 /** What a node knows of one key, now. */
 export function readRow(engine: KV, key: string): Version | undefined {
   const name = new TextEncoder().encode(key);
