@@ -108,6 +108,11 @@ export interface KV extends KVReader {
   write(batch: readonly BatchOp[], options?: WriteOptions): Awaitable<void>;
   /** The state of this moment. */
   snapshot(): Awaitable<KVSnapshot>;
+  /**
+   * Resolves, if the engine can tell, with the reason why it takes no writes any
+   * more. Never rejects.
+   */
+  readonly failed?: Promise<unknown>;
   /** How the engine stands, if it can tell; also after `close`. */
   metrics?(): EngineMetrics;
   /** Settles what was handed in, then closes. Idempotent. */

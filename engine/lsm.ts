@@ -303,6 +303,14 @@ export class Lsm implements KV, AsyncDisposable {
     await this.#store.discarded();
   }
 
+  /**
+   * Resolves with the reason once a write, a sync or a background job has failed:
+   * it takes no more writes.
+   */
+  get failed(): Promise<unknown> {
+    return this.#store.failed;
+  }
+
   /** How the store stands, and what it has done since it was opened. */
   metrics(): LsmMetrics {
     return this.#store.meter.metricsOf(this.#store);

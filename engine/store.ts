@@ -107,6 +107,7 @@ export class Store implements TableSet {
   #nextNumber: number;
   readonly #removals: Set<Promise<void>> = new Set();
   #failure: { error: unknown } | undefined;
+  readonly #failed = Promise.withResolvers<unknown>();
   #installs: Promise<void> = Promise.resolve();
 
   /** Makes the state of a store whose MANIFEST has been read. */
@@ -199,10 +200,16 @@ export class Store implements TableSet {
     this.progress.notify();
   }
 
+  /** Resolves with what has poisoned it. */
+  get failed(): Promise<unknown> {
+    return this.#failed.promise;
+  }
+
   /** Takes no more writes: what is on the device is not known any more. */
   poison(error: unknown): void {
     if (this.#failure !== undefined) return;
     this.#failure = { error };
+    this.#failed.resolve(error);
     this.emit({ type: "poisoned", error });
     this.progress.notify();
   }

@@ -11,7 +11,6 @@ import { checkTimeout } from "./check.ts";
 import type { Rooms } from "./dispatch.ts";
 import type { ClusterView } from "./face.ts";
 import type { CallOptions } from "./lease/router.ts";
-import { leave } from "./membership/leaving.ts";
 
 /** How long a node in memory may take to leave when it is closed. */
 const CLOSING_LEAVE_MS = 2000;
@@ -28,7 +27,7 @@ export interface ClusterViewOptions {
 export function clusterView(
   { rooms, timers, checkOpen }: ClusterViewOptions,
 ): ClusterView {
-  const { cluster } = rooms;
+  const { cluster, leaving } = rooms;
   return {
     get key() {
       return cluster.key;
@@ -47,7 +46,7 @@ export function clusterView(
       checkOpen("leave the cluster");
       const ms = checkTimeout("leave", timeoutMs);
       using deadline = startDeadline(timers, ms, "leave", signal);
-      await leave({ ...rooms, timers }, deadline.signal);
+      await leaving.leave(deadline.signal);
     },
     async remove(key, { timeoutMs, signal }: CallOptions = {}) {
       const action = `remove node ${key}`;
@@ -73,10 +72,10 @@ export async function leaveForEver(
   rooms: Rooms,
   timers: Timers,
 ): Promise<void> {
-  const { cluster } = rooms;
+  const { cluster, leaving } = rooms;
   if (cluster.isRemoved || cluster.connected().length === 0) return;
   using deadline = startDeadline(timers, CLOSING_LEAVE_MS, "leave");
-  await leave({ ...rooms, timers }, deadline.signal).catch(() => {
+  await leaving.leave(deadline.signal).catch(() => {
     // No majority, or nobody answers.
   });
 }

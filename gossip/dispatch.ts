@@ -30,6 +30,7 @@ import type { Cluster } from "./membership/cluster.ts";
 import type { Donor } from "./replication/donor.ts";
 import { decodePull, decodeRecords } from "./replication/messages.ts";
 import type { Pull } from "./replication/pull.ts";
+import type { Leaving } from "./membership/leaving.ts";
 import type { Replica } from "./replication/replica.ts";
 
 /** The rooms of a node. */
@@ -39,6 +40,7 @@ export interface Rooms {
   readonly donor: Donor;
   readonly pull: Pull;
   readonly router: Router;
+  readonly leaving: Leaving;
 }
 
 /** Takes what arrives. */

@@ -163,7 +163,8 @@ export interface ClusterView {
    * @throws {RangeError} If this is the only member.
    * @throws {QuorumUnavailableError} If without it no majority of the voters would
    * answer: it writes on. Or if no majority agreed: it may have been removed, so
-   * that it writes no more, and may leave again.
+   * that it writes nothing until it has heard from a majority, also after it was
+   * opened anew; then it writes on if it was not.
    * @throws {DeadlineExceededError} If nobody held what this node wrote in time: it
    * writes on.
    */

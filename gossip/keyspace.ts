@@ -4,7 +4,8 @@
  * any bytes may be a key and no user row can meet an internal one.
  *
  * ```
- * 01 name                         meta       host, ticket, format, members, counters
+ * 01 name                         meta       host, ticket, format, members, counters,
+ *                                            leaving
  * 02 …                            acceptor   registers of this node as acceptor (register/)
  * 03 node u16                     incarnation  generation and nonce last accepted of a member
  * 10 origin seq key               dot index  ->  nothing; which entries a record wrote

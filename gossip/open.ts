@@ -48,6 +48,7 @@ import {
   restartHost,
 } from "./membership/host.ts";
 import { Cluster, selfRecord } from "./membership/cluster.ts";
+import { Leaving } from "./membership/leaving.ts";
 import { Members } from "./membership/members.ts";
 import { type NodeRecord, NONCE_BYTES } from "./membership/mod.ts";
 import { pledge } from "./membership/pledge.ts";
@@ -143,6 +144,7 @@ export async function openNode(options: NodeOptions): Promise<DB> {
     }
     node.rooms.cluster.start();
     node.rooms.pull.start();
+    node.rooms.leaving.start();
   }
   const seeds = endpoint &&
     seedsOf(options, endpoint, node.rooms.cluster, address);
@@ -353,6 +355,8 @@ async function assemble(
     },
   });
   opened.defer(() => replica.close());
+  // Agreement and membership write to it too.
+  void kv.failed?.then((error) => replica.fail(error));
   const cluster: Cluster = await Cluster.open({
     kv,
     clock,
@@ -442,7 +446,9 @@ async function assemble(
       }
     }
   }
-  const rooms = { cluster, replica, donor, pull, router };
+  const leaving = await Leaving.open({ kv, cluster, replica, pull, timers });
+  opened.defer(() => leaving.close());
+  const rooms = { cluster, replica, donor, pull, router, leaving };
   dispatch.attach(rooms);
   return { rooms, push, watchers, counts };
 }

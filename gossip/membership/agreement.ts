@@ -34,6 +34,7 @@ import {
   type Config,
   decodeIds,
   Electorate,
+  electorateSize,
   type ElectorateStep,
   IDS_REGISTER,
   keyOf,
@@ -212,39 +213,70 @@ export class Agreement {
   }
 
   /**
-   * Sees to it that of those who vote without a node a majority answers: others
-   * are promoted before, if that takes them. A vote less, beside one that is dead,
-   * would have nothing decided any more.
+   * Sees to it that a majority answers of those who vote without a node, and that
+   * they are no fewer than are to vote: others are promoted before. With a vote
+   * less, one that dies besides would have nothing decided any more.
    *
-   * @throws {QuorumUnavailableError} If there is nobody to promote.
+   * @throws {QuorumUnavailableError} If no majority would answer, and there is
+   * nobody to promote.
    */
   async makeDispensable(node: number, signal: AbortSignal): Promise<void> {
+    const { votersMax } = this.#options;
+    const unable = new Set<number>();
     for (;;) {
+      signal.throwIfAborted();
       const { members, voters } = this.known;
       const left = voters.filter((voter) => voter.node !== node)
         .map((voter) => voter.node);
       const missing = left.filter((voter) => !this.#isHealthy(voter));
-      if (missing.length < left.length / 2) return;
+      const answers = missing.length < left.length / 2;
+      const votes = left.length < voters.length;
+      const size = electorateSize(members.length - 1, votersMax);
+      if (answers && (!votes || left.length >= size)) return;
       const other = members.find((key) =>
         key !== node && seatOf(this.known, key) === undefined &&
-        this.#isHealthy(key)
+        this.#isHealthy(key) && !unable.has(key)
       );
-      if (left.length === voters.length || other === undefined) {
+      if (!votes || other === undefined) {
+        if (answers) return;
         throw new QuorumUnavailableError(`do without node ${node}`, missing);
       }
-      await this.#electorate.promote(other, { signal });
+      try {
+        await this.#inStep(
+          signal,
+          (options) => this.#electorate.promote(other, options),
+        );
+      } catch (error) {
+        if (error instanceof QuorumUnavailableError) throw error;
+        // It is not there now, or has no copy yet; or it is time, as seen above.
+        unable.add(other);
+      }
     }
   }
 
   /** Retires a node key for ever; throws as {@linkcode makeDispensable} does. */
   async remove(node: number, signal: AbortSignal): Promise<void> {
-    if (seatOf(this.known, node) !== undefined) {
-      await this.makeDispensable(node, signal);
-    }
-    await this.#electorate.remove(node, { signal });
+    do {
+      // Also where others have changed who votes meanwhile.
+      signal.throwIfAborted();
+      if (seatOf(this.known, node) !== undefined) {
+        await this.makeDispensable(node, signal);
+      }
+    } while (!await this.#electorate.remove(node, { signal }));
     // Who has left is nobody's peer any more: the others settle it.
     if (node === this.#options.host.node) return;
     await this.#electorate.settle({ signal });
+  }
+
+  /**
+   * Learns the newest config from a majority of the voters. What others, or this
+   * node before, had asked for and was not chosen is not chosen any more.
+   */
+  async refresh(signal: AbortSignal): Promise<void> {
+    await this.#inStep(
+      signal,
+      (options) => this.#electorate.change((config) => config, options),
+    );
   }
 
   /** What a member has, durable, under the config known here or a newer one. */
@@ -315,15 +347,7 @@ export class Agreement {
   }
 
   async #take(step: ElectorateStep | { kind: "seal" }): Promise<void> {
-    const { timers } = this.#options;
-    const abort = new AbortController();
-    const signal = AbortSignal.any([abort.signal, this.#abort.signal]);
-    const timer = timers.set(
-      () => abort.abort(new Error("the step took too long")),
-      STEP_TIMEOUT_MS,
-    );
-    const options = { signal, attemptsMax: STEP_ATTEMPTS };
-    try {
+    await this.#inStep(this.#abort.signal, async (options) => {
       switch (step.kind) {
         case "settle":
           return await this.#electorate.settle(options);
@@ -332,8 +356,26 @@ export class Agreement {
         case "retire":
           return void await this.#electorate.retire(step.node, options);
         case "seal":
-          return await this.#seal(signal);
+          return await this.#seal(options.signal);
       }
+    });
+  }
+
+  /** Runs one step, within its bounds. */
+  async #inStep<T>(
+    signal: AbortSignal,
+    run: (options: { signal: AbortSignal; attemptsMax: number }) => Promise<T>,
+  ): Promise<T> {
+    const abort = new AbortController();
+    const timer = this.#options.timers.set(
+      () => abort.abort(new Error("the step took too long")),
+      STEP_TIMEOUT_MS,
+    );
+    try {
+      return await run({
+        signal: AbortSignal.any([abort.signal, signal]),
+        attemptsMax: STEP_ATTEMPTS,
+      });
     } finally {
       timer.cancel();
     }

@@ -394,6 +394,11 @@ export class Cluster {
     return (await this.#agreement.reportOf(node, signal)).vector;
   }
 
+  /** {@linkcode Agreement.refresh}. */
+  refresh(signal: AbortSignal): Promise<void> {
+    return this.#agreement.refresh(signal);
+  }
+
   /** {@linkcode Agreement.makeDispensable} of this node. */
   makeDispensable(signal: AbortSignal): Promise<void> {
     const { node } = this.#options.host;

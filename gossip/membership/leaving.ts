@@ -4,8 +4,14 @@
  *
  * Guarantees: nothing is acked here from the beginning on, so that all that was
  * acked is held by others before the key is retired: by two, or by the only one
- * there is. If the node does not leave, it writes on, but where a majority may
- * have agreed without this node having heard of it.
+ * there is. If the node does not leave, it writes on. Where a majority may have
+ * agreed without this node having heard of it, it asks them until they say, and
+ * writes nothing until then, nor after a start in between: that it has begun is on
+ * disk before it is asked for.
+ *
+ * ```text
+ * leaving (in the namespace `meta`) := u8 version 1
+ * ```
  *
  * @module
  */
@@ -13,10 +19,11 @@
 import {
   abortable,
   NotMemberError,
-  QuorumUnavailableError,
   sleep,
   type Timers,
 } from "../../runtime/mod.ts";
+import type { KV } from "../../engine/kv.ts";
+import { metaKey } from "../keyspace.ts";
 import type { Pull } from "../replication/pull.ts";
 import type { Replica } from "../replication/replica.ts";
 import type { Cluster } from "./cluster.ts";
@@ -24,46 +31,135 @@ import type { Cluster } from "./cluster.ts";
 /** Pause between two looks at what others hold, in milliseconds. */
 const LOOK_MS = 50;
 
+/** Pause before a majority is asked again whether this node has left, in ms. */
+const ASK_MS = 1000;
+
 /** So many others are to hold what this node has, if there are so many. */
 const HOLDERS = 2;
 
+/** The format of the row. */
+const VERSION = 1;
+
 /** What leaving needs of a node. */
 export interface LeavingOptions {
+  readonly kv: KV;
   readonly cluster: Cluster;
   readonly replica: Replica;
   readonly pull: Pull;
   readonly timers: Timers;
 }
 
-/**
- * Leaves the cluster.
- *
- * @throws {RangeError} If this is the only member.
- * @throws {QuorumUnavailableError} If no majority of the voters agreed.
- * @throws The signal's reason, if nobody held what this node wrote before.
- */
-export async function leave(
-  { cluster, replica, pull, timers }: LeavingOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  if (cluster.isRemoved) return;
-  const { host: { key }, config: { members } } = cluster;
-  if (members.length === 1) {
-    throw new RangeError(
-      "Cannot leave: this node is the only member of the cluster",
-    );
+/** How a node leaves its cluster. */
+export class Leaving {
+  readonly #options: LeavingOptions;
+  readonly #closing = new AbortController();
+  /** Whether a majority may have agreed. */
+  #begun: boolean;
+  /** How many calls are leaving. */
+  #calls = 0;
+  #asking: Promise<void> | undefined;
+
+  private constructor(options: LeavingOptions, begun: boolean) {
+    this.#options = options;
+    this.#begun = begun;
+    if (begun) options.replica.refuse(new NotMemberError("write"));
   }
-  replica.refuse(new NotMemberError("write"));
-  let begun = false;
-  try {
-    await held({ cluster, replica, pull, timers }, signal);
-    await cluster.makeDispensable(signal);
-    begun = true;
-    await cluster.remove(key, signal);
-  } catch (error) {
-    const unknown = begun && error instanceof QuorumUnavailableError;
-    if (!unknown) replica.refuse(undefined);
-    throw error;
+
+  /** Opens what the engine knows: whether it was begun before this start. */
+  static async open(options: LeavingOptions): Promise<Leaving> {
+    const row = await options.kv.get(metaKey("leaving"));
+    return new Leaving(options, row !== undefined);
+  }
+
+  /** Begins to ask whether this node has left, if that is not known. */
+  start(): void {
+    this.#askLater();
+  }
+
+  /**
+   * Leaves the cluster.
+   *
+   * @throws {RangeError} If this is the only member.
+   * @throws {QuorumUnavailableError} If no majority of the voters agreed, or would
+   * answer without it.
+   * @throws The signal's reason, if nobody held what this node wrote before.
+   */
+  async leave(signal: AbortSignal): Promise<void> {
+    const { cluster, replica } = this.#options;
+    if (cluster.isRemoved) return;
+    const { host: { key }, config: { members } } = cluster;
+    if (members.length === 1) {
+      throw new RangeError(
+        "Cannot leave: this node is the only member of the cluster",
+      );
+    }
+    replica.refuse(new NotMemberError("write"));
+    this.#calls++;
+    try {
+      await held(this.#options, signal);
+      await cluster.makeDispensable(signal);
+      await this.#mark();
+      await cluster.remove(key, signal);
+    } catch (error) {
+      // Others have told it meanwhile.
+      if (!cluster.isRemoved) throw error;
+    } finally {
+      this.#calls--;
+      if (!cluster.isRemoved && this.#calls === 0) {
+        if (this.#begun) this.#askLater();
+        else replica.refuse(undefined);
+      }
+    }
+  }
+
+  /** Asks nothing any more. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#asking;
+  }
+
+  async #mark(): Promise<void> {
+    if (this.#begun) return;
+    const value = Uint8Array.of(VERSION);
+    this.#begun = true;
+    await this.#options.kv.write([{ key: metaKey("leaving"), value }], {
+      sync: true,
+    });
+  }
+
+  #askLater(): void {
+    if (!this.#begun || this.#closing.signal.aborted) return;
+    this.#asking ??= this.#ask().catch(() => {
+      // Closed; or the engine has failed, and nothing is written anyway.
+    }).finally(() => {
+      this.#asking = undefined;
+    });
+  }
+
+  /** Asks the voters until they have said whether this node is a member. */
+  async #ask(): Promise<void> {
+    const { kv, cluster, replica, timers } = this.#options;
+    const { signal } = this.#closing;
+    for (;;) {
+      await sleep(timers, ASK_MS, { signal });
+      if (cluster.isRemoved) return;
+      // Whoever leaves meanwhile asks for itself.
+      if (this.#calls > 0) continue;
+      try {
+        await cluster.refresh(signal);
+      } catch {
+        continue;
+      }
+      if (cluster.isRemoved) return;
+      if (this.#calls > 0) continue;
+      // What was asked for before was not chosen, and will not be any more.
+      await kv.write([{ key: metaKey("leaving"), value: undefined }], {
+        sync: true,
+      });
+      this.#begun = false;
+      if (this.#calls === 0) replica.refuse(undefined);
+      return;
+    }
   }
 }
 

@@ -5,7 +5,8 @@ import type { Pull } from "../replication/pull.ts";
 import type { Replica } from "../replication/replica.ts";
 import { Vector } from "../replication/vector.ts";
 import type { Cluster } from "./cluster.ts";
-import { leave } from "./leaving.ts";
+import { ForgetfulKV } from "../register/world_test.ts";
+import { Leaving, type LeavingOptions } from "./leaving.ts";
 
 /** What a node that leaves calls, and says whether it still writes. */
 function leaving(
@@ -13,18 +14,23 @@ function leaving(
   makeDispensable = () => Promise.resolve(),
 ) {
   const refusals: boolean[] = [];
+  const stops: (() => Promise<void>)[] = [];
   const vector = new Vector();
   const world = new World({ seed: 1 });
+  const cluster = {
+    isRemoved: false,
+    host: { key: 1 },
+    config: { members: [1, 2] },
+    candidates: () => [2],
+    reportOf: () => Promise.resolve(vector),
+    makeDispensable,
+    remove,
+    refresh: (): Promise<void> =>
+      Promise.reject(new QuorumUnavailableError("change", [2])),
+  };
   const options = {
-    cluster: {
-      isRemoved: false,
-      host: { key: 1 },
-      config: { members: [1, 2] },
-      candidates: () => [2],
-      reportOf: () => Promise.resolve(vector),
-      makeDispensable,
-      remove,
-    } as unknown as Cluster,
+    kv: new ForgetfulKV(true),
+    cluster: cluster as unknown as Cluster,
     replica: {
       durable: () => Promise.resolve(vector),
       refuse: (reason: unknown) => refusals.push(reason !== undefined),
@@ -34,12 +40,22 @@ function leaving(
   };
   /** Leaves, while time passes. */
   const run = async (signal: AbortSignal): Promise<void> => {
-    const left = leave(options, signal);
+    const node = await Leaving.open(options);
+    stops.push(() => node.close());
+    const left = node.leave(signal);
     left.catch(() => {});
-    await world.advance(1000);
+    await world.advance(900);
     await left;
   };
-  return { options, refusals, world, run };
+  return { options, cluster, refusals, world, run, stops };
+}
+
+async function leave(
+  options: LeavingOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const node = await Leaving.open(options);
+  await node.leave(signal);
 }
 
 const { signal } = new AbortController();
@@ -85,20 +101,52 @@ Deno.test("a node that could not leave writes on, where it is certain that it di
   );
   await assertRejects(() => notBegun.run(signal), QuorumUnavailableError);
   assertEquals(notBegun.refusals, [true, false]);
-
-  const { run, refusals } = leaving(() =>
-    Promise.reject(new RangeError("Cannot remove node 1: nobody would vote"))
-  );
-  await assertRejects(() => run(signal), RangeError);
-  assertEquals(refusals, [true, false]);
 });
 
-Deno.test("a node of whose leaving nobody knows the outcome writes no more", async () => {
-  const { run, refusals } = leaving(() =>
-    Promise.reject(new QuorumUnavailableError("change", [2]))
+Deno.test("a node of whose leaving nobody knows the outcome writes nothing until a majority has said, also after a start", async () => {
+  for (const [hasLeft, restarts] of [[0, 0], [0, 1], [1, 0], [1, 1]] as const) {
+    const { run, refusals, options, cluster, world, stops } = leaving(() =>
+      Promise.reject(new QuorumUnavailableError("change", [2]))
+    );
+    await assertRejects(() => run(signal), QuorumUnavailableError);
+    assertEquals(refusals, [true]);
+    if (restarts) {
+      await stops[0]!();
+      const again = {
+        ...options,
+        kv: new ForgetfulKV(true, options.kv.image()),
+      };
+      refusals.length = 0;
+      const started = await Leaving.open(again);
+      assertEquals(refusals, [true]);
+      started.start();
+    }
+    await world.advance(10_000);
+    assertEquals(refusals, [true]);
+    cluster.refresh = () => {
+      cluster.isRemoved = hasLeft === 1;
+      return Promise.resolve();
+    };
+    await world.advance(2000);
+    assertEquals(refusals.at(-1), hasLeft === 1);
+    await world.advance(60_000);
+    assertEquals(refusals.length, 2 - hasLeft);
+  }
+});
+
+Deno.test("once it is known that it has not left, a start knows nothing of it", async () => {
+  const { run, options, cluster, world, refusals } = leaving(() =>
+    Promise.reject(new RangeError("Cannot remove node 1: nobody would vote"))
   );
-  await assertRejects(() => run(signal), QuorumUnavailableError);
-  assertEquals(refusals, [true]);
+  cluster.refresh = () => Promise.resolve();
+  await assertRejects(() => run(signal), RangeError);
+  await world.advance(2000);
+  assertEquals(refusals, [true, false]);
+  await Leaving.open({
+    ...options,
+    kv: new ForgetfulKV(true, options.kv.image()),
+  });
+  assertEquals(refusals, [true, false]);
 });
 
 Deno.test("a node that leaves asks a silent node no longer than it was told to", async () => {

@@ -466,8 +466,14 @@ export class Replica {
     }
   }
 
+  /** Takes note that the engine has failed, whoever wrote to it. */
+  fail(error: unknown): void {
+    this.#fail(error, []);
+  }
+
   #fail(error: unknown, group: readonly Item[]): void {
-    this.#failure = error;
+    const isFirst = this.#failure === undefined;
+    this.#failure ??= error;
     for (const item of group) item.reject(error);
     for (const item of this.#queue) {
       if (!group.includes(item)) {
@@ -478,7 +484,7 @@ export class Replica {
     for (const { reject } of this.#waiters) {
       reject(new PoisonedError({ cause: error }));
     }
-    this.#options.listener.failed(error);
+    if (isFirst) this.#options.listener.failed(error);
   }
 
   #coversAll(dots: readonly Dot[]): boolean {

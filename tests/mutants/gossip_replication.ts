@@ -170,7 +170,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-failure-forgotten",
     file: "gossip/replication/replica.ts",
-    find: `    this.#failure = error;`,
+    find: `    this.#failure ??= error;`,
     replace: ``,
     caughtBy: "gossip/replication/replica_test.ts :: after a failed write",
   },

@@ -304,6 +304,20 @@ scenario(
 );
 
 scenario(
+  "where one can vote in its stead a voter that leaves takes no vote with it: the next that dies is not one too many",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c", "d"]);
+    const [, , c] = dbs as [DB, DB, DB, DB];
+    await voters(cluster, dbs, [1, 2, 3]);
+    await c.cluster.leave();
+    cluster.kill("b");
+    const e = await cluster.open("e", { peers: ["d:1"] });
+    assertEquals(e.cluster.host.key, 5);
+    assertEquals(e.metrics().agreement.voters, [1, 2, 4]);
+  },
+);
+
+scenario(
   "a node in memory leaves when it is closed",
   async (cluster) => {
     const [a, b] = await cluster.openAll(["a", "b"]) as [DB, DB];

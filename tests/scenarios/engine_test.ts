@@ -9,7 +9,8 @@ import { denoRuntime } from "../../runtime/deno/mod.ts";
 import { MemoryFiles } from "../../runtime/mod.ts";
 import { openAwaitedKv } from "../../engine/testing/awaited_kv.ts";
 import { FaultyFiles } from "../../engine/testing/faulty_files.ts";
-import { type LsmEvent, open } from "../../mod.ts";
+import { type DB, type LsmEvent, open, PoisonedError } from "../../mod.ts";
+import { collect, scenario } from "../sim/cluster.ts";
 
 /** Reads the engine's events until one is of that type. */
 async function until(
@@ -74,3 +75,20 @@ Deno.test("an engine that counts nothing has no metrics", async () => {
   await db.set("key", "value");
   assertEquals(db.metrics().engine, undefined);
 });
+
+scenario(
+  "an engine that fails while the cluster writes to it is told of as one that fails while the user does",
+  async (cluster) => {
+    const [, b] = await cluster.openAll(["a", "b"]) as [DB, DB];
+    const events = collect(b.events());
+    cluster.world.disk("b").faults.failingSyncs = 1;
+    // Nobody sets anything: who is a member is written at b.
+    await cluster.open("c");
+    await cluster.until(
+      "b says so",
+      () => events.some((event) => event.type === "failed"),
+    );
+    await assertRejects(() => b.set("k", "v"), PoisonedError);
+    assertEquals(events.filter(({ type }) => type === "failed").length, 1);
+  },
+);
