@@ -32,23 +32,42 @@ export interface GoingOptions {
 /** Lets nodes go. */
 export class Going {
   readonly #options: GoingOptions;
+  /** Those that are in a call of leaving now. */
+  readonly #leaving = new Set<Member>();
 
   /** Of a life's nodes. */
   constructor(options: GoingOptions) {
     this.#options = options;
   }
 
-  /** Begins to leave, if there is somebody to stay; whether it did. */
+  /**
+   * Begins to leave, if there is somebody to stay; whether it did. No voter leaves
+   * while one that is lost is not yet known to be dead: its vote is counted on.
+   */
   beginLeaving(member: Member): boolean {
     if (!this.#mayGo(member)) return false;
+    if (this.#votes(member) && this.#isVoter("lost")) return false;
     void this.#leave(member);
     return true;
+  }
+
+  /** A node is told that it is none any more, and may not have heard of it before. */
+  async removed(member: Member): Promise<void> {
+    if (member.fate === undefined) {
+      this.#options.oracle.violate(
+        "E1",
+        `${member.name} is told it was removed`,
+      );
+    } else if (member.fate === "leaves" && !this.#leaving.has(member)) {
+      await this.#hasLeft(member);
+    }
   }
 
   /** A node is gone with its disk, if others can do without it; whether it is. */
   lose(member: Member): boolean {
     const { members } = this.#options;
     if (!this.#mayGo(member) || !this.#canLose(member)) return false;
+    if (this.#votes(member) && this.#isVoter("leaves")) return false;
     members.kill(member, "kept");
     members.discard(member, member.covered);
     member.fate = "lost";
@@ -91,11 +110,12 @@ export class Going {
   }
 
   async #leave(member: Member): Promise<void> {
-    const { members, oracle, coverage } = this.#options;
+    const { oracle } = this.#options;
     const { life } = member;
     const db = dbOf(member);
     if (db === undefined || life === undefined) return;
     member.fate = "leaves";
+    this.#leaving.add(member);
     try {
       await db.cluster.leave();
     } catch (error) {
@@ -104,7 +124,14 @@ export class Going {
         oracle.violate("E1", `${member.name} could not leave: ${error}`);
       }
       return;
+    } finally {
+      this.#leaving.delete(member);
     }
+    await this.#hasLeft(member);
+  }
+
+  async #hasLeft(member: Member): Promise<void> {
+    const { members, oracle, coverage } = this.#options;
     coverage.path("left");
     oracle.removes(member.nodeKey);
     await members.close(member);
@@ -122,18 +149,34 @@ export class Going {
    * are gone will never vote again.
    */
   #canLose(lost: Member): boolean {
-    const { up, staying } = this.#options.members;
+    const { staying } = this.#options.members;
+    const voters = this.#voters();
+    const left = voters.filter((key) =>
+      staying.some((member) => member !== lost && member.nodeKey === key)
+    );
+    return left.length > voters.length / 2;
+  }
+
+  #votes({ nodeKey }: Member): boolean {
+    return this.#voters().includes(nodeKey);
+  }
+
+  /** Whether one that votes is going in this way. */
+  #isVoter(fate: Member["fate"]): boolean {
+    return this.#options.members.all.some((member) =>
+      member.fate === fate && this.#votes(member)
+    );
+  }
+
+  /** Who votes, as the nodes that are up know it. */
+  #voters(): readonly number[] {
     let newest: AgreementMetrics | undefined;
-    for (const { life } of up) {
+    for (const { life } of this.#options.members.up) {
       const { agreement } = life!.db!.metrics();
       if (newest === undefined || agreement.epoch > newest.epoch) {
         newest = agreement;
       }
     }
-    if (newest === undefined) return false;
-    const left = newest.voters.filter((key) =>
-      staying.some((member) => member !== lost && member.nodeKey === key)
-    );
-    return left.length > newest.voters.length / 2;
+    return newest?.voters ?? [];
   }
 }

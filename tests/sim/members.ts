@@ -24,6 +24,7 @@ import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Discard, Oracle, WatchJudge } from "./oracle.ts";
 import {
+  hasSeat,
   type NodeState,
   readConflicts,
   readLog,
@@ -90,6 +91,8 @@ export interface MembersOptions {
   readonly draw: WorldDraw;
   /** A node is down: its calls will never end. */
   readonly onDown: (life: Life) => void;
+  /** A node has been told that it was removed. */
+  readonly onRemoved: (member: Member) => void;
 }
 
 /** How long after a failure a node is started again, in ms. */
@@ -172,8 +175,11 @@ export class Members {
 
   /** Whether a node votes, as far as it knows. */
   votes(member: Member): boolean {
-    const agreement = dbOf(member)?.metrics().agreement;
-    return agreement?.voters.includes(member.nodeKey) ?? false;
+    const db = dbOf(member);
+    if (db === undefined) return false;
+    // One with a seat may have been named without having heard of it.
+    return hasSeat(member.life!.engine!) ||
+      db.metrics().agreement.voters.includes(member.nodeKey);
   }
 
   /** Whether all know the same config, in which nothing is left to be done. */
@@ -424,9 +430,10 @@ export class Members {
   /** Whether nodes are up and cover the same. */
   vectorsAgree(members: readonly Member[]): boolean {
     let first: Vector | undefined;
-    for (const { life } of members) {
-      if (life?.db === undefined || life.failed) return false;
-      const vector = readVector(life.engine!);
+    for (const member of members) {
+      const { life } = member;
+      if (dbOf(member) === undefined || life!.failed) return false;
+      const vector = readVector(life!.engine!);
       first ??= vector;
       if (!first.includes(vector) || !vector.includes(first)) return false;
     }
@@ -606,6 +613,9 @@ export class Members {
           break;
         case "handlerFailed":
           oracle.violate("E1", `${member.name}: ${event.error}`);
+          break;
+        case "removed":
+          this.#options.onRemoved(member);
           break;
         case "cloned":
           if (!this.images) {

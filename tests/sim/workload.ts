@@ -123,6 +123,7 @@ class ClusterLife {
       coverage,
       draw: script.world,
       onDown: (life) => this.clients.forget(life),
+      onRemoved: (member) => void this.#going.removed(member),
     });
     this.#members = members;
     this.#going = new Going({ world, members, oracle, coverage });
