@@ -226,14 +226,17 @@ export class Router {
       return part;
     };
     const { nodeKey, replica, isMember, isSealed } = this.#options;
-    const holderOf = async (key: Uint8Array) => {
-      const holder = moved.get(keyText(key)) ??
-        (await replica.entry(key))?.holder;
+    const { ops, checks } = request;
+    const entries = await replica.entries(
+      [...ops, ...checks].map(({ key }) => key),
+    );
+    const holders = [...ops, ...checks].map(({ key }, i) => {
+      const holder = moved.get(keyText(key)) ?? entries[i]?.holder;
       // A key of a node that is gone is nobody's.
       return holder !== undefined && isSealed?.(holder) ? undefined : holder;
-    };
-    for (const op of request.ops) {
-      const holder = await holderOf(op.key);
+    });
+    ops.forEach((op, i) => {
+      const holder = holders[i];
       if (
         op.lease !== undefined && holder !== undefined && op.lease !== holder
       ) {
@@ -245,12 +248,12 @@ export class Router {
         throw new NodeNotFoundError(op.lease);
       }
       partOf(holder ?? op.lease ?? nodeKey).ops.push(op);
-    }
+    });
     const first = [...parts.keys()][0] ?? nodeKey;
-    for (const check of request.checks) {
+    checks.forEach((check, i) => {
       // A key that nobody leads, as far as known, goes with the rest.
-      partOf(await holderOf(check.key) ?? first).checks.push(check);
-    }
+      partOf(holders[ops.length + i] ?? first).checks.push(check);
+    });
     if (parts.size === 0) partOf(nodeKey);
     return parts;
   }

@@ -21,6 +21,7 @@ import {
   readText,
   sets,
   type TestNode,
+  turns,
 } from "../replication/world_test.ts";
 import { decodeCommit, encodeCommit } from "./messages.ts";
 import { Router } from "./router.ts";
@@ -123,7 +124,7 @@ Deno.test("a commit follows keys that moved, and a lease that was asked for", as
     NodeNotFoundError,
   );
   await a!.router.commit({ checks: [], ops: [op("fresh", "v", 2)] }, {});
-  assertEquals((await b!.replica.entry(toBytes("fresh")))?.holder, 2);
+  assertEquals((await b!.replica.entries([toBytes("fresh")]))[0]?.holder, 2);
   assertEquals(await readText(a!.replica, "fresh"), "v");
   await assertRejects(
     () => a!.router.commit({ checks: [], ops: [op("fresh", "v", 3)] }, {}),
@@ -153,7 +154,7 @@ Deno.test("a key led by a node that has not been heard of yet cannot be reached;
 Deno.test("refusals of the leaseholder come back as what they are", async () => {
   const { all: [a, b] } = await nodes(2);
   await a!.router.commit({ checks: [], ops: [op("k", "1", 2)] }, {});
-  const held = (await b!.replica.entry(toBytes("k")))!;
+  const held = (await b!.replica.entries([toBytes("k")]))[0]!;
   await b!.router.commit(sets({ k: "2" }), {});
   const stale = { key: toBytes("k"), version: versionOf(held) };
   const failed = await assertRejects(
@@ -227,6 +228,22 @@ Deno.test("a commit over two leaseholders is split, and half a success says whic
     NotSupportedError,
   );
   assertEquals(await readText(a!.replica, "mine"), "3");
+});
+
+Deno.test("a batch is not torn by what arrives while it is being split", async () => {
+  for (let ahead = 0; ahead < 40; ahead++) {
+    const { all: [a, b] } = await nodes(2);
+    const { record } = await b!.replica.commit(sets({ x: "1", y: "1" }));
+    const received = a!.replica.receive(record!);
+    await turns(ahead);
+    await a!.router.commit({
+      checks: [],
+      ops: [op("x", "2"), op("y", "2"), op("z", "2", 2)],
+    }, {});
+    await received;
+    const [x, y] = await a!.replica.entries([toBytes("x"), toBytes("y")]);
+    assertEquals([x?.origin, x?.seq], [y?.origin, y?.seq], `${ahead} turns`);
+  }
 });
 
 Deno.test("a forwarded batch beyond the limit is refused, not logged", async () => {

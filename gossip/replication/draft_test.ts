@@ -59,8 +59,11 @@ function session(init: Partial<SessionData>): SessionData {
   };
 }
 
-function standing(node: TestNode, key: string): Promise<Entry | undefined> {
-  return node.replica.entry(toBytes(key));
+async function standing(
+  node: TestNode,
+  key: string,
+): Promise<Entry | undefined> {
+  return (await node.replica.entries([toBytes(key)]))[0];
 }
 
 async function committed(

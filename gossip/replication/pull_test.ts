@@ -238,7 +238,8 @@ Deno.test("a first copy moves the clock, is void until it is whole, and begins a
   assert(again.replica.caughtUp);
   assertEquals(await readText(again.replica, "k"), "v");
   assertEquals(await readText(again.replica, "gone"), undefined);
-  const newest = (await b.replica.entry(new TextEncoder().encode("gone")))!;
+  const newest =
+    (await b.replica.entries([new TextEncoder().encode("gone")]))[0]!;
   const { record } = await again.replica.commit(sets({ own: "v" }));
   assertEquals(record!.hlc, newest.hlc + 1);
 });

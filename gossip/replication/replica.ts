@@ -17,9 +17,9 @@
 
 import {
   abortable,
+  type Bytes,
   type Clock,
   ClosedError,
-  isPromise,
   NotCaughtUpError,
   PoisonedError,
   type Random,
@@ -298,14 +298,39 @@ export class Replica {
     return { ...await log.read(this.#kv, from, vector, bytesMax), vector };
   }
 
-  /** The entry of a key, tombstones included. */
-  async entry(key: Uint8Array): Promise<Entry | undefined> {
-    return await this.livingEntry(key) ?? await this.#read(Space.DEAD, key);
+  /**
+   * The entries of keys, tombstones included, all of one moment: a key that goes
+   * from the living to the dead, or back, is in neither of two, and would be taken
+   * for one that nobody leads.
+   */
+  async entries(
+    keys: readonly Uint8Array[],
+  ): Promise<(Entry | undefined)[]> {
+    const kv = this.#kv;
+    if (kv.synchronous) {
+      const get = (space: number, key: Uint8Array) =>
+        kv.get(rowKey(space, key)) as Bytes | undefined;
+      return keys.map((key) =>
+        toEntry(key, get(Space.LIVE, key) ?? get(Space.DEAD, key))
+      );
+    }
+    const snapshot = await kv.snapshot();
+    try {
+      const get = async (space: number, key: Uint8Array) =>
+        await snapshot.get(rowKey(space, key));
+      return await Promise.all(
+        keys.map(async (key) =>
+          toEntry(key, await get(Space.LIVE, key) ?? await get(Space.DEAD, key))
+        ),
+      );
+    } finally {
+      await snapshot.close();
+    }
   }
 
   /** The entry of a key that has a value. */
-  livingEntry(key: Uint8Array): Promise<Entry | undefined> {
-    return this.#read(Space.LIVE, key);
+  async livingEntry(key: Uint8Array): Promise<Entry | undefined> {
+    return toEntry(key, await this.#kv.get(rowKey(Space.LIVE, key)));
   }
 
   /**
@@ -341,12 +366,6 @@ export class Replica {
     if (this.#failure !== undefined) {
       throw new PoisonedError({ cause: this.#failure });
     }
-  }
-
-  async #read(space: number, key: Uint8Array): Promise<Entry | undefined> {
-    const found = this.#kv.get(rowKey(space, key));
-    const row = isPromise(found) ? await found : found;
-    return row === undefined ? undefined : decodeEntry(key, row);
   }
 
   #push(item: Item): void {
@@ -491,4 +510,8 @@ export class Replica {
     const { vector } = this.#state;
     return dots.every(({ origin, seq }) => vector.covers(origin, seq));
   }
+}
+
+function toEntry(key: Uint8Array, row: Bytes | undefined): Entry | undefined {
+  return row === undefined ? undefined : decodeEntry(key, row);
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  type Bytes,
   ClosedError,
   PoisonedError,
   toBytes,
@@ -16,7 +17,16 @@ import {
   setRecord,
   sets,
   turns,
+  writeCounters,
 } from "./world_test.ts";
+
+/** Whose reads are awaited. */
+class AwaitedHandKV extends HandKV {
+  override readonly synchronous: boolean = false;
+  override get(key: Uint8Array) {
+    return Promise.resolve(super.get(key)) as unknown as Bytes;
+  }
+}
 
 /** Whether a promise has settled by now. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {
@@ -68,6 +78,25 @@ Deno.test("D1: nothing is acked, told, reported or answered before the engine's 
   const { snapshot, vector } = await frozen;
   assert(vector.includes(a.replica.vector));
   await snapshot.close();
+});
+
+Deno.test("the entry of a key is read in one moment, whatever is written meanwhile", async () => {
+  const plain = () => new HandKV();
+  for (const make of [plain, () => new AwaitedHandKV()]) {
+    for (let ahead = 0; ahead < 40; ahead++) {
+      const kv = make();
+      writeCounters(kv);
+      const { replica } = await openReplica(1, { kv });
+      await replica.commit(sets({ k: "1" }));
+      await replica.commit(sets({ k: undefined }));
+      // The tombstone goes, and the living entry comes, while it is read.
+      const set = replica.commit(sets({ k: "2" }));
+      await turns(ahead);
+      const [entry] = await replica.entries([toBytes("k")]);
+      assertEquals(entry?.holder, 1, `${ahead} turns`);
+      await set;
+    }
+  }
 });
 
 Deno.test("D1: what was not durable when the process died was never there", async () => {

@@ -52,7 +52,7 @@ function lowerBound(rows: Rows, text: string): number {
 
 /** An engine in memory, of which a test decides what is durable, and when. */
 export class HandKV implements KV {
-  readonly synchronous = true;
+  readonly synchronous: boolean = true;
   /** What a crash leaves. */
   durable: Rows;
   #rows: Rows;

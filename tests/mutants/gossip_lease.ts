@@ -35,4 +35,25 @@ export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
     replace: "    const lease = op.lease;",
     caughtBy: "tests/scenarios/transaction_test.ts",
   },
+  {
+    name: "batch-split-key-by-key",
+    file: "gossip/lease/router.ts",
+    find: `    const entries = await replica.entries(
+      [...ops, ...checks].map(({ key }) => key),
+    );
+`,
+    replace: `    const entries: Awaited<ReturnType<Replica["entries"]>> = [];
+    for (const { key } of [...ops, ...checks]) {
+      entries.push(...await replica.entries([key]));
+    }
+`,
+    caughtBy: "gossip/lease/router_test.ts :: a batch is not torn",
+  },
+  {
+    name: "entry-without-its-tombstone",
+    file: "gossip/replication/replica.ts",
+    find: "get(Space.LIVE, key) ?? get(Space.DEAD, key))\n      );\n    }",
+    replace: "get(Space.LIVE, key))\n      );\n    }",
+    caughtBy: "gossip/replication/replica_test.ts :: the entry of a key",
+  },
 ];
