@@ -60,6 +60,17 @@ export function clusterView(
       using deadline = startDeadline(timers, ms, action, signal);
       await cluster.remove(key, deadline.signal);
     },
+    async recover({ force, timeoutMs, signal }) {
+      checkOpen("recover");
+      if (force !== true) {
+        throw new TypeError(
+          'Cannot recover: it voids what the lost voters decided, so "force" must be true',
+        );
+      }
+      const ms = checkTimeout("recover", timeoutMs);
+      using deadline = startDeadline(timers, ms, "recover", signal);
+      await cluster.recover(deadline.signal);
+    },
   };
 }
 

@@ -182,6 +182,21 @@ export interface ClusterView {
    * may have been removed, or would answer without it.
    */
   remove(key: number, options?: CallOptions): Promise<void>;
+  /**
+   * Begins anew where the voters are lost for ever, with their disks, so that
+   * nobody could join, leave or be removed any more: this node alone votes then,
+   * until others are promoted. Call it on one node, of those that are left the one
+   * with the newest data, and remove the lost ones afterwards.
+   *
+   * What the lost voters had decided and this node has not heard of is void: a node
+   * that joined unheard counts as removed, and joins anew from an empty directory.
+   * Voters that were not lost, but cut off, take it over when they are back.
+   *
+   * @throws {TypeError} If `force` is not `true`.
+   * @throws {RangeError} If a majority of the voters answers.
+   * @throws {NotCaughtUpError} If this node has no copy of the data yet.
+   */
+  recover(options: CallOptions & { force: true }): Promise<void>;
 }
 
 /** Numbers of a database, for dashboards and tests. */

@@ -32,17 +32,23 @@ import {
   type Ask,
   assigning,
   type Config,
+  CONFIG_REGISTER,
   decodeIds,
   Electorate,
   electorateSize,
   type ElectorateStep,
+  encodeConfig,
+  encodeIds,
   IDS_REGISTER,
+  idsOfNewEra,
   keyOf,
   nextStep,
   Proposer,
   sealed,
+  SEAT_BYTES,
   seatOf,
   withMember,
+  withNewEra,
 } from "../register/mod.ts";
 import { originNode } from "../replication/dot.ts";
 import type { Vector } from "../replication/vector.ts";
@@ -61,6 +67,9 @@ const RETRY_MS = 2000;
 
 /** Deadline of one step, in milliseconds. */
 const STEP_TIMEOUT_MS = 10_000;
+
+/** How long voters may take to say that they are there after all, in ms. */
+const ANSWER_MS = 3000;
 
 /** Attempts of one change within a step. */
 const STEP_ATTEMPTS = 8;
@@ -97,6 +106,8 @@ export interface AgreementOptions {
 
 /** What the cluster has agreed on, for dashboards and tests. */
 export interface AgreementMetrics {
+  /** How often voters were lost for ever, and an operator began anew. */
+  readonly era: number;
   /** The epoch of the newest config known. */
   readonly epoch: number;
   /** Whether all registers were carried over to its voters. */
@@ -105,7 +116,10 @@ export interface AgreementMetrics {
   readonly members: number;
   /** The node keys of those that vote, ascending. */
   readonly voters: readonly number[];
-  /** How many nodes were removed, ever. */
+  /**
+   * How many node keys are retired: of nodes that were removed, and, with a new era,
+   * of those that might have joined unheard.
+   */
   readonly removed: number;
   /** The node keys of those whose last records are still being counted. */
   readonly sealing: readonly number[];
@@ -272,11 +286,50 @@ export class Agreement {
    * Learns the newest config from a majority of the voters. What others, or this
    * node before, had asked for and was not chosen is not chosen any more.
    */
-  async refresh(signal: AbortSignal): Promise<void> {
+  async refresh(
+    signal: AbortSignal,
+    timeoutMs = STEP_TIMEOUT_MS,
+  ): Promise<void> {
     await this.#inStep(
       signal,
       (options) => this.#electorate.change((config) => config, options),
+      timeoutMs,
     );
+  }
+
+  /**
+   * Begins a new era, in which this node alone votes, where the voters are lost for
+   * ever (agreement §1.4). What they decided and nobody here has heard of is void.
+   *
+   * @param keys All node keys that were ever seen here.
+   * @param members Nodes known besides the members.
+   * @throws {RangeError} If a majority of the voters answers.
+   * @throws {NotCaughtUpError} If this node has no copy of the data yet.
+   */
+  async recover(
+    keys: Iterable<number>,
+    members: readonly number[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { host: { node }, random, isCaughtUp } = this.#options;
+    if (!isCaughtUp()) throw new NotCaughtUpError("recover");
+    const answers = await this.refresh(signal, ANSWER_MS)
+      .then(() => true, () => false);
+    signal.throwIfAborted();
+    if (answers) {
+      throw new RangeError("Cannot recover: a majority of the voters answers");
+    }
+    await this.#acceptor.beginAnew((known) => {
+      const seat = random.fill(new Uint8Array(SEAT_BYTES));
+      const seen = [...known.members, ...known.removed, ...members, ...keys];
+      const ids = idsOfNewEra(Math.max(...seen));
+      const config = withNewEra(known, { node, seat }, members, ids.next);
+      const registers = {
+        [CONFIG_REGISTER]: encodeConfig(config),
+        [IDS_REGISTER]: encodeIds(ids),
+      };
+      return { config, seat, registers };
+    });
   }
 
   /** What a member has, durable, under the config known here or a newer one. */
@@ -365,11 +418,12 @@ export class Agreement {
   async #inStep<T>(
     signal: AbortSignal,
     run: (options: { signal: AbortSignal; attemptsMax: number }) => Promise<T>,
+    timeoutMs = STEP_TIMEOUT_MS,
   ): Promise<T> {
     const abort = new AbortController();
     const timer = this.#options.timers.set(
       () => abort.abort(new Error("the step took too long")),
-      STEP_TIMEOUT_MS,
+      timeoutMs,
     );
     try {
       return await run({

@@ -39,6 +39,7 @@ import type { Events } from "../events.ts";
 import { Feed } from "../feed.ts";
 import { metaKey } from "../keyspace.ts";
 import type { Config } from "../register/mod.ts";
+import { originNode } from "../replication/dot.ts";
 import type { Incarnation } from "../replication/session.ts";
 import type { Vector } from "../replication/vector.ts";
 import { Admission } from "./admission.ts";
@@ -399,6 +400,16 @@ export class Cluster {
     return this.#agreement.refresh(signal);
   }
 
+  /** {@linkcode Agreement.recover}, by all nodes that are known here. */
+  async recover(signal: AbortSignal): Promise<void> {
+    const keys = [...this.#members.records()].map(({ key }) => key);
+    for (const origin of (await this.#options.durable()).origins()) {
+      keys.push(originNode(origin));
+    }
+    await this.#agreement.recover(keys, this.others(), signal);
+    await this.#tellConnected(signal);
+  }
+
   /** {@linkcode Agreement.makeDispensable} of this node. */
   makeDispensable(signal: AbortSignal): Promise<void> {
     const { node } = this.#options.host;
@@ -418,11 +429,7 @@ export class Cluster {
     if (node === this.#options.host.node) {
       this.#members.update({ state: "left" });
     }
-    // Those who are connected need not wait for a round.
-    const told = this.connected().map((key) => this.gossipWith(key));
-    await abortable(Promise.all(told), signal).catch(() => {
-      // Somebody is silent, and it is time; the removal is done.
-    });
+    await this.#tellConnected(signal);
   }
 
   /** Whether this node was removed, as far as it knows, or was told. */
@@ -483,8 +490,10 @@ export class Cluster {
 
   /** What the cluster has agreed on, as far as known. */
   get agreed(): AgreementMetrics {
-    const { epoch, settled, members, voters, removed, sealing } = this.config;
+    const { era, epoch, settled, members, voters, removed, sealing } =
+      this.config;
     return {
+      era,
       epoch,
       settled,
       members: members.length,
@@ -590,6 +599,14 @@ export class Cluster {
     });
     const { key: node, address } = cloned;
     this.#options.events.emit({ type: "cloned", node, address });
+  }
+
+  /** Those who are connected need not wait for a round to hear what is known. */
+  async #tellConnected(signal: AbortSignal): Promise<void> {
+    const told = this.connected().map((key) => this.gossipWith(key));
+    await abortable(Promise.all(told), signal).catch(() => {
+      // Somebody is silent, and it is time; what was to be done is done.
+    });
   }
 
   /** A config is newly known. */

@@ -239,6 +239,25 @@ export class Acceptor {
   }
 
   /**
+   * Begins anew, with nothing but this: the voters are lost for ever. Resolves once
+   * it is durable.
+   *
+   * @param next Makes the beginning of the config known then; it has a seat.
+   */
+  beginAnew(next: (known: Config) => Beginning): Promise<void> {
+    return this.#inTurn(async () => {
+      const beginning = next(this.#known);
+      await this.#write([
+        ...await this.#wipingOps(),
+        ...beginningOps(this.#prefix, beginning),
+      ]);
+      this.#seat = beginning.seat;
+      this.#known = beginning.config;
+      this.#onKnown?.(beginning.config);
+    });
+  }
+
+  /**
    * Never answers on its seat again: this disk is older than what the node has
    * said. Resolves once that is durable.
    */

@@ -80,6 +80,9 @@ export interface Config {
   readonly rest: Uint8Array;
 }
 
+/** How much higher the first epoch of a new era is than the last one known. */
+const ERA_EPOCHS = 2 ** 16;
+
 /** What tells two configs of one cluster apart. */
 export type ConfigAge = Pick<Config, "era" | "epoch" | "settled">;
 
@@ -216,6 +219,38 @@ export function sealed(
   if (config.epoch !== epoch || config.sealing.length === 0) return config;
   if (!config.settled) throw new ConfigUnsettledError("seal", epoch);
   return { ...config, epoch: epoch + 1, sealing: [], finals };
+}
+
+/**
+ * The config of a new era, in which `node` alone votes (agreement §1.4): what an
+ * operator begins where the voters are lost for ever. Two that do so come to two
+ * configs, of which all take the higher one.
+ *
+ * @param members Nodes known besides the members.
+ * @param nextKey The first node key to be given. Those before it of nobody known are
+ * retired: who has one joined unheard.
+ */
+export function withNewEra(
+  config: Config,
+  { node, seat }: Voter,
+  members: readonly number[],
+  nextKey: number,
+): Config {
+  const all = new Set([...config.members, ...members, node]);
+  for (const removed of config.removed) all.delete(removed);
+  const removed = Array.from({ length: nextKey - 1 }, (_, i) => i + 1)
+    .filter((key) => !all.has(key));
+  const unheard = removed.filter((key) => !config.removed.includes(key));
+  return {
+    ...config,
+    era: config.era + 1,
+    epoch: config.epoch + ERA_EPOCHS + node,
+    members: [...all].sort((a, b) => a - b),
+    voters: [{ node, seat }],
+    settled: true,
+    removed,
+    sealing: [...config.sealing, ...unheard].sort((a, b) => a - b),
+  };
 }
 
 /**

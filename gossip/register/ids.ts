@@ -61,6 +61,19 @@ export function foundIds(ticket: Uint8Array): Ids {
   };
 }
 
+/** Node keys left out in a new era, beyond the highest one seen. */
+const ERA_KEYS = 256;
+
+/**
+ * The value of a new era, by one who cannot know which keys were given last: all
+ * that follow are far above the highest one seen. Whoever was about to get a key
+ * gets another one.
+ */
+export function idsOfNewEra(highestSeen: number): Ids {
+  const next = Math.min(highestSeen + ERA_KEYS, NODE_KEY_MAX) + 1;
+  return { version: VERSION, next, tickets: new Map(), rest: EMPTY_BYTES };
+}
+
 /** The node key of a ticket, if it was given one. */
 export function keyOf(ids: Ids, ticket: Uint8Array): number | undefined {
   return ids.tickets.get(toHex(ticket));

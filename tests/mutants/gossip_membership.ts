@@ -348,4 +348,11 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
       "      if (!holders.has(node) && !asked.has(node)) await ask(node);",
     caughtBy: "tests/scenarios/electorate_test.ts",
   },
+  {
+    name: "new-era-beside-a-majority",
+    file: "gossip/membership/agreement.ts",
+    find: "    if (answers) {",
+    replace: "    if (answers && signal.aborted) {",
+    caughtBy: "tests/scenarios/electorate_test.ts :: an operator begins anew",
+  },
 ];

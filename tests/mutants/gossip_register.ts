@@ -129,8 +129,8 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
   {
     name: "promoted-with-its-memory",
     file: "gossip/register/acceptor.ts",
-    find: "      ...await this.#wipingOps(),",
-    replace: "",
+    find: "      ...await this.#wipingOps(),\n      stateOp(",
+    replace: "      stateOp(",
     caughtBy: "gossip/register/electorate_test.ts :: a seat is new",
   },
   {
@@ -177,5 +177,19 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
     find: "  const gone = voters.find(isGone);",
     replace: "  const gone = voters.find((node) => node < 0 && isGone(node));",
     caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "new-era-with-keys-that-may-have-been-given",
+    file: "gossip/register/ids.ts",
+    find: "Math.min(highestSeen + ERA_KEYS, NODE_KEY_MAX) + 1",
+    replace: "Math.min(highestSeen, NODE_KEY_MAX) + 1",
+    caughtBy: "tests/scenarios/electorate_test.ts :: an operator begins anew",
+  },
+  {
+    name: "new-era-that-lets-the-unheard-in",
+    file: "gossip/register/config.ts",
+    find: "    removed,\n    sealing: [...config.sealing, ...unheard]",
+    replace: "    sealing: [...config.sealing, ...unheard]",
+    caughtBy: "tests/scenarios/electorate_test.ts :: cut off, take over",
   },
 ];

@@ -330,3 +330,62 @@ scenario(
     await b.set("k", "of b");
   },
 );
+
+scenario(
+  "where the voters are lost an operator begins anew on one node, and only there",
+  async (cluster) => {
+    const [a, b] = await cluster.openAll(["a", "b"]) as [DB, DB];
+    await a.set("k", "of a");
+    await b.caughtUp();
+    await assertRejects(() => b.cluster.recover({ force: true }), RangeError);
+    await assertRejects(
+      () => b.cluster.recover({} as { force: true }),
+      TypeError,
+    );
+    cluster.kill("a");
+    await assertRejects(
+      () => b.cluster.remove(1, { timeoutMs: 2000 }),
+      QuorumUnavailableError,
+    );
+    const before = b.metrics().agreement;
+    await b.cluster.recover({ force: true });
+    const { era, epoch, voters, settled } = b.metrics().agreement;
+    assertEquals([era, voters, settled], [before.era + 1, [2], true]);
+    assert(epoch >= before.epoch + 2 ** 16);
+    // Whoever joined unheard had a key below.
+    const c = await cluster.open("c", { peers: ["b:1"] });
+    assert(c.cluster.host.key > 2 + 256, `${c.cluster.host.key}`);
+    await b.cluster.remove(1);
+    await sealed(cluster, [b, c]);
+    await c.set("k", "of c");
+    assertEquals(text(await c.get("k")), "of c");
+  },
+);
+
+scenario(
+  "voters that were not lost, but cut off, take over the era that was begun without them",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c", "d"]);
+    const [a, b, c, d] = dbs as [DB, DB, DB, DB];
+    await voters(cluster, dbs, [1, 2, 3]);
+    cluster.cut(["a", "b", "e"], ["c", "d"]);
+    // What is decided there meanwhile is void.
+    const e = await cluster.open("e", { peers: ["a:1"] });
+    const events = collect(e.events());
+    await c.cluster.recover({ force: true });
+    await voters(cluster, [c, d], [3]);
+    cluster.world.heal();
+    await voters(cluster, [a, b, c, d], [1, 2, 3]);
+    assertEquals(a.metrics().agreement.era, 1);
+    await cluster.until(
+      "who joined there is no member any more, and knows it",
+      () =>
+        [a, b, c, d].every((db) => !db.cluster.nodes().has(5)) &&
+        events.some(({ type }) => type === "removed"),
+    );
+    await assertRejects(() => e.set("k", "v"), NotMemberError);
+    await sealed(cluster, [a, b, c, d]);
+    const f = await cluster.open("f", { peers: ["d:1"] });
+    assert(f.cluster.host.key > 4 + 256, `${f.cluster.host.key}`);
+  },
+);
