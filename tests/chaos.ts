@@ -6,12 +6,15 @@
  * deno task chaos --minutes 30 --nodes 5
  * deno task chaos --minutes 3 --seed 17 --network proxy    the faults of that seed again
  * deno task chaos --minutes 3 --json                       one object at the end
+ * deno task chaos --rows detect.crash,false.stall --nodes 10 --trials 20 --minutes 10
+ *                                                          how soon it is noticed
  * ```
  *
  * Ends by itself, with exit code 1 if an invariant did not hold or a kind of fault
  * never happened, and leaves nothing behind, whatever happens to it.
  */
 
+import { measureProcesses } from "./real/chaos/detection.ts";
 import { runChaos } from "./real/chaos/run.ts";
 
 function word(name: string): string | undefined {
@@ -37,6 +40,22 @@ if (!Number.isInteger(nodes) || nodes < 2 || nodes > 50) {
 }
 const seed = number("seed", crypto.getRandomValues(new Uint16Array(1))[0]! + 1);
 const json = Deno.args.includes("--json");
+
+const rows = word("rows")?.split(",");
+if (rows !== undefined) {
+  await measureProcesses({
+    rows,
+    nodes: number("nodes", 10),
+    trials: number("trials", 20),
+    stallMs: number("minutes", 10) * 60_000,
+    onRow(row) {
+      console.log(JSON.stringify(row));
+      if (!row.met) Deno.exitCode = 1;
+    },
+    say: (line) => console.error(line),
+  });
+  Deno.exit();
+}
 
 const report = await runChaos({
   seed,

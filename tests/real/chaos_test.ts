@@ -3,6 +3,7 @@ import { Vector } from "../../gossip/replication/vector.ts";
 import type { Version } from "../../mod.ts";
 import { DenoNetwork } from "../../runtime/deno/mod.ts";
 import { Prng } from "../../runtime/virtual/mod.ts";
+import { measureProcesses, type ProcessRow } from "./chaos/detection.ts";
 import { Guard } from "./chaos/guard.ts";
 import { Oracle } from "./chaos/oracle.ts";
 import { ProxyNetwork } from "./chaos/proxy.ts";
@@ -26,6 +27,21 @@ Deno.test("a few seconds of chaos on three real processes: every kind of fault t
   assertEquals(report.unavailable, ["diskFull"]);
   assertEquals(Object.keys(report.faults).length, FAULTS.length - 1);
   assert(report.acked > 50, JSON.stringify(report));
+});
+
+Deno.test("a process that is killed is dead to the others before long", async () => {
+  const rows: ProcessRow[] = [];
+  await measureProcesses({
+    rows: ["detect.crash"],
+    nodes: 3,
+    trials: 1,
+    onRow: (row) => rows.push(row),
+    say: () => {},
+  });
+  const [{ n, max, falseDeaths }] = rows as [ProcessRow];
+  assertEquals([rows.length, n, falseDeaths], [1, 1, 0]);
+  // From the kill: no look at an earlier state ended it.
+  assert(max! > 100, `${max} ms`);
 });
 
 Deno.test("the faults of a run come from its seed, each kind once before any comes again", () => {

@@ -8,7 +8,13 @@
  * @module
  */
 
-import type { CaughtUp, Metrics, OpenOptions, Version } from "../../mod.ts";
+import type {
+  CaughtUp,
+  Metrics,
+  Node,
+  OpenOptions,
+  Version,
+} from "../../mod.ts";
 import { Child, type ChildOptions, within } from "./child.ts";
 
 /** What a test says to a node. */
@@ -37,6 +43,8 @@ export interface NodeReport {
   readonly lost?: { readonly key: string; readonly version: Version };
   /** Of a conflict: the other keys of the batch. */
   readonly batchKeys?: readonly string[];
+  /** How a node stands, by its key, as of now. */
+  readonly standing?: readonly [number, string];
   /** What its watch has shown. */
   readonly shown?: readonly (readonly [string, Version])[];
 }
@@ -136,6 +144,11 @@ export class RemoteNode implements AsyncDisposable {
   /** The version of a key, `null` if it is not there. */
   version(key: string): Promise<Version | null> {
     return this.#call({ name: "version", key });
+  }
+
+  /** The nodes that it knows. */
+  nodes(): Promise<Node[]> {
+    return this.#call({ name: "nodes" });
   }
 
   /** A text that stands for all keys, values and versions that are alive. */

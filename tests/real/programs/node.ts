@@ -57,6 +57,7 @@ const calls = {
 if (report) {
   void tellEvents();
   void tellChanges();
+  void tellNodes();
 }
 const { key: node, address } = db.cluster.host;
 say({ ready: { node, address } });
@@ -135,6 +136,12 @@ async function tellChanges(): Promise<void> {
         : [[text.decode(change.key), change.version]]
     );
     say({ shown });
+  }
+}
+
+async function tellNodes(): Promise<void> {
+  for await (const changes of db.cluster.watch()) {
+    for (const { node } of changes) say({ standing: [node.key, node.state] });
   }
 }
 
