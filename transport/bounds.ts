@@ -9,9 +9,15 @@
  * @module
  */
 
-import { FRAME_BYTES_MAX, MESSAGE_BYTES_MAX } from "../runtime/mod.ts";
+import {
+  CHUNK_BYTES,
+  FRAME_BYTES_MAX,
+  MESSAGE_BYTES_MAX,
+} from "../runtime/mod.ts";
+import { FRAME_OVERHEAD_BYTES } from "./frame.ts";
 import type { Greeting } from "./greeting.ts";
 import { GREETING_FRAME_BYTES_MAX } from "./handshake.ts";
+import { SEAL_BYTES } from "./seal.ts";
 
 /** Visits that may come in at once: connections that are no lane of a peer. */
 export const VISITS_MAX = 256;
@@ -55,8 +61,10 @@ export class Room {
 export interface Bounds {
   /** Largest length of a frame that comes in. */
   readonly frameBytesMax: number;
-  /** Requests that may be worked on at once. */
+  /** Requests of the other end that may be worked on at once. */
   readonly requestsMax: number;
+  /** Requests that the other end works on at once, as far as is known. */
+  readonly askedMax: number;
   /** How long it may last, in milliseconds. */
   readonly lifeMsMax: number;
   /** For messages of which more is to come. */
@@ -79,14 +87,21 @@ export function boundsOf(
     return {
       frameBytesMax: FRAME_BYTES_MAX,
       requestsMax,
+      askedMax: purpose === "lane"
+        ? requestsMax
+        : Math.min(requestsMax, VISIT_REQUESTS_MAX),
       lifeMsMax: Infinity,
       room: new Room(HELD_BYTES_MAX),
     };
   }
   const pledges = remote.node === 0 && remote.role === "member";
   return {
-    frameBytesMax: pledges ? GREETING_FRAME_BYTES_MAX : FRAME_BYTES_MAX,
+    // What is cut into chunks has no larger frames.
+    frameBytesMax: pledges
+      ? GREETING_FRAME_BYTES_MAX
+      : CHUNK_BYTES + FRAME_OVERHEAD_BYTES + SEAL_BYTES,
     requestsMax: Math.min(requestsMax, VISIT_REQUESTS_MAX),
+    askedMax: requestsMax,
     lifeMsMax: VISIT_MS_MAX,
     room: pledges ? new Room(0) : visitRoom,
   };

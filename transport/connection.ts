@@ -55,7 +55,7 @@ import type { Purpose } from "./handshake.ts";
 import type { Bounds } from "./bounds.ts";
 import { PendingRequests } from "./pending.ts";
 import { Reassembly } from "./reassembly.ts";
-import { messageName, MessageType } from "./registry.ts";
+import { isUrgent, messageName, MessageType } from "./registry.ts";
 import { type Outgoing, SendQueue } from "./send_queue.ts";
 import { SilenceWatch } from "./silence.ts";
 import type {
@@ -72,6 +72,9 @@ const FAREWELL_MS = 500;
 
 /** What is read, and thrown away, while waiting for that, in bytes. */
 const FAREWELL_BYTES_MAX = 1024 * 1024;
+
+/** Requests that the peer could work on and that are left to urgent ones. */
+const URGENT_ROOM = 8;
 
 /** Memory kept for writing between writes, in bytes. */
 const WRITER_BYTES_KEPT = 64 * 1024;
@@ -133,6 +136,11 @@ export class EstablishedConnection implements Connection {
   #unused = false;
   /** Requests of the peer whose replies are not yet written. */
   #inWork = 0;
+  /** Own requests that the peer may be at work on, and those that wait for that. */
+  #asked = 0;
+  readonly #held = new Set<Outgoing>();
+  /** Takes those that wait for room in the queue out of it. */
+  readonly #leaves = new Map<Outgoing, () => void>();
   #writing = false;
   #farewell: Timer | undefined;
   #wake: (() => void) | undefined;
@@ -220,6 +228,13 @@ export class EstablishedConnection implements Connection {
     return this.#inWork > 0 || this.#pending.size > 0 || !this.#queue.empty;
   }
 
+  /** Whether what was begun will end: by a deadline, or since it goes on. */
+  get #progresses(): boolean {
+    const unusedMs = this.#context.clock.monotonic() - this.#usedAt;
+    return this.busy ||
+      (this.#reassembly.held > 0 && unusedMs < TIMEOUT_MS_DEFAULT);
+  }
+
   /** Bytes that wait to be written. */
   get queuedBytes(): number {
     return this.#queue.bytes;
@@ -261,12 +276,40 @@ export class EstablishedConnection implements Connection {
       if (!this.usable) throw this.#unsentError(type, undefined);
       this.#usedAt = this.#context.clock.monotonic();
       const message = this.#outgoing(0, type, this.#nextCorrelation(), payload);
-      const leave = this.#queue.offer(message)
-        ? undefined
-        : this.#queue.wait(message);
+      const leave = this.#ask(message);
       this.#pending.add({ message, timeoutMs, signal, leave, resolve, reject });
-      this.#wake?.();
     });
+  }
+
+  /**
+   * Sends a request once the other end takes it: no more at once than it works on,
+   * but for urgent ones, for which a few places are left.
+   *
+   * @returns What makes room for the next, to be called when it is over.
+   */
+  #ask(message: Outgoing): () => void {
+    const { askedMax } = this.#bounds;
+    const most = isUrgent(message.type) ? askedMax : askedMax - URGENT_ROOM;
+    if (this.#asked >= Math.max(1, most)) this.#held.add(message);
+    else this.#put(message);
+    return () => {
+      if (this.#held.delete(message)) return;
+      this.#leaves.get(message)?.();
+      this.#leaves.delete(message);
+      this.#asked--;
+      const [next] = this.#held;
+      if (next === undefined || this.#ended) return;
+      this.#held.delete(next);
+      this.#put(next);
+    };
+  }
+
+  #put(message: Outgoing): void {
+    this.#asked++;
+    if (!this.#queue.offer(message)) {
+      this.#leaves.set(message, this.#queue.wait(message));
+    }
+    this.#wake?.();
   }
 
   send(type: number, payload: Uint8Array): boolean {
@@ -308,11 +351,16 @@ export class EstablishedConnection implements Connection {
   retire(): void {
     if (this.#retired || this.#ended) return;
     this.#retired = true;
+    this.#awaitEnd();
+    this.#drain();
+  }
+
+  /** A peer that never says that it has asked all is not waited for. */
+  #awaitEnd(): void {
     this.#retirement = this.#context.timers.set(
-      () => this.drop("it was to end"),
+      () => this.#progresses ? this.#awaitEnd() : this.drop("it was to end"),
       TIMEOUT_MS_DEFAULT,
     );
-    this.#drain();
   }
 
   /** Lets it end likewise, since nobody uses it. */
@@ -418,6 +466,9 @@ export class EstablishedConnection implements Connection {
       this.#reassembly.drop(correlation);
       return;
     }
+    if (type >= TYPE_FIRST_OF_OTHERS) {
+      this.#usedAt = this.#context.clock.monotonic();
+    }
     const payload = this.#reassembly.take(frame);
     if (payload === undefined) return;
     if (response) this.#takeResponse(correlation, failed, payload);
@@ -429,7 +480,6 @@ export class EstablishedConnection implements Connection {
     { flags, type, correlation }: Frame,
     payload: Uint8Array,
   ): void {
-    this.#usedAt = this.#context.clock.monotonic();
     const oneWay = (flags & FrameFlag.ONE_WAY) !== 0;
     if (oneWay) this.#context.handler.message(this, type, payload);
     else this.#takeRequest(type, correlation, payload);

@@ -82,7 +82,8 @@ class NodeEndpoint implements Endpoint, Owner {
   /** All that runs and must have ended when the endpoint is closed. */
   readonly #tasks = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
-  #handshakes = 0;
+  /** Handshakes that came in and are not done, the oldest first. */
+  readonly #handshakes = new Set<AbortController>();
   /** Peers that are kept. */
   #kept = 0;
   /** Visits that came in and whose streams are not closed yet. */
@@ -182,7 +183,7 @@ class NodeEndpoint implements Endpoint, Owner {
       queuedBytes += connection.queuedBytes;
     }
     return {
-      handshakes: this.#handshakes,
+      handshakes: this.#handshakes.size,
       connections: this.#connections.size,
       visits: this.#visits,
       turnedAway: this.#turnedAway,
@@ -245,10 +246,15 @@ class NodeEndpoint implements Endpoint, Owner {
       }
       if (stream === null) return;
       if (signal.aborted) stream.close();
-      else if (this.#handshakes >= tuning.handshakesMax) {
-        this.#turnedAway++;
-        stream.close();
-      } else {
+      else {
+        // The oldest goes: who means it is done in a few round trips, so that only
+        // a flood keeps anybody out, and not who dials and is silent.
+        if (this.#handshakes.size >= tuning.handshakesMax) {
+          this.#turnedAway++;
+          const [oldest] = this.#handshakes;
+          this.#handshakes.delete(oldest!);
+          oldest!.abort(new Error("others want to shake hands"));
+        }
         void this.#track(this.#welcome(stream));
       }
     }
@@ -256,19 +262,24 @@ class NodeEndpoint implements Endpoint, Owner {
 
   /** Makes the handshake with who has dialled; failing it ends that stream only. */
   async #welcome(stream: ByteStream): Promise<void> {
-    this.#handshakes++;
+    const handshake = new AbortController();
+    this.#handshakes.add(handshake);
+    const { signal } = handshake;
     let greeting: Greeting;
     try {
       greeting = await greetAsAcceptor(
         stream,
-        this.#greetingOptions(false, this.#closing.signal),
+        this.#greetingOptions(
+          false,
+          AbortSignal.any([signal, this.#closing.signal]),
+        ),
       );
     } catch (error) {
       stream.close();
       if (isMismatch(error)) this.#tellRefused(stream.remote, error);
       return;
     } finally {
-      this.#handshakes--;
+      this.#handshakes.delete(handshake);
     }
     if (this.#closing.signal.aborted) stream.close();
     else if (purposeOf(greeting) === "visit" && this.#visits >= VISITS_MAX) {

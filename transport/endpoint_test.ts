@@ -14,10 +14,12 @@ import {
   ProtocolMismatchError,
   RejectedError,
   RemoteError,
+  SecretMismatchError,
   UnreachableError,
   Writer,
 } from "../runtime/mod.ts";
 import { World } from "../runtime/virtual/mod.ts";
+import { encodeFailure, failureOf } from "./failure.ts";
 import { FrameDecoder, FrameFlag, readFrame, writeFrame } from "./frame.ts";
 import { encodeHello, encodeWelcome } from "./handshake.ts";
 import { MessageType } from "./registry.ts";
@@ -26,6 +28,7 @@ import {
   testNode,
   type TestNodeOptions,
 } from "./testing/node.ts";
+import type { Connection } from "./types.ts";
 
 const { PULL, RECORDS } = MessageType;
 const CHALLENGE = new Uint8Array(16);
@@ -559,5 +562,90 @@ Deno.test("messages of one turn leave in one write", async () => {
     assert(writes - before <= 2, `${writes - before}`);
     assertEquals(b.log.length, 51);
     await Promise.all([a.endpoint.close(), b.endpoint.close()]);
+  });
+});
+
+Deno.test("a burst of more requests than the other end works on is answered whole, and a ping amid it at once", async () => {
+  const world = new World({ seed: 1 });
+  const a = testNode(world.runtime("a"), { node: 1 });
+  const request = async (
+    _from: Connection,
+    type: number,
+    bytes: Uint8Array,
+  ) => {
+    if (type === PULL) await world.sleep(50);
+    return bytes;
+  };
+  const b = testNode(world.runtime("b"), { node: 2, handler: { request } });
+  await world.run(async () => {
+    await b.endpoint.listen("b:1");
+    const peer = a.endpoint.keep(2, "b:1");
+    const ask = (type: number) => peer.request(type, new Uint8Array(1));
+    await ask(PULL);
+    const burst = Array.from({ length: 3000 }, () => ask(PULL));
+    const began = world.now;
+    await ask(MessageType.PING);
+    assert(world.now - began < 20, `${world.now - began} ms`);
+    await Promise.all(burst);
+    await Promise.all([a.endpoint.close(), b.endpoint.close()]);
+  });
+});
+
+Deno.test("a lane is not given up while a message is on its way, also where nobody else uses it", async () => {
+  const world = new World({ seed: 1 });
+  // Connections are made on demand, and end when they are not used.
+  const tuning = { connectionsMax: 0 };
+  const a = testNode(world.runtime("a"), { node: 1, tuning });
+  const b = testNode(world.runtime("b"), { node: 2, tuning });
+  await world.run(async () => {
+    await b.endpoint.listen("b:1");
+    b.endpoint.keep(1, "a:1");
+    const peer = a.endpoint.keep(2, "b:1");
+    // A chunk takes longer than an unused lane stands.
+    world.condition("a", "b", { bytesPerMs: 40 });
+    const payload = new Uint8Array(1_200_000);
+    const options = { timeoutMs: 60_000 };
+    const reply = await peer.request(PULL, payload, options);
+    assertEquals(reply.length, payload.length);
+    assert(world.now > 29_000, `${world.now} ms`);
+    await Promise.all([a.endpoint.close(), b.endpoint.close()]);
+  });
+});
+
+Deno.test("who dials and is silent keeps nobody out who means it", async () => {
+  const world = new World({ seed: 1 });
+  const tuning = { handshakesMax: 4 };
+  const a = testNode(world.runtime("a"), { node: 1 });
+  const b = testNode(world.runtime("b"), { node: 2, tuning });
+  await world.run(async () => {
+    await b.endpoint.listen("b:1");
+    const { network } = world.runtime("x");
+    const silent = [];
+    for (let i = 0; i < 8; i++) silent.push(await network.dial("b:1"));
+    await a.endpoint.keep(2, "b:1").request(PULL, new Uint8Array(1));
+    assert(world.now < 1000, `${world.now} ms`);
+    assert(b.endpoint.metrics().turnedAway >= 4);
+    for (const stream of silent) stream.close();
+    await Promise.all([a.endpoint.close(), b.endpoint.close()]);
+  });
+});
+
+Deno.test("of who refuses without a proof of the secret only that there is no common version is believed", async () => {
+  const world = new World({ seed: 1 });
+  const secrets = [new Uint8Array(16).fill(1)];
+  const a = testNode(world.runtime("a"), { node: 1, secrets });
+  await world.run(async () => {
+    const listener = await world.runtime("s").network.listen("s:1");
+    const dialled = assertRejects(
+      () => a.endpoint.dial("s:1"),
+      SecretMismatchError,
+    );
+    const stream = (await listener.accept())!;
+    const failure = encodeFailure(failureOf(new ProtocolError("go away")));
+    await say(stream, MessageType.REJECT, failure);
+    await dialled;
+    stream.close();
+    listener.close();
+    await a.endpoint.close();
   });
 });

@@ -349,7 +349,7 @@ class Talk {
       // version is said then by one of the cluster.
       if (
         secrets.length > 0 && this.#seal === undefined &&
-        !(refusal instanceof ProtocolError)
+        !(refusal instanceof ProtocolMismatchError)
       ) {
         throw new SecretMismatchError(
           this.#stream.remote,

@@ -23,7 +23,7 @@
  */
 
 export { createEndpoint } from "./endpoint.ts";
-export { isMismatch } from "./failure.ts";
+export { FailureCode, isMismatch } from "./failure.ts";
 export { PROTOCOLS } from "./handshake.ts";
 export { messageName, MessageType } from "./registry.ts";
 export type {

@@ -25,8 +25,8 @@ export interface Waiting {
   readonly timeoutMs: number;
   /** Gives it up when aborted; not aborted yet. */
   readonly signal: AbortSignal | undefined;
-  /** Takes it out of the queue if it waits for room there. */
-  readonly leave: (() => void) | undefined;
+  /** Makes room for others; called once, when it is over. */
+  readonly leave: () => void;
   readonly resolve: (payload: Uint8Array) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -88,7 +88,7 @@ export class PendingRequests {
     const release = () => {
       timer.cancel();
       signal?.removeEventListener("abort", onAbort);
-      leave?.();
+      leave();
     };
     this.#pending.set(correlation, { waiting, release });
   }

@@ -70,6 +70,14 @@ export const MessageType = {
 /** A message type. */
 export type MessageType = typeof MessageType[keyof typeof MessageType];
 
+/**
+ * Whether messages of a type go before all others, and replies to them too: by them
+ * nodes find out who lives, which is no question of how much else there is to say.
+ */
+export function isUrgent(type: number): boolean {
+  return type === MessageType.PING || type === MessageType.PING_REQ;
+}
+
 /** The name of a message type, for people; `type-N` if it is unknown. */
 export function messageName(type: number): string {
   for (const [name, value] of Object.entries(MessageType)) {

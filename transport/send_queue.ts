@@ -6,7 +6,8 @@
  * one chunk of each large one, never for the whole of it. Room is counted in
  * bytes, separately for messages of one frame and for those of several: large
  * ones never take the room of small ones. A message larger than all the room
- * is let in when no other large one waits.
+ * is let in when no other large one waits. Urgent messages go first, in the order
+ * in which they were put in.
  *
  * Assumes: a payload is not changed after it was put in.
  *
@@ -15,6 +16,7 @@
 
 import { CHUNK_BYTES, MESSAGE_BYTES_MAX, type Writer } from "../runtime/mod.ts";
 import { FRAME_OVERHEAD_BYTES, FrameFlag, writeFrame } from "./frame.ts";
+import { isUrgent } from "./registry.ts";
 import type { Seal } from "./seal.ts";
 
 /** Bytes after which no more frames are put into one write. */
@@ -49,6 +51,7 @@ export class SendQueue {
   #round: Outgoing[] = [];
   #at = 0;
   #nextRound: Outgoing[] = [];
+  #urgent: Outgoing[] = [];
   /** Bytes waiting, of messages of one frame [0] and of several [1]. */
   readonly #bytes = [0, 0];
   readonly #waiting: [Set<Waiter>, Set<Waiter>] = [new Set(), new Set()];
@@ -63,7 +66,8 @@ export class SendQueue {
 
   /** Whether nothing waits to be written. */
   get empty(): boolean {
-    return this.#at >= this.#round.length && this.#nextRound.length === 0;
+    return this.#at >= this.#round.length && this.#nextRound.length === 0 &&
+      this.#urgent.length === 0;
   }
 
   /** Bytes that wait to be written. */
@@ -74,15 +78,17 @@ export class SendQueue {
   /** Puts a message in whatever the room: replies, and what ends or keeps. */
   push(message: Outgoing): void {
     this.#bytes[kindOf(message)]! += sizeOf(message);
-    this.#nextRound.push(message);
+    if (isUrgent(message.type)) this.#urgent.push(message);
+    else this.#nextRound.push(message);
   }
 
   /** Puts a message in, or returns `false` if there is no room for it. */
   offer(message: Outgoing): boolean {
     const kind = kindOf(message);
-    if (this.#waiting[kind]!.size > 0 || !this.#fits(kind, sizeOf(message))) {
-      return false;
-    }
+    if (
+      !isUrgent(message.type) &&
+      (this.#waiting[kind]!.size > 0 || !this.#fits(kind, sizeOf(message)))
+    ) return false;
     this.push(message);
     return true;
   }
@@ -103,6 +109,8 @@ export class SendQueue {
 
   /** Moves frames into `writer`, as much as one write should carry. */
   take(writer: Writer): void {
+    const urgent = this.#urgent.splice(0);
+    for (const message of urgent) this.#takeFrame(message, writer);
     while (writer.length < WRITE_BYTES) {
       if (this.#at >= this.#round.length) {
         if (this.#nextRound.length === 0) break;
@@ -117,6 +125,7 @@ export class SendQueue {
 
   /** Forgets everything. */
   clear(): void {
+    this.#urgent = [];
     this.#round = [];
     this.#nextRound = [];
     this.#at = 0;

@@ -55,6 +55,18 @@ Deno.test("a small message waits for one chunk of each large one, no more", () =
   assertEquals(queue.bytes, 0);
 });
 
+Deno.test("urgent messages go before all others, whatever the room", () => {
+  const queue = new SendQueue(0, 1000);
+  queue.push(message(1, 3 * CHUNK_BYTES));
+  assert(queue.offer(message(2, 900)));
+  assert(!queue.offer(message(3, 900)));
+  for (const correlation of [4, 5]) {
+    assert(queue.offer({ ...message(correlation, 900), type: 16 }));
+  }
+  assertEquals(drain(queue), [4, 5, 1, 2, 1, 1]);
+  assertEquals(queue.bytes, 0);
+});
+
 Deno.test("room is bounded in bytes, and large messages do not take that of small ones", () => {
   const queue = new SendQueue(0, 1000);
   assert(queue.offer(message(1, 5 * CHUNK_BYTES)), "alone it may be larger");

@@ -152,8 +152,8 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   {
     name: "any-number-of-handshakes-at-once",
     file: "transport/endpoint.ts",
-    find: "else if (this.#handshakes >= tuning.handshakesMax) {",
-    replace: "else if (this.#handshakes >= tuning.handshakesMax * 1e6) {",
+    find: "if (this.#handshakes.size >= tuning.handshakesMax) {",
+    replace: "if (this.#handshakes.size >= tuning.handshakesMax * 1e6) {",
     caughtBy: "tests/hostile_test.ts",
   },
   {
@@ -205,5 +205,41 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     find: 'connection.drop("the node is forgotten")',
     replace: 'connection.close("the node is forgotten")',
     caughtBy: "transport/peer_test.ts :: was not sent when the transport",
+  },
+  {
+    name: "ping-waits-its-turn",
+    file: "transport/registry.ts",
+    find:
+      "  return type === MessageType.PING || type === MessageType.PING_REQ;",
+    replace: "  return type < 0;",
+    caughtBy: "transport/send_queue_test.ts :: urgent",
+  },
+  {
+    name: "asks-more-than-is-worked-on",
+    file: "transport/connection.ts",
+    find: "    if (this.#asked >= Math.max(1, most)) this",
+    replace: "    if (this.#asked >= Math.max(1e9, most)) this",
+    caughtBy: "transport/endpoint_test.ts :: a burst of more",
+  },
+  {
+    name: "gives-up-a-lane-amid-a-message",
+    file: "transport/connection.ts",
+    find: "(this.#reassembly.held > 0 && unusedMs < TIMEOUT_MS_DEFAULT)",
+    replace: "(this.#reassembly.held > 0 && unusedMs < 0)",
+    caughtBy: "transport/endpoint_test.ts :: a lane is not given up",
+  },
+  {
+    name: "silent-strangers-keep-others-out",
+    file: "transport/endpoint.ts",
+    find: '          oldest!.abort(new Error("others want to shake hands"));',
+    replace: "          stream.close();\n          continue;",
+    caughtBy: "transport/endpoint_test.ts :: who dials and is silent",
+  },
+  {
+    name: "any-refusal-believed-before-a-proof",
+    file: "transport/greeting.ts",
+    find: "        !(refusal instanceof ProtocolMismatchError)",
+    replace: "        !(refusal instanceof ProtocolError)",
+    caughtBy: "transport/endpoint_test.ts :: of who refuses without",
   },
 ];
