@@ -35,6 +35,7 @@ import {
   Writer,
 } from "../../runtime/mod.ts";
 import {
+  FailureCode,
   isMismatch,
   MessageType,
   type RequestOptions,
@@ -392,6 +393,9 @@ function localErrorOf(error: RemoteError, holder: number): unknown {
     case "NotMemberError":
     case "NotCaughtUpError":
     case "PoisonedError":
+      return new LeaseholderUnavailableError(holder, { cause: error });
+    case FailureCode.OVERLOADED:
+      // It has not begun.
       return new LeaseholderUnavailableError(holder, { cause: error });
     case "StorageError":
       // A sync that failed says nothing of what its next start will find.

@@ -197,6 +197,12 @@ Deno.test("a leaseholder whose disk failed in the commit may have written; one t
     OutcomeUnknownError,
   );
   assertEquals(unknown.cause, failWith.error);
+  failWith.error = new RemoteError("overloaded", "too many are in work");
+  const busy = await assertRejects(
+    () => a!.router.commit(sets({ k: "2" }), {}),
+    LeaseholderUnavailableError,
+  );
+  assertEquals(busy.cause, failWith.error);
   failWith.error = new RemoteError("PoisonedError", "an earlier write failed");
   await assertRejects(
     () => a!.router.commit(sets({ k: "2" }), {}),

@@ -143,7 +143,9 @@ export class Donor {
 
   #idleTimer(id: number): Timer {
     return this.#options.timers.set(() => {
-      void this.#end(id);
+      this.#end(id).catch(() => {
+        // The engine could not close a snapshot; nobody asks for it any more.
+      });
     }, this.#options.idleMs);
   }
 

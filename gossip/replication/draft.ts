@@ -122,8 +122,10 @@ export class NotLeaseholderError extends Error {
   }
 }
 
-/** What became of a record that arrived. */
-export type Arrival = "applied" | "covered" | "early";
+/**
+ * What became of a record that arrived; where there was no room, nothing: `full`.
+ */
+export type Arrival = "applied" | "covered" | "early" | "full";
 
 /** A record, or a session, that a draft applied, and what it changed. */
 export interface Applied {

@@ -31,6 +31,9 @@ import type { Vector } from "./vector.ts";
  */
 const REQUEST_TIMEOUT_MS = 300_000;
 
+/** Deadline of a chunk, in milliseconds: others wait for the session to end. */
+const CHUNK_TIMEOUT_MS = 30_000;
+
 /** Rounds in which a pull may get nothing new before it gives up for now. */
 const IDLE_ROUNDS_MAX = 3;
 
@@ -191,8 +194,9 @@ export class Pull {
     switch (reply.kind) {
       case "records": {
         const taken = reply.records.map((record) => replica.receive(record));
-        await Promise.all(taken);
-        return reply.vector;
+        const arrivals = await Promise.all(taken);
+        // There is no room here: this pull ends, and another one goes on later.
+        return arrivals.includes("full") ? replica.vector : reply.vector;
       }
       case "session":
         return await this.#takeSession(node, base, decodeOffer(reply.offer));
@@ -210,15 +214,18 @@ export class Pull {
     const before = this.#session;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#session = promise;
+    const { replica } = this.#options;
+    const { sessions } = this.figures;
     try {
       await before;
+      // What came meanwhile, by another session, is not asked for again.
+      if (this.figures.sessions !== sessions) return offer.vector;
       await this.#options.adopt(offer.config);
-      const { replica } = this.#options;
       const entries = replica.caughtUp
         ? await this.#stage(node, offer.id)
         : await this.#fill(node, offer);
-      this.figures.sessions++;
       await replica.ingest({ ...offer, base, entries });
+      this.figures.sessions++;
       return offer.vector;
     } finally {
       resolve();
@@ -260,6 +267,7 @@ export class Pull {
         node,
         MessageType.SESSION_CHUNK,
         encodeChunkRequest(id),
+        CHUNK_TIMEOUT_MS,
       );
       const { entries, last } = decodeChunk(chunk);
       yield { entries, size: chunk.length };
@@ -271,10 +279,11 @@ export class Pull {
     node: number,
     type: number,
     payload: Uint8Array,
+    timeoutMs = REQUEST_TIMEOUT_MS,
   ): Promise<Uint8Array> {
     return this.#options.request(node, type, payload, {
       lane: "bulk",
-      timeoutMs: REQUEST_TIMEOUT_MS,
+      timeoutMs,
       signal: this.#abort.signal,
     });
   }

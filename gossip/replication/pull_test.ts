@@ -91,6 +91,21 @@ Deno.test("a joiner's first pull is a session, also of an empty donor", async ()
   await a.replica.commit(sets({ k: "v" }));
 });
 
+Deno.test("of two sessions that were offered at once the second is not fetched when the first has brought it all", async () => {
+  const donor = await openReplica(2, { logBytesMax: 1 });
+  await donor.replica.commit(sets({ k: "v" }));
+  const a = await openReplica(1, { caughtUp: false });
+  const answer = donorAnswers(donor);
+  let chunks = 0;
+  const { pull } = pullOf(a, (type, payload) => {
+    if (type === MessageType.SESSION_CHUNK) chunks++;
+    return answer(type, payload);
+  });
+  await Promise.all([pull.from(2), pull.from(3)]);
+  assertEquals(await readText(a.replica, "k"), "v");
+  assertEquals([pull.figures.sessions, chunks], [1, 1]);
+});
+
 Deno.test("a peer whose vector claims what it cannot give is asked a few times, then given up", async () => {
   const a = await openReplica(1);
   const claim = new Vector();

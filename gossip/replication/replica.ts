@@ -25,7 +25,7 @@ import {
   type Random,
 } from "../../runtime/mod.ts";
 import type { BatchOp, KV, KVSnapshot } from "../../engine/kv.ts";
-import { rowKey, Space, spacePrefix } from "../keyspace.ts";
+import { metaKey, rowKey, Space, spacePrefix } from "../keyspace.ts";
 import type { Clash } from "./conflict.ts";
 import type { Dot, Origin } from "./dot.ts";
 import {
@@ -194,7 +194,7 @@ export class Replica {
       return Promise.resolve("covered");
     }
     const size = record.bytes.length;
-    if (this.#waitingBytes > WAITING_BYTES_MAX) return Promise.resolve("early");
+    if (this.#waitingBytes > WAITING_BYTES_MAX) return Promise.resolve("full");
     this.#waitingBytes += size;
     return new Promise<Arrival>((resolve, reject) => {
       this.#push({ kind: "record", record, resolve, reject });
@@ -270,17 +270,34 @@ export class Replica {
     });
   }
 
-  /** What is durable, once all is that was handed in before. */
+  /**
+   * What survives a power failure, once all does that was handed in before, also
+   * where acks are given before: others rely on a report for ever.
+   */
   durable(): Promise<Vector> {
     return new Promise((resolve, reject) => {
-      const run = () => Promise.resolve(resolve(this.#state.vector));
+      const run = async () => {
+        const { vector } = this.#state;
+        if (!this.#options.sync) {
+          const op = { key: metaKey("synced"), value: Uint8Array.of(1) };
+          await this.#kv.write([op], { sync: true });
+        }
+        resolve(vector);
+      };
       this.#push({ kind: "turn", run, reject });
     });
   }
 
-  /** Forgets the records that came early: they are pulled again. */
+  /**
+   * Forgets the records that came early, those handed in before with them: they are
+   * pulled again.
+   */
   dropHeld(): void {
-    this.#held.clear();
+    const run = () => Promise.resolve(this.#held.clear());
+    const reject = () => {
+      // Nothing is held any more, in a replica that is closed or has failed.
+    };
+    this.#push({ kind: "turn", run, reject });
   }
 
   /** Commits nothing any more, or again: each is refused with this. */

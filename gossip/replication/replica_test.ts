@@ -99,6 +99,30 @@ Deno.test("the entry of a key is read in one moment, whatever is written meanwhi
   }
 });
 
+Deno.test("a report speaks of what survives a power failure, also where acks do not wait for it", async () => {
+  for (const sync of [true, false]) {
+    const kv = new HandKV();
+    const { replica } = await openReplica(1, { kv, sync });
+    await replica.commit(sets({ k: "1" }));
+    kv.keepBatches = true;
+    const vector = await replica.durable();
+    assertEquals(vector, replica.vector);
+    assertEquals(kv.batches.length, sync ? 0 : 1);
+  }
+});
+
+Deno.test("what is forgotten is also what was handed in before and came early", async () => {
+  const { replica } = await openReplica(1);
+  const early = setRecord("k", "v", { seq: 2 });
+  const received = replica.receive(early);
+  replica.dropHeld();
+  assertEquals(await received, "early");
+  await replica.durable();
+  assertEquals(replica.figures.held, 0);
+  await replica.receive(early);
+  assertEquals(replica.figures.held, 1);
+});
+
 Deno.test("D1: what was not durable when the process died was never there", async () => {
   const kv = new HandKV(false);
   const a = await openReplica(1, { kv });

@@ -56,4 +56,11 @@ export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
     replace: "get(Space.LIVE, key))\n      );\n    }",
     caughtBy: "gossip/replication/replica_test.ts :: the entry of a key",
   },
+  {
+    name: "overload-reaches-the-caller-raw",
+    file: "gossip/lease/router.ts",
+    find: "    case FailureCode.OVERLOADED:",
+    replace: "    case FailureCode.CLOSED:",
+    caughtBy: "gossip/lease/router_test.ts",
+  },
 ];

@@ -341,4 +341,27 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     replace: "        life: current?.life ?? lifeBefore + 1,",
     caughtBy: "tests/scenarios/electorate_test.ts",
   },
+  {
+    name: "report-of-what-is-not-synced",
+    file: "gossip/replication/replica.ts",
+    find: "        if (!this.#options.sync) {",
+    replace: "        if (this.#closed) {",
+    caughtBy: "gossip/replication/replica_test.ts :: survives a power failure",
+  },
+  {
+    name: "early-record-held-after-all",
+    file: "gossip/replication/replica.ts",
+    find: "    const run = () => Promise.resolve(this.#held.clear());",
+    replace:
+      "    this.#held.clear();\n    const run = () => Promise.resolve();",
+    caughtBy: "gossip/replication/replica_test.ts :: what is forgotten",
+  },
+  {
+    name: "session-fetched-again",
+    file: "gossip/replication/pull.ts",
+    find:
+      "      if (this.figures.sessions !== sessions) return offer.vector;\n",
+    replace: "",
+    caughtBy: "gossip/replication/pull_test.ts :: of two sessions",
+  },
 ];
