@@ -80,7 +80,10 @@ export interface Config {
   readonly rest: Uint8Array;
 }
 
-/** How much higher the first epoch of a new era is than the last one known. */
+/**
+ * Epochs begin at a multiple of this in a new era, and at the node key of who began
+ * it: two that begin one at once have two epochs, however far each had come.
+ */
 const ERA_EPOCHS = 2 ** 16;
 
 /** What tells two configs of one cluster apart. */
@@ -244,7 +247,7 @@ export function withNewEra(
   return {
     ...config,
     era: config.era + 1,
-    epoch: config.epoch + ERA_EPOCHS + node,
+    epoch: (Math.floor(config.epoch / ERA_EPOCHS) + 2) * ERA_EPOCHS + node,
     members: [...all].sort((a, b) => a - b),
     voters: [{ node, seat }],
     settled: true,

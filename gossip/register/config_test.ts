@@ -1,4 +1,9 @@
-import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import {
   ConfigUnsettledError,
   DecodeError,
@@ -16,6 +21,7 @@ import {
   hasSeat,
   supersedes,
   withMember,
+  withNewEra,
 } from "./config.ts";
 import type { Config } from "./config.ts";
 import { seat } from "./world_test.ts";
@@ -115,4 +121,25 @@ Deno.test("a config with node keys out of order, or without version, is refused"
   refused({ members: [0] });
   refused({ removed: [3, 3] });
   refused({ version: 0 });
+});
+
+Deno.test("a new era has one voter, is above all epochs, and never of one age with another's", () => {
+  const known = (epoch: number): Config => ({ ...FULL, epoch, settled: true });
+  const begun = [[10, 4], [12, 2], [70_000, 2], [70_000, 4], [65_535, 1]].map(
+    ([epoch, node]) => {
+      const voter = { node: node!, seat: seat(9) };
+      const config = withNewEra(known(epoch!), voter, [7], 20);
+      assert(config.epoch > epoch!);
+      assertEquals(config.voters, [voter]);
+      return config;
+    },
+  );
+  assertEquals(new Set(begun.map(({ epoch }) => epoch)).size, begun.length);
+  const { era, settled, members, removed, sealing } = begun[1]!;
+  assertEquals([era, settled], [2, true]);
+  // What is retired stays so; whoever might have joined unheard is retired too.
+  assertEquals(members, [1, 2, 7, 513]);
+  const unheard = [5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19];
+  assertEquals(removed, [3, 4, ...unheard]);
+  assertEquals(sealing, [4, ...unheard]);
 });

@@ -57,24 +57,34 @@ export class Electorate {
    * @throws What asking the node for its seat throws.
    */
   async promote(node: number, options: ChangeOptions = {}): Promise<boolean> {
-    const { knowledge, ask } = this.#options;
-    const { epoch } = knowledge.known;
-    const reply = decodeReply(
-      await ask(
-        node,
-        MessageType.REGISTER_SEAT,
-        encodeSeatRequest(knowledge.known),
-        options.signal,
-      ),
-    );
-    if (reply.kind === "known") await knowledge.adopt(reply.config);
-    if (reply.kind !== "seat") return false;
-    const voter = { node, seat: reply.seat };
+    const { epoch } = this.#options.knowledge.known;
+    const seat = await this.askSeat(node, options);
+    if (seat === undefined) return false;
+    const voter = { node, seat };
     return await this.#changeVoters(
       epoch,
       { kind: "promote", voter },
       options,
     );
+  }
+
+  /**
+   * Asks a learner for the seat on which it would vote; `undefined` if it knows a
+   * newer config, which is known here then.
+   *
+   * @throws What asking it throws.
+   */
+  async askSeat(
+    node: number,
+    { signal }: ChangeOptions = {},
+  ): Promise<Uint8Array | undefined> {
+    const { knowledge, ask } = this.#options;
+    const request = encodeSeatRequest(knowledge.known);
+    const reply = decodeReply(
+      await ask(node, MessageType.REGISTER_SEAT, request, signal),
+    );
+    if (reply.kind === "known") await knowledge.adopt(reply.config);
+    return reply.kind === "seat" ? reply.seat : undefined;
   }
 
   /**

@@ -78,6 +78,7 @@ const REPORT = {
   nonce: seat(4),
   birth: new Vector().encode(),
   vector: new Vector(),
+  leaving: false,
 };
 REPORT.vector.add(300, 1);
 const NEWS = { record: RECORD, accusers: [3, 300] };

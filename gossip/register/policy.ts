@@ -26,7 +26,12 @@ export interface MembersView {
 /** A step of the electorate. */
 export type ElectorateStep =
   | { readonly kind: "settle" }
-  | { readonly kind: "promote"; readonly node: number }
+  | {
+    readonly kind: "promote";
+    readonly node: number;
+    /** Another one that is needed next: it is to be ready too. */
+    readonly next?: number;
+  }
   | { readonly kind: "retire"; readonly node: number };
 
 /** How many are to vote, of so many members. */
@@ -57,7 +62,8 @@ export function nextStep(
   const needed = gone !== undefined || isEven ? 1 : 2;
   const wanted = gone !== undefined || voters.length < size;
   if (candidate !== undefined && wanted && candidates.length >= needed) {
-    return { kind: "promote", node: candidate };
+    const next = needed === 2 ? { next: candidates[1]! } : {};
+    return { kind: "promote", node: candidate, ...next };
   }
   return isEven ? retire : undefined;
 }

@@ -19,7 +19,11 @@ function step(
   });
 }
 
-const promote = (node: number) => ({ kind: "promote", node }) as const;
+const promote = (node: number, next?: number) => ({
+  kind: "promote" as const,
+  node,
+  ...next !== undefined && { next },
+});
 const retire = (node: number) => ({ kind: "retire", node }) as const;
 
 Deno.test("of so many members so many vote", () => {
@@ -32,11 +36,11 @@ Deno.test("of so many members so many vote", () => {
 Deno.test("an even number is passed through, and begun only where all that it takes are up", () => {
   assertEquals(step(votersConfig(1, 2)), undefined);
   assertEquals(step(votersConfig(1, 3), { down: [3] }), undefined);
-  assertEquals(step(votersConfig(1, 3)), promote(2));
+  assertEquals(step(votersConfig(1, 3)), promote(2, 3));
   assertEquals(step(votersConfig(2, 3)), promote(3));
   assertEquals(step(votersConfig(3, 3)), undefined);
   assertEquals(step(votersConfig(3, 5), { down: [4] }), undefined);
-  assertEquals(step(votersConfig(3, 5)), promote(4));
+  assertEquals(step(votersConfig(3, 5)), promote(4, 5));
   // Who was to be the third has gone meanwhile.
   assertEquals(step(votersConfig(2, 3), { down: [3] }), retire(2));
 });

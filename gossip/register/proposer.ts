@@ -64,6 +64,9 @@ export interface Knowledge {
   adopt(config: Config): Promise<unknown>;
 }
 
+/** How long others are waited for once one has promised a rival more, in ms. */
+const GRACE_MS = 200;
+
 /** What a proposer is made of. */
 export interface ProposerOptions {
   /** The node it belongs to. */
@@ -293,6 +296,8 @@ export class Proposer {
       }
       if (reply?.kind === "promised") {
         this.#n = Math.max(this.#n, reply.ballot.n);
+        // The next attempt is higher: who says nothing is not waited for long.
+        this.#options.sleep(GRACE_MS, signal).then(giveUp, () => {});
       }
       if (
         reply?.kind === "known" && supersedes(reply.config, knowledge.known)

@@ -135,6 +135,19 @@ Deno.test("a mute minority holds nobody up", async () => {
   assertEquals(await cluster.proposer(1).change("r", () => X), X);
 });
 
+Deno.test("nor does one beside a voter that has promised a rival more", async () => {
+  const cluster = await PromptCluster.of(votersConfig(3), 3);
+  // A rival whose prepares reach node 2 alone goes up.
+  cluster.reachable = [2];
+  await assertRejects(
+    () => cluster.proposer(3).change("r", () => Y, { attemptsMax: 5 }),
+    QuorumUnavailableError,
+  );
+  cluster.reachable = [1, 2, 3];
+  cluster.mute = [3];
+  assertEquals(await cluster.proposer(1).change("r", () => X), X);
+});
+
 Deno.test("rivals take over from each other, and each sees what the other chose", async () => {
   const cluster = await PromptCluster.of(votersConfig(3), 3);
   const proposers = [1, 2, 3].map((node) => cluster.proposer(node));

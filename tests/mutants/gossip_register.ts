@@ -192,4 +192,19 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
     replace: "    sealing: [...config.sealing, ...unheard]",
     caughtBy: "tests/scenarios/electorate_test.ts :: cut off, take over",
   },
+  {
+    name: "two-eras-of-one-age",
+    file: "gossip/register/config.ts",
+    find: "(Math.floor(config.epoch / ERA_EPOCHS) + 2) * ERA_EPOCHS + node",
+    replace: "config.epoch + ERA_EPOCHS + node",
+    caughtBy: "gossip/register/config_test.ts :: never of one age",
+  },
+  {
+    name: "waits-for-the-mute-beside-a-rival",
+    file: "gossip/register/proposer.ts",
+    find:
+      "        this.#options.sleep(GRACE_MS, signal).then(giveUp, () => {});\n",
+    replace: "",
+    caughtBy: "gossip/register/proposer_test.ts :: promised a rival more",
+  },
 ];
