@@ -44,7 +44,10 @@ export type DatabaseEvent =
   }
   /** Another process runs under this node's key, or an old disk was put back. */
   | { readonly type: "cloned"; readonly node: number; readonly address: string }
-  /** This node was removed from the cluster: it writes no more. */
+  /**
+   * This node was removed from the cluster, or has left it: it writes no more. Told
+   * when it is heard, and after each start that knows it.
+   */
   | { readonly type: "removed" }
   /** The engine failed; nothing is written until the database is reopened. */
   | { readonly type: "failed"; readonly error: unknown }

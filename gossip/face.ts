@@ -165,8 +165,9 @@ export interface ClusterView {
    * answer: it writes on. Or if no majority agreed: it may have been removed, so
    * that it writes nothing until it has heard from a majority, also after it was
    * opened anew; then it writes on if it was not.
-   * @throws {DeadlineExceededError} If nobody held what this node wrote in time: it
-   * writes on.
+   * @throws {DeadlineExceededError} If it was not done in time: it writes on, or, if
+   * a majority was asked already, as soon as that has said that it has not left.
+   * @throws {ClosedError} If the database is closed before.
    */
   leave(options?: CallOptions): Promise<void>;
   /**
@@ -180,6 +181,8 @@ export interface ClusterView {
    * @throws {RangeError} If it is this node.
    * @throws {QuorumUnavailableError} If no majority of the voters agreed, so that it
    * may have been removed, or would answer without it.
+   * @throws {DeadlineExceededError} If it was not done in time: it may have been
+   * removed, and removing it again does no harm.
    */
   remove(key: number, options?: CallOptions): Promise<void>;
   /**
@@ -194,6 +197,7 @@ export interface ClusterView {
    *
    * @throws {TypeError} If `force` is not `true`.
    * @throws {RangeError} If a majority of the voters answers.
+   * @throws {NotMemberError} If this node was removed.
    * @throws {NotCaughtUpError} If this node has no copy of the data yet.
    */
   recover(options: CallOptions & { force: true }): Promise<void>;

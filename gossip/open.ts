@@ -150,6 +150,10 @@ export async function openNode(options: NodeOptions): Promise<DB> {
     seedsOf(options, endpoint, node.rooms.cluster, address);
   seeds?.start();
   opened.move();
+  if (node.rooms.cluster.isRemoved) {
+    // Known, or heard, before anybody could listen.
+    runtime.timers.set(() => events.emit({ type: "removed" }), 0);
+  }
   const { ownsEngine, isVolatile } = options;
   return new DB({
     ...node,
@@ -357,6 +361,8 @@ async function assemble(
   opened.defer(() => replica.close());
   // Agreement and membership write to it too.
   void kv.failed?.then((error) => replica.fail(error));
+  // Made last, and told of what comes before.
+  const last: { leaving?: Leaving } = {};
   const cluster: Cluster = await Cluster.open({
     kv,
     clock,
@@ -435,6 +441,7 @@ async function assemble(
   });
   function onRemoved(): void {
     replica.refuse(new NotMemberError("write"));
+    void last.leaving?.told();
     events.emit({ type: "removed" });
   }
   function onApplied(applied: readonly Applied[]): void {
@@ -447,6 +454,7 @@ async function assemble(
     }
   }
   const leaving = await Leaving.open({ kv, cluster, replica, pull, timers });
+  last.leaving = leaving;
   opened.defer(() => leaving.close());
   const rooms = { cluster, replica, donor, pull, router, leaving };
   dispatch.attach(rooms);
@@ -478,6 +486,7 @@ async function takeFirstCopy(
           await ended(pull.from(node), signal);
           if (replica.caughtUp) return;
         } catch (error) {
+          if (cluster.isRemoved) throw new NotMemberError("join");
           signal?.throwIfAborted();
           if (isOwnFault(error)) throw error;
           // Down, or joining itself: the next one.

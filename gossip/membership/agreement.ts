@@ -68,8 +68,14 @@ const RETRY_MS = 2000;
 /** Deadline of one step, in milliseconds. */
 const STEP_TIMEOUT_MS = 10_000;
 
-/** How long voters may take to say that they are there after all, in ms. */
-const ANSWER_MS = 3000;
+/**
+ * How long voters may take to say that they are there after all, in ms: longer than
+ * one waits for a witness after its start.
+ */
+const ANSWER_MS = 6000;
+
+/** How long a node that could not be promoted is not asked again, in ms. */
+const UNABLE_MS = 10_000;
 
 /** Attempts of one change within a step. */
 const STEP_ATTEMPTS = 8;
@@ -102,6 +108,12 @@ export interface AgreementOptions {
   readonly report: () => Promise<Report>;
   /** A config is newly known, and durable. Must not throw. */
   readonly onKnown: (config: Config) => void;
+}
+
+/** The bounds of one step. */
+interface StepOptions {
+  readonly signal: AbortSignal;
+  readonly attemptsMax: number;
 }
 
 /** What the cluster has agreed on, for dashboards and tests. */
@@ -138,6 +150,8 @@ export class Agreement {
   #wanted = "";
   #wantedSince = 0;
   #notBefore = -Infinity;
+  /** Nodes that could not be promoted, and until when they are not asked. */
+  readonly #unable = new Map<number, number>();
   #running: Promise<void> | undefined;
 
   private constructor(options: AgreementOptions, acceptor: Acceptor) {
@@ -216,13 +230,18 @@ export class Agreement {
 
   /** Gives a ticket its node key, and makes that node a member. */
   async admit(ticket: Uint8Array, signal: AbortSignal): Promise<number> {
-    const ids = await this.#proposer.change(IDS_REGISTER, assigning(ticket), {
-      signal,
-    });
+    // Whoever asks, asks again: it is to hear who is missing before it gives up.
+    const options = { signal, attemptsMax: STEP_ATTEMPTS };
+    const ids = await this.#proposer.change(
+      IDS_REGISTER,
+      assigning(ticket),
+      options,
+    );
     const node = keyOf(decodeIds(ids!), ticket)!;
-    await this.#electorate.change((config) => withMember(config, node), {
-      signal,
-    });
+    await this.#electorate.change(
+      (config) => withMember(config, node),
+      options,
+    );
     return node;
   }
 
@@ -297,32 +316,36 @@ export class Agreement {
     );
   }
 
+  /** Whether a majority of the voters answers, before long. */
+  async answers(signal: AbortSignal): Promise<boolean> {
+    const answers = await this.refresh(signal, ANSWER_MS)
+      .then(() => true, () => false);
+    signal.throwIfAborted();
+    return answers;
+  }
+
   /**
    * Begins a new era, in which this node alone votes, where the voters are lost for
    * ever (agreement §1.4). What they decided and nobody here has heard of is void.
    *
-   * @param keys All node keys that were ever seen here.
+   * @param highestKey The highest node key that was ever seen here.
    * @param members Nodes known besides the members.
-   * @throws {RangeError} If a majority of the voters answers.
    * @throws {NotCaughtUpError} If this node has no copy of the data yet.
    */
-  async recover(
-    keys: Iterable<number>,
+  async beginEra(
+    highestKey: number,
     members: readonly number[],
-    signal: AbortSignal,
   ): Promise<void> {
     const { host: { node }, random, isCaughtUp } = this.#options;
     if (!isCaughtUp()) throw new NotCaughtUpError("recover");
-    const answers = await this.refresh(signal, ANSWER_MS)
-      .then(() => true, () => false);
-    signal.throwIfAborted();
-    if (answers) {
-      throw new RangeError("Cannot recover: a majority of the voters answers");
-    }
     await this.#acceptor.beginAnew((known) => {
       const seat = random.fill(new Uint8Array(SEAT_BYTES));
-      const seen = [...known.members, ...known.removed, ...members, ...keys];
-      const ids = idsOfNewEra(Math.max(...seen));
+      const highest = Math.max(
+        highestKey,
+        known.members.at(-1) ?? 0,
+        known.removed.at(-1) ?? 0,
+      );
+      const ids = idsOfNewEra(highest);
       const config = withNewEra(known, { node, seat }, members, ids.next);
       const registers = {
         [CONFIG_REGISTER]: encodeConfig(config),
@@ -391,7 +414,7 @@ export class Agreement {
     }
     if (!this.#acceptor.votes) return undefined;
     const step = nextStep(config, {
-      isHealthy: (key) => this.#isHealthy(key),
+      isHealthy: (key) => this.#isHealthy(key) && !this.#isUnable(key),
       isGone: (key) => this.#isGone(key),
       votersMax,
     });
@@ -405,7 +428,7 @@ export class Agreement {
         case "settle":
           return await this.#electorate.settle(options);
         case "promote":
-          return void await this.#electorate.promote(step.node, options);
+          return await this.#promote(step, options);
         case "retire":
           return void await this.#electorate.retire(step.node, options);
         case "seal":
@@ -414,10 +437,30 @@ export class Agreement {
     });
   }
 
+  /** Makes a learner vote, once it and who is needed next have a copy. */
+  async #promote(
+    { node, next }: ElectorateStep & { kind: "promote" },
+    options: StepOptions,
+  ): Promise<void> {
+    for (const key of next === undefined ? [node] : [next, node]) {
+      try {
+        if (key === next) await this.#electorate.askSeat(key, options);
+        else await this.#electorate.promote(key, options);
+      } catch (error) {
+        if (!(error instanceof QuorumUnavailableError)) {
+          // Others are asked meanwhile.
+          const now = this.#options.clock.monotonic();
+          this.#unable.set(key, now + UNABLE_MS);
+        }
+        throw error;
+      }
+    }
+  }
+
   /** Runs one step, within its bounds. */
   async #inStep<T>(
     signal: AbortSignal,
-    run: (options: { signal: AbortSignal; attemptsMax: number }) => Promise<T>,
+    run: (options: StepOptions) => Promise<T>,
     timeoutMs = STEP_TIMEOUT_MS,
   ): Promise<T> {
     const abort = new AbortController();
@@ -461,6 +504,14 @@ export class Agreement {
   #isHealthy(node: number): boolean {
     const { host, stateOf } = this.#options;
     return node === host.node || stateOf(node) === "healthy";
+  }
+
+  #isUnable(node: number): boolean {
+    const until = this.#unable.get(node);
+    if (until === undefined) return false;
+    if (this.#options.clock.monotonic() < until) return true;
+    this.#unable.delete(node);
+    return false;
   }
 
   /** How many voters are asked before this one, of those that answer. */

@@ -1,9 +1,12 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { NotCaughtUpError, NotVoterError } from "../../runtime/mod.ts";
 import { World } from "../../runtime/virtual/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
 import {
+  Acceptor,
   beginningOps,
+  CONFIG_REGISTER,
+  encodeConfig,
   encodeList,
   encodeSeatRequest,
 } from "../register/mod.ts";
@@ -13,8 +16,10 @@ import {
   seat,
   votersConfig,
 } from "../register/world_test.ts";
+import { Vector } from "../replication/vector.ts";
 import { Agreement } from "./agreement.ts";
 import { ACCEPTOR_PREFIX } from "./host.ts";
+import { encodeReport, type Report } from "./report.ts";
 
 const WITNESS_MS = 5000;
 
@@ -104,5 +109,113 @@ Deno.test("a node without a copy of the data takes no seat", async () => {
       ),
     NotCaughtUpError,
   );
+  await agreement.close();
+});
+
+/** Node 1, the one voter of some members, of which one has no copy yet. */
+async function growing(
+  withoutCopy: number,
+  { sealing = [], members = 3 }: {
+    sealing?: readonly number[];
+    members?: number;
+  } = {},
+) {
+  const config = { ...votersConfig(1, members), removed: [9], sealing };
+  const kv = new ForgetfulKV(true);
+  const registers = { [CONFIG_REGISTER]: encodeConfig(config) };
+  const ops = beginningOps(ACCEPTOR_PREFIX, {
+    config,
+    seat: seat(1),
+    registers,
+  });
+  await kv.write(ops, { sync: true });
+  const world = new World({ seed: 1 });
+  const { clock, timers } = world.runtime("a");
+  const asked: number[] = [];
+  const others = new Map<number, Acceptor>();
+  for (let node = 2; node <= members; node++) {
+    const kv = new ForgetfulKV(true);
+    await kv.write(beginningOps(ACCEPTOR_PREFIX, { config }), { sync: true });
+    const prefix = ACCEPTOR_PREFIX;
+    others.set(
+      node,
+      await Acceptor.open({ kv, prefix, node, random: new Dice(node) }),
+    );
+  }
+  const agreement = await Agreement.open({
+    kv,
+    clock,
+    timers,
+    random: new Dice(1),
+    host: { clusterId: new Uint8Array(16), node: 1, generation: 2 },
+    votersMax: 5,
+    voterGoneMs: 60_000,
+    witnessMs: 0,
+    isCaughtUp: () => true,
+    stateOf: () => "healthy",
+    request: async (node, type, payload) => {
+      if (type === MessageType.REGISTER_SEAT) {
+        asked.push(node);
+        if (node === withoutCopy) throw new NotCaughtUpError("vote");
+      }
+      if (type === MessageType.REPORT) {
+        const { known: { era, epoch } } = agreement;
+        return encodeReport(report(era, epoch));
+      }
+      return await others.get(node)!.handle(type, payload);
+    },
+    report: () => {
+      const { known: { era, epoch } } = agreement;
+      return Promise.resolve(report(era, epoch));
+    },
+    onKnown: () => {},
+  });
+  agreement.witness();
+  /** Tends it for a while. */
+  const tend = async (ms: number) => {
+    for (let left = ms; left > 0; left -= 500) {
+      agreement.tend();
+      await world.advance(500);
+    }
+  };
+  const voters = () => agreement.known.voters.map(({ node }) => node);
+  return { agreement, tend, voters, asked };
+}
+
+function report(era: number, epoch: number): Report {
+  return {
+    era,
+    epoch,
+    generation: 1,
+    nonce: new Uint8Array(8),
+    birth: new Vector().encode(),
+    vector: new Vector(),
+    leaving: false,
+  };
+}
+
+Deno.test("nobody is promoted before both have a copy whom it takes, and then both are", async () => {
+  for (const withoutCopy of [2, 3]) {
+    const { agreement, tend, voters, asked } = await growing(withoutCopy);
+    const { epoch } = agreement.known;
+    await tend(20_000);
+    assertEquals([voters(), agreement.known.epoch], [[1], epoch]);
+    assert(asked.includes(withoutCopy));
+    await agreement.close();
+  }
+  for (const withoutCopy of [0, 2]) {
+    const members = withoutCopy === 0 ? 3 : 4;
+    const { agreement, tend, voters } = await growing(withoutCopy, { members });
+    await tend(30_000);
+    // Others are promoted instead of one that has none.
+    assertEquals(voters(), withoutCopy === 0 ? [1, 2, 3] : [1, 3, 4]);
+    await agreement.close();
+  }
+});
+
+Deno.test("the last records of removed nodes are counted also while nobody can be promoted", async () => {
+  const { agreement, tend, voters } = await growing(3, { sealing: [9] });
+  await tend(20_000);
+  assertEquals([voters(), agreement.known.sealing], [[1], []]);
   await agreement.close();
 });

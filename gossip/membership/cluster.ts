@@ -20,9 +20,12 @@ import {
   abortable,
   type Clock,
   NodeNotFoundError,
+  NotMemberError,
   type ProtocolRange,
   type Random,
+  RejectedError,
   RemoteError,
+  sleep,
   type Timer,
   type Timers,
   toUuid,
@@ -42,7 +45,7 @@ import type { Config } from "../register/mod.ts";
 import { originNode } from "../replication/dot.ts";
 import type { Incarnation } from "../replication/session.ts";
 import type { Vector } from "../replication/vector.ts";
-import { Admission } from "./admission.ts";
+import { Admission, REMOVED } from "./admission.ts";
 import { Agreement, type AgreementMetrics } from "./agreement.ts";
 import { Exchange } from "./exchange.ts";
 import { type HostState, raiseGeneration } from "./host.ts";
@@ -72,6 +75,12 @@ const GOSSIP_TIMEOUT_MS = 2000;
 
 /** After so many intervals of probes a start waits for no witness any more. */
 const WITNESS_PROBES = 5;
+
+/** Pause before a voter is told again that this node has left, in ms. */
+const TELL_AGAIN_MS = 100;
+
+/** How long others may take to hear it once one voter has, in milliseconds. */
+const TELL_MS = 500;
 
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
@@ -132,6 +141,8 @@ export class Cluster {
   #silenced: Promise<void> = Promise.resolve();
   readonly #reassertion: Reassertion;
   readonly #recall: Recall;
+  /** Whether this node is about to leave. */
+  leaving = false;
 
   private constructor(
     options: ClusterOptions,
@@ -307,9 +318,9 @@ export class Cluster {
     );
   }
 
-  /** Whether a member of which something may be asked is known at an address. */
+  /** Whether a member that is connected is known at an address. */
   reaches(address: string): boolean {
-    return this.candidates().some((key) =>
+    return this.connected().some((key) =>
       this.#members.get(key)?.address === address
     );
   }
@@ -390,9 +401,9 @@ export class Cluster {
     });
   }
 
-  /** What a member has, durable, under the config known here. */
-  async reportOf(node: number, signal: AbortSignal): Promise<Vector> {
-    return (await this.#agreement.reportOf(node, signal)).vector;
+  /** {@linkcode Agreement.reportOf}. */
+  reportOf(node: number, signal: AbortSignal): Promise<Report> {
+    return this.#agreement.reportOf(node, signal);
   }
 
   /** {@linkcode Agreement.refresh}. */
@@ -400,13 +411,27 @@ export class Cluster {
     return this.#agreement.refresh(signal);
   }
 
-  /** {@linkcode Agreement.recover}, by all nodes that are known here. */
+  /**
+   * {@linkcode Agreement.beginEra}, by all nodes that are known here.
+   *
+   * @throws {RangeError} If a majority of the voters answers.
+   * @throws {NotMemberError} If this node was removed.
+   */
   async recover(signal: AbortSignal): Promise<void> {
-    const keys = [...this.#members.records()].map(({ key }) => key);
-    for (const origin of (await this.#options.durable()).origins()) {
-      keys.push(originNode(origin));
+    const answers = await this.#agreement.answers(signal);
+    // Asking has told it, if it was removed without having heard of it.
+    if (this.isRemoved) throw new NotMemberError("recover");
+    if (answers) {
+      throw new RangeError("Cannot recover: a majority of the voters answers");
     }
-    await this.#agreement.recover(keys, this.others(), signal);
+    let highest = 0;
+    for (const { key } of this.#members.records()) {
+      highest = Math.max(highest, key);
+    }
+    for (const origin of (await this.#options.durable()).origins()) {
+      highest = Math.max(highest, originNode(origin));
+    }
+    await this.#agreement.beginEra(highest, this.others());
     await this.#tellConnected(signal);
   }
 
@@ -425,11 +450,52 @@ export class Cluster {
    */
   async remove(node: number, signal: AbortSignal): Promise<void> {
     await this.#agreement.remove(node, signal);
-    // Who has not heard of the removal learns that this node has left.
-    if (node === this.#options.host.node) {
-      this.#members.update({ state: "left" });
+    if (node !== this.#options.host.node) {
+      await this.#tellConnected(signal);
+      return;
     }
-    await this.#tellConnected(signal);
+    // Who has not heard of the removal learns that this node has left.
+    this.#members.update({ state: "left" });
+    await this.#tellVoters(signal);
+  }
+
+  /**
+   * Tells those who vote that this node is no member any more: what they have
+   * accepted they do not know, and nobody else would tell them. Ends once most of
+   * them do, or one does and the others have had their time; or with the signal.
+   */
+  async #tellVoters(signal: AbortSignal): Promise<void> {
+    const { timers } = this.#options;
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    signal.addEventListener("abort", end, { once: true });
+    const voters = this.config.voters.map(({ node }) => node);
+    let known = 0;
+    let grace: Timer | undefined;
+    await Promise.all(voters.map(async (node) => {
+      while (!signal.aborted && !await this.#knows(node, ended.signal)) {
+        await sleep(timers, TELL_AGAIN_MS, {
+          signal: ended.signal,
+          persistent: true,
+        }).catch(() => {});
+        if (ended.signal.aborted) return;
+      }
+      if (++known > voters.length / 2) end();
+      else grace ??= timers.set(end, TELL_MS, { persistent: true });
+    }));
+    grace?.cancel();
+    signal.removeEventListener("abort", end);
+  }
+
+  /** Whether a voter has heard that this node is no member any more. */
+  async #knows(node: number, signal: AbortSignal): Promise<boolean> {
+    try {
+      await abortable(this.reportOf(node, signal), signal);
+      return true;
+    } catch (error) {
+      // Whoever knows talks to this node no more.
+      return isRefusal(error, REMOVED);
+    }
   }
 
   /** Whether this node was removed, as far as it knows, or was told. */
@@ -624,7 +690,8 @@ export class Cluster {
     const { host: { generation }, nonce, birth, durable } = this.#options;
     const { era, epoch } = this.config;
     const vector = await durable();
-    return { era, epoch, generation, nonce, birth, vector };
+    const { leaving } = this;
+    return { era, epoch, generation, nonce, birth, vector, leaving };
   }
 
   #changed(changes: readonly MemberChange[]): void {
@@ -657,11 +724,20 @@ export class Cluster {
     const { key, address, state } = change.node;
     if (endpoint === undefined || !this.#entered || key === host.node) return;
     if (change.type === "removed" || state === "left") endpoint.forget(key);
-    // Doubts are no reason to dial past the pause between dials.
-    else if (change.type === "added" || state === "healthy") {
-      endpoint.keep(key, address);
-    }
+    // Doubts are no reason to dial past the pause between dials; a move is.
+    else if (
+      change.type === "added" || state === "healthy" ||
+      change.old.address !== address
+    ) endpoint.keep(key, address);
   }
+}
+
+/** Whether the peer refused this node for that reason. */
+function isRefusal(error: unknown, code: string): boolean {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    if (each instanceof RejectedError && each.code === code) return true;
+  }
+  return false;
 }
 
 /** What a node says of itself when a start of it begins. */

@@ -185,7 +185,9 @@ Deno.test("where connections are made on demand all that are not dead may be ask
   assertEquals(cluster.reaches("n2:1"), false);
   onDemand = true;
   assertEquals(cluster.candidates(), [2, 3, 4]);
-  assertEquals(cluster.reaches("n2:1"), true);
+  // Who only may live there does not answer for it.
+  assertEquals(cluster.reaches("n2:1"), false);
+  assertEquals(cluster.reaches("n3:1"), true);
 });
 
 Deno.test("where the members are many they are written once an interval, and all of them before the end", async () => {
@@ -214,4 +216,27 @@ Deno.test("where the members are many they are written once an interval, and all
   await hear(6);
   await cluster.close();
   assertEquals(written(), 5);
+});
+
+Deno.test("a node is dialled where it went, also where it is suspect there", async () => {
+  const kept: string[] = [];
+  const endpoint = {
+    onDemand: false,
+    peer: () => undefined,
+    keep: (node: number, address: string) => kept.push(`${node} ${address}`),
+  };
+  const { cluster } = await founded(endpoint as unknown as Endpoint);
+  await cluster.enter("a:1");
+  const nonce = new Uint8Array(8).fill(2);
+  const said = (more: Partial<Parameters<typeof nodeRecord>[0]>) => {
+    const record = { key: 2, address: "b:1", generation: 1, nonce };
+    const records = [nodeRecord({ ...record, ...more })];
+    return cluster.answerAck(
+      new Writer().bytes(encodeAck(records, [])).varint(0).finish(),
+    );
+  };
+  await said({});
+  await said({ version: 2, state: "suspect" });
+  await said({ version: 3, state: "suspect", address: "b:2" });
+  assertEquals(kept, ["2 b:1", "2 b:2"]);
 });

@@ -3,11 +3,11 @@
  * and whoever writes one of its keys next leads it.
  *
  * Guarantees: nothing is acked here from the beginning on, so that all that was
- * acked is held by others before the key is retired: by two, or by the only one
- * there is. If the node does not leave, it writes on. Where a majority may have
- * agreed without this node having heard of it, it asks them until they say, and
- * writes nothing until then, nor after a start in between: that it has begun is on
- * disk before it is asked for.
+ * acked is held by others before the key is retired: by two that are not about to
+ * leave themselves, or by the only one that is not dead. If the node does not leave,
+ * it writes on. Where a majority may have agreed without this node having heard of
+ * it, or a member says that it was removed, it asks them until they say, and writes
+ * nothing until then, nor after a start in between: that is on disk before.
  *
  * ```text
  * leaving (in the namespace `meta`) := u8 version 1
@@ -18,6 +18,8 @@
 
 import {
   abortable,
+  type Bytes,
+  ClosedError,
   NotMemberError,
   sleep,
   type Timers,
@@ -55,9 +57,11 @@ export class Leaving {
   readonly #closing = new AbortController();
   /** Whether a majority may have agreed. */
   #begun: boolean;
-  /** How many calls are leaving. */
-  #calls = 0;
+  /** The calls that are leaving. */
+  readonly #calls = new Set<Promise<void>>();
   #asking: Promise<void> | undefined;
+  /** What is being written of the row, one after the other. */
+  #row: Promise<void> = Promise.resolve();
 
   private constructor(options: LeavingOptions, begun: boolean) {
     this.#options = options;
@@ -77,54 +81,78 @@ export class Leaving {
   }
 
   /**
+   * A member has said that this node was removed: its next start writes nothing
+   * before it has heard more. Never rejects.
+   */
+  async told(): Promise<void> {
+    await this.#mark().catch(() => {
+      // The engine has failed, and nothing is written anyway.
+    });
+  }
+
+  /**
    * Leaves the cluster.
    *
    * @throws {RangeError} If this is the only member.
    * @throws {QuorumUnavailableError} If no majority of the voters agreed, or would
    * answer without it.
+   * @throws {ClosedError} If the database is closed before.
    * @throws The signal's reason, if nobody held what this node wrote before.
    */
   async leave(signal: AbortSignal): Promise<void> {
     const { cluster, replica } = this.#options;
     if (cluster.isRemoved) return;
-    const { host: { key }, config: { members } } = cluster;
-    if (members.length === 1) {
+    if (cluster.config.members.length === 1) {
       throw new RangeError(
         "Cannot leave: this node is the only member of the cluster",
       );
     }
     replica.refuse(new NotMemberError("write"));
-    this.#calls++;
+    cluster.leaving = true;
+    const call = this.#leave(AbortSignal.any([signal, this.#closing.signal]));
+    this.#calls.add(call);
     try {
-      await held(this.#options, signal);
-      await cluster.makeDispensable(signal);
-      await this.#mark();
-      await cluster.remove(key, signal);
+      await call;
     } catch (error) {
       // Others have told it meanwhile.
       if (!cluster.isRemoved) throw error;
     } finally {
-      this.#calls--;
-      if (!cluster.isRemoved && this.#calls === 0) {
+      this.#calls.delete(call);
+      if (!cluster.isRemoved && this.#calls.size === 0) {
+        cluster.leaving = false;
         if (this.#begun) this.#askLater();
         else replica.refuse(undefined);
       }
     }
   }
 
-  /** Asks nothing any more. */
+  /** Asks nothing any more, and ends the calls that are leaving. */
   async close(): Promise<void> {
-    this.#closing.abort();
-    await this.#asking;
+    this.#closing.abort(new ClosedError("leave the cluster"));
+    await Promise.allSettled([...this.#calls, this.#asking, this.#row]);
   }
 
-  async #mark(): Promise<void> {
-    if (this.#begun) return;
-    const value = Uint8Array.of(VERSION);
+  async #leave(signal: AbortSignal): Promise<void> {
+    const { cluster } = this.#options;
+    await held(this.#options, signal);
+    await cluster.makeDispensable(signal);
+    await this.#mark();
+    await cluster.remove(cluster.host.key, signal);
+  }
+
+  /** Resolves once the row is on the device. */
+  #mark(): Promise<void> {
     this.#begun = true;
-    await this.#options.kv.write([{ key: metaKey("leaving"), value }], {
-      sync: true,
+    return this.#write(Uint8Array.of(VERSION));
+  }
+
+  #write(value: Bytes | undefined): Promise<void> {
+    const { kv } = this.#options;
+    const written = this.#row.then(async () => {
+      await kv.write([{ key: metaKey("leaving"), value }], { sync: true });
     });
+    this.#row = written.catch(() => {});
+    return written;
   }
 
   #askLater(): void {
@@ -138,26 +166,25 @@ export class Leaving {
 
   /** Asks the voters until they have said whether this node is a member. */
   async #ask(): Promise<void> {
-    const { kv, cluster, replica, timers } = this.#options;
+    const { cluster, replica, timers } = this.#options;
     const { signal } = this.#closing;
     for (;;) {
       await sleep(timers, ASK_MS, { signal });
       if (cluster.isRemoved) return;
       // Whoever leaves meanwhile asks for itself.
-      if (this.#calls > 0) continue;
+      if (this.#calls.size > 0) continue;
       try {
         await cluster.refresh(signal);
       } catch {
         continue;
       }
       if (cluster.isRemoved) return;
-      if (this.#calls > 0) continue;
+      if (this.#calls.size > 0) continue;
       // What was asked for before was not chosen, and will not be any more.
-      await kv.write([{ key: metaKey("leaving"), value: undefined }], {
-        sync: true,
-      });
       this.#begun = false;
-      if (this.#calls === 0) replica.refuse(undefined);
+      await this.#write(undefined);
+      if (this.#begun || this.#calls.size > 0) continue;
+      if (!cluster.isRemoved) replica.refuse(undefined);
       return;
     }
   }
@@ -176,8 +203,8 @@ async function held(
     try {
       // Who is asked for what it has learns what this node has.
       await abortable(pull.from(node), signal);
-      const theirs = await cluster.reportOf(node, signal);
-      if (theirs.includes(own)) holders.add(node);
+      const { vector, leaving } = await cluster.reportOf(node, signal);
+      if (vector.includes(own) && !leaving) holders.add(node);
     } catch {
       // Not there now: asked again.
     } finally {
@@ -186,10 +213,13 @@ async function held(
   };
   for (;;) {
     signal.throwIfAborted();
-    const others = cluster.candidates();
+    // Also those that are not connected now; of the dead nobody expects it.
+    const others = cluster.others().filter((node) =>
+      cluster.node(node).state !== "dead"
+    );
     const holding = others.filter((node) => holders.has(node)).length;
     if (holding > 0 && holding >= Math.min(HOLDERS, others.length)) return;
-    for (const node of others) {
+    for (const node of cluster.candidates()) {
       if (!holders.has(node) && !asked.has(node)) void ask(node);
     }
     await sleep(timers, LOOK_MS, { signal, persistent: true });

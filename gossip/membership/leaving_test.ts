@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { QuorumUnavailableError } from "../../runtime/mod.ts";
+import { ClosedError, QuorumUnavailableError } from "../../runtime/mod.ts";
 import { World } from "../../runtime/virtual/mod.ts";
+import { metaKey } from "../keyspace.ts";
 import type { Pull } from "../replication/pull.ts";
 import type { Replica } from "../replication/replica.ts";
 import { Vector } from "../replication/vector.ts";
@@ -21,8 +22,11 @@ function leaving(
     isRemoved: false,
     host: { key: 1 },
     config: { members: [1, 2] },
+    leaving: false,
     candidates: () => [2],
-    reportOf: () => Promise.resolve(vector),
+    others: () => [2],
+    node: () => ({ state: "healthy" }),
+    reportOf: () => Promise.resolve({ vector, leaving: false }),
     makeDispensable,
     remove,
     refresh: (): Promise<void> =>
@@ -73,8 +77,12 @@ Deno.test("a node leaves only once two others hold all that it has, or the only 
     const nodes = Array.from({ length: others }, (_, i) => i + 2);
     Object.assign(options.cluster, {
       candidates: () => nodes,
+      others: () => nodes,
       reportOf: (node: number) =>
-        Promise.resolve(node - 2 < holders ? own : new Vector()),
+        Promise.resolve({
+          vector: node - 2 < holders ? own : new Vector(),
+          leaving: false,
+        }),
     });
     Object.assign(options.replica, { durable: () => Promise.resolve(own) });
     const left = leave(options, signal);
@@ -86,6 +94,102 @@ Deno.test("a node leaves only once two others hold all that it has, or the only 
     await left;
     assertEquals(removedWith, needed);
   }
+});
+
+Deno.test("a node that is about to leave itself holds nothing for others", async () => {
+  const own = new Vector();
+  let theyLeave = true;
+  let removed = false;
+  const { options, cluster, world } = leaving(() => {
+    removed = true;
+    return Promise.resolve();
+  });
+  Object.assign(cluster, {
+    reportOf: () => Promise.resolve({ vector: own, leaving: theyLeave }),
+  });
+  const left = leave(options, signal);
+  assertEquals(cluster.leaving, false);
+  await world.advance(1000);
+  // And says so to others, from the beginning on.
+  assertEquals([cluster.leaving, removed], [true, false]);
+  theyLeave = false;
+  await world.advance(1000);
+  await left;
+  assertEquals(removed, true);
+});
+
+Deno.test("it is on disk that a majority may agree before any call asks it, also a second one", async () => {
+  const kv = new ForgetfulKV(false);
+  let removes = 0;
+  const { options, world } = leaving(() => {
+    removes++;
+    return Promise.resolve();
+  });
+  const node = await Leaving.open({ ...options, kv });
+  const calls = [node.leave(signal), node.leave(signal)];
+  await world.advance(1000);
+  assertEquals([removes, kv.syncing], [0, true]);
+  kv.finishSync();
+  await world.advance(100);
+  kv.finishSync();
+  await world.advance(100);
+  await Promise.all(calls);
+  assertEquals(removes, 2);
+});
+
+Deno.test("what a majority said is void once the node leaves again, or is removed, before that is on disk", async () => {
+  for (const then of ["leaves", "is removed"] as const) {
+    const kv = new ForgetfulKV(false);
+    const outcome = () =>
+      Promise.reject(new QuorumUnavailableError("change", [2]));
+    const { options, cluster, refusals, world } = leaving(outcome);
+    const node = await Leaving.open({ ...options, kv });
+    const fail = async () => {
+      const left = assertRejects(
+        () => node.leave(signal),
+        QuorumUnavailableError,
+      );
+      for (let i = 0; i < 3; i++) {
+        await world.advance(200);
+        kv.finishSync();
+      }
+      await left;
+    };
+    await fail();
+    cluster.refresh = () => Promise.resolve();
+    await world.advance(1100);
+    // It has not left; that is being written.
+    assertEquals([kv.syncing, refusals], [true, [true]]);
+    cluster.refresh = outcome;
+    if (then === "leaves") await fail();
+    else {
+      cluster.isRemoved = true;
+      kv.finishSync();
+    }
+    await world.advance(5000);
+    assertEquals(refusals.includes(false), false, then);
+    const row = kv.crash().get(metaKey("leaving"));
+    assertEquals(row !== undefined, then === "leaves");
+    await node.close();
+  }
+});
+
+Deno.test("who was told that it was removed knows it at its next start", async () => {
+  const { options, refusals } = leaving(() => Promise.resolve());
+  const kv = new ForgetfulKV(true);
+  await (await Leaving.open({ ...options, kv })).told();
+  assertEquals(refusals, []);
+  await Leaving.open({ ...options, kv: kv.crash() });
+  assertEquals(refusals, [true]);
+});
+
+Deno.test("a node that closes leaves no more", async () => {
+  const { options, cluster } = leaving(() => Promise.resolve());
+  Object.assign(cluster, { candidates: () => [] });
+  const node = await Leaving.open(options);
+  const left = assertRejects(() => node.leave(signal), ClosedError);
+  await node.close();
+  await left;
 });
 
 Deno.test("a node that leaves refuses writes before it looks what others hold", async () => {

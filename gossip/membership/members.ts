@@ -191,6 +191,21 @@ export class Members {
     this.#say({ ...this.#self, generation, version: 0 });
   }
 
+  /**
+   * Takes what a whole other view has that stands higher: a node that is dead there
+   * is suspect here, if it was not dead here. Whoever was alone calls everybody
+   * dead; this node finds out by itself, or is told by those who did.
+   */
+  #mergeView(records: Iterable<NodeRecord>): MergeOutcome {
+    return this.merge(Array.from(records, (record) => {
+      const old = this.#records.get(record.key);
+      return record.state !== "dead" || old === undefined ||
+          old.state === "dead" || old.state === "left"
+        ? record
+        : { ...record, state: "suspect" as const };
+    }));
+  }
+
   /** Takes the records of a higher standing than those known. */
   merge(records: Iterable<NodeRecord>): MergeOutcome {
     const changes: MemberChange[] = [];
@@ -295,7 +310,7 @@ export class Members {
    */
   ack2(ack: Uint8Array): MergeOutcome & { readonly reply: Bytes } {
     const { newer, wanted } = decodeAck(ack);
-    const outcome = this.merge(newer);
+    const outcome = this.#mergeView(newer);
     const records: NodeRecord[] = [];
     for (const key of wanted) {
       const record = this.#records.get(key);
@@ -310,7 +325,7 @@ export class Members {
    * @throws {DecodeError} If it is none.
    */
   take(records: Uint8Array): MergeOutcome {
-    return this.merge(decodeRecords(records));
+    return this.#mergeView(decodeRecords(records));
   }
 
   /** The state to persist. */

@@ -180,6 +180,18 @@ Deno.test("G1: in one exchange a node learns of a dead third one, and each of th
   assertEquals(sorted(one), sorted(two));
 });
 
+Deno.test("who was alone, and calls everybody dead, buries nobody: what is dead in a whole view is suspect", () => {
+  const one = new Members(node(1), { others: [node(2), node(3), node(4)] });
+  one.accuse(4, "dead");
+  const alone = new Members(node(2), { others: [node(1), node(3), node(4)] });
+  for (const key of [3, 4]) alone.accuse(key, "dead");
+  exchange(one, alone);
+  assertEquals([3, 4].map((key) => one.get(key)!.state), ["suspect", "dead"]);
+  // Of who has found out himself it is taken.
+  one.merge([node(3, { state: "dead" })]);
+  assertEquals(one.get(3)!.state, "dead");
+});
+
 Deno.test("G2: what a node says again without a change reaches its peer, who is told of none of it", () => {
   const changes: MemberChange[] = [];
   const one = new Members(node(1), { others: [node(2)] });

@@ -18,6 +18,7 @@ import {
   type Bytes,
   JoinAbortedError,
   NodeKeysExhaustedError,
+  NotMemberError,
   type Random,
   Reader,
   RemoteError,
@@ -124,7 +125,8 @@ export async function pledge(options: PledgeOptions): Promise<PledgeReply> {
         // Down, joining itself, or without a majority: the next one, later.
         signal?.throwIfAborted();
         failure = error;
-        if (isFinal(error)) throw new NodeKeysExhaustedError();
+        const end = finalError(error);
+        if (end !== undefined) throw end;
       }
       // Up to a quarter of jitter, so that joiners do not ask in step.
       await sleep(timers, pauseMs * (1 + random.float() / 4), {
@@ -142,10 +144,18 @@ export async function pledge(options: PledgeOptions): Promise<PledgeReply> {
   }
 }
 
-/** Whether asking again is of no use. */
-function isFinal(error: unknown): boolean {
-  return error instanceof RemoteError &&
-    error.code === "NodeKeysExhaustedError";
+/** Why asking again is of no use, if it is not. */
+function finalError(error: unknown): Error | undefined {
+  if (!(error instanceof RemoteError)) return undefined;
+  switch (error.code) {
+    case "NodeKeysExhaustedError":
+      return new NodeKeysExhaustedError();
+    case "NodeNotFoundError":
+      // The key that was given for this ticket is retired.
+      return new NotMemberError("join");
+    default:
+      return undefined;
+  }
 }
 
 async function ask(

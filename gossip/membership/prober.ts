@@ -12,6 +12,7 @@
 import {
   type Clock,
   type Random,
+  RemoteError,
   type Timer,
   type Timers,
   UnreachableError,
@@ -154,8 +155,8 @@ export class Prober {
     try {
       await this.#ping(node, (intervalMs - timeoutMs) * HELPER_SHARE);
       return Uint8Array.of(1);
-    } catch {
-      return Uint8Array.of(0);
+    } catch (error) {
+      return Uint8Array.of(error instanceof RemoteError ? 1 : 0);
     }
   }
 
@@ -204,6 +205,12 @@ export class Prober {
       this.#detector.answered(node, probe);
       this.#after([]);
     } catch (error) {
+      // Who is too busy to answer lives.
+      if (error instanceof RemoteError) {
+        this.#detector.answered(node, probe);
+        this.#after([]);
+        return;
+      }
       const refused = error instanceof UnreachableError && error.refused;
       this.#after(this.#detector.missed(this.#now, node, probe, refused));
     }

@@ -10,6 +10,7 @@
  * REPORT := bytes config
  *   reply := varint era | varint epoch | varint generation | 8 bytes nonce
  *            bytes birth vector | bytes vector | bytes floor, empty in version 1
+ *            u8 leaving (0, 1)
  * ```
  *
  * Bytes after these are fields of newer releases and are ignored.
@@ -39,6 +40,8 @@ export interface Report {
   readonly birth: Uint8Array;
   /** What is durable there. */
   readonly vector: Vector;
+  /** Whether it is about to leave: others are not to rely on what it holds. */
+  readonly leaving: boolean;
 }
 
 /** Encodes a REPORT. */
@@ -60,7 +63,8 @@ export function decodeReportRequest(payload: Uint8Array): Config {
 export function encodeReport(report: Report): Bytes {
   return new Writer(128).varint(report.era).varint(report.epoch)
     .varint(report.generation).raw(report.nonce)
-    .bytes(report.birth).bytes(report.vector.encode()).varint(0).finish();
+    .bytes(report.birth).bytes(report.vector.encode()).varint(0)
+    .u8(report.leaving ? 1 : 0).finish();
 }
 
 /**
@@ -70,7 +74,7 @@ export function encodeReport(report: Report): Bytes {
  */
 export function decodeReport(payload: Uint8Array): Report {
   const reader = new Reader(payload, "a report");
-  return {
+  const report = {
     era: reader.varint(),
     epoch: reader.varint(),
     generation: reader.varint(),
@@ -78,4 +82,6 @@ export function decodeReport(payload: Uint8Array): Report {
     birth: reader.bytes().slice(),
     vector: Vector.decode(reader.bytes()),
   };
+  reader.bytes(); // the floor
+  return { ...report, leaving: reader.u8() !== 0 };
 }

@@ -26,11 +26,13 @@ Deno.test("a report and its request have golden bytes, and fields of newer relea
     nonce: new Uint8Array(8).fill(9),
     birth: new Vector().encode(),
     vector,
+    leaving: true,
   };
   const bytes = encodeReport(report);
   assertEquals(
     toHex(bytes),
-    "00" + "ac02" + "07" + "09".repeat(8) + "0100" + "03" + "010201" + "00",
+    "00" + "ac02" + "07" + "09".repeat(8) + "0100" + "03" + "010201" + "00" +
+      "01",
   );
   assertEquals(decodeReport(concatBytes(bytes, LATER)), report);
 });

@@ -183,6 +183,12 @@ scenario(
     await assertRejects(() => old.set("k2", "late"), NotMemberError);
     assertEquals(text(await old.get("k")), "of d");
     await old.close();
+    // It knows that also where nobody can tell it.
+    cluster.cut(["d"], ["a", "b", "c"]);
+    const cutOff = await cluster.reopen("d");
+    await assertRejects(() => cutOff.set("k2", "later"), NotMemberError);
+    await cutOff.close();
+    cluster.world.heal();
     assert(!a.cluster.nodes().has(4));
 
     const anew = await cluster.open("d2", { peers: ["a:1"] });
@@ -212,6 +218,11 @@ scenario(
     await c.close();
     // It knows that also at its next start.
     const back = await cluster.reopen("c");
+    const events = collect(back.events());
+    await cluster.until(
+      "it says so",
+      () => events.some(({ type }) => type === "removed"),
+    );
     await assertRejects(() => back.set("k0", "later"), NotMemberError);
     await back.cluster.leave();
     await back.close();
@@ -387,5 +398,60 @@ scenario(
     await sealed(cluster, [a, b, c, d]);
     const f = await cluster.open("f", { peers: ["d:1"] });
     assert(f.cluster.host.key > 4 + 256, `${f.cluster.host.key}`);
+  },
+);
+
+scenario(
+  "a removed node begins no era, whether it has heard of its removal or hears of it by trying",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c", "d"]);
+    const [a, , , d] = dbs as [DB, DB, DB, DB];
+    await voters(cluster, dbs, [1, 2, 3]);
+    cluster.cut(["d"], ["a", "b", "c"]);
+    await a.cluster.remove(4);
+    cluster.world.heal();
+    for (let i = 0; i < 2; i++) {
+      await assertRejects(
+        () => d.cluster.recover({ force: true }),
+        NotMemberError,
+      );
+    }
+    const { era, removed } = a.metrics().agreement;
+    assertEquals([era, removed], [0, 1]);
+  },
+);
+
+scenario(
+  "when a voter has left those who vote know it, so that they can go on without it",
+  async (cluster) => {
+    const [a, b] = await cluster.openAll(["a", "b"]) as [DB, DB];
+    await a.set("k", "of a");
+    await a.cluster.leave();
+    // Nobody tells it afterwards.
+    cluster.kill("a");
+    assertEquals(b.metrics().agreement.voters, [2]);
+    const c = await cluster.open("c", { peers: ["b:1"] });
+    assertEquals(c.cluster.host.key, 3);
+  },
+);
+
+scenario(
+  "a node that was removed before its first copy is told so when it starts again",
+  async (cluster) => {
+    const [a] = await cluster.openAll(["a", "b"]) as [DB, DB];
+    const opening = cluster.open("c").catch(() => {});
+    await cluster.until(
+      "it is a member",
+      () => a.metrics().agreement.members === 3,
+    );
+    // Before the copy is whole, but not before it knows its key.
+    await cluster.world.sleep(2);
+    cluster.world.kill("c");
+    void opening;
+    await a.cluster.remove(3);
+    await assertRejects(
+      () => cluster.open("c", { peers: ["a:1"], bootstrap: false }),
+      NotMemberError,
+    );
   },
 );

@@ -12,7 +12,7 @@ import type { AgreementMetrics } from "../../gossip/membership/agreement.ts";
 import { AspenError } from "../../mod.ts";
 import type { World } from "../../runtime/virtual/mod.ts";
 import type { Coverage } from "./coverage.ts";
-import { dbOf, type Member, type Members } from "./members.ts";
+import { dbOf, type Life, type Member, type Members } from "./members.ts";
 import type { Oracle } from "./oracle.ts";
 
 /** How long a node may take to leave or to be removed, once all is well, in ms. */
@@ -32,8 +32,8 @@ export interface GoingOptions {
 /** Lets nodes go. */
 export class Going {
   readonly #options: GoingOptions;
-  /** Those that are in a call of leaving now. */
-  readonly #leaving = new Set<Member>();
+  /** The starts of nodes that are, or were when they ended, in a call of leaving. */
+  readonly #leaving = new WeakSet<Life>();
 
   /** Of a life's nodes. */
   constructor(options: GoingOptions) {
@@ -58,7 +58,7 @@ export class Going {
         "E1",
         `${member.name} is told it was removed`,
       );
-    } else if (member.fate === "leaves" && !this.#leaving.has(member)) {
+    } else if (member.fate === "leaves" && !this.#leaving.has(member.life!)) {
       await this.#hasLeft(member);
     }
   }
@@ -115,7 +115,7 @@ export class Going {
     const db = dbOf(member);
     if (db === undefined || life === undefined) return;
     member.fate = "leaves";
-    this.#leaving.add(member);
+    this.#leaving.add(life);
     try {
       await db.cluster.leave();
     } catch (error) {
@@ -125,7 +125,7 @@ export class Going {
       }
       return;
     } finally {
-      this.#leaving.delete(member);
+      this.#leaving.delete(life);
     }
     await this.#hasLeft(member);
   }
