@@ -32,9 +32,15 @@ interface Ack {
   readonly deleted: boolean;
 }
 
+/** What is known of one key of a record. */
+interface KnownEntry {
+  readonly version: Version;
+  readonly value?: string;
+}
+
 /** What is known of a record. */
 interface Known {
-  readonly entries: Map<string, { version: Version; value?: string }>;
+  readonly entries: Map<string, KnownEntry>;
   /** The checksum of all of it, once it was seen whole. */
   crc: number | undefined;
 }
@@ -57,6 +63,14 @@ export class Oracle {
   /** Who leads a key, by key and claim. */
   readonly #holders = new Map<string, number>();
   /** Batches of watches that are not yet known to be whole. */
+  /**
+   * The highest version of each key that an origin has written up to a record, in
+   * the order of the records: many more records are known than keys.
+   */
+  readonly #highest = new Map<
+    number,
+    Map<string, { seq: number; version: Version }[]>
+  >();
   #watched: { at: number; watch: WatchJudge; changes: Change[] }[] = [];
   readonly #removed = new Set<number>();
   #conflicts = 0;
@@ -149,7 +163,7 @@ export class Oracle {
         this.violate("I5", `${where} has another "${text}" in the record`);
       }
       const seen = record.entries.find((each) => each.key === key)!;
-      known.entries.set(text, {
+      this.#enters(known, text, record, {
         version: {
           life: seen.life,
           term: seen.term,
@@ -179,7 +193,7 @@ export class Oracle {
     }
     for (const [origin, records] of this.#records) {
       const covered = vector.seq(origin);
-      if (covered === 0) continue;
+      if (covered === 0 || this.#standsAbove(rows, origin, covered)) continue;
       for (const [seq, { entries }] of records) {
         if (seq > covered) continue;
         for (const [key, { version }] of entries) {
@@ -329,13 +343,14 @@ export class Oracle {
   }
 
   #learn(key: string, version: Version, row?: Row): void {
-    const { entries, crc } = this.#known(version.dot);
+    const known = this.#known(version.dot);
+    const { entries, crc } = known;
     const entry = entries.get(key);
     if (entry === undefined) {
       if (crc !== undefined) {
         this.violate("I5", `"${key}" is in no record ${dotText(version.dot)}`);
       }
-      entries.set(key, {
+      this.#enters(known, key, version.dot, {
         version,
         ...row?.value !== undefined && { value: row.value },
       });
@@ -356,6 +371,57 @@ export class Oracle {
       records.set(seq, known = { entries: new Map(), crc: undefined });
     }
     return known;
+  }
+
+  /** Takes down what a record has of a key. */
+  #enters(
+    known: Known,
+    key: string,
+    { origin, seq }: { origin: number; seq: number },
+    entry: KnownEntry,
+  ): void {
+    const isNew = !known.entries.has(key);
+    known.entries.set(key, entry);
+    if (!isNew) return;
+    let keys = this.#highest.get(origin);
+    if (keys === undefined) this.#highest.set(origin, keys = new Map());
+    const steps = keys.get(key);
+    if (steps === undefined) keys.set(key, [{ seq, version: entry.version }]);
+    else {
+      let at = steps.length;
+      while (at > 0 && steps[at - 1]!.seq > seq) at--;
+      steps.splice(at, 0, { seq, version: entry.version });
+      // Each step has the highest version up to it.
+      for (let i = Math.max(1, at); i < steps.length; i++) {
+        const before = steps[i - 1]!.version;
+        if (compareVersions(steps[i]!.version, before) < 0) {
+          steps[i]!.version = before;
+        }
+      }
+    }
+  }
+
+  /** Whether rows are at, or above, all that an origin wrote up to a record. */
+  #standsAbove(
+    rows: ReadonlyMap<string, Row>,
+    origin: number,
+    covered: number,
+  ): boolean {
+    for (const [key, steps] of this.#highest.get(origin) ?? []) {
+      let [low, high] = [0, steps.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (steps[middle]!.seq <= covered) low = middle + 1;
+        else high = middle;
+      }
+      if (low === 0) continue;
+      const row = rows.get(key);
+      if (
+        row === undefined ||
+        compareVersions(row.version, steps[low - 1]!.version) < 0
+      ) return false;
+    }
+    return true;
   }
 
   #hasPart(
