@@ -65,7 +65,7 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     name: "moved-node-keeps-its-old-address",
     file: "gossip/membership/cluster.ts",
     find: "      this.#members.update({ address });\n",
-    replace: "      this.#members.update();\n",
+    replace: "      this.#members.update({});\n",
     caughtBy: "tests/scenarios/cluster_test.ts :: X10",
   },
   {
@@ -261,7 +261,7 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     file: "gossip/membership/exchange.ts",
     find: "    if (told !== undefined) await adopt(told);\n    const ack",
     replace: "    if (told?.epoch === 0) await adopt(told);\n    const ack",
-    caughtBy: "tests/scenarios/electorate_test.ts",
+    caughtBy: "gossip/membership/exchange_test.ts",
   },
   {
     name: "who-could-not-leave-writes-no-more",

@@ -168,7 +168,7 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
     name: "even-number-of-voters-at-rest",
     file: "gossip/register/policy.ts",
     find: "  const needed = gone !== undefined || isEven ? 1 : 2;",
-    replace: "  const needed = 1;",
+    replace: "  const needed: number = 1;",
     caughtBy: "gossip/register/policy_test.ts",
   },
   {
