@@ -111,6 +111,12 @@ export interface RoutedOutcome {
 /** Brings commits to their leaseholders. */
 export class Router {
   readonly #options: RouterOptions;
+  /**
+   * Who leads keys of commits that were acked elsewhere, how often, until they have
+   * arrived: nobody else knows, if the leaseholder is down since, and this node must
+   * not claim what it has acked.
+   */
+  readonly #led = new Map<string, { holder: number; count: number }>();
   #calls = 0;
 
   constructor(options: RouterOptions) {
@@ -127,8 +133,9 @@ export class Router {
     signal?.throwIfAborted();
     const request = lastOfEachKey(asked);
     const { nodeKey, replica, timers } = this.#options;
-    const mayBeLocal = request.ops.every(({ lease }) =>
-      lease === undefined || lease === nodeKey
+    const mayBeLocal = request.ops.every(({ key, lease }) =>
+      (lease === undefined || lease === nodeKey) &&
+      (this.#led.size === 0 || !this.#led.has(keyText(key)))
     );
     if (mayBeLocal) {
       try {
@@ -232,7 +239,8 @@ export class Router {
       [...ops, ...checks].map(({ key }) => key),
     );
     const holders = [...ops, ...checks].map(({ key }, i) => {
-      const holder = moved.get(keyText(key)) ?? entries[i]?.holder;
+      const holder = moved.get(keyText(key)) ?? entries[i]?.holder ??
+        this.#led.get(keyText(key))?.holder;
       // A key of a node that is gone is nobody's.
       return holder !== undefined && isSealed?.(holder) ? undefined : holder;
     });
@@ -270,8 +278,29 @@ export class Router {
       return routed(await replica.commit(part));
     }
     const outcome = await this.#forward(holder, part, context);
+    const forget = this.#remember(holder, part);
+    // Ends also where this call does not wait so long: with the replica, at least.
+    const { signal } = new AbortController();
+    const arrived = replica.covers(outcome.after, signal);
+    arrived.then(forget, forget);
     await this.#readHere(holder, outcome, context.signal);
     return routed(outcome);
+  }
+
+  /** Takes down who leads the keys of a commit; returns what forgets it. */
+  #remember(holder: number, { ops }: CommitRequest): () => void {
+    const keys = ops.map(({ key }) => keyText(key));
+    for (const key of keys) {
+      const count = (this.#led.get(key)?.count ?? 0) + 1;
+      this.#led.set(key, { holder, count });
+    }
+    return () => {
+      for (const key of keys) {
+        const { count } = this.#led.get(key)!;
+        if (count === 1) this.#led.delete(key);
+        else this.#led.set(key, { holder, count: count - 1 });
+      }
+    };
   }
 
   async #forward(

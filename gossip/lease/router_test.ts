@@ -112,6 +112,45 @@ Deno.test("a commit that another node acked, and that cannot be read here yet, r
   assertEquals(await readText(a!.replica, "k"), "3");
 });
 
+Deno.test("a node claims no key of a commit that another one acked and that has not arrived yet", async () => {
+  const deadlines = new Map<number, () => void>();
+  const timers: Timers = {
+    set(callback, delayMs) {
+      deadlines.set(delayMs, callback);
+      return { cancel: () => deadlines.delete(delayMs) };
+    },
+  };
+  const { all: [a, b], down, figures } = await nodes(2, timers);
+  // What came before has not arrived at node 2, so that the commit cannot be read.
+  const { record } = await a!.replica.commit(sets({ other: "1" }));
+  const led = { checks: [], ops: [op("fresh", "1", 1)] };
+  const committed = b!.router.commit(led, { timeoutMs: 500 });
+  while (figures().nudged === 0) await null;
+  await turns();
+  deadlines.get(500)!();
+  await committed;
+  const [before] = await b!.replica.entries([toBytes("fresh")]);
+  assertEquals(before, undefined);
+  down.add(1);
+  for (const ops of [sets({ fresh: "2" }), sets({ fresh: "2", mine: "2" })]) {
+    await b!.router.commit(ops, { timeoutMs: 500 }).catch(() => {});
+  }
+  const error = await assertRejects(
+    () => b!.router.commit(sets({ fresh: "2" }), { timeoutMs: 500 }),
+    LeaseholderUnavailableError,
+  );
+  assertEquals(error.leaseholder, 1);
+  const [after] = await b!.replica.entries([toBytes("fresh")]);
+  assertEquals(after, undefined);
+  // Once it is here its entry says who leads it.
+  await b!.replica.receive(record!);
+  await turns();
+  assertEquals(await readText(b!.replica, "fresh"), "1");
+  down.delete(1);
+  await b!.router.commit(sets({ fresh: "2" }), { timeoutMs: 500 });
+  assertEquals(await readText(a!.replica, "fresh"), "2");
+});
+
 Deno.test("a commit follows keys that moved, and a lease that was asked for", async () => {
   const { all: [a, b, c], figures } = await nodes(3);
   await c!.router.commit(sets({ k: "c" }), {});

@@ -63,4 +63,11 @@ export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
     replace: "    case FailureCode.CLOSED:",
     caughtBy: "gossip/lease/router_test.ts",
   },
+  {
+    name: "claims-what-it-has-acked-for-another",
+    file: "gossip/lease/router.ts",
+    find: "this.#led.get(keyText(key))?.holder;",
+    replace: "(key.length > 1e6 ? nodeKey : undefined);",
+    caughtBy: "gossip/lease/router_test.ts :: a node claims no key",
+  },
 ];
