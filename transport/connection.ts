@@ -55,9 +55,10 @@ import type { Purpose } from "./handshake.ts";
 import type { Bounds } from "./bounds.ts";
 import { PendingRequests } from "./pending.ts";
 import { Reassembly } from "./reassembly.ts";
-import { isUrgent, messageName, MessageType } from "./registry.ts";
+import { messageName, MessageType } from "./registry.ts";
 import { type Outgoing, SendQueue } from "./send_queue.ts";
 import { SilenceWatch } from "./silence.ts";
+import { RequestWindow } from "./window.ts";
 import type {
   Connection,
   EndpointHandler,
@@ -72,9 +73,6 @@ const FAREWELL_MS = 500;
 
 /** What is read, and thrown away, while waiting for that, in bytes. */
 const FAREWELL_BYTES_MAX = 1024 * 1024;
-
-/** Requests that the peer could work on and that are left to urgent ones. */
-const URGENT_ROOM = 8;
 
 /** Memory kept for writing between writes, in bytes. */
 const WRITER_BYTES_KEPT = 64 * 1024;
@@ -127,6 +125,7 @@ export class EstablishedConnection implements Connection {
   readonly #decoder: FrameDecoder;
   readonly #queue: SendQueue;
   readonly #reassembly: Reassembly;
+  readonly #window: RequestWindow;
   readonly #pending: PendingRequests;
   readonly #silence: SilenceWatch;
   readonly #working = new AbortController();
@@ -136,11 +135,6 @@ export class EstablishedConnection implements Connection {
   #unused = false;
   /** Requests of the peer whose replies are not yet written. */
   #inWork = 0;
-  /** Own requests that the peer may be at work on, and those that wait for that. */
-  #asked = 0;
-  readonly #held = new Set<Outgoing>();
-  /** Takes those that wait for room in the queue out of it. */
-  readonly #leaves = new Map<Outgoing, () => void>();
   #writing = false;
   #farewell: Timer | undefined;
   #wake: (() => void) | undefined;
@@ -184,6 +178,14 @@ export class EstablishedConnection implements Connection {
     this.#correlation = context.random.u32() & ~1 | (greeting.dialled ? 1 : 0);
     this.since = this.#usedAt = context.clock.monotonic();
     const { clock, timers, tuning } = context;
+    this.#window = new RequestWindow({
+      max: bounds.askedMax,
+      send: (message) => {
+        const fits = this.#queue.offer(message);
+        this.#wake?.();
+        return fits ? undefined : this.#queue.wait(message);
+      },
+    });
     this.#pending = new PendingRequests({
       timers,
       unsent: (type, cause) => this.#unsentError(type, cause),
@@ -276,40 +278,9 @@ export class EstablishedConnection implements Connection {
       if (!this.usable) throw this.#unsentError(type, undefined);
       this.#usedAt = this.#context.clock.monotonic();
       const message = this.#outgoing(0, type, this.#nextCorrelation(), payload);
-      const leave = this.#ask(message);
+      const leave = this.#window.ask(message);
       this.#pending.add({ message, timeoutMs, signal, leave, resolve, reject });
     });
-  }
-
-  /**
-   * Sends a request once the other end takes it: no more at once than it works on,
-   * but for urgent ones, for which a few places are left.
-   *
-   * @returns What makes room for the next, to be called when it is over.
-   */
-  #ask(message: Outgoing): () => void {
-    const { askedMax } = this.#bounds;
-    const most = isUrgent(message.type) ? askedMax : askedMax - URGENT_ROOM;
-    if (this.#asked >= Math.max(1, most)) this.#held.add(message);
-    else this.#put(message);
-    return () => {
-      if (this.#held.delete(message)) return;
-      this.#leaves.get(message)?.();
-      this.#leaves.delete(message);
-      this.#asked--;
-      const [next] = this.#held;
-      if (next === undefined || this.#ended) return;
-      this.#held.delete(next);
-      this.#put(next);
-    };
-  }
-
-  #put(message: Outgoing): void {
-    this.#asked++;
-    if (!this.#queue.offer(message)) {
-      this.#leaves.set(message, this.#queue.wait(message));
-    }
-    this.#wake?.();
   }
 
   send(type: number, payload: Uint8Array): boolean {
@@ -641,6 +612,7 @@ export class EstablishedConnection implements Connection {
     this.#retirement?.cancel();
     this.#life?.cancel();
     this.#queue.clear();
+    this.#window.close();
     this.#reassembly.clear();
     this.#pending.rejectAll(reason);
     this.#working.abort(reason);

@@ -283,7 +283,7 @@ export class Router {
     const { signal } = new AbortController();
     const arrived = replica.covers(outcome.after, signal);
     arrived.then(forget, forget);
-    await this.#readHere(holder, outcome, context.signal);
+    await this.#readHere(holder, outcome, arrived, context.signal);
     return routed(outcome);
   }
 
@@ -347,6 +347,7 @@ export class Router {
   async #readHere(
     holder: number,
     { record, after }: CommitOutcome,
+    arrived: Promise<void>,
     signal: AbortSignal,
   ): Promise<void> {
     const { replica, nudge } = this.#options;
@@ -358,7 +359,7 @@ export class Router {
         !replica.vector.covers(origin, seq)
       );
       if (missing) nudge(holder);
-      await replica.covers(after, signal);
+      await abortable(arrived, signal);
     } catch {
       // The commit is acked: that it does not arrive here in time, or that this
       // node's own engine has failed, does not make it a failure.

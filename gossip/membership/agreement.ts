@@ -255,7 +255,6 @@ export class Agreement {
    */
   async makeDispensable(node: number, signal: AbortSignal): Promise<void> {
     const { votersMax } = this.#options;
-    const unable = new Set<number>();
     for (;;) {
       signal.throwIfAborted();
       const { members, voters } = this.known;
@@ -268,21 +267,18 @@ export class Agreement {
       if (answers && (!votes || left.length >= size)) return;
       const other = members.find((key) =>
         key !== node && seatOf(this.known, key) === undefined &&
-        this.#isHealthy(key) && !unable.has(key)
+        this.#isHealthy(key) && !this.#isUnable(key)
       );
       if (!votes || other === undefined) {
         if (answers) return;
         throw new QuorumUnavailableError(`do without node ${node}`, missing);
       }
       try {
-        await this.#inStep(
-          signal,
-          (options) => this.#electorate.promote(other, options),
-        );
+        const step = { kind: "promote", node: other } as const;
+        await this.#inStep(signal, (options) => this.#promote(step, options));
       } catch (error) {
         if (error instanceof QuorumUnavailableError) throw error;
         // It is not there now, or has no copy yet; or it is time, as seen above.
-        unable.add(other);
       }
     }
   }
@@ -442,18 +438,18 @@ export class Agreement {
     { node, next }: ElectorateStep & { kind: "promote" },
     options: StepOptions,
   ): Promise<void> {
-    for (const key of next === undefined ? [node] : [next, node]) {
-      try {
-        if (key === next) await this.#electorate.askSeat(key, options);
-        else await this.#electorate.promote(key, options);
-      } catch (error) {
-        if (!(error instanceof QuorumUnavailableError)) {
-          // Others are asked meanwhile.
-          const now = this.#options.clock.monotonic();
-          this.#unable.set(key, now + UNABLE_MS);
-        }
-        throw error;
+    let asked = next;
+    try {
+      if (next !== undefined) await this.#electorate.askSeat(next, options);
+      asked = node;
+      await this.#electorate.promote(node, options);
+    } catch (error) {
+      if (!(error instanceof QuorumUnavailableError)) {
+        // Others are asked meanwhile.
+        const now = this.#options.clock.monotonic();
+        this.#unable.set(asked ?? node, now + UNABLE_MS);
       }
+      throw error;
     }
   }
 

@@ -17,21 +17,20 @@ import {
   votersConfig,
 } from "../register/world_test.ts";
 import { Vector } from "../replication/vector.ts";
-import { Agreement } from "./agreement.ts";
+import { Agreement, type AgreementOptions } from "./agreement.ts";
 import { ACCEPTOR_PREFIX } from "./host.ts";
 import { encodeReport, type Report } from "./report.ts";
 
 const WITNESS_MS = 5000;
 
-/** Node 1, one of so many that vote, after a start. */
-async function started(voters: number, { caughtUp = true } = {}) {
-  const config = votersConfig(voters);
-  const kv = new ForgetfulKV(true);
-  const ops = beginningOps(ACCEPTOR_PREFIX, { config, seat: seat(1) });
-  await kv.write(ops, { sync: true });
-  const world = new World({ seed: 1 });
+/** Opens node 1 on what its engine has; nobody else is there, unless told. */
+function openFirst(
+  world: World,
+  kv: ForgetfulKV,
+  more: Partial<AgreementOptions> = {},
+): Promise<Agreement> {
   const { clock, timers } = world.runtime("a");
-  const agreement = await Agreement.open({
+  return Agreement.open({
     kv,
     clock,
     timers,
@@ -40,12 +39,23 @@ async function started(voters: number, { caughtUp = true } = {}) {
     votersMax: 5,
     voterGoneMs: 60_000,
     witnessMs: WITNESS_MS,
-    isCaughtUp: () => caughtUp,
+    isCaughtUp: () => true,
     stateOf: () => "healthy",
     request: () => Promise.reject(new Error("nobody is there")),
     report: () => Promise.reject(new Error("not asked for")),
     onKnown: () => {},
+    ...more,
   });
+}
+
+/** Node 1, one of so many that vote, after a start. */
+async function started(voters: number, { caughtUp = true } = {}) {
+  const config = votersConfig(voters);
+  const kv = new ForgetfulKV(true);
+  const ops = beginningOps(ACCEPTOR_PREFIX, { config, seat: seat(1) });
+  await kv.write(ops, { sync: true });
+  const world = new World({ seed: 1 });
+  const agreement = await openFirst(world, kv, { isCaughtUp: () => caughtUp });
   const ask = () =>
     agreement.answerRegister(
       MessageType.REGISTER_LIST,
@@ -130,7 +140,6 @@ async function growing(
   });
   await kv.write(ops, { sync: true });
   const world = new World({ seed: 1 });
-  const { clock, timers } = world.runtime("a");
   const asked: number[] = [];
   const others = new Map<number, Acceptor>();
   for (let node = 2; node <= members; node++) {
@@ -142,17 +151,7 @@ async function growing(
       await Acceptor.open({ kv, prefix, node, random: new Dice(node) }),
     );
   }
-  const agreement = await Agreement.open({
-    kv,
-    clock,
-    timers,
-    random: new Dice(1),
-    host: { clusterId: new Uint8Array(16), node: 1, generation: 2 },
-    votersMax: 5,
-    voterGoneMs: 60_000,
-    witnessMs: 0,
-    isCaughtUp: () => true,
-    stateOf: () => "healthy",
+  const agreement: Agreement = await openFirst(world, kv, {
     request: async (node, type, payload) => {
       if (type === MessageType.REGISTER_SEAT) {
         asked.push(node);
@@ -168,7 +167,6 @@ async function growing(
       const { known: { era, epoch } } = agreement;
       return Promise.resolve(report(era, epoch));
     },
-    onKnown: () => {},
   });
   agreement.witness();
   /** Tends it for a while. */

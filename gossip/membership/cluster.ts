@@ -23,9 +23,7 @@ import {
   NotMemberError,
   type ProtocolRange,
   type Random,
-  RejectedError,
   RemoteError,
-  sleep,
   type Timer,
   type Timers,
   toUuid,
@@ -45,7 +43,7 @@ import type { Config } from "../register/mod.ts";
 import { originNode } from "../replication/dot.ts";
 import type { Incarnation } from "../replication/session.ts";
 import type { Vector } from "../replication/vector.ts";
-import { Admission, REMOVED } from "./admission.ts";
+import { Admission } from "./admission.ts";
 import { Agreement, type AgreementMetrics } from "./agreement.ts";
 import { Exchange } from "./exchange.ts";
 import { type HostState, raiseGeneration } from "./host.ts";
@@ -75,12 +73,6 @@ const GOSSIP_TIMEOUT_MS = 2000;
 
 /** After so many intervals of probes a start waits for no witness any more. */
 const WITNESS_PROBES = 5;
-
-/** Pause before a voter is told again that this node has left, in ms. */
-const TELL_AGAIN_MS = 100;
-
-/** How long others may take to hear it once one voter has, in milliseconds. */
-const TELL_MS = 500;
 
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
@@ -312,7 +304,11 @@ export class Cluster {
    * connections are made on demand, all that are not known to be dead.
    */
   candidates(): number[] {
-    if (!this.isOnDemand) return this.connected();
+    return this.isOnDemand ? this.living() : this.connected();
+  }
+
+  /** The other members that are not known to be dead. */
+  living(): number[] {
     return this.others().filter((key) =>
       this.#members.get(key)!.state !== "dead"
     );
@@ -450,52 +446,10 @@ export class Cluster {
    */
   async remove(node: number, signal: AbortSignal): Promise<void> {
     await this.#agreement.remove(node, signal);
-    if (node !== this.#options.host.node) {
-      await this.#tellConnected(signal);
-      return;
-    }
     // Who has not heard of the removal learns that this node has left.
-    this.#members.update({ state: "left" });
-    await this.#tellVoters(signal);
-  }
-
-  /**
-   * Tells those who vote that this node is no member any more: what they have
-   * accepted they do not know, and nobody else would tell them. Ends once most of
-   * them do, or one does and the others have had their time; or with the signal.
-   */
-  async #tellVoters(signal: AbortSignal): Promise<void> {
-    const { timers } = this.#options;
-    const ended = new AbortController();
-    const end = () => ended.abort();
-    signal.addEventListener("abort", end, { once: true });
-    const voters = this.config.voters.map(({ node }) => node);
-    let known = 0;
-    let grace: Timer | undefined;
-    await Promise.all(voters.map(async (node) => {
-      while (!signal.aborted && !await this.#knows(node, ended.signal)) {
-        await sleep(timers, TELL_AGAIN_MS, {
-          signal: ended.signal,
-          persistent: true,
-        }).catch(() => {});
-        if (ended.signal.aborted) return;
-      }
-      if (++known > voters.length / 2) end();
-      else grace ??= timers.set(end, TELL_MS, { persistent: true });
-    }));
-    grace?.cancel();
-    signal.removeEventListener("abort", end);
-  }
-
-  /** Whether a voter has heard that this node is no member any more. */
-  async #knows(node: number, signal: AbortSignal): Promise<boolean> {
-    try {
-      await abortable(this.reportOf(node, signal), signal);
-      return true;
-    } catch (error) {
-      // Whoever knows talks to this node no more.
-      return isRefusal(error, REMOVED);
-    }
+    if (node === this.#options.host.node) {
+      this.#members.update({ state: "left" });
+    } else await this.#tellConnected(signal);
   }
 
   /** Whether this node was removed, as far as it knows, or was told. */
@@ -730,14 +684,6 @@ export class Cluster {
       change.old.address !== address
     ) endpoint.keep(key, address);
   }
-}
-
-/** Whether the peer refused this node for that reason. */
-function isRefusal(error: unknown, code: string): boolean {
-  for (let each = error; each instanceof Error; each = each.cause) {
-    if (each instanceof RejectedError && each.code === code) return true;
-  }
-  return false;
 }
 
 /** What a node says of itself when a start of it begins. */

@@ -21,13 +21,16 @@ import {
   type Bytes,
   ClosedError,
   NotMemberError,
+  RejectedError,
   sleep,
+  type Timer,
   type Timers,
 } from "../../runtime/mod.ts";
 import type { KV } from "../../engine/kv.ts";
 import { metaKey } from "../keyspace.ts";
 import type { Pull } from "../replication/pull.ts";
 import type { Replica } from "../replication/replica.ts";
+import { REMOVED } from "./admission.ts";
 import type { Cluster } from "./cluster.ts";
 
 /** Pause between two looks at what others hold, in milliseconds. */
@@ -38,6 +41,12 @@ const ASK_MS = 1000;
 
 /** So many others are to hold what this node has, if there are so many. */
 const HOLDERS = 2;
+
+/** Pause before a voter is told again that this node has left, in ms. */
+const TELL_AGAIN_MS = 100;
+
+/** How long others may take to hear it once one voter has, in milliseconds. */
+const TELL_MS = 500;
 
 /** The format of the row. */
 const VERSION = 1;
@@ -138,6 +147,7 @@ export class Leaving {
     await cluster.makeDispensable(signal);
     await this.#mark();
     await cluster.remove(cluster.host.key, signal);
+    await tellVoters(this.#options, signal);
   }
 
   /** Resolves once the row is on the device. */
@@ -214,14 +224,58 @@ async function held(
   for (;;) {
     signal.throwIfAborted();
     // Also those that are not connected now; of the dead nobody expects it.
-    const others = cluster.others().filter((node) =>
-      cluster.node(node).state !== "dead"
-    );
+    const others = cluster.living();
     const holding = others.filter((node) => holders.has(node)).length;
     if (holding > 0 && holding >= Math.min(HOLDERS, others.length)) return;
     for (const node of cluster.candidates()) {
       if (!holders.has(node) && !asked.has(node)) void ask(node);
     }
     await sleep(timers, LOOK_MS, { signal, persistent: true });
+  }
+}
+
+/**
+ * Tells those who vote that this node is no member any more: what they have accepted
+ * they do not know, and nobody else would tell them. Ends once most of them do, or
+ * one does and the others have had their time; or with the signal. Never rejects.
+ */
+async function tellVoters(
+  { cluster, timers }: LeavingOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const enough = new AbortController();
+  const ended = AbortSignal.any([signal, enough.signal]);
+  const { voters } = cluster.config;
+  let known = 0;
+  let grace: Timer | undefined;
+  await Promise.all(voters.map(async ({ node }) => {
+    while (!await knows(cluster, node, ended)) {
+      if (ended.aborted) return;
+      await sleep(timers, TELL_AGAIN_MS, { signal: ended, persistent: true })
+        .catch(() => {});
+    }
+    if (++known > voters.length / 2) enough.abort();
+    else {grace ??= timers.set(() => enough.abort(), TELL_MS, {
+        persistent: true,
+      });}
+  }));
+  grace?.cancel();
+}
+
+/** Whether a voter has heard that this node is no member any more. */
+async function knows(
+  cluster: Cluster,
+  node: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    await abortable(cluster.reportOf(node, signal), signal);
+    return true;
+  } catch (error) {
+    // Whoever knows talks to this node no more.
+    for (let each = error; each instanceof Error; each = each.cause) {
+      if (each instanceof RejectedError && each.code === REMOVED) return true;
+    }
+    return false;
   }
 }

@@ -21,11 +21,10 @@ function leaving(
   const cluster = {
     isRemoved: false,
     host: { key: 1 },
-    config: { members: [1, 2] },
+    config: { members: [1, 2], voters: [] },
     leaving: false,
     candidates: () => [2],
-    others: () => [2],
-    node: () => ({ state: "healthy" }),
+    living: () => [2],
     reportOf: () => Promise.resolve({ vector, leaving: false }),
     makeDispensable,
     remove,
@@ -77,7 +76,7 @@ Deno.test("a node leaves only once two others hold all that it has, or the only 
     const nodes = Array.from({ length: others }, (_, i) => i + 2);
     Object.assign(options.cluster, {
       candidates: () => nodes,
-      others: () => nodes,
+      living: () => nodes,
       reportOf: (node: number) =>
         Promise.resolve({
           vector: node - 2 < holders ? own : new Vector(),

@@ -43,12 +43,8 @@ const IDLE_ROUNDS_MAX = 3;
  */
 const SESSION_BYTES_MAX = 256 * 1024 * 1024;
 
-/** The node asked has all its sessions in use. */
-class DonorBusyError extends ProtocolError {
-  constructor(node: number) {
-    super(`node ${node} has no session to spare now`);
-  }
-}
+/** One of the two has no room now: nobody is at fault, and it is asked again. */
+class BusyError extends ProtocolError {}
 
 /** What pulls are made of. */
 export interface PullOptions {
@@ -120,8 +116,8 @@ export class Pull {
   /** Pulls from a node in the background. */
   nudge(node: number): void {
     this.from(node).catch((error) => {
-      // A busy donor is asked again with the next comparison.
-      if (this.#abort.signal.aborted || error instanceof DonorBusyError) return;
+      // Who is busy is asked again with the next comparison.
+      if (this.#abort.signal.aborted || error instanceof BusyError) return;
       this.#options.failed(node, error);
     });
   }
@@ -194,15 +190,16 @@ export class Pull {
     switch (reply.kind) {
       case "records": {
         const taken = reply.records.map((record) => replica.receive(record));
-        const arrivals = await Promise.all(taken);
-        // There is no room here: this pull ends, and another one goes on later.
-        return arrivals.includes("full") ? replica.vector : reply.vector;
+        if ((await Promise.all(taken)).includes("full")) {
+          throw new BusyError("this node has no room for more records now");
+        }
+        return reply.vector;
       }
       case "session":
         return await this.#takeSession(node, base, decodeOffer(reply.offer));
       case "busy":
         if (replica.vector.includes(reply.vector)) return reply.vector;
-        throw new DonorBusyError(node);
+        throw new BusyError(`node ${node} has no session to spare now`);
     }
   }
 

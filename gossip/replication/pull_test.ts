@@ -124,6 +124,22 @@ Deno.test("a peer whose vector claims what it cannot give is asked a few times, 
   assertEquals(a.replica.vector.size, 0);
 });
 
+Deno.test("a pull for whose records there is no room here has not brought all, and blames nobody", async () => {
+  const donor = await openReplica(2);
+  await donor.replica.commit(sets({ k: "v" }));
+  const a = await openReplica(1);
+  const { pull, failed } = pullOf(a, donorAnswers(donor));
+  const { receive } = a.replica;
+  a.replica.receive = () => Promise.resolve("full");
+  await assertRejects(() => pull.from(2), ProtocolError, "no room");
+  pull.nudge(2);
+  await turns(1000);
+  assertEquals(failed, []);
+  a.replica.receive = receive;
+  await pull.from(2);
+  assertEquals(await readText(a.replica, "k"), "v");
+});
+
 Deno.test("a pull that is asked for while one runs begins once, after it", async () => {
   const a = await openReplica(1);
   const replies: (() => void)[] = [];

@@ -16,8 +16,9 @@ export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
   {
     name: "forwarded-write-not-readable-here",
     file: "gossip/lease/router.ts",
-    find: `    await this.#readHere(holder, outcome, context.signal);`,
-    replace: `    void this.#readHere(holder, outcome, context.signal);`,
+    find: `    await this.#readHere(holder, outcome, arrived, context.signal);`,
+    replace:
+      `    void this.#readHere(holder, outcome, arrived, context.signal);`,
     caughtBy: "tests/sim_test.ts :: random lives",
   },
   {

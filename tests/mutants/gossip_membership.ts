@@ -14,8 +14,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "gossip-with-the-connected-only",
     file: "gossip/membership/cluster.ts",
-    find: "if (!this.isOnDemand) return this.connected();",
-    replace: "if (this.key !== undefined) return this.connected();",
+    find: "return this.isOnDemand ? this.living() : this.connected();",
+    replace: "return this.isOnDemand ? this.connected() : this.connected();",
     caughtBy: "gossip/membership/cluster_test.ts :: where connections are made",
   },
   {
@@ -379,16 +379,16 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "two-vote-before-the-third-is-ready",
     file: "gossip/membership/agreement.ts",
-    find: "next === undefined ? [node] : [next, node]",
-    replace: "next === undefined ? [node] : [node]",
+    find: "      if (next !== undefined) await this",
+    replace: "      if (next === 0) await this",
     caughtBy:
       "gossip/membership/agreement_test.ts :: nobody is promoted before",
   },
   {
     name: "who-cannot-vote-is-asked-for-ever",
     file: "gossip/membership/agreement.ts",
-    find: "          this.#unable.set(key, now + UNABLE_MS);",
-    replace: "          this.#unable.set(key, now);",
+    find: "        this.#unable.set(asked ?? node, now + UNABLE_MS);",
+    replace: "        this.#unable.set(asked ?? node, now);",
     caughtBy:
       "gossip/membership/agreement_test.ts :: nobody is promoted before",
   },
@@ -437,8 +437,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "leaves-without-a-word",
-    file: "gossip/membership/cluster.ts",
-    find: "    await this.#tellVoters(signal);\n",
+    file: "gossip/membership/leaving.ts",
+    find: "    await tellVoters(this.#options, signal);\n",
     replace: "",
     caughtBy: "tests/scenarios/electorate_test.ts :: those who vote know it",
   },

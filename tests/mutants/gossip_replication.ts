@@ -364,4 +364,11 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     replace: "",
     caughtBy: "gossip/replication/pull_test.ts :: of two sessions",
   },
+  {
+    name: "pull-without-room-has-brought-all",
+    file: "gossip/replication/pull.ts",
+    find: 'includes("full")',
+    replace: 'includes("early")',
+    caughtBy: "gossip/replication/pull_test.ts :: no room here",
+  },
 ];

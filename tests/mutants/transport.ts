@@ -216,9 +216,9 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "asks-more-than-is-worked-on",
-    file: "transport/connection.ts",
-    find: "    if (this.#asked >= Math.max(1, most)) this",
-    replace: "    if (this.#asked >= Math.max(1e9, most)) this",
+    file: "transport/window.ts",
+    find: "    return this.#underWay.size <\n",
+    replace: "    return this.#underWay.size / 1e9 <\n",
     caughtBy: "transport/endpoint_test.ts :: a burst of more",
   },
   {
@@ -241,5 +241,12 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     find: "        !(refusal instanceof ProtocolMismatchError)",
     replace: "        !(refusal instanceof ProtocolError)",
     caughtBy: "transport/endpoint_test.ts :: of who refuses without",
+  },
+  {
+    name: "urgent-places-taken-by-others",
+    file: "transport/window.ts",
+    find: "        if (!this.#fits(next)) break;\n",
+    replace: "",
+    caughtBy: "transport/window_test.ts :: never taken by others",
   },
 ];
