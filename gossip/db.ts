@@ -154,9 +154,15 @@ export class DB implements AsyncDisposable {
     if (options?.atLeast !== undefined) {
       throw later("get({ atLeast })", "waiting for a token");
     }
-    const found = this.#parts.kv.get(this.#rowOf(key));
-    const row = isPromise(found) ? await found : found;
-    return row && valueOfRow(row, this.#now);
+    const { kv, rooms: { replica } } = this.#parts;
+    for (;;) {
+      const { bank } = replica;
+      const found = kv.get(this.#rowOf(key));
+      const row = isPromise(found) ? await found : found;
+      if (row !== undefined) return valueOfRow(row, this.#now);
+      // Or another copy of the data has taken the place of the one that was read.
+      if (bank === replica.bank) return undefined;
+    }
   }
 
   /**
@@ -677,6 +683,11 @@ export class DB implements AsyncDisposable {
     if (isVolatile) closing.defer(() => leaveForEver(rooms, runtime.timers));
   }
 
+  /** The namespace of the living entries. */
+  get #live(): number {
+    return Space.LIVE + this.#parts.rooms.replica.bank;
+  }
+
   readonly #now = (): number => this.#parts.runtime.clock.now();
 
   #checkOpen(action: string): void {
@@ -696,15 +707,15 @@ export class DB implements AsyncDisposable {
   #rowOf(key: KeyLike): Uint8Array {
     this.#checkOpen("read");
     if (!this.#parts.kv.synchronous || typeof key === "string") {
-      return rowKey(Space.LIVE, checkKey("get", key));
+      return rowKey(this.#live, checkKey("get", key));
     }
     if (
       !(key instanceof Uint8Array) || key.length === 0 ||
       key.length >= this.#scratch.length
     ) {
-      return rowKey(Space.LIVE, checkKey("get", key));
+      return rowKey(this.#live, checkKey("get", key));
     }
-    this.#scratch[0] = Space.LIVE;
+    this.#scratch[0] = this.#live;
     this.#scratch.set(key, 1);
     return this.#scratch.subarray(0, key.length + 1);
   }
@@ -714,16 +725,16 @@ export class DB implements AsyncDisposable {
     const { prefix, start, end, reverse } = options;
     const range: IterateOptions = {
       prefix: prefix === undefined
-        ? spacePrefix(Space.LIVE)
-        : rowKey(Space.LIVE, checkBound("prefix", prefix)),
+        ? spacePrefix(this.#live)
+        : rowKey(this.#live, checkBound("prefix", prefix)),
       reverse,
       keysOnly,
     };
     if (start !== undefined) {
-      range.start = rowKey(Space.LIVE, checkBound("start", start));
+      range.start = rowKey(this.#live, checkBound("start", start));
     }
     if (end !== undefined) {
-      range.end = rowKey(Space.LIVE, checkBound("end", end));
+      range.end = rowKey(this.#live, checkBound("end", end));
     }
     return this.#parts.kv.iterate(range);
   }

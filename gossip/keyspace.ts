@@ -8,16 +8,20 @@
  *                                            leaving, synced
  * 02 …                            acceptor   registers of this node as acceptor (register/)
  * 03 node u16                     incarnation  generation and nonce last accepted of a member
- * 10 origin seq key               dot index  ->  nothing; which entries a record wrote
- * 11 origin                       vector     ->  what is covered of the origin
- * 12 position u48 origin seq      log        ->  a whole record, in the order applied here
+ * 10 origin seq key          *    dot index  ->  nothing; which entries a record wrote
+ * 11 origin                  *    vector     ->  what is covered of the origin
+ * 12 position u48 origin seq *    log        ->  a whole record, in the order applied here
  * 13 number u48                   conflicts  ->  a report
- * 14 origin seq origin seq        open intents  txn dot, intent dot -> the intent
- * 20 key                          living entries  ->  entry (replication/entry.ts)
- * 21 key                          tombstones  ->  entry
+ * 14 origin seq origin seq   *    open intents  txn dot, intent dot -> the intent
+ * 20 key                     *    living entries  ->  entry (replication/entry.ts)
+ * 21 key                     *    tombstones  ->  entry
  * ```
  * Living and dead entries stand apart so that listing keys, and counting them,
  * reads no values. A key is in at most one of the two.
+ *
+ * What has a star is there twice, in two banks, of which the counters name the one
+ * that counts: bank 0 as above, bank 8 eight higher (18, 19, ..., 28, 29). A whole
+ * copy is written into the other bank and begins to count in one small batch.
  *
  * @module
  */
@@ -50,6 +54,24 @@ export const Space = {
   LIVE: 0x20,
   DEAD: 0x21,
 } as const;
+
+/** One of the two places where a copy of the data stands: added to a namespace. */
+export type Bank = 0 | 8;
+
+/** The bank that does not count while this one does. */
+export function otherBank(bank: Bank): Bank {
+  return bank === 0 ? 8 : 0;
+}
+
+/** The namespaces of which each bank has its own. */
+export const BANKED: readonly number[] = [
+  Space.DOT_INDEX,
+  Space.VECTOR,
+  Space.LOG,
+  Space.OPEN_INTENT,
+  Space.LIVE,
+  Space.DEAD,
+];
 
 const DOT_BYTES = ORIGIN_BYTES + SEQ_BYTES;
 
@@ -91,12 +113,13 @@ export function incarnationKey(node: number): Bytes {
 
 /** The index row by which a record's entry is found. */
 export function indexKey(
+  bank: Bank,
   origin: Origin,
   seq: number,
   key: Uint8Array,
 ): Bytes {
   const row = new Uint8Array(1 + DOT_BYTES + key.length);
-  row[0] = Space.DOT_INDEX;
+  row[0] = Space.DOT_INDEX + bank;
   putSeq(row, putOrigin(row, 1, origin), seq);
   row.set(key, 1 + DOT_BYTES);
   return row;
@@ -112,18 +135,19 @@ export function indexOfKey(row: Uint8Array): { seq: number; key: Uint8Array } {
 
 /** The index rows of one origin, from a seq on, as a range. */
 export function indexRange(
+  bank: Bank,
   origin: Origin,
   fromSeq: number,
 ): { start: Bytes; end: Bytes | undefined } {
-  const start = indexKey(origin, fromSeq, new Uint8Array(0));
+  const start = indexKey(bank, origin, fromSeq, new Uint8Array(0));
   const prefix = start.subarray(0, 1 + ORIGIN_BYTES);
   return { start, end: prefixEnd(prefix) };
 }
 
 /** The row of an origin's part of the vector. */
-export function vectorKey(origin: Origin): Bytes {
+export function vectorKey(bank: Bank, origin: Origin): Bytes {
   const row = new Uint8Array(1 + ORIGIN_BYTES);
-  row[0] = Space.VECTOR;
+  row[0] = Space.VECTOR + bank;
   putOrigin(row, 1, origin);
   return row;
 }
@@ -134,9 +158,9 @@ export function originOfVectorKey(row: Uint8Array): Origin {
 }
 
 /** The row of a record in the log. */
-export function logKey(position: number, dot: Dot): Bytes {
+export function logKey(bank: Bank, position: number, dot: Dot): Bytes {
   const row = new Uint8Array(1 + SEQ_BYTES + DOT_BYTES);
-  row[0] = Space.LOG;
+  row[0] = Space.LOG + bank;
   putSeq(row, putOrigin(row, putSeq(row, 1, position), dot.origin), dot.seq);
   return row;
 }
@@ -155,17 +179,20 @@ export function logOfKey(
 }
 
 /** The row of an intent that waits for its transaction. */
-export function openIntentKey(txn: Dot, intent: Dot): Bytes {
+export function openIntentKey(bank: Bank, txn: Dot, intent: Dot): Bytes {
   const row = new Uint8Array(1 + 2 * DOT_BYTES);
-  row[0] = Space.OPEN_INTENT;
+  row[0] = Space.OPEN_INTENT + bank;
   const at = putSeq(row, putOrigin(row, 1, txn.origin), txn.seq);
   putSeq(row, putOrigin(row, at, intent.origin), intent.seq);
   return row;
 }
 
 /** The prefix of all intents of a transaction. */
-export function openIntentPrefix(txn: Dot): Bytes {
-  return openIntentKey(txn, { origin: 0, seq: 0 }).slice(0, 1 + DOT_BYTES);
+export function openIntentPrefix(bank: Bank, txn: Dot): Bytes {
+  return openIntentKey(bank, txn, { origin: 0, seq: 0 }).slice(
+    0,
+    1 + DOT_BYTES,
+  );
 }
 
 /** The dots that an {@linkcode openIntentKey} names. */

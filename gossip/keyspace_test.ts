@@ -2,6 +2,7 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { compareBytes, startsWith, toBytes, toHex } from "../runtime/mod.ts";
 import { Prng } from "../runtime/virtual/mod.ts";
 import {
+  BANKED,
   incarnationKey,
   indexKey,
   indexOfKey,
@@ -15,6 +16,7 @@ import {
   openIntentOfKey,
   openIntentPrefix,
   originOfVectorKey,
+  otherBank,
   rowKey,
   Space,
   vectorKey,
@@ -44,17 +46,25 @@ Deno.test("rows: golden bytes", () => {
   const dot = { origin: makeOrigin(0x1234, 0x56789abc, 1), seq: 0x0102030405 };
   const text = "123456789abc01" + "000102030405";
   assertEquals(
-    toHex(indexKey(dot.origin, dot.seq, toBytes("k"))),
+    toHex(indexKey(0, dot.origin, dot.seq, toBytes("k"))),
     `10${text}6b`,
   );
-  assertEquals(toHex(vectorKey(dot.origin)), "11123456789abc01");
-  assertEquals(toHex(logKey(7, dot)), `12000000000007${text}`);
+  assertEquals(toHex(vectorKey(0, dot.origin)), "11123456789abc01");
+  assertEquals(toHex(logKey(0, 7, dot)), `12000000000007${text}`);
   assertEquals(toHex(numberKey(Space.CONFLICT, 258)), "13000000000102");
-  assertEquals(toHex(openIntentKey(dot, dot)), `14${text}${text}`);
+  assertEquals(toHex(openIntentKey(0, dot, dot)), `14${text}${text}`);
   assertEquals(toHex(metaKey("host")), "01686f7374");
   assertEquals(toHex(incarnationKey(0x1234)), "031234");
   assertEquals(toHex(rowKey(Space.LIVE, toBytes("k"))), "206b");
   assertEquals(toHex(rowKey(Space.DEAD, toBytes("k"))), "216b");
+  // The other bank.
+  assertEquals(
+    toHex(indexKey(8, dot.origin, dot.seq, toBytes("k"))),
+    `18${text}6b`,
+  );
+  assertEquals(toHex(vectorKey(8, dot.origin)), "19123456789abc01");
+  assertEquals(toHex(logKey(8, 7, dot)), `1a000000000007${text}`);
+  assertEquals(toHex(openIntentKey(8, dot, dot)), `1c${text}${text}`);
 });
 
 Deno.test("rows say what they were made of, and sort as origins and seqs do", () => {
@@ -62,28 +72,34 @@ Deno.test("rows say what they were made of, and sort as origins and seqs do", ()
   for (let i = 0; i < 3000; i++) {
     const [a, b] = [randomDot(random), randomDot(random)];
     const key = random.fill(new Uint8Array(1 + random.u32() % 5));
-    assertEquals(originOfVectorKey(vectorKey(a.origin)), a.origin);
-    assertEquals(indexOfKey(indexKey(a.origin, a.seq, key)), {
+    assertEquals(originOfVectorKey(vectorKey(0, a.origin)), a.origin);
+    assertEquals(indexOfKey(indexKey(0, a.origin, a.seq, key)), {
       seq: a.seq,
       key,
     });
-    assertEquals(logOfKey(logKey(b.seq, a)), { position: b.seq, dot: a });
-    assertEquals(openIntentOfKey(openIntentKey(a, b)), { txn: a, intent: b });
-    assert(startsWith(openIntentKey(a, b), openIntentPrefix(a)));
+    assertEquals(logOfKey(logKey(0, b.seq, a)), { position: b.seq, dot: a });
+    assertEquals(openIntentOfKey(openIntentKey(0, a, b)), {
+      txn: a,
+      intent: b,
+    });
+    assert(startsWith(openIntentKey(0, a, b), openIntentPrefix(0, a)));
     assertEquals(numberOfKey(numberKey(Space.CONFLICT, a.seq)), a.seq);
     const sign = Math.sign(compareDots(a, b));
     const index = compareBytes(
-      indexKey(a.origin, a.seq, key),
-      indexKey(b.origin, b.seq, key),
+      indexKey(0, a.origin, a.seq, key),
+      indexKey(0, b.origin, b.seq, key),
     );
     assertEquals(Math.sign(index), sign);
-    const vectors = compareBytes(vectorKey(a.origin), vectorKey(b.origin));
+    const vectors = compareBytes(
+      vectorKey(0, a.origin),
+      vectorKey(0, b.origin),
+    );
     assertEquals(Math.sign(vectors), Math.sign(a.origin - b.origin));
-    const log = compareBytes(logKey(a.seq, b), logKey(b.seq, a));
+    const log = compareBytes(logKey(0, a.seq, b), logKey(0, b.seq, a));
     if (a.seq !== b.seq) assertEquals(Math.sign(log), Math.sign(a.seq - b.seq));
-    const { start, end } = indexRange(a.origin, a.seq);
+    const { start, end } = indexRange(0, a.origin, a.seq);
     const inside = b.origin === a.origin && b.seq >= a.seq;
-    const row = indexKey(b.origin, b.seq, key);
+    const row = indexKey(0, b.origin, b.seq, key);
     assertEquals(
       compareBytes(row, start) >= 0 &&
         (end === undefined || compareBytes(row, end) < 0),
@@ -103,8 +119,11 @@ Deno.test("an origin is its node, epoch and lane", () => {
 });
 
 Deno.test("no user's key can meet an internal row", () => {
-  const users = [Space.LIVE, Space.DEAD] as number[];
-  const spaces = Object.values(Space);
+  const users = [Space.LIVE, Space.DEAD, Space.LIVE + 8, Space.DEAD + 8];
+  const spaces: number[] = [
+    ...Object.values(Space),
+    ...BANKED.map((space) => space + otherBank(0)),
+  ];
   assertEquals(new Set(spaces).size, spaces.length);
   const random = new Prng(2);
   for (let i = 0; i < 1000; i++) {

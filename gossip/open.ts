@@ -41,6 +41,7 @@ import { Router } from "./lease/router.ts";
 import {
   drawBytes,
   foundHost,
+  Generation,
   type HostState,
   joinHost,
   loadHost,
@@ -288,7 +289,8 @@ async function begin(
   });
   const { clusterId, node, records, responder } = reply;
   const host = { clusterId, node, generation: 1 };
-  const self = selfRecord(host, { address, nonce, software, protocols });
+  const incarnation = { node, generation: 1, nonce };
+  const self = selfRecord({ incarnation, address, software, protocols });
   const members = new Members(self, { others: records }).encode();
   await joinHost(kv, host, { config: reply.config, members });
   return { host, records, responder };
@@ -330,6 +332,7 @@ async function assemble(
   const { kv, runtime, events, propagation } = options;
   const { clock, timers, random } = runtime;
   const nodeKey = host.node;
+  const generation = new Generation(host);
   const watchers = new Watchers(nodeKey);
   const counts = { records: 0, conflicts: 0, pushes: 0 };
   const replica: Replica = await Replica.open({
@@ -343,6 +346,15 @@ async function assemble(
     sync: options.sync,
     logBytesMax: propagation.logBytesMax,
     isSealed: (node, vector) => cluster.isSealed(node, vector),
+    isRemoved: (node) => cluster.config.removed.includes(node),
+    renew: () => {
+      const op = generation.raise(generation.current + 1);
+      return {
+        generation: generation.current,
+        nonce: drawBytes(random, NONCE_BYTES),
+        ops: [op],
+      };
+    },
     listener: {
       applied: (applied) => onApplied(applied),
       clashed: (clashes) => {
@@ -369,7 +381,8 @@ async function assemble(
     timers,
     random,
     host,
-    nonce,
+    generation,
+    incarnation: replica.incarnation,
     software: options.software,
     protocols: options.protocols,
     records,
@@ -378,7 +391,6 @@ async function assemble(
     probeIntervalMs: propagation.probeIntervalMs,
     probeTimeoutMs: propagation.probeTimeoutMs,
     events,
-    birth: replica.vector.encode(),
     votersMax: propagation.votersMax,
     voterGoneMs: propagation.voterGoneMs,
     isCaughtUp: () => replica.caughtUp,

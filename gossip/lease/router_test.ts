@@ -73,6 +73,7 @@ Deno.test("a commit of keys that nobody leads stays here; one led elsewhere goes
   assertEquals(figures().requests, 0);
   const { record } = await a!.replica.commit(sets({ k: "2" }));
   await b!.replica.ingest({
+    whole: false,
     base: b!.replica.vector,
     vector: a!.replica.vector,
     entries: record!.entries,

@@ -24,6 +24,7 @@ import {
   supersedes,
 } from "../register/mod.ts";
 import { decodeHello, encodeHello } from "./hello.ts";
+import type { OwnIncarnation } from "../replication/incarnation.ts";
 import type { HostState } from "./host.ts";
 import type { Incarnations } from "./incarnations.ts";
 
@@ -33,10 +34,8 @@ export const REMOVED = "Removed";
 /** What admission is made of. */
 export interface AdmissionOptions {
   readonly host: HostState;
-  /** Random bytes of this start. */
-  readonly nonce: Uint8Array;
-  /** The vector with which this start began. */
-  readonly birth: Uint8Array;
+  /** Which incarnation this node is. */
+  readonly incarnation: OwnIncarnation;
   readonly endpoint: Endpoint | undefined;
   readonly events: Events;
   /** Where peers reach this node. */
@@ -62,12 +61,13 @@ export class Admission {
    * have an older one.
    */
   identity(remote?: Identity): Identity {
-    const { host, nonce, birth, address, config } = this.#options;
+    const { host, incarnation, address, config } = this.#options;
+    const { node, generation, nonce, birth } = incarnation;
     const told = remote && this.#lackedBy(remote);
     return {
       clusterId: host.clusterId,
-      node: host.node,
-      generation: host.generation,
+      node,
+      generation,
       nonce,
       role: "member",
       replica: "full",
@@ -154,7 +154,7 @@ export class Admission {
 
   /** This node dials its own address once; anybody else with its key is a clone. */
   #admitSelf({ node, nonce, address }: Identity): void {
-    if (equalBytes(nonce, this.#options.nonce)) return;
+    if (equalBytes(nonce, this.#options.incarnation.nonce)) return;
     this.#options.events.emit({ type: "cloned", node, address });
     throw new RejectedError("Cloned", `another process runs as node ${node}`);
   }

@@ -41,12 +41,15 @@ import { Feed } from "../feed.ts";
 import { metaKey } from "../keyspace.ts";
 import type { Config } from "../register/mod.ts";
 import { originNode } from "../replication/dot.ts";
-import type { Incarnation } from "../replication/session.ts";
+import type {
+  Incarnation,
+  OwnIncarnation,
+} from "../replication/incarnation.ts";
 import type { Vector } from "../replication/vector.ts";
 import { Admission } from "./admission.ts";
 import { Agreement, type AgreementMetrics } from "./agreement.ts";
 import { Exchange } from "./exchange.ts";
-import { type HostState, raiseGeneration } from "./host.ts";
+import type { Generation, HostState } from "./host.ts";
 import { Incarnations } from "./incarnations.ts";
 import {
   decodeMembers,
@@ -84,8 +87,9 @@ export interface ClusterOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly host: HostState;
-  /** Random bytes of this start. */
-  readonly nonce: Uint8Array;
+  readonly generation: Generation;
+  /** Which incarnation this node is. */
+  readonly incarnation: OwnIncarnation;
   /** The release, for people. */
   readonly software: string;
   /** The protocol versions that this node speaks. @default {PROTOCOLS} */
@@ -97,8 +101,6 @@ export interface ClusterOptions {
   readonly probeIntervalMs: number;
   readonly probeTimeoutMs: number;
   readonly events: Events;
-  /** The vector with which this start began. */
-  readonly birth: Uint8Array;
   /** At most how many nodes vote. */
   readonly votersMax: number;
   /** How long a voter is dead before another one votes for it, in milliseconds. */
@@ -167,8 +169,10 @@ export class Cluster {
       clock: options.clock,
       pauseMs: options.gossipIntervalMs,
       generation: () => this.#members.self.generation,
-      raise: (generation) =>
-        raiseGeneration(options.kv, options.host, generation),
+      raise: async (generation) => {
+        const op = options.generation.raise(generation);
+        await options.kv.write([op], { sync: true });
+      },
       speak: (generation) => {
         this.#members.reassert(generation);
         this.#prober.announce();
@@ -204,12 +208,12 @@ export class Cluster {
 
   /** Opens the cluster that the engine knows. */
   static async open(options: ClusterOptions): Promise<Cluster> {
-    const { kv, host, nonce, software, protocols } = options;
+    const { kv, host, incarnation, software, protocols } = options;
     const row = await kv.get(metaKey("members"));
     const stored = row === undefined ? undefined : decodeMembers(row);
     const address = stored?.self.address ?? "";
-    const said = { address, nonce, software, protocols };
-    const self = selfRecord(host, said);
+    const said = { address, software, protocols };
+    const self = selfRecord({ ...said, incarnation });
     const incarnations = await Incarnations.load(kv);
     const agreement = await Agreement.open({
       ...options,
@@ -249,8 +253,7 @@ export class Cluster {
 
   /** The starts of members accepted here, this node's own with them. */
   get incarnations(): readonly Incarnation[] {
-    const { host: { node, generation }, nonce } = this.#options;
-    return [...this.#incarnations.values(), { node, generation, nonce }];
+    return [...this.#incarnations.values(), this.#options.incarnation];
   }
 
   /** The nodes of this moment, by node key. */
@@ -641,9 +644,10 @@ export class Cluster {
 
   /** What this node has, durable, under the config known here. */
   async #report(): Promise<Report> {
-    const { host: { generation }, nonce, birth, durable } = this.#options;
+    const { incarnation, durable } = this.#options;
     const { era, epoch } = this.config;
     const vector = await durable();
+    const { generation, nonce, birth } = incarnation;
     const { leaving } = this;
     return { era, epoch, generation, nonce, birth, vector, leaving };
   }
@@ -688,13 +692,14 @@ export class Cluster {
 
 /** What a node says of itself when a start of it begins. */
 export function selfRecord(
-  { node, generation }: HostState,
-  { protocols = PROTOCOLS, ...said }:
-    & Pick<NodeRecord, "address" | "nonce" | "software">
+  { incarnation: { node, generation, nonce }, protocols = PROTOCOLS, ...said }:
+    & { incarnation: Incarnation }
+    & Pick<NodeRecord, "address" | "software">
     & Pick<ClusterOptions, "protocols">,
 ): NodeRecord {
   return nodeRecord({
     key: node,
+    nonce,
     generation,
     version: 1,
     state: "healthy",

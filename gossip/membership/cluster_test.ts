@@ -10,10 +10,11 @@ import type { Endpoint } from "../../transport/mod.ts";
 import { Events } from "../events.ts";
 import { incarnationKey, metaKey } from "../keyspace.ts";
 import { encodeConfig } from "../register/mod.ts";
+import { OwnIncarnation } from "../replication/incarnation.ts";
 import { Vector } from "../replication/vector.ts";
 import { HandKV } from "../replication/world_test.ts";
 import { Cluster } from "./cluster.ts";
-import { foundHost, type HostState, joinHost } from "./host.ts";
+import { foundHost, Generation, type HostState, joinHost } from "./host.ts";
 import { decodeMembers, encodeAck, Members, nodeRecord } from "./mod.ts";
 import { decodePledgeReply, encodePledge } from "./pledge.ts";
 
@@ -33,7 +34,8 @@ function openCluster(
     timers,
     random: new Prng(host.node),
     host,
-    nonce,
+    generation: new Generation(host),
+    incarnation: new OwnIncarnation({ ...host, nonce }, new Vector()),
     software: "test",
     records: [],
     endpoint,
@@ -41,7 +43,6 @@ function openCluster(
     probeIntervalMs: 1000,
     probeTimeoutMs: 500,
     events: new Events(),
-    birth: new Vector().encode(),
     votersMax: 5,
     voterGoneMs: 60_000,
     isCaughtUp: () => true,

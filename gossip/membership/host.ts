@@ -87,13 +87,32 @@ export async function restartHost(
   return next;
 }
 
-/** The next start of a node has a generation above this one. */
-export async function raiseGeneration(
-  kv: KV,
-  host: HostState,
-  generation: number,
-): Promise<void> {
-  await kv.write([hostOp({ ...host, generation })], { sync: true });
+/**
+ * The generation of a node that runs: it only rises, whoever raises it.
+ *
+ * Assumes: what it gives is handed to the engine in the same step, so that a lower
+ * one never follows a higher one there.
+ */
+export class Generation {
+  readonly #host: HostState;
+  #current: number;
+
+  /** @param host As its start began. */
+  constructor(host: HostState) {
+    this.#host = host;
+    this.#current = host.generation;
+  }
+
+  /** The highest generation that is, or will be, on disk. */
+  get current(): number {
+    return this.#current;
+  }
+
+  /** Raises it to this one at least: gives what makes that durable. */
+  raise(generation: number): BatchOp {
+    this.#current = Math.max(this.#current, generation);
+    return hostOp({ ...this.#host, generation: this.#current });
+  }
 }
 
 /** Makes the first node of a new cluster. */
@@ -154,6 +173,7 @@ function beginHost(
     lifeFloor: 0,
     caughtUp,
     conflictNumber: 0,
+    bank: 0,
   });
   return [
     { key: metaKey("format"), value: Uint8Array.of(KEYSPACE_VERSION) },

@@ -7,10 +7,10 @@ import { decodeCounters } from "../replication/state.ts";
 import { foundConfig } from "../register/mod.ts";
 import {
   foundHost,
+  Generation,
   joinHost,
   loadHost,
   loadTicket,
-  raiseGeneration,
   restartHost,
 } from "./host.ts";
 
@@ -62,7 +62,11 @@ Deno.test("the generation rises at every start, and is durable before the start 
 Deno.test("a generation that was raised is below that of the next start", async () => {
   const kv = new HandKV();
   const host = await foundHost(kv, new Prng(1));
-  await raiseGeneration(kv, host, 7);
+  const running = new Generation(host);
+  await kv.write([running.raise(7)]);
+  // It does not fall.
+  await kv.write([running.raise(5)]);
+  assertEquals(running.current, 7);
   assertEquals(decodeGeneration(kv), 7);
   const { generation, ...rest } = await restartHost(kv, (await loadHost(kv))!);
   assertEquals(generation, 8);

@@ -11,7 +11,7 @@ import { equalBytes, Reader, Writer } from "../../runtime/mod.ts";
 import type { KV } from "../../engine/kv.ts";
 import type { Identity } from "../../transport/mod.ts";
 import { incarnationKey, Space, spacePrefix } from "../keyspace.ts";
-import type { Incarnation } from "../replication/session.ts";
+import type { Incarnation } from "../replication/incarnation.ts";
 
 /** The starts of members, on disk. */
 export class Incarnations {

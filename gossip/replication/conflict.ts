@@ -5,7 +5,7 @@
  *
  * ```
  * report := u8 version (1) | varint keyLength, key
- *           varint n, kept entry row | varint n, lost entry row
+ *           varint n, kept entry row, or none | varint n, lost entry row
  *           varint others, (varint keyLength, key)*
  * ```
  *
@@ -14,6 +14,7 @@
 
 import {
   type Bytes,
+  EMPTY_BYTES,
   KEY_BYTES_MAX,
   Reader,
   Writer,
@@ -43,8 +44,11 @@ export interface ConflictSide {
 export interface Conflict {
   /** The key. */
   readonly key: Uint8Array;
-  /** What the key has now, on every node. */
-  readonly kept: ConflictSide;
+  /**
+   * What the key has now, on every node; `undefined` where no other node knows of
+   * it.
+   */
+  readonly kept: ConflictSide | undefined;
   /** What was acked and lost. */
   readonly lost: ConflictSide;
   /** The other keys of the batch that lost. */
@@ -53,7 +57,8 @@ export interface Conflict {
 
 /** The two entries of a conflict, as the apply step meets them. */
 export interface Clash {
-  readonly kept: Entry;
+  /** Absent where a copy without the key has replaced what was here. */
+  readonly kept: Entry | undefined;
   readonly lost: Entry;
   readonly batchKeys: readonly Uint8Array[];
 }
@@ -61,8 +66,8 @@ export interface Clash {
 /** The report of a clash, for users. */
 export function conflictOf({ kept, lost, batchKeys }: Clash): Conflict {
   return {
-    key: kept.key.slice(),
-    kept: sideOf(kept),
+    key: lost.key.slice(),
+    kept: kept && sideOf(kept),
     lost: sideOf(lost),
     batchKeys: batchKeys.map((key) => key.slice()),
   };
@@ -78,8 +83,9 @@ function sideOf(entry: Entry): ConflictSide {
 
 /** The row of a report. */
 export function encodeClash({ kept, lost, batchKeys }: Clash): Bytes {
-  const writer = new Writer().u8(1).bytes(kept.key)
-    .bytes(encodeEntry(kept)).bytes(encodeEntry(lost))
+  const writer = new Writer().u8(1).bytes(lost.key)
+    .bytes(kept === undefined ? EMPTY_BYTES : encodeEntry(kept))
+    .bytes(encodeEntry(lost))
     .varint(batchKeys.length);
   for (const key of batchKeys) writer.bytes(key);
   return writer.finish();
@@ -91,7 +97,8 @@ export function decodeClash(row: Uint8Array): Clash {
   const version = reader.u8();
   if (version !== 1) reader.fail(`its version is ${version}`);
   const key = reader.bytes(KEY_BYTES_MAX);
-  const kept = decodeEntry(key, reader.bytes());
+  const other = reader.bytes();
+  const kept = other.length === 0 ? undefined : decodeEntry(key, other);
   const lost = decodeEntry(key, reader.bytes());
   const batchKeys: Uint8Array[] = [];
   for (let n = reader.count(reader.remaining); n > 0; n--) {

@@ -24,13 +24,9 @@ import {
   encodeSessionReply,
   type PullMessage,
 } from "./messages.ts";
+import type { Incarnation } from "./incarnation.ts";
 import type { Replica } from "./replica.ts";
-import {
-  encodeOffer,
-  type Incarnation,
-  readOpenIntents,
-  SessionReader,
-} from "./session.ts";
+import { encodeOffer, readOpenIntents, SessionReader } from "./session.ts";
 import type { Vector } from "./vector.ts";
 
 /** What a donor is made of. */
@@ -127,8 +123,8 @@ export class Donor {
   async #begin(node: number, base: Vector): Promise<Bytes> {
     const id = this.#nextId++;
     const frozen = await this.#options.replica.freeze();
-    const { snapshot, vector, lifeGone, lifeFloor } = frozen;
-    const reader = new SessionReader(snapshot, vector, base);
+    const { snapshot, bank, vector, lifeGone, lifeFloor } = frozen;
+    const reader = new SessionReader(frozen, base);
     this.#sessions.set(id, { reader, node, timer: this.#idleTimer(id) });
     if (this.#closed) await this.#end(id);
     return encodeOffer({
@@ -136,7 +132,7 @@ export class Donor {
       vector,
       lifeGone,
       lifeFloor,
-      intents: this.#closed ? [] : await readOpenIntents(snapshot),
+      intents: this.#closed ? [] : await readOpenIntents(snapshot, bank),
       ...this.#options.cluster(),
     });
   }

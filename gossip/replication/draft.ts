@@ -19,6 +19,7 @@
  */
 
 import {
+  type Bytes,
   CheckFailedError,
   EMPTY_BYTES,
   equalBytes,
@@ -27,15 +28,18 @@ import {
   ProtocolError,
   startsWith,
 } from "../../runtime/mod.ts";
-import type { BatchOp, KV } from "../../engine/kv.ts";
+import type { BatchOp, IterateOptions, KV } from "../../engine/kv.ts";
 import {
+  type Bank,
   indexKey,
   indexOfKey,
+  indexRange,
   logKey,
   metaKey,
   numberKey,
   openIntentKey,
   openIntentPrefix,
+  otherBank,
   rowKey,
   Space,
   vectorKey,
@@ -47,6 +51,7 @@ import {
   makeOrigin,
   type Origin,
   originLane,
+  originNode,
   SEQ_MAX,
 } from "./dot.ts";
 import {
@@ -73,6 +78,7 @@ import {
   encodeCounters,
   type ReplicaState,
 } from "./state.ts";
+import type { RecentLog } from "./log.ts";
 import type { OpenIntent, SessionData } from "./session.ts";
 import type { Vector } from "./vector.ts";
 
@@ -133,6 +139,8 @@ export interface Applied {
   readonly record: LogRecord | undefined;
   /** The entries that now stand, in order. */
   readonly changes: readonly Entry[];
+  /** Whether all that stood before was replaced by a whole copy. */
+  readonly replaced?: boolean;
 }
 
 /** A key that the draft has read: what is stored, and what would stand. */
@@ -143,10 +151,7 @@ interface Slot {
 }
 
 /** A clash whose batch keys are looked up when the draft is sealed. */
-interface Loss {
-  readonly kept: Entry;
-  readonly lost: Entry;
-}
+type Loss = Pick<Clash, "kept" | "lost">;
 
 /** What a draft is made by. */
 export interface DraftOptions {
@@ -159,14 +164,19 @@ export interface DraftOptions {
    * @default {no node was}
    */
   readonly isSealed?: ((node: number, vector: Vector) => boolean) | undefined;
+  /**
+   * Whether a node was removed.
+   *
+   * @default {no node was}
+   */
+  readonly isRemoved?: ((node: number) => boolean) | undefined;
 }
 
 /** The changes of one group. */
 export class Draft {
   readonly #kv: KV;
   readonly #state: ReplicaState;
-  readonly #nowMs: number;
-  readonly #isSealed: DraftOptions["isSealed"];
+  readonly #options: DraftOptions;
   readonly #slots = new Map<string, Slot>();
   readonly #losses: Loss[] = [];
   readonly #decided: Dot[] = [];
@@ -174,9 +184,12 @@ export class Draft {
   readonly #moved = new Set<Origin>();
   readonly #counters: Counters;
   #bytes = 0;
+  #log: RecentLog;
 
   /** What is covered once the draft is published. */
-  readonly vector: Vector;
+  vector: Vector;
+  /** Whether it replaces all that stood before by a whole copy. */
+  replaces = false;
   /** What was applied, in order. */
   readonly applied: Applied[] = [];
   /** The conflicts met. */
@@ -187,8 +200,8 @@ export class Draft {
   constructor(kv: KV, state: ReplicaState, options: DraftOptions) {
     this.#kv = kv;
     this.#state = state;
-    this.#nowMs = options.nowMs;
-    this.#isSealed = options.isSealed;
+    this.#options = options;
+    this.#log = state.log;
     this.#counters = countersOf(state);
     this.vector = state.vector.clone();
   }
@@ -257,7 +270,7 @@ export class Draft {
   #holderOf(current: Entry | undefined): number {
     const { nodeKey } = this.#state;
     if (current === undefined || current.holder === nodeKey) return nodeKey;
-    const gone = this.#isSealed?.(current.holder, this.vector) ?? false;
+    const gone = this.#options.isSealed?.(current.holder, this.vector) ?? false;
     return gone ? nodeKey : current.holder;
   }
 
@@ -270,7 +283,7 @@ export class Draft {
     if (this.vector.seq(origin) >= SEQ_MAX) {
       origin = state.openOrigin(makeOrigin);
     }
-    let hlc = Math.max(hlcAt(this.#nowMs), this.#counters.clock + 1);
+    let hlc = Math.max(hlcAt(this.#options.nowMs), this.#counters.clock + 1);
     // Adopted however far the wall clock was set back: it must not repeat.
     this.#counters.clock = hlc;
     for (const { current } of replaced) {
@@ -308,8 +321,8 @@ export class Draft {
       seq,
       kind: RecordKind.BATCH,
       tenure: state.tenure,
-      generation: state.generation,
-      nonce: state.nonce,
+      generation: state.incarnation.generation,
+      nonce: state.incarnation.nonce,
       hlc,
       deps: [...deps.values()],
       intent: undefined,
@@ -351,7 +364,7 @@ export class Draft {
     if (originLane(origin) === 1) this.#decided.push(dotOf(record));
     this.vector.add(origin, seq);
     this.#moved.add(origin);
-    this.#ops.push(this.#state.log.append(record));
+    this.#ops.push(this.#log.append(record));
     this.#bytes += record.bytes.length * 2 + OP_OVERHEAD_BYTES;
     this.applied.push({ record, changes });
     return "applied";
@@ -360,10 +373,16 @@ export class Draft {
   /**
    * Applies a session, whole.
    *
-   * @returns `false` if this state no longer has what the donor left out.
+   * @returns `false` if this state no longer has what the donor left out, or has
+   * become void since, or whole.
    * @throws {ProtocolError} If it has entries that its vector does not cover.
    */
   async ingest(session: SessionData): Promise<boolean> {
+    if (session.whole === this.#counters.caughtUp) return false;
+    if (session.whole) {
+      await this.#replace(session);
+      return true;
+    }
     if (!this.vector.includes(session.base)) return false;
     checkCovered(session.entries, session.vector);
     const slots: Slot[] = [];
@@ -390,12 +409,49 @@ export class Draft {
       }
     }
     this.vector.join(session.vector);
-    const counters = this.#counters;
-    counters.lifeGone = Math.max(counters.lifeGone, session.lifeGone);
-    counters.lifeFloor = Math.max(counters.lifeFloor, session.lifeFloor);
-    counters.caughtUp = true;
+    this.#inherit(session);
     this.applied.push({ record: undefined, changes });
     return true;
+  }
+
+  /**
+   * Puts a whole copy, which stands in the other bank, in the place of what is
+   * here (rule S6 of the replication protocol). What this node has written, or one
+   * that was removed, and the copy does not cover is reported: nobody else will
+   * bring it.
+   */
+  async #replace(session: SessionData): Promise<void> {
+    const { nodeKey } = this.#state;
+    const { isRemoved } = this.#options;
+    const old = this.#counters.bank;
+    const bank = otherBank(old);
+    for (const origin of this.vector.origins()) {
+      const node = originNode(origin);
+      if (node !== nodeKey && !isRemoved?.(node)) continue;
+      const from = session.vector.seq(origin) + 1;
+      const keys = await this.#keysIn(indexRange(old, origin, from));
+      for (const key of keys) {
+        const lost = await this.#stored(old, key);
+        if (lost === undefined) continue;
+        if (session.vector.covers(lost.origin, lost.seq)) continue;
+        this.#losses.push({ kept: await this.#stored(bank, key), lost });
+      }
+    }
+    this.#counters.bank = bank;
+    this.#counters.caughtUp = true;
+    this.#inherit(session);
+    this.vector = session.vector.clone();
+    for (const origin of this.vector.origins()) this.#moved.add(origin);
+    for (const intent of session.intents) this.#openIntent(intent);
+    this.#log = this.#state.emptyLog(bank);
+    this.replaces = true;
+    this.applied.push({ record: undefined, changes: [], replaced: true });
+  }
+
+  #inherit({ lifeGone, lifeFloor }: SessionData): void {
+    const counters = this.#counters;
+    counters.lifeGone = Math.max(counters.lifeGone, lifeGone);
+    counters.lifeFloor = Math.max(counters.lifeFloor, lifeFloor);
   }
 
   /** Moves the clock up to a reading that is not too far ahead. */
@@ -412,16 +468,16 @@ export class Draft {
     const text = keyText(key);
     let slot = this.#slots.get(text);
     if (slot === undefined) {
-      const before = await this.#stored(key);
+      const before = await this.#stored(this.#counters.bank, key);
       slot = { key, before, now: before };
       this.#slots.set(text, slot);
     }
     return slot;
   }
 
-  async #stored(key: Uint8Array): Promise<Entry | undefined> {
+  async #stored(bank: Bank, key: Uint8Array): Promise<Entry | undefined> {
     for (const space of [Space.LIVE, Space.DEAD]) {
-      const found = this.#kv.get(rowKey(space, key));
+      const found = this.#kv.get(rowKey(space + bank, key));
       const row = isPromise(found) ? await found : found;
       if (row !== undefined) return decodeEntry(key, row);
     }
@@ -440,28 +496,25 @@ export class Draft {
     }
     for (const txn of this.#decided) await this.#closeIntents(txn);
     const ops = this.#ops;
+    const { bank } = this.#counters;
     for (const { key, before, now } of this.#slots.values()) {
       if (now === before || now === undefined) continue;
       if (before !== undefined) {
         ops.push({
-          key: indexKey(before.origin, before.seq, key),
+          key: indexKey(bank, before.origin, before.seq, key),
           value: undefined,
         });
         if (spaceOf(before) !== spaceOf(now)) {
-          ops.push({ key: rowKey(spaceOf(before), key), value: undefined });
+          ops.push({ key: entryKey(bank, before), value: undefined });
         }
       }
-      ops.push({
-        key: indexKey(now.origin, now.seq, key),
-        value: EMPTY_BYTES,
-      });
-      ops.push({ key: rowKey(spaceOf(now), key), value: encodeEntry(now) });
+      ops.push(...rowsOf(bank, now));
     }
     for (const origin of this.#moved) {
       const value = this.vector.encodeOrigin(origin);
-      ops.push({ key: vectorKey(origin), value });
+      ops.push({ key: vectorKey(bank, origin), value });
     }
-    ops.push(...this.#state.log.trim());
+    ops.push(...this.#log.trim());
     ops.push({
       key: metaKey("counters"),
       value: encodeCounters(this.#counters),
@@ -472,6 +525,7 @@ export class Draft {
   /** Makes it the state, once its batch is durable. */
   publish(): void {
     this.#state.vector = this.vector;
+    this.#state.log = this.#log;
     Object.assign(this.#state, this.#counters);
   }
 
@@ -481,7 +535,7 @@ export class Draft {
    * @returns The one that lost, if there were two; `entry` itself if it did.
    */
   #merge(entry: Entry, slot: Slot, changes: Entry[]): Entry | undefined {
-    if (isTooFarAhead(entry.hlc, this.#nowMs)) {
+    if (isTooFarAhead(entry.hlc, this.#options.nowMs)) {
       this.skewedHlc = Math.max(this.skewedHlc, entry.hlc);
     } else {
       this.#counters.clock = Math.max(this.#counters.clock, entry.hlc);
@@ -504,7 +558,8 @@ export class Draft {
   /** An intent waits from now on, unless its transaction is decided. */
   #openIntent({ txn, intent, body }: OpenIntent): void {
     if (this.vector.covers(txn.origin, txn.seq)) return;
-    this.#ops.push({ key: openIntentKey(txn, intent), value: body });
+    const key = openIntentKey(this.#counters.bank, txn, intent);
+    this.#ops.push({ key, value: body });
   }
 
   /**
@@ -520,7 +575,7 @@ export class Draft {
       keys = await this.#keysOf(dotOf(lost));
       batches.set(dotText(lost), keys);
     }
-    const batchKeys = keys.filter((key) => !equalBytes(key, kept.key));
+    const batchKeys = keys.filter((key) => !equalBytes(key, lost.key));
     const clash = { kept, lost, batchKeys };
     const number = ++this.#counters.conflictNumber;
     this.clashes.push(clash);
@@ -539,15 +594,22 @@ export class Draft {
    * whose entry is still of it.
    */
   async #keysOf(dot: Dot): Promise<Uint8Array[]> {
-    const position = this.#state.log.positionOf(dot);
+    // Of the bank that counted before: what was lost by a copy is not in it.
+    const { bank, log } = this.#state;
+    const position = log.positionOf(dot);
     if (position !== undefined) {
-      const row = await this.#kv.get(logKey(position, dot));
+      const row = await this.#kv.get(logKey(bank, position, dot));
       if (row !== undefined) {
         return decodeRecord(row).entries.map(({ key }) => key);
       }
     }
-    const prefix = indexKey(dot.origin, dot.seq, EMPTY_BYTES);
-    const rows = this.#kv.iterate({ prefix, keysOnly: true });
+    const prefix = indexKey(bank, dot.origin, dot.seq, EMPTY_BYTES);
+    return await this.#keysIn({ prefix });
+  }
+
+  /** The keys that rows of the index speak of. */
+  async #keysIn(range: IterateOptions): Promise<Uint8Array[]> {
+    const rows = this.#kv.iterate({ ...range, keysOnly: true });
     const keys: Uint8Array[] = [];
     try {
       for (;;) {
@@ -562,7 +624,7 @@ export class Draft {
 
   /** A transaction was decided: its intents no longer wait. */
   async #closeIntents(txn: Dot): Promise<void> {
-    const prefix = openIntentPrefix(txn);
+    const prefix = openIntentPrefix(this.#counters.bank, txn);
     // Also those that this draft has opened.
     const opened = this.#ops.filter(({ key }) => startsWith(key, prefix));
     for (const { key } of opened) this.#ops.push({ key, value: undefined });
@@ -596,18 +658,13 @@ export function checkCovered(
   }
 }
 
-/**
- * The rows of entries for a state that is void, where nothing is compared: a
- * joiner writes its first copy so, as it comes.
- */
-export function fillOps(entries: readonly Entry[]): BatchOp[] {
-  const ops: BatchOp[] = [];
-  for (const entry of entries) {
-    const { key, origin, seq } = entry;
-    ops.push({ key: indexKey(origin, seq, key), value: EMPTY_BYTES });
-    ops.push({ key: rowKey(spaceOf(entry), key), value: encodeEntry(entry) });
-  }
-  return ops;
+/** The rows of an entry: where nothing is compared they are all that is written. */
+export function rowsOf(bank: Bank, entry: Entry): BatchOp[] {
+  const { key, origin, seq } = entry;
+  return [
+    { key: indexKey(bank, origin, seq, key), value: EMPTY_BYTES },
+    { key: entryKey(bank, entry), value: encodeEntry(entry) },
+  ];
 }
 
 /** Whether the writer of a record knew an entry that the record replaced. */
@@ -631,6 +688,10 @@ function inheritValue(entry: Entry, current: Entry | undefined): Entry {
 
 function dotText({ origin, seq }: Dot): string {
   return `${origin}/${seq}`;
+}
+
+function entryKey(bank: Bank, entry: Entry): Bytes {
+  return rowKey(spaceOf(entry) + bank, entry.key);
 }
 
 function spaceOf(entry: Entry): number {

@@ -49,6 +49,7 @@ function vectorOf(...dots: [number, number][]): Vector {
 
 function session(init: Partial<SessionData>): SessionData {
   return {
+    whole: false,
     base: new Vector(),
     vector: new Vector(),
     entries: [],
@@ -99,7 +100,9 @@ Deno.test("[2] a node whose state is void writes nothing and takes no record bef
   );
   assertEquals(await a.replica.receive(setRecord("k", "v")), "early");
   assertEquals(await standing(a, "k"), undefined);
-  assert(await a.replica.ingest(session({})));
+  // What was asked for before the state was void does not make it whole.
+  assertEquals(await a.replica.ingest(session({})), false);
+  assert(await a.replica.ingest(session({ whole: true })));
   // What waited is applied with the session.
   assertEquals(await readText(a.replica, "k"), "v");
   await committed(a, { own: "v" });
@@ -373,7 +376,7 @@ Deno.test("I4: a batch is applied whole, in one engine batch, with vector, index
   for (const key of ["x", "y", "z"]) {
     assertEquals(await readText(a.replica, key), "v");
     assertEquals(
-      a.kv.get(indexKey(batch.origin, 1, toBytes(key)))?.length,
+      a.kv.get(indexKey(0, batch.origin, 1, toBytes(key)))?.length,
       0,
     );
   }
@@ -549,7 +552,7 @@ Deno.test("[10] two first claims: the earlier stays, the later is reported on bo
     assertEquals(await readText(node.replica, "also"), "x");
     assertEquals(node.told.clashes.length, 1);
     const { kept, lost, batchKeys } = node.told.clashes[0]!;
-    assertEquals(toText(kept.value!), "early");
+    assertEquals(toText(kept!.value!), "early");
     assertEquals(toText(lost.value!), "late");
     assertEquals(batchKeys.map(toText), ["also"]);
     const rows = node.kv.iterate({ prefix: spacePrefix(Space.CONFLICT) });

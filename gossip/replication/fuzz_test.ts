@@ -107,7 +107,8 @@ const COUNTERS = {
   lifeFloor: 2,
   caughtUp: true,
   conflictNumber: 300,
-};
+  bank: 8,
+} as const;
 const OFFER = {
   id: 300,
   vector: VECTOR,
@@ -400,7 +401,7 @@ Deno.test("vectors and counters: golden bytes, and all comes back", () => {
   );
   assertEquals(
     toHex(encodeCounters({ ...COUNTERS, clock: 5 })),
-    "010501020" + "1ac02",
+    "010501020" + "1ac0208",
   );
   assertEquals(decodeCounters(encodeCounters(COUNTERS)), COUNTERS);
 });

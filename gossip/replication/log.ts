@@ -18,7 +18,13 @@
 
 import { isPromise } from "../../runtime/mod.ts";
 import type { BatchOp, KVReader } from "../../engine/kv.ts";
-import { logKey, logOfKey, Space, spacePrefix } from "../keyspace.ts";
+import {
+  type Bank,
+  logKey,
+  logOfKey,
+  Space,
+  spacePrefix,
+} from "../keyspace.ts";
 import { type Dot, type Origin, originLane } from "./dot.ts";
 import type { LogRecord } from "./record.ts";
 import type { Vector } from "./vector.ts";
@@ -45,6 +51,7 @@ interface Row {
 /** The recent log of one node. */
 export class RecentLog {
   readonly #bytesMax: number;
+  readonly #bank: Bank;
   readonly #runs = new Map<Origin, Run>();
   #rows: Row[] = [];
   /** Rows before this index were trimmed. */
@@ -52,8 +59,10 @@ export class RecentLog {
   #bytes = 0;
   #nextPosition = 1;
 
-  constructor(bytesMax: number) {
+  /** @param bank Where its rows are. */
+  constructor(bytesMax: number, bank: Bank) {
     this.#bytesMax = bytesMax;
+    this.#bank = bank;
   }
 
   /** Bytes of the records it holds. */
@@ -68,7 +77,9 @@ export class RecentLog {
 
   /** Makes the index from what is stored. */
   async load(reader: KVReader): Promise<void> {
-    const rows = reader.iterate({ prefix: spacePrefix(Space.LOG) });
+    const rows = reader.iterate({
+      prefix: spacePrefix(Space.LOG + this.#bank),
+    });
     try {
       for (;;) {
         const more = rows.next();
@@ -86,7 +97,7 @@ export class RecentLog {
     const dot = { origin: record.origin, seq: record.seq };
     const position = this.#nextPosition;
     this.#take({ position, dot, bytes: record.bytes.length });
-    return { key: logKey(position, dot), value: record.bytes };
+    return { key: logKey(this.#bank, position, dot), value: record.bytes };
   }
 
   /** Where a record stands, if it is at hand. */
@@ -103,7 +114,7 @@ export class RecentLog {
     while (this.#bytes > this.#bytesMax && this.length > 1) {
       const { position, dot, bytes } = this.#rows[this.#head++]!;
       this.#bytes -= bytes;
-      ops.push({ key: logKey(position, dot), value: undefined });
+      ops.push({ key: logKey(this.#bank, position, dot), value: undefined });
       const run = this.#runs.get(dot.origin)!;
       if (run.from === dot.seq) {
         run.from++;
@@ -159,7 +170,9 @@ export class RecentLog {
       }
       if (first === undefined) return { records, more: false };
       const { origin, seq } = first;
-      const found = reader.get(logKey(first.position(), { origin, seq }));
+      const found = reader.get(
+        logKey(this.#bank, first.position(), { origin, seq }),
+      );
       const record = isPromise(found) ? await found : found;
       // Trimmed since, or about to be: what is left goes by session.
       if (record === undefined) return { records, more: true };

@@ -24,7 +24,7 @@ Deno.test("the recent log hands out exactly what lies between two vectors, in lo
     const random = new Prng(seed, "log");
     const kv = new HandKV();
     const bytesMax = random.u32() % 2 ? 1e6 : 200 + random.u32() % 800;
-    let log = new RecentLog(bytesMax);
+    let log = new RecentLog(bytesMax, 0);
     const seqs = new Map<Origin, number>();
     /** The model: what is kept, in order. */
     let kept: LogRecord[] = [];
@@ -36,7 +36,7 @@ Deno.test("the recent log hands out exactly what lies between two vectors, in lo
         // A session leaps over records.
         seqs.set(of, seq + random.u32() % 5);
       } else if (dice === 1) {
-        log = new RecentLog(bytesMax);
+        log = new RecentLog(bytesMax, 0);
         await log.load(kv);
       } else {
         seqs.set(of, seq);
@@ -95,7 +95,7 @@ Deno.test("the recent log hands out exactly what lies between two vectors, in lo
 });
 
 Deno.test("a row that is gone ends the answer: what is left goes by session", async () => {
-  const log = new RecentLog(1e6);
+  const log = new RecentLog(1e6, 0);
   const kv = new HandKV();
   const rows = [1, 2, 3].map((seq) => log.append(setRecord("k", "v", { seq })));
   kv.write([rows[0]!, rows[2]!]);

@@ -21,8 +21,13 @@ import { MessageType, type RequestOptions } from "../../transport/mod.ts";
 import type { Entry } from "./entry.ts";
 import { decodePullReply, encodeChunkRequest, encodePull } from "./messages.ts";
 import type { Replica } from "./replica.ts";
-import { decodeChunk, decodeOffer, type SessionOffer } from "./session.ts";
-import type { Vector } from "./vector.ts";
+import {
+  decodeChunk,
+  decodeOffer,
+  type SessionData,
+  type SessionOffer,
+} from "./session.ts";
+import { Vector } from "./vector.ts";
 
 /**
  * Deadline of one request of a pull, in milliseconds: long enough for a record of
@@ -180,12 +185,11 @@ export class Pull {
     const { replica } = this.#options;
     this.figures.pulls++;
     const configEpoch = this.#options.configEpoch();
+    const whole = !replica.caughtUp;
+    const vector = whole ? new Vector() : base;
+    const asked = encodePull({ configEpoch, whole, vector });
     const reply = decodePullReply(
-      await this.#request(
-        node,
-        MessageType.PULL,
-        encodePull({ configEpoch, whole: !replica.caughtUp, vector: base }),
-      ),
+      await this.#request(node, MessageType.PULL, asked),
     );
     switch (reply.kind) {
       case "records": {
@@ -196,7 +200,10 @@ export class Pull {
         return reply.vector;
       }
       case "session":
-        return await this.#takeSession(node, base, decodeOffer(reply.offer));
+        return await this.#takeSession(node, decodeOffer(reply.offer), {
+          whole,
+          base: vector,
+        });
       case "busy":
         if (replica.vector.includes(reply.vector)) return reply.vector;
         throw new BusyError(`node ${node} has no session to spare now`);
@@ -205,8 +212,8 @@ export class Pull {
 
   async #takeSession(
     node: number,
-    base: Vector,
     offer: SessionOffer,
+    asked: Pick<SessionData, "whole" | "base">,
   ): Promise<Vector> {
     const before = this.#session;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -218,10 +225,10 @@ export class Pull {
       // What came meanwhile, by another session, is not asked for again.
       if (this.figures.sessions !== sessions) return offer.vector;
       await this.#options.adopt(offer.config);
-      const entries = replica.caughtUp
-        ? await this.#stage(node, offer.id)
-        : await this.#fill(node, offer);
-      await replica.ingest({ ...offer, base, entries });
+      const entries = asked.whole
+        ? await this.#fill(node, offer)
+        : await this.#stage(node, offer.id);
+      await replica.ingest({ ...offer, ...asked, entries });
       this.figures.sessions++;
       return offer.vector;
     } finally {
@@ -245,10 +252,10 @@ export class Pull {
     return staged;
   }
 
-  /** Writes a first copy as it comes; what makes it count is still to come. */
+  /** Writes a whole copy as it comes; what makes it count is still to come. */
   async #fill(node: number, { id, vector }: SessionOffer): Promise<Entry[]> {
     const { replica } = this.#options;
-    await replica.clear();
+    await replica.beginCopy();
     for await (const { entries } of this.#chunks(node, id)) {
       await replica.fill(entries, vector);
     }

@@ -11,6 +11,8 @@
  *   the device, the larger the groups.
  * - After a failed write nothing is written any more until the store is opened
  *   anew; every waiting caller is told.
+ * - A whole copy is written beside the one that is read, and takes its place in one
+ *   batch: reads see the one or the other, whatever breaks off.
  *
  * @module
  */
@@ -25,7 +27,15 @@ import {
   type Random,
 } from "../../runtime/mod.ts";
 import type { BatchOp, KV, KVSnapshot } from "../../engine/kv.ts";
-import { metaKey, rowKey, Space, spacePrefix } from "../keyspace.ts";
+import {
+  type Bank,
+  BANKED,
+  metaKey,
+  otherBank,
+  rowKey,
+  Space,
+  spacePrefix,
+} from "../keyspace.ts";
 import type { Clash } from "./conflict.ts";
 import type { Dot, Origin } from "./dot.ts";
 import {
@@ -36,14 +46,20 @@ import {
   type CommitRequest,
   Draft,
   type DraftOptions,
-  fillOps,
+  rowsOf,
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import { HeldRecords } from "./held.ts";
 import { isTooFarAhead } from "./hlc.ts";
+import type { OwnIncarnation } from "./incarnation.ts";
 import type { LogRecord } from "./record.ts";
-import type { SessionData } from "./session.ts";
-import { ReplicaState, type Writership } from "./state.ts";
+import type { FrozenState, SessionData } from "./session.ts";
+import {
+  countersOf,
+  encodeCounters,
+  ReplicaState,
+  type Writership,
+} from "./state.ts";
 import type { Vector } from "./vector.ts";
 
 /** What others do once a group is durable. Must not throw. */
@@ -70,6 +86,20 @@ export interface ReplicaOptions extends Writership {
   readonly listener: ReplicaListener;
   /** {@linkcode DraftOptions.isSealed}. */
   readonly isSealed?: DraftOptions["isSealed"];
+  /** {@linkcode DraftOptions.isRemoved}. */
+  readonly isRemoved?: DraftOptions["isRemoved"];
+  /**
+   * Begins this node's next incarnation; `ops` make it durable, and are written at
+   * once, with the copy of the data that it begins with.
+   */
+  readonly renew: () => Renewal;
+}
+
+/** An incarnation that begins. */
+export interface Renewal {
+  readonly generation: number;
+  readonly nonce: Uint8Array;
+  readonly ops: readonly BatchOp[];
 }
 
 /** Bytes of a group after which the next one begins. */
@@ -121,8 +151,10 @@ export class Replica {
   readonly #waiters = new Set<Waiter>();
   #queue: Item[] = [];
   #waitingBytes = 0;
-  /** The newest hlc of a first copy, as far as it is to be adopted. */
+  /** The newest hlc of a whole copy, as far as it is to be adopted. */
   #filledHlc = 0;
+  /** Clears the bank that does not count: one such work after the other. */
+  #clearing: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
   #failure: unknown;
   #refusal: Error | undefined;
@@ -142,7 +174,10 @@ export class Replica {
       options.logBytesMax,
     );
     await state.load(options.kv);
-    return new Replica(options, state);
+    const replica = new Replica(options, state);
+    // What a copy that broke off has left, or the one before this one.
+    replica.#clearLater();
+    return replica;
   }
 
   /** What is durable here. Never changes: a later state has another vector. */
@@ -158,6 +193,16 @@ export class Replica {
   /** The origin of this start, once it has committed something. */
   get origin(): Origin | undefined {
     return this.#state.origin;
+  }
+
+  /** Which incarnation of this node writes. */
+  get incarnation(): OwnIncarnation {
+    return this.#state.incarnation;
+  }
+
+  /** Where the copy of the data is that is read. */
+  get bank(): Bank {
+    return this.#state.bank;
   }
 
   /** Numbers for metrics. */
@@ -209,35 +254,37 @@ export class Replica {
   }
 
   /**
-   * Clears a void state, before its first copy: an earlier one may have broken
-   * off.
+   * Makes this copy void: it is read, but nothing is written before a whole one has
+   * taken its place. Resolves once that is durable.
+   *
+   * @param ops Are written with it.
    */
-  async clear(): Promise<void> {
-    this.#filledHlc = 0;
-    const rows = this.#kv.iterate({
-      start: spacePrefix(Space.DOT_INDEX),
-      end: spacePrefix(Space.DEAD + 1),
-      keysOnly: true,
+  voidCopy(ops: readonly BatchOp[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const run = async () => {
+        const counters = { ...countersOf(this.#state), caughtUp: false };
+        const row = encodeCounters(counters);
+        const batch = [{ key: metaKey("counters"), value: row }, ...ops];
+        await this.#kv.write(batch, { sync: true });
+        this.#state.caughtUp = false;
+        this.#held.clear();
+        resolve();
+      };
+      this.#push({ kind: "turn", run, reject });
     });
-    try {
-      let batch: BatchOp[] = [];
-      while (await rows.next()) {
-        batch.push({ key: rows.key, value: undefined });
-        if (batch.length === CLEAR_ROWS) {
-          await this.#kv.write(batch);
-          batch = [];
-        }
-      }
-      await this.#kv.write(batch);
-    } finally {
-      await rows.close();
-    }
+  }
+
+  /** Makes room for a whole copy: an earlier one may have broken off. */
+  async beginCopy(): Promise<void> {
+    this.#filledHlc = 0;
+    this.#clearLater();
+    await this.#clearing;
   }
 
   /**
-   * Writes entries of the first copy into a void state. They count for nothing,
-   * and are cleared at the next start, until the session that they are of is
-   * ingested: its batch, which makes the state whole, comes after them.
+   * Writes entries of a whole copy. They count for nothing, and are cleared at the
+   * next start, until the session that they are of is ingested: its batch, which
+   * makes the copy count, comes after them.
    *
    * @throws {ProtocolError} If the session's vector does not cover them.
    */
@@ -250,21 +297,47 @@ export class Replica {
         this.#filledHlc = Math.max(this.#filledHlc, hlc);
       }
     }
-    await this.#kv.write(fillOps(entries));
+    const bank = otherBank(this.#state.bank);
+    await this.#kv.write(entries.flatMap((entry) => rowsOf(bank, entry)));
+  }
+
+  #clearLater(): void {
+    this.#clearing = this.#clearing.then(() => this.#clear()).catch(() => {
+      // The engine has failed, and says so by the next write; or it is closed.
+    });
+  }
+
+  /** Clears the bank that does not count. */
+  async #clear(): Promise<void> {
+    const bank = otherBank(this.#state.bank);
+    for (const space of BANKED) {
+      const rows = this.#kv.iterate({
+        prefix: spacePrefix(space + bank),
+        keysOnly: true,
+      });
+      try {
+        let batch: BatchOp[] = [];
+        while (!this.#closed && await rows.next()) {
+          batch.push({ key: rows.key, value: undefined });
+          if (batch.length === CLEAR_ROWS) {
+            await this.#kv.write(batch);
+            batch = [];
+          }
+        }
+        if (batch.length > 0) await this.#kv.write(batch);
+      } finally {
+        await rows.close();
+      }
+    }
   }
 
   /** The durable state between two groups, and what it covers. */
-  freeze(): Promise<{
-    snapshot: KVSnapshot;
-    vector: Vector;
-    lifeGone: number;
-    lifeFloor: number;
-  }> {
+  freeze(): Promise<FrozenState> {
     return new Promise((resolve, reject) => {
       const run = async () => {
-        const { vector, lifeGone, lifeFloor } = this.#state;
+        const { bank, vector, lifeGone, lifeFloor } = this.#state;
         const snapshot = await this.#kv.snapshot();
-        resolve({ snapshot, vector, lifeGone, lifeFloor });
+        resolve({ snapshot, bank, vector, lifeGone, lifeFloor });
       };
       this.#push({ kind: "turn", run, reject });
     });
@@ -324,9 +397,10 @@ export class Replica {
     keys: readonly Uint8Array[],
   ): Promise<(Entry | undefined)[]> {
     const kv = this.#kv;
+    const { bank } = this.#state;
     if (kv.synchronous) {
       const get = (space: number, key: Uint8Array) =>
-        kv.get(rowKey(space, key)) as Bytes | undefined;
+        kv.get(rowKey(space + bank, key)) as Bytes | undefined;
       return keys.map((key) =>
         toEntry(key, get(Space.LIVE, key) ?? get(Space.DEAD, key))
       );
@@ -334,7 +408,7 @@ export class Replica {
     const snapshot = await kv.snapshot();
     try {
       const get = async (space: number, key: Uint8Array) =>
-        await snapshot.get(rowKey(space, key));
+        await snapshot.get(rowKey(space + bank, key));
       return await Promise.all(
         keys.map(async (key) =>
           toEntry(key, await get(Space.LIVE, key) ?? await get(Space.DEAD, key))
@@ -347,7 +421,10 @@ export class Replica {
 
   /** The entry of a key that has a value. */
   async livingEntry(key: Uint8Array): Promise<Entry | undefined> {
-    return toEntry(key, await this.#kv.get(rowKey(Space.LIVE, key)));
+    return toEntry(
+      key,
+      await this.#kv.get(rowKey(Space.LIVE + this.#state.bank, key)),
+    );
   }
 
   /**
@@ -373,6 +450,7 @@ export class Replica {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running;
+    await this.#clearing;
     for (const { reject } of this.#waiters) {
       reject(new ClosedError("wait for a record"));
     }
@@ -411,9 +489,11 @@ export class Replica {
     const draft = new Draft(this.#kv, this.#state, {
       nowMs: this.#options.clock.now(),
       isSealed: this.#options.isSealed,
+      isRemoved: this.#options.isRemoved,
     });
     const settled: (() => void)[] = [];
     let taken = 0;
+    let renewal: Renewal | undefined;
     try {
       for (; taken < group.length && draft.bytes < GROUP_BYTES_MAX; taken++) {
         const item = group[taken]!;
@@ -428,13 +508,18 @@ export class Replica {
       this.#queue = [...group.slice(taken), ...this.#queue];
       if (!draft.isEmpty) {
         const batch = await draft.seal();
+        if (draft.replaces) {
+          // In one step with the write: others raise the generation meanwhile.
+          renewal = this.#options.renew();
+          batch.push(...renewal.ops);
+        }
         await this.#kv.write(batch, { sync: this.#options.sync });
       }
     } catch (error) {
       this.#fail(error, group);
       return;
     }
-    this.#publish(draft);
+    this.#publish(draft, renewal);
     for (const settle of settled) settle();
   }
 
@@ -489,10 +574,16 @@ export class Replica {
     }
   }
 
-  #publish(draft: Draft): void {
+  #publish(draft: Draft, renewal: Renewal | undefined): void {
     if (draft.isEmpty) return;
     const { listener } = this.#options;
     draft.publish();
+    if (renewal !== undefined) {
+      const { generation, nonce } = renewal;
+      this.#state.origin = undefined;
+      this.#state.incarnation.renew(generation, nonce, draft.vector);
+      this.#clearLater();
+    }
     this.#held.forget(this.#state.vector);
     listener.applied(draft.applied);
     if (draft.clashes.length > 0) listener.clashed(draft.clashes);

@@ -45,6 +45,7 @@ Deno.test("D1: nothing is acked, told, reported or answered before the engine's 
   const own = a.replica.commit(sets({ k: "v" }));
   const theirs = a.replica.receive(setRecord("t", "v"));
   const session = a.replica.ingest({
+    whole: false,
     base: new Vector(),
     vector: new Vector(),
     entries: [],

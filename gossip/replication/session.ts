@@ -30,6 +30,7 @@ import {
 } from "../../runtime/mod.ts";
 import type { KVIterator, KVSnapshot } from "../../engine/kv.ts";
 import {
+  type Bank,
   indexOfKey,
   indexRange,
   openIntentOfKey,
@@ -39,6 +40,7 @@ import {
 } from "../keyspace.ts";
 import { type Dot, type Origin, readDot, writeDot } from "./dot.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
+import type { Incarnation } from "./incarnation.ts";
 import { Vector } from "./vector.ts";
 
 /** Largest life of something gone: leaves room to count on. */
@@ -66,16 +68,11 @@ export interface SessionOffer {
   readonly incarnations: readonly Incarnation[];
 }
 
-/** Which start of a member a node has accepted. */
-export interface Incarnation {
-  readonly node: number;
-  readonly generation: number;
-  readonly nonce: Uint8Array;
-}
-
 /** A session, staged whole. */
 export interface SessionData
   extends Pick<SessionOffer, "vector" | "lifeGone" | "lifeFloor" | "intents"> {
+  /** Whether it is a whole copy, whose entries stand in the other bank. */
+  readonly whole: boolean;
   /** What the requester had when it asked. */
   readonly base: Vector;
   readonly entries: readonly Entry[];
@@ -144,9 +141,12 @@ export function decodeChunk(
 /** The intents that wait in a snapshot. */
 export async function readOpenIntents(
   snapshot: KVSnapshot,
+  bank: Bank,
 ): Promise<OpenIntent[]> {
   const intents: OpenIntent[] = [];
-  const rows = snapshot.iterate({ prefix: spacePrefix(Space.OPEN_INTENT) });
+  const rows = snapshot.iterate({
+    prefix: spacePrefix(Space.OPEN_INTENT + bank),
+  });
   try {
     for (;;) {
       const more = rows.next();
@@ -158,9 +158,21 @@ export async function readOpenIntents(
   }
 }
 
+/** A durable state that does not change any more. */
+export interface FrozenState {
+  readonly snapshot: KVSnapshot;
+  /** Where in it the copy of the data is. */
+  readonly bank: Bank;
+  /** What it covers. */
+  readonly vector: Vector;
+  readonly lifeGone: number;
+  readonly lifeFloor: number;
+}
+
 /** The donor's side of a session: walks the index of a snapshot. */
 export class SessionReader {
   readonly #snapshot: KVSnapshot;
+  readonly #bank: Bank;
   readonly #base: Vector;
   readonly #origins: Origin[];
   #rows: KVIterator | undefined;
@@ -169,8 +181,9 @@ export class SessionReader {
   /** What the snapshot covers. */
   readonly vector: Vector;
 
-  constructor(snapshot: KVSnapshot, vector: Vector, base: Vector) {
+  constructor({ snapshot, bank, vector }: FrozenState, base: Vector) {
     this.#snapshot = snapshot;
+    this.#bank = bank;
     this.#base = base;
     this.vector = vector;
     this.#origins = [...vector.origins()];
@@ -207,7 +220,11 @@ export class SessionReader {
         const origin = this.#origins.shift();
         if (origin === undefined) return undefined;
         this.#origin = origin;
-        const range = indexRange(origin, this.#base.seq(origin) + 1);
+        const range = indexRange(
+          this.#bank,
+          origin,
+          this.#base.seq(origin) + 1,
+        );
         this.#rows = this.#snapshot.iterate({ ...range, keysOnly: true });
       }
       const more = this.#rows.next();
@@ -219,7 +236,7 @@ export class SessionReader {
       const { seq, key } = indexOfKey(this.#rows.key);
       if (this.#base.covers(this.#origin, seq)) continue;
       for (const space of [Space.LIVE, Space.DEAD]) {
-        const found = this.#snapshot.get(rowKey(space, key));
+        const found = this.#snapshot.get(rowKey(space + this.#bank, key));
         const row = isPromise(found) ? await found : found;
         if (row !== undefined) return { key, row };
       }

@@ -18,6 +18,7 @@ import {
 import { Prng } from "../../runtime/virtual/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
 import {
+  type Bank,
   indexKey,
   metaKey,
   originOfVectorKey,
@@ -242,6 +243,11 @@ class Simulation {
       tenure: 1,
       sync: true,
       logBytesMax: this.#logBytes,
+      renew: () => ({
+        generation: start,
+        nonce: random.fill(new Uint8Array(8)),
+        ops: [],
+      }),
       listener: {
         applied: (applied) => this.#applied(node, applied),
         clashed: (clashes) => this.#clashed(clashes),
@@ -429,8 +435,11 @@ class Simulation {
     node.kv = new HandKV(false, node.image);
     node.image = undefined;
     node.restored = true;
-    node.void = !decodeCounters(node.kv.get(metaKey("counters"))!).caughtUp;
-    node.mirror = node.void ? new Map() : entriesOf(node.kv);
+    const { caughtUp, bank } = decodeCounters(
+      node.kv.get(metaKey("counters"))!,
+    );
+    node.void = !caughtUp;
+    node.mirror = node.void ? new Map() : entriesOf(node.kv, bank);
     this.figures.restored++;
     await this.#restart(node);
   }
@@ -444,7 +453,9 @@ class Simulation {
     seq: number,
     what: string,
   ): void {
-    const row = node.kv.getDurable(vectorKey(origin));
+    const row = node.kv.getDurable(
+      vectorKey(node.replica.bank, origin),
+    );
     const durable = row === undefined ? 0 : new Reader(row, "").varint();
     if (durable < seq) {
       const dot = `(${originText(origin)},${seq})`;
@@ -487,7 +498,7 @@ class Simulation {
   /** A first copy was written as it came: what follows it is told apart. */
   #firstCopy(node: SimNode, applied: readonly Applied[]): void {
     node.void = false;
-    node.mirror = entriesOf(node.kv);
+    node.mirror = entriesOf(node.kv, node.replica.bank);
     for (const { changes } of applied) {
       for (const { key } of changes) node.mirror.delete(toText(key));
     }
@@ -572,7 +583,7 @@ class Simulation {
       const key = toText(lost.key);
       this.figures.conflicts++;
       this.#reported.add(nameOf(lost, key));
-      const winner = this.#writeOf(kept, key);
+      const winner = kept && this.#writeOf(kept, key);
       const loser = this.#writeOf(lost, key);
       if (winner && loser && winner.known & (1 << loser.bit)) {
         this.#fail("conflict", `${nameOf(lost, key)} was built upon`);
@@ -583,9 +594,12 @@ class Simulation {
   /** The rows of a node against what its listener was told. */
   #checkDisk(node: SimNode): void {
     if (node.void) return;
-    const entries = entriesOf(node.kv);
+    const { bank } = node.replica;
+    const entries = entriesOf(node.kv, bank);
     const index = new Set<string>();
-    const rows = node.kv.iterate({ prefix: spacePrefix(Space.DOT_INDEX) });
+    const rows = node.kv.iterate({
+      prefix: spacePrefix(Space.DOT_INDEX + bank),
+    });
     while (rows.next()) index.add(toHex(rows.key));
     for (const [key, each] of entries) {
       const told = node.mirror.get(key);
@@ -593,7 +607,7 @@ class Simulation {
         this.#fail("I6", `n${node.id} holds another ${key} than it told`);
       }
       const { origin, seq } = each;
-      if (!index.delete(toHex(indexKey(origin, seq, toBytes(key))))) {
+      if (!index.delete(toHex(indexKey(bank, origin, seq, toBytes(key))))) {
         this.#fail("index", `n${node.id} has no index row of ${key}`);
       }
     }
@@ -601,7 +615,9 @@ class Simulation {
       this.#fail("I6", `n${node.id} lost a key`);
     }
     if (index.size > 0) this.#fail("index", `n${node.id} has a row too many`);
-    const vectors = node.kv.iterate({ prefix: spacePrefix(Space.VECTOR) });
+    const vectors = node.kv.iterate({
+      prefix: spacePrefix(Space.VECTOR + bank),
+    });
     while (vectors.next()) {
       const origin = originOfVectorKey(vectors.key);
       const seq = new Reader(vectors.value, "").varint();
@@ -643,7 +659,7 @@ class Simulation {
   #difference(): string | undefined {
     const [first, ...others] = this.#nodes.map((node) => ({
       node,
-      entries: entriesOf(node.kv),
+      entries: entriesOf(node.kv, node.replica.bank),
       vector: node.replica.vector.fingerprint(),
     }));
     for (const { node, entries, vector } of others) {
@@ -697,10 +713,10 @@ function nameOf({ origin, seq }: { origin: Origin; seq: number }, key: string) {
   return `(${originText(origin)},${seq})${key}`;
 }
 
-function entriesOf(kv: HandKV): Map<string, Entry> {
+function entriesOf(kv: HandKV, bank: Bank): Map<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const space of [Space.LIVE, Space.DEAD]) {
-    const rows = kv.iterate({ prefix: spacePrefix(space) });
+    const rows = kv.iterate({ prefix: spacePrefix(space + bank) });
     while (rows.next()) {
       const key = rows.key.subarray(1);
       if (entries.has(toText(key))) {

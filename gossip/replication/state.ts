@@ -4,7 +4,7 @@
  *
  * ```
  * counters := u8 version (1) | varint clock | varint lifeGone | varint lifeFloor
- *             u8 caughtUp | varint conflictNumber | later fields, ignored
+ *             u8 caughtUp | varint conflictNumber | u8 bank | later fields, ignored
  * ```
  *
  * @module
@@ -19,8 +19,15 @@ import {
   Writer,
 } from "../../runtime/mod.ts";
 import type { KV } from "../../engine/kv.ts";
-import { metaKey, originOfVectorKey, Space, spacePrefix } from "../keyspace.ts";
+import {
+  type Bank,
+  metaKey,
+  originOfVectorKey,
+  Space,
+  spacePrefix,
+} from "../keyspace.ts";
 import type { makeOrigin, Origin } from "./dot.ts";
+import { OwnIncarnation } from "./incarnation.ts";
 import { RecentLog } from "./log.ts";
 import { Vector } from "./vector.ts";
 
@@ -36,6 +43,8 @@ export interface Counters {
   caughtUp: boolean;
   /** The number of the newest conflict report. */
   conflictNumber: number;
+  /** Where the copy of the data is that counts. */
+  bank: Bank;
 }
 
 /** Who writes: this node, in this start. */
@@ -44,7 +53,7 @@ export interface Writership {
   readonly nodeKey: number;
   /** Which start of the node this is. */
   readonly generation: number;
-  /** Random bytes of this start. */
+  /** Random bytes of this start, 8. */
   readonly nonce: Uint8Array;
   /** The tenure in which it leads: 1 until tenures are in use. */
   readonly tenure: number;
@@ -53,34 +62,38 @@ export interface Writership {
 /** The state of one replica. */
 export class ReplicaState implements Counters {
   readonly nodeKey: number;
-  readonly generation: number;
-  readonly nonce: Uint8Array;
   readonly tenure: number;
-  readonly log: RecentLog;
+  readonly #writer: Writership;
   readonly #random: Random;
+  readonly #logBytesMax: number;
+  log: RecentLog;
+  /** Made anew by {@linkcode ReplicaState.load}, which knows its birth. */
+  incarnation: OwnIncarnation;
   vector: Vector = new Vector();
   clock = 0;
   lifeGone = 0;
   lifeFloor = 0;
   caughtUp = false;
   conflictNumber = 0;
+  bank: Bank = 0;
   /** The origin of this start, once it has committed something. */
   origin: Origin | undefined;
 
   constructor(writer: Writership, random: Random, logBytesMax: number) {
     this.nodeKey = writer.nodeKey;
-    this.generation = writer.generation;
-    this.nonce = writer.nonce;
     this.tenure = writer.tenure;
+    this.#writer = writer;
     this.#random = random;
-    this.log = new RecentLog(logBytesMax);
+    this.#logBytesMax = logBytesMax;
+    this.log = this.emptyLog(this.bank);
+    this.incarnation = this.#begin();
   }
 
   /** Reads the durable rows. */
   async load(kv: KV): Promise<void> {
     const row = await kv.get(metaKey("counters"));
     if (row !== undefined) Object.assign(this, decodeCounters(row));
-    const rows = kv.iterate({ prefix: spacePrefix(Space.VECTOR) });
+    const rows = kv.iterate({ prefix: spacePrefix(Space.VECTOR + this.bank) });
     try {
       for (;;) {
         const more = rows.next();
@@ -90,7 +103,14 @@ export class ReplicaState implements Counters {
     } finally {
       await rows.close();
     }
+    this.log = this.emptyLog(this.bank);
     await this.log.load(kv);
+    this.incarnation = this.#begin();
+  }
+
+  /** A log without records. */
+  emptyLog(bank: Bank): RecentLog {
+    return new RecentLog(this.#logBytesMax, bank);
   }
 
   /**
@@ -103,19 +123,25 @@ export class ReplicaState implements Counters {
     } while (this.vector.seq(this.origin) > 0);
     return this.origin;
   }
+
+  #begin(): OwnIncarnation {
+    const { nodeKey: node, generation, nonce } = this.#writer;
+    return new OwnIncarnation({ node, generation, nonce }, this.vector);
+  }
 }
 
 /** The counters of a state, as a copy. */
 export function countersOf(state: Counters): Counters {
-  const { clock, lifeGone, lifeFloor, caughtUp, conflictNumber } = state;
-  return { clock, lifeGone, lifeFloor, caughtUp, conflictNumber };
+  const { clock, lifeGone, lifeFloor, caughtUp, conflictNumber, bank } = state;
+  return { clock, lifeGone, lifeFloor, caughtUp, conflictNumber, bank };
 }
 
 /** The row of the counters. */
 export function encodeCounters(counters: Counters): Bytes {
   return new Writer(48).u8(1).varint(counters.clock)
     .varint(counters.lifeGone).varint(counters.lifeFloor)
-    .u8(counters.caughtUp ? 1 : 0).varint(counters.conflictNumber).finish();
+    .u8(counters.caughtUp ? 1 : 0).varint(counters.conflictNumber)
+    .u8(counters.bank).finish();
 }
 
 /** Reads the row of the counters. */
@@ -129,5 +155,12 @@ export function decodeCounters(row: Uint8Array): Counters {
     lifeFloor: reader.varint(),
     caughtUp: reader.u8() === 1,
     conflictNumber: reader.varint(),
+    bank: readBank(reader),
   };
+}
+
+function readBank(reader: Reader): Bank {
+  const bank = reader.u8();
+  if (bank !== 0 && bank !== 8) reader.fail(`its bank is ${bank}`);
+  return bank;
 }

@@ -223,6 +223,7 @@ export function writeCounters(kv: HandKV, caughtUp = true): void {
     lifeFloor: 0,
     caughtUp,
     conflictNumber: 0,
+    bank: 0,
   });
   const { automatic } = kv;
   kv.automatic = true;
@@ -262,6 +263,7 @@ export async function openReplica(
     writeCounters(kv, options.caughtUp ?? true);
   }
   const clock = options.clock ?? new HandClock();
+  let generation = 1;
   const told: Told = { applied: [], clashes: [], skewed: [], failed: [] };
   const replica = await Replica.open({
     random: new Prng(++starts),
@@ -271,6 +273,11 @@ export async function openReplica(
     tenure: 1,
     sync: true,
     logBytesMax: 1024 * 1024,
+    renew: () => ({
+      generation: ++generation,
+      nonce: new Uint8Array(8).fill(generation),
+      ops: [],
+    }),
     listener: {
       applied: (applied) => told.applied.push(...applied),
       clashed: (clashes) => told.clashes.push(...clashes),

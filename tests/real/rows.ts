@@ -4,8 +4,10 @@
  * @module
  */
 
-import { openLsm } from "../../engine/mod.ts";
+import { type Lsm, openLsm } from "../../engine/mod.ts";
 import {
+  type Bank,
+  metaKey,
   originOfVectorKey,
   Space,
   spacePrefix,
@@ -16,6 +18,7 @@ import {
   type Version,
   versionOf,
 } from "../../gossip/replication/entry.ts";
+import { decodeCounters } from "../../gossip/replication/state.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import { DenoFiles } from "../../runtime/deno/mod.ts";
 
@@ -32,7 +35,8 @@ export async function readRows(dir: string): Promise<Map<string, Row>> {
   const rows = new Map<string, Row>();
   const text = new TextDecoder("utf-8", { fatal: true });
   await using store = await openLsm(dir, { files: new DenoFiles() });
-  for (const space of [Space.LIVE, Space.DEAD]) {
+  const bank = readBank(store);
+  for (const space of [Space.LIVE + bank, Space.DEAD + bank]) {
     const found = store.iterate({ prefix: spacePrefix(space) });
     while (found.next()) {
       const key = text.decode(found.key.subarray(1));
@@ -73,12 +77,20 @@ export async function readConflicts(
 export async function readVector(dir: string): Promise<Vector> {
   await using store = await openLsm(dir, { files: new DenoFiles() });
   const vector = new Vector();
-  const found = store.iterate({ prefix: spacePrefix(Space.VECTOR) });
+  const found = store.iterate({
+    prefix: spacePrefix(Space.VECTOR + readBank(store)),
+  });
   while (found.next()) {
     vector.decodeOrigin(originOfVectorKey(found.key), found.value);
   }
   found.close();
   return vector;
+}
+
+/** Where the copy of the data is that counts. */
+function readBank(store: Lsm): Bank {
+  const row = store.get(metaKey("counters"));
+  return row === undefined ? 0 : decodeCounters(row).bank;
 }
 
 /** How many conflicts a closed directory has on record. */

@@ -89,7 +89,7 @@ scenario(
     let reports = 0;
     for await (const { kept, lost } of a.conflicts()) {
       reports++;
-      assertEquals([text(kept.value), text(lost.value)].sort(), ["a", "b"]);
+      assertEquals([text(kept?.value), text(lost.value)].sort(), ["a", "b"]);
     }
     assertEquals(reports, 1);
     assert(seen.flat().length >= 24);

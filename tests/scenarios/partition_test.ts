@@ -62,8 +62,8 @@ async function onRecord(db: DB): Promise<string[]> {
 }
 
 function told({ key, kept, lost, batchKeys }: Conflict): string {
-  const side = ({ value, leaseholder }: Conflict["kept"]) =>
-    `${text(value) ?? "deleted"} by ${leaseholder}`;
+  const side = (side: Conflict["kept"]) =>
+    `${text(side?.value) ?? "deleted"} by ${side?.leaseholder}`;
   return `${text(key)}: ${side(kept)} over ${side(lost)}, with [${
     batchKeys.map((each) => text(each)).join()
   }]`;

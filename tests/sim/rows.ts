@@ -9,6 +9,7 @@
 
 import type { KV, KVSnapshot } from "../../engine/mod.ts";
 import {
+  type Bank,
   metaKey,
   originOfVectorKey,
   rowKey,
@@ -56,7 +57,8 @@ export function readState(engine: KV): NodeState {
     if (counters === undefined || !decodeCounters(counters).caughtUp) {
       return { rows, vector: readVector(snapshot) };
     }
-    for (const space of [Space.LIVE, Space.DEAD]) {
+    const bank = readBank(snapshot);
+    for (const space of [Space.LIVE + bank, Space.DEAD + bank]) {
       for (const { key, value } of rowsOf(snapshot, space)) {
         const entry = decodeEntry(key, value);
         rows.set(decoder.decode(key), {
@@ -72,10 +74,18 @@ export function readState(engine: KV): NodeState {
   }
 }
 
+/** Where the copy of the data is that counts. */
+function readBank(engine: Pick<KV, "get">): Bank {
+  const row = engine.get(metaKey("counters")) as Uint8Array | undefined;
+  return row === undefined ? 0 : decodeCounters(row).bank;
+}
+
 /** The vector of an engine. */
-export function readVector(engine: Pick<KV, "iterate">): Vector {
+export function readVector(engine: Pick<KV, "iterate" | "get">): Vector {
   const vector = new Vector();
-  const rows = engine.iterate({ prefix: spacePrefix(Space.VECTOR) });
+  const rows = engine.iterate({
+    prefix: spacePrefix(Space.VECTOR + readBank(engine)),
+  });
   while (rows.next()) {
     vector.decodeOrigin(originOfVectorKey(rows.key), rows.value);
   }
@@ -92,8 +102,11 @@ export function hasSeat(engine: Pick<KV, "get">): boolean {
 /** What a node knows of one key, now. */
 export function readRow(engine: KV, key: string): Version | undefined {
   const name = new TextEncoder().encode(key);
+  const bank = readBank(engine);
   for (const space of [Space.LIVE, Space.DEAD]) {
-    const row = engine.get(rowKey(space, name)) as Uint8Array | undefined;
+    const row = engine.get(rowKey(space + bank, name)) as
+      | Uint8Array
+      | undefined;
     if (row !== undefined) return versionOf(decodeEntry(name, row));
   }
   return undefined;
@@ -106,10 +119,12 @@ export function readLog(
 ): { records: LogRecord[]; last: Uint8Array | undefined } {
   const records: LogRecord[] = [];
   let last = after;
-  const rows = engine.iterate({
-    prefix: spacePrefix(Space.LOG),
-    start: after && Uint8Array.of(...after, 0),
-  });
+  const prefix = spacePrefix(Space.LOG + readBank(engine));
+  // The log of a copy that took the place of another one is read from its start.
+  const start = after?.[0] === prefix[0]
+    ? Uint8Array.of(...after!, 0)
+    : undefined;
+  const rows = engine.iterate({ prefix, start });
   while (rows.next()) {
     records.push(decodeRecord(new Uint8Array(rows.value)));
     last = new Uint8Array(rows.key);

@@ -1,0 +1,174 @@
+/**
+ * Whole copies: how one takes the place of what a node had (rule S6 of the
+ * replication protocol).
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { NotCaughtUpError, toBytes, toText } from "../../runtime/mod.ts";
+import { BANKED, Space, spacePrefix } from "../keyspace.ts";
+import { decodeClash } from "./conflict.ts";
+import type { Entry } from "./entry.ts";
+import type { Replica } from "./replica.ts";
+import { Vector } from "./vector.ts";
+import {
+  entry,
+  type HandKV,
+  openReplica,
+  origin,
+  readText,
+  setRecord,
+  sets,
+  turns,
+} from "./world_test.ts";
+
+/** How many rows a bank has. */
+function rowsIn(kv: HandKV, bank: number): number {
+  let count = 0;
+  for (const space of BANKED) {
+    const rows = kv.iterate({ prefix: spacePrefix(space + bank) });
+    while (rows.next()) count++;
+  }
+  return count;
+}
+
+/** A copy that covers records of node 2. */
+function copyOf(values: Record<string, string>) {
+  const vector = new Vector();
+  const entries = Object.entries(values).map(([key, value], i): Entry => {
+    vector.add(origin(2), i + 1);
+    return entry({
+      key: toBytes(key),
+      value: toBytes(value),
+      holder: 2,
+      origin: origin(2),
+      seq: i + 1,
+    });
+  });
+  return { vector, entries };
+}
+
+async function take(
+  replica: Replica,
+  { vector, entries }: ReturnType<typeof copyOf>,
+): Promise<boolean> {
+  await replica.beginCopy();
+  await replica.fill(entries, vector);
+  return await replica.ingest({
+    whole: true,
+    base: new Vector(),
+    vector,
+    entries: [],
+    intents: [],
+    lifeGone: 0,
+    lifeFloor: 0,
+  });
+}
+
+Deno.test("S6: a whole copy takes the place of all that was here, and what is lost with it is reported", async () => {
+  const a = await openReplica(1, { isRemoved: (node) => node === 3 });
+  await a.replica.commit(sets({ covered: "by nobody", also: "x", k: "mine" }));
+  await a.replica.receive(setRecord("theirs", "old"));
+  await a.replica.receive(
+    setRecord("removed", "r", { origin: origin(3), seq: 1 }),
+  );
+  await a.replica.receive(setRecord("k4", "4", { origin: origin(4), seq: 1 }));
+  const { generation, nonce } = a.replica.incarnation;
+  const own = a.replica.origin!;
+
+  await a.replica.voidCopy([]);
+  await assertRejects(
+    () => a.replica.commit(sets({ k: "2" })),
+    NotCaughtUpError,
+  );
+  // Reads go on.
+  assertEquals(await readText(a.replica, "covered"), "by nobody");
+  const copy = copyOf({ theirs: "new", k: "other" });
+  assert(await take(a.replica, copy));
+
+  assertEquals(await readText(a.replica, "theirs"), "new");
+  assertEquals(await readText(a.replica, "k"), "other");
+  for (const key of ["covered", "also", "removed", "k4"]) {
+    assertEquals(await readText(a.replica, key), undefined);
+  }
+  assert(copy.vector.includes(a.replica.vector));
+  const reports = a.told.clashes.map(({ kept, lost, batchKeys }) =>
+    [
+      toText(lost.key),
+      toText(lost.value!),
+      kept && toText(kept.value!),
+      batchKeys.map(toText).sort().join(),
+    ].join(":")
+  );
+  // Not what node 4 has, which brings it again.
+  assertEquals(reports.sort(), [
+    "also:x::covered,k",
+    "covered:by nobody::also,k",
+    "k:mine:other:also,covered",
+    "removed:r::",
+  ]);
+  const rows = a.kv.iterate({ prefix: spacePrefix(Space.CONFLICT) });
+  let stored = 0;
+  while (rows.next()) {
+    stored++;
+    assert(decodeClash(rows.value).lost !== undefined);
+  }
+  assertEquals(stored, 4);
+  assertEquals(a.told.applied.at(-1)?.replaced, true);
+
+  // A new incarnation, which continues no origin, and begins with the copy.
+  const after = a.replica.incarnation;
+  assert(after.generation > generation);
+  assert(after.nonce !== nonce);
+  assertEquals(after.birth, copy.vector.encode());
+  const { record } = await a.replica.commit(sets({ mine: "again" }));
+  assert(record!.origin !== own);
+  assertEquals(record!.generation, after.generation);
+  await turns();
+  assertEquals(rowsIn(a.kv, 0), 0);
+
+  const again = await openReplica(1, { kv: a.kv });
+  assertEquals(await readText(again.replica, "theirs"), "new");
+  assertEquals(await readText(again.replica, "mine"), "again");
+  assert(again.replica.caughtUp);
+});
+
+Deno.test("S6: a copy that breaks off changes nothing, and leaves nothing", async () => {
+  const a = await openReplica(1);
+  await a.replica.commit(sets({ k: "mine" }));
+  await a.replica.voidCopy([]);
+  const copy = copyOf({ k: "other", more: "x" });
+  await a.replica.beginCopy();
+  await a.replica.fill(copy.entries, copy.vector);
+  assert(rowsIn(a.kv, 8) > 0);
+
+  const kv = a.kv.crash();
+  const again = await openReplica(1, { kv });
+  assertEquals(again.replica.caughtUp, false);
+  assertEquals(await readText(again.replica, "k"), "mine");
+  await turns();
+  assertEquals(rowsIn(kv, 8), 0);
+  // And there and back: each bank in its turn.
+  assert(await take(again.replica, copy));
+  assertEquals(await readText(again.replica, "more"), "x");
+  await again.replica.voidCopy([]);
+  assert(await take(again.replica, copyOf({ k: "third" })));
+  await turns();
+  assertEquals([again.replica.bank, rowsIn(kv, 8)], [0, 0]);
+  assertEquals(await readText(again.replica, "k"), "third");
+  assertEquals(await readText(again.replica, "more"), undefined);
+});
+
+Deno.test("S6: what was asked for as a difference does not fill a state that is void since", async () => {
+  const a = await openReplica(1);
+  await a.replica.voidCopy([]);
+  const { vector, entries } = copyOf({ k: "v" });
+  const session = { base: new Vector(), vector, intents: [] };
+  const lives = { lifeGone: 0, lifeFloor: 0 };
+  assertEquals(
+    await a.replica.ingest({ ...session, ...lives, whole: false, entries }),
+    false,
+  );
+  assertEquals([a.replica.caughtUp, a.replica.vector.size], [false, 0]);
+});
