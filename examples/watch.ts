@@ -50,7 +50,7 @@ await writer.transaction().set("settings/theme", "dark")
 for await (const batch of changes) {
   for (const change of batch) {
     // A watch slows nobody: what a reader is too slow for is dropped, and said.
-    if (change.type === "lagged") await load();
+    if (change.type === "lagged" || change.type === "reset") await load();
     else if (change.type === "delete") cache.delete(text(change.key));
     else cache.set(text(change.key), text(change.value));
   }

@@ -677,6 +677,7 @@ export class DB implements AsyncDisposable {
     closing.defer(() => rooms.cluster.close());
     closing.defer(() => seeds?.close());
     closing.defer(() => rooms.leaving.close());
+    closing.defer(() => rooms.reset.close());
     closing.defer(() => rooms.pull.close());
     closing.defer(() => push?.flush());
     closing.defer(() => rooms.replica.close());

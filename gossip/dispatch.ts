@@ -31,6 +31,8 @@ import type { Donor } from "./replication/donor.ts";
 import { decodePull, decodeRecords } from "./replication/messages.ts";
 import type { Pull } from "./replication/pull.ts";
 import type { Leaving } from "./membership/leaving.ts";
+import { readOutdated } from "./membership/outdated.ts";
+import type { Reset } from "./membership/reset.ts";
 import type { Replica } from "./replication/replica.ts";
 
 /** The rooms of a node. */
@@ -41,6 +43,7 @@ export interface Rooms {
   readonly pull: Pull;
   readonly router: Router;
   readonly leaving: Leaving;
+  readonly reset: Reset;
 }
 
 /** Takes what arrives. */
@@ -149,7 +152,7 @@ export class Dispatch implements EndpointHandler {
     const { node } = from.remote;
     if (this.#rooms === undefined || node === 0) return;
     try {
-      if (type === MessageType.RECORDS) this.#takeRecords(node, payload);
+      if (type === MessageType.RECORDS) this.#takeRecords(from, payload);
       else if (type === MessageType.CLUSTER_NEWS) {
         this.#rooms.cluster.takeNews(payload);
       }
@@ -180,10 +183,19 @@ export class Dispatch implements EndpointHandler {
     if (error instanceof RejectedError && error.code === REMOVED) {
       this.#rooms?.cluster.toldRemoved();
     }
+    try {
+      const outdated = readOutdated(error);
+      if (outdated !== undefined) this.#rooms?.reset.found(outdated);
+    } catch (error) {
+      this.#events.emit({ type: "peerFailed", node, error });
+    }
   }
 
-  #takeRecords(node: number, payload: Uint8Array): void {
-    const { replica, pull } = this.#rooms!;
+  #takeRecords({ remote }: Connection, payload: Uint8Array): void {
+    const { cluster, replica, pull } = this.#rooms!;
+    const { node } = remote;
+    // Of an earlier incarnation of the node nothing counts any more.
+    if (!cluster.isAccepted(remote)) return;
     const { heads, records } = decodeRecords(payload);
     const taken = records.map((record) => replica.receive(record));
     // Once what came is applied, whatever the heads show beyond it is missing.

@@ -3,6 +3,7 @@ import {
   DecodeError,
   EMPTY_BYTES,
   NotSupportedError,
+  RejectedError,
   RemoteError,
   StorageError,
 } from "../runtime/mod.ts";
@@ -14,6 +15,11 @@ import {
 } from "../transport/mod.ts";
 import { Dispatch, type Rooms, strangerIdentity } from "./dispatch.ts";
 import { Events } from "./events.ts";
+import {
+  OUTDATED,
+  type Outdated,
+  outdatedError,
+} from "./membership/outdated.ts";
 import { encodePull, encodeRecords } from "./replication/messages.ts";
 import { Vector } from "./replication/vector.ts";
 import {
@@ -28,6 +34,8 @@ async function dispatchOf() {
   const events = new Events();
   const nudged: number[] = [];
   const admitted: number[] = [];
+  const found: Outdated[] = [];
+  const refused = new Set<number>();
   const dispatch = new Dispatch(
     () => strangerIdentity(new Uint8Array(8), "here:1"),
     events,
@@ -40,7 +48,9 @@ async function dispatchOf() {
     cluster: {
       answerPledge: () => Promise.resolve(EMPTY_BYTES),
       admit: (remote: Identity) => admitted.push(remote.node),
+      isAccepted: ({ node }: Identity) => !refused.has(node),
     },
+    reset: { found: (outdated: Outdated) => found.push(outdated) },
   } as unknown as Rooms;
   return {
     dispatch,
@@ -49,6 +59,8 @@ async function dispatchOf() {
     kv,
     nudged,
     admitted,
+    found,
+    refused,
     reader: events.read().getReader(),
   };
 }
@@ -141,6 +153,40 @@ Deno.test("pushed records are taken, and a head beyond them is pulled from who n
   const pull = encodePull({ configEpoch: 1, whole: false, vector });
   await dispatch.request(from(3), MessageType.PULL, pull, signal);
   assertEquals(nudged, [2, 3]);
+  await reader.cancel();
+});
+
+Deno.test("records of an incarnation that was not accepted, or not any more, are not taken", async () => {
+  const { dispatch, rooms, replica, refused, nudged } = await dispatchOf();
+  dispatch.attach(rooms);
+  const head = { origin: origin(2), seq: 2 };
+  const push = encodeRecords([head], [setRecord("k", "v").bytes]);
+  refused.add(2);
+  dispatch.message(from(2), MessageType.RECORDS, push);
+  await turns();
+  assertEquals([replica.vector.size, nudged.length], [0, 0]);
+  refused.delete(2);
+  dispatch.message(from(2), MessageType.RECORDS, push);
+  await turns();
+  assertEquals([replica.vector.size, nudged.length], [1, 1]);
+});
+
+Deno.test("who is refused with an old disk resets itself; a refusal that cannot be read is the peer's failure", async () => {
+  const { dispatch, rooms, found, reader } = await dispatchOf();
+  dispatch.attach(rooms);
+  const nonce = new Uint8Array(8).fill(7);
+  const judged = { node: 1, generation: 3, nonce };
+  const known = { ...judged, generation: 5, nonce: new Uint8Array(8) };
+  const error = outdatedError(judged, known);
+  dispatch.refused(2, "there:1", error);
+  assertEquals(found, [{ generation: 5, nonce }]);
+  assertEquals((await reader.read()).value?.type, "refused");
+  const data = Uint8Array.of(1);
+  dispatch.refused(2, "there:1", new RejectedError(OUTDATED, "no", { data }));
+  assertEquals(found.length, 1);
+  assertEquals((await reader.read()).value?.type, "refused");
+  const { value } = await reader.read();
+  assert(value?.type === "peerFailed" && value.node === 2);
   await reader.cancel();
 });
 

@@ -49,6 +49,16 @@ export type DatabaseEvent =
    * when it is heard, and after each start that knows it.
    */
   | { readonly type: "removed" }
+  /**
+   * This node's disk was older than what it had said to others, who told it so: it
+   * writes nothing until it has taken a whole copy of the data from one of them.
+   */
+  | { readonly type: "outdated"; readonly node: number }
+  /**
+   * A whole copy has taken the place of this node's data; what it had written and
+   * no other node has was reported before, by events of type `conflict`.
+   */
+  | { readonly type: "reset" }
   /** The engine failed; nothing is written until the database is reopened. */
   | { readonly type: "failed"; readonly error: unknown }
   /** A handler of `onChange` threw. */

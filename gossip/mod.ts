@@ -45,4 +45,10 @@ export type { Dot, Origin } from "./replication/dot.ts";
 export { compareVersions, type Version } from "./replication/entry.ts";
 export type { Token } from "./token.ts";
 export type { Transaction } from "./transaction.ts";
-export type { Change, KeyChange, LaggedChange, WatchOptions } from "./watch.ts";
+export type {
+  Change,
+  KeyChange,
+  LaggedChange,
+  ResetChange,
+  WatchOptions,
+} from "./watch.ts";

@@ -59,6 +59,7 @@ import { conflictOf } from "./replication/conflict.ts";
 import type { Applied } from "./replication/draft.ts";
 import { Donor } from "./replication/donor.ts";
 import { hlcToMs } from "./replication/hlc.ts";
+import { Reset } from "./membership/reset.ts";
 import { Pull } from "./replication/pull.ts";
 import { Push } from "./replication/push.ts";
 import { Replica } from "./replication/replica.ts";
@@ -140,7 +141,9 @@ export async function openNode(options: NodeOptions): Promise<DB> {
   }
   await node.rooms.cluster.enter(address);
   if (endpoint !== undefined) {
-    if (!node.rooms.replica.caughtUp) {
+    const { replica } = node.rooms;
+    // What it has is void, but can be read: a copy takes its place later.
+    if (!replica.caughtUp && replica.vector.size === 0) {
       await takeFirstCopy(options, endpoint, node.rooms, responder);
     }
     node.rooms.cluster.start();
@@ -288,8 +291,9 @@ async function begin(
     signal,
   });
   const { clusterId, node, records, responder } = reply;
-  const host = { clusterId, node, generation: 1 };
-  const incarnation = { node, generation: 1, nonce };
+  // It is an incarnation once it has its first copy.
+  const host = { clusterId, node, generation: 0 };
+  const incarnation = { node, generation: 0, nonce };
   const self = selfRecord({ incarnation, address, software, protocols });
   const members = new Members(self, { others: records }).encode();
   await joinHost(kv, host, { config: reply.config, members });
@@ -395,6 +399,7 @@ async function assemble(
     voterGoneMs: propagation.voterGoneMs,
     isCaughtUp: () => replica.caughtUp,
     durable: () => replica.durable(),
+    onAccepted: () => replica.dropHeld(),
     onRemoved: (self) => {
       replica.dropHeld();
       if (self) onRemoved();
@@ -457,6 +462,11 @@ async function assemble(
     events.emit({ type: "removed" });
   }
   function onApplied(applied: readonly Applied[]): void {
+    for (const { replaced } of applied) {
+      if (replaced === undefined) continue;
+      cluster.renewed();
+      if (replaced.size > 0) events.emit({ type: "reset" });
+    }
     counts.records += applied.length;
     watchers.publish(applied);
     for (const { record } of applied) {
@@ -468,7 +478,17 @@ async function assemble(
   const leaving = await Leaving.open({ kv, cluster, replica, pull, timers });
   last.leaving = leaving;
   opened.defer(() => leaving.close());
-  const rooms = { cluster, replica, donor, pull, router, leaving };
+  const reset = new Reset({
+    node: nodeKey,
+    replica,
+    pull,
+    generation,
+    timers,
+    events,
+    fallSilent: () => cluster.fallSilent(),
+  });
+  opened.defer(() => reset.close());
+  const rooms = { cluster, replica, donor, pull, router, leaving, reset };
   dispatch.attach(rooms);
   return { rooms, push, watchers, counts };
 }

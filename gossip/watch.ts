@@ -43,8 +43,17 @@ export interface LaggedChange {
   readonly missed: number;
 }
 
+/**
+ * A whole copy of the data has taken the place of what was here: any key may have
+ * another value now, also an older one, and what is watched is to be read anew.
+ */
+export interface ResetChange {
+  /** Tells it from what happened to a key. */
+  readonly type: "reset";
+}
+
 /** What a watcher sees. */
-export type Change = KeyChange | LaggedChange;
+export type Change = KeyChange | LaggedChange | ResetChange;
 
 /** What to watch. */
 export interface WatchOptions {
@@ -130,7 +139,10 @@ export class Watchers {
   /** Tells the watchers what was applied. */
   publish(applied: readonly Applied[]): void {
     if (this.#watchers.size === 0) return;
-    for (const { record, changes } of applied) {
+    for (const { record, changes, replaced } of applied) {
+      if (replaced !== undefined) {
+        for (const { feed } of this.#watchers) feed.push([{ type: "reset" }]);
+      }
       for (const watcher of this.#watchers) {
         const wanted = changes.filter((entry) => watcher.wants(entry));
         if (wanted.length === 0) continue;
@@ -179,7 +191,7 @@ function bytesOf(changes: readonly Change[]): number {
   let bytes = 0;
   for (const change of changes) {
     bytes += CHANGE_BYTES;
-    if (change.type === "lagged") continue;
+    if (change.type === "lagged" || change.type === "reset") continue;
     bytes += change.key.length + (change.value?.length ?? 0);
   }
   return bytes;

@@ -25,9 +25,8 @@ async function seen(
 }
 
 function show(change: Change): string {
-  return change.type === "lagged"
-    ? `lagged ${change.missed}`
-    : toText(change.key);
+  if (change.type === "lagged") return `lagged ${change.missed}`;
+  return change.type === "reset" ? "reset" : toText(change.key);
 }
 
 Deno.test("a watcher sees the keys it asked for, a batch whole, and no empty one", async () => {

@@ -326,6 +326,12 @@ export class TlsError extends AspenError {
   }
 }
 
+/** Options for {@linkcode RejectedError}. */
+export interface RejectedErrorOptions extends ErrorOptions {
+  /** What the peer said, for programs. */
+  data?: Uint8Array;
+}
+
 /** The peer refused this node's connection, or ended it with a reason. */
 export class RejectedError extends AspenError {
   /** The peer's word for its reason: mostly the name of an error. */
@@ -333,11 +339,19 @@ export class RejectedError extends AspenError {
   /** What the peer said, for people. */
   readonly detail: string;
 
+  /** More, in a format that the code implies; mostly nothing. */
+  readonly data: Uint8Array;
+
   /** `code` and `detail` are as the peer gave them. */
-  constructor(code: string, detail: string, options?: ErrorOptions) {
+  constructor(
+    code: string,
+    detail: string,
+    { data = new Uint8Array(0), ...options }: RejectedErrorOptions = {},
+  ) {
     super(`Cannot connect: the peer refused: ${detail}`, options);
     this.code = code;
     this.detail = detail;
+    this.data = data;
   }
 }
 

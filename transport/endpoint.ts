@@ -163,6 +163,16 @@ class NodeEndpoint implements Endpoint, Owner {
     }
   }
 
+  renew(): void {
+    for (const handshake of this.#handshakes) {
+      handshake.abort(new Error("this node says something else of itself"));
+    }
+    for (const connection of [...this.#connections]) {
+      connection.drop("the node says something else of itself");
+    }
+    for (const peer of this.#peers.values()) peer.renew();
+  }
+
   async dial(
     address: string,
     options: { signal?: AbortSignal | undefined; lane?: Lane } = {},

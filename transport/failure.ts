@@ -67,8 +67,8 @@ export function failureOf(error: unknown): Failure {
     return { code: error.code, message: error.message, data: error.data };
   }
   if (error instanceof RejectedError) {
-    const { code, detail } = error;
-    return { code, message: detail, data: new Uint8Array(0) };
+    const { code, detail, data } = error;
+    return { code, message: detail, data };
   }
   const known = error instanceof AspenError || error instanceof Error;
   return {

@@ -282,7 +282,7 @@ export function refusedBy(
   if (code === "ProtocolError") {
     return new ProtocolError(`it refused this node: ${message}`);
   }
-  return new RejectedError(code, message);
+  return new RejectedError(code, message, { data: data.slice() });
 }
 
 function isPledging(identity: Identity): boolean {

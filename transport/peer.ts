@@ -128,6 +128,11 @@ export class KnownPeer implements Peer {
     for (const lane of Object.values(this.#lanes)) lane.redial();
   }
 
+  /** Dials anew: what it was told of this node does not hold any more. */
+  renew(): void {
+    for (const lane of Object.values(this.#lanes)) lane.renew();
+  }
+
   /** Dials it no more; its connections are the caller's to close. */
   stop(reason: Error): void {
     this.#kept = false;
@@ -208,16 +213,15 @@ class PeerLane {
   }
 
   keep(moved: boolean): void {
-    if (moved) {
-      this.#failures = 0;
-      this.#attempt?.abort(
-        new UnreachableError("dial", [], { cause: "the node has moved" }),
-      );
-      this.#attempt = undefined;
-    }
+    if (moved) this.#giveUp("the node has moved");
     if (this.#waiting.size > 0) this.#dialNow();
     // Not before all are kept that are to be: they may be too many to be dialled.
     else void Promise.resolve().then(() => this.#dialKept());
+  }
+
+  renew(): void {
+    this.#giveUp("this node says something else of itself");
+    this.#dialKept();
   }
 
   redial(): void {
@@ -286,6 +290,13 @@ class PeerLane {
     const { handler } = this.#context;
     if (released) handler.released?.(connection);
     else handler.disconnected?.(connection, reason);
+  }
+
+  /** Gives up a dial that is under way; the next one is not late. */
+  #giveUp(why: string): void {
+    this.#failures = 0;
+    this.#attempt?.abort(new UnreachableError("dial", [], { cause: why }));
+    this.#attempt = undefined;
   }
 
   get #dialable(): boolean {

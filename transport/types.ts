@@ -282,6 +282,11 @@ export interface Endpoint {
   /** Closes all connections of a node whose nonce is another than this one. */
   dropOthers(node: number, nonce: Uint8Array): void;
   /**
+   * This node says something else of itself now: every connection is closed and
+   * dialled anew, with another handshake.
+   */
+  renew(): void;
+  /**
    * Dials an address once, whoever answers there, and makes the handshake. The
    * connection serves both ends but never becomes the lane of a peer. The caller
    * closes it.

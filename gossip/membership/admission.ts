@@ -2,9 +2,9 @@
  * Admission: what this node tells in each handshake, and whom it lets in.
  *
  * Guarantees: of two nodes the higher config is adopted, durably, by the other one
- * first; only members are let in then, and their start is durable before anything
- * is exchanged (rules F1 and S2 of the replication protocol). Who was removed is
- * told so.
+ * first; only members are let in then, and which incarnation of them it is is durable
+ * before anything is exchanged (rules F1, S2 and S5 of the replication protocol). Who
+ * was removed is told so, and so is who has an old disk.
  *
  * @module
  */
@@ -45,6 +45,10 @@ export interface AdmissionOptions {
   /** Learns a chosen config, durably. */
   readonly adopt: (config: Config) => Promise<void>;
   readonly incarnations: Incarnations;
+  /** Whether this node has a copy of the data that counts. */
+  readonly isCaughtUp: () => boolean;
+  /** Another incarnation of a member was accepted. Must not throw. */
+  readonly onAccepted: (node: number) => void;
 }
 
 /** Lets members in. */
@@ -61,7 +65,7 @@ export class Admission {
    * have an older one.
    */
   identity(remote?: Identity): Identity {
-    const { host, incarnation, address, config } = this.#options;
+    const { host, incarnation, address, config, isCaughtUp } = this.#options;
     const { node, generation, nonce, birth } = incarnation;
     const told = remote && this.#lackedBy(remote);
     return {
@@ -73,16 +77,16 @@ export class Admission {
       replica: "full",
       features: 0,
       address: address(),
-      hello: encodeHello(config(), told, birth),
+      hello: encodeHello(config(), told, birth, !isCaughtUp()),
     };
   }
 
   /**
    * Judges a peer by its hello: adopts the higher config first, then lets in
-   * members only, and remembers their start before anything is exchanged. Who
-   * dials and knows a higher config is judged when it has told it.
+   * members only, and remembers their incarnation before anything is exchanged.
+   * Who dials and knows a higher config is judged when it has told it.
    *
-   * @throws {RejectedError} If it is no member.
+   * @throws {RejectedError} If it is no member, or its disk is old.
    * @throws {ProtocolError} If it keeps a higher config for itself.
    */
   async admit(remote: Identity, dialled: boolean): Promise<void> {
@@ -113,10 +117,13 @@ export class Admission {
   }
 
   async #admitMember(remote: Identity): Promise<void> {
-    const { incarnations, endpoint } = this.#options;
+    const { incarnations, endpoint, onAccepted } = this.#options;
     this.#checkMember(remote);
+    // It has nothing to rely on yet: it is judged with the copy that it begins with.
+    if (decodeHello(remote.hello).isVoid) return;
     if (await incarnations.accept(remote)) {
       endpoint?.dropOthers(remote.node, remote.nonce);
+      onAccepted(remote.node);
     }
     // It may have been removed meanwhile.
     this.#checkMember(remote);

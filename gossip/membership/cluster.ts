@@ -20,6 +20,7 @@ import {
   abortable,
   type Clock,
   NodeNotFoundError,
+  NotCaughtUpError,
   NotMemberError,
   type ProtocolRange,
   type Random,
@@ -109,6 +110,8 @@ export interface ClusterOptions {
   readonly isCaughtUp: () => boolean;
   /** What is durable, once all is that was taken so far. */
   readonly durable: () => Promise<Vector>;
+  /** What came early from a member's earlier incarnation counts no more. */
+  readonly onAccepted: (node: number) => void;
   /** Nodes were removed; whether this one is among them. Must not throw. */
   readonly onRemoved: (self: boolean) => void;
 }
@@ -377,9 +380,14 @@ export class Cluster {
     return this.#agreement.answerRegister(type, payload);
   }
 
-  /** Answers REPORT. */
+  /**
+   * Answers REPORT.
+   *
+   * @throws {NotCaughtUpError} If this node has no copy that counts.
+   */
   async answerReport(payload: Uint8Array): Promise<Uint8Array> {
     await this.adopt(decodeReportRequest(payload));
+    if (!this.#options.isCaughtUp()) throw new NotCaughtUpError("report");
     return encodeReport(await this.#report());
   }
 
@@ -462,11 +470,31 @@ export class Cluster {
       this.config.removed.includes(this.#options.host.node);
   }
 
+  /** Whether a peer's word counts: it is what was accepted of it last. */
+  isAccepted(remote: Identity): boolean {
+    return this.#incarnations.isAccepted(remote);
+  }
+
+  /** {@linkcode Agreement.fallSilent}. */
+  fallSilent(): Promise<void> {
+    return this.#agreement.fallSilent();
+  }
+
   /** A member refused this node because it was removed. */
   toldRemoved(): void {
     if (this.isRemoved) return;
     this.#wasTold = true;
     this.#options.onRemoved(true);
+  }
+
+  /**
+   * This node is another incarnation now: it says so, and every connection begins
+   * anew with it.
+   */
+  renewed(): void {
+    const { incarnation, endpoint } = this.#options;
+    this.#members.renew(incarnation);
+    endpoint?.renew();
   }
 
   /**

@@ -47,6 +47,7 @@ function openCluster(
     voterGoneMs: 60_000,
     isCaughtUp: () => true,
     durable: () => Promise.resolve(new Vector()),
+    onAccepted: () => {},
     onRemoved: () => {},
   });
 }
@@ -98,7 +99,7 @@ Deno.test("a hello and an incarnation have golden bytes; a start is durable befo
   assertEquals(cluster.config.members, [1, 2]);
 
   const own = cluster.identity();
-  assertEquals(toHex(own.hello), "0200020100" + "0100");
+  assertEquals(toHex(own.hello), "0200020100" + "010000");
 
   const nonce = new Uint8Array(8).fill(7);
   const remote = { ...own, node: 2, generation: 300, nonce };

@@ -10,7 +10,8 @@
  *
  * ```text
  * hello        := u8 version (2) | varint era | varint epoch | u8 settled (0, 1)
- *                 bytes config, or none | bytes birth vector | later fields, ignored
+ *                 bytes config, or none | bytes birth vector | u8 void (0, 1)
+ *                 later fields, ignored
  * confirmation := config, or nothing
  * ```
  *
@@ -35,8 +36,13 @@ const VERSION = 2;
 export interface Hello extends ConfigAge {
   /** The config that it knows, where it told it. */
   readonly config: Config | undefined;
-  /** The vector with which its start began. */
+  /** The vector with which this incarnation of it began. */
   readonly birth: Vector;
+  /**
+   * Whether it has no copy of the data that counts: it is no incarnation yet, and
+   * nobody may rely on what it says of its data.
+   */
+  readonly isVoid: boolean;
 }
 
 /**
@@ -44,15 +50,17 @@ export interface Hello extends ConfigAge {
  *
  * @param known What this node knows.
  * @param told It itself, where it is to be told.
- * @param birth The bytes of the vector with which this start began.
+ * @param birth The bytes of the vector with which this incarnation began.
  */
 export function encodeHello(
   known: ConfigAge,
   told: Config | undefined,
   birth: Uint8Array,
+  isVoid: boolean,
 ): Bytes {
   const writer = writeConfigAge(new Writer(64).u8(VERSION), known);
-  return writeToldConfig(writer, told).bytes(birth).finish();
+  return writeToldConfig(writer, told).bytes(birth).u8(isVoid ? 1 : 0)
+    .finish();
 }
 
 /**
@@ -67,5 +75,6 @@ export function decodeHello(bytes: Uint8Array): Hello {
     ...readConfigAge(reader),
     config: readToldConfig(reader),
     birth: Vector.decode(reader.bytes()),
+    isVoid: reader.u8() !== 0,
   };
 }

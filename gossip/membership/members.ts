@@ -51,6 +51,7 @@ import {
   toNode,
   writeNodeRecord,
 } from "./node_record.ts";
+import type { Incarnation } from "../replication/incarnation.ts";
 import type { Node, NodeRecord, Standing } from "./node_record.ts";
 
 /** The format of the persisted state. */
@@ -203,6 +204,11 @@ export class Members {
   reassert(generation: number): void {
     if (generation <= this.#self.generation) return;
     this.#say({ ...this.#self, generation, version: 0 });
+  }
+
+  /** Says all of this node again, as another incarnation of it. */
+  renew({ generation, nonce }: Incarnation): void {
+    this.#say({ ...this.#self, generation, nonce, version: 1 });
   }
 
   /**

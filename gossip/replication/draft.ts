@@ -139,8 +139,8 @@ export interface Applied {
   readonly record: LogRecord | undefined;
   /** The entries that now stand, in order. */
   readonly changes: readonly Entry[];
-  /** Whether all that stood before was replaced by a whole copy. */
-  readonly replaced?: boolean;
+  /** What was covered before, where a whole copy has replaced all of it. */
+  readonly replaced?: Vector;
 }
 
 /** A key that the draft has read: what is stored, and what would stand. */
@@ -440,12 +440,13 @@ export class Draft {
     this.#counters.bank = bank;
     this.#counters.caughtUp = true;
     this.#inherit(session);
+    const replaced = this.vector;
     this.vector = session.vector.clone();
     for (const origin of this.vector.origins()) this.#moved.add(origin);
     for (const intent of session.intents) this.#openIntent(intent);
     this.#log = this.#state.emptyLog(bank);
     this.replaces = true;
-    this.applied.push({ record: undefined, changes: [], replaced: true });
+    this.applied.push({ record: undefined, changes: [], replaced });
   }
 
   #inherit({ lifeGone, lifeFloor }: SessionData): void {

@@ -110,16 +110,21 @@ export class Pull {
     const { intervalMs, random } = this.#options;
     const delayMs = intervalMs * (0.5 + random.float());
     this.#timer = this.#options.timers.set(() => {
-      const nodes = this.#options.candidates();
-      if (nodes.length > 0) {
-        this.nudge(nodes[Math.floor(random.float() * nodes.length)]!);
-      }
+      this.nudgeAny();
       this.start();
     }, delayMs);
   }
 
-  /** Pulls from a node in the background. */
+  /** Pulls from a random node in the background. */
+  nudgeAny(): void {
+    const nodes = this.#options.candidates();
+    if (nodes.length === 0) return;
+    this.nudge(nodes[Math.floor(this.#options.random.float() * nodes.length)]!);
+  }
+
+  /** Pulls from a node in the background: a whole copy from one at a time. */
   nudge(node: number): void {
+    if (!this.#options.replica.caughtUp && this.#work.size > 0) return;
     this.from(node).catch((error) => {
       // Who is busy is asked again with the next comparison.
       if (this.#abort.signal.aborted || error instanceof BusyError) return;

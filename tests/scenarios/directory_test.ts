@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { LockedError, open } from "../../mod.ts";
-import { assertReads, collect, scenario } from "../sim/cluster.ts";
+import { assertReads, collect, scenario, text } from "../sim/cluster.ts";
 
 scenario(
   "a copy of a node's directory that runs beside it is reported as cloned",
@@ -63,5 +63,65 @@ scenario(
     await cluster.converged("a", "b");
     await assertReads(a, "shared", "4");
     assert(again.cluster.host.key === 2);
+  },
+);
+
+scenario(
+  "a disk put back to an image of an earlier start takes a whole copy, reports what is lost with it, and writes on",
+  async (cluster) => {
+    const { world } = cluster;
+    const a = await cluster.open("a");
+    const b = await cluster.open("b");
+    await b.set("old", "1");
+    await cluster.converged("a", "b");
+    const first = world.disk("b").image();
+    cluster.cut(["a"], ["b"]);
+    await b.set("unheard", "2");
+    const second = world.disk("b").image();
+    cluster.kill("b");
+    world.disk("b").restore(first);
+    world.heal();
+    const between = await cluster.reopen("b");
+    await between.set("heard", "3");
+    await cluster.converged("a", "b");
+    cluster.kill("b");
+    world.disk("b").restore(second);
+
+    const again = await cluster.reopen("b");
+    const events = collect(again.events());
+    const changes = collect(again.watch());
+    const { generation } = again.cluster.host.heartbeat;
+    // What is void is read, not written.
+    await assertReads(again, "unheard", "2");
+    await cluster.until(
+      "it is reset",
+      () => events.some(({ type }) => type === "reset"),
+    );
+    assert(events.some(({ type }) => type === "outdated"));
+    const lost = [];
+    for await (const conflict of again.conflicts()) lost.push(conflict);
+    assertEquals(lost.length, 1);
+    assertEquals(text(lost[0]!.key), "unheard");
+    assertEquals(text(lost[0]!.lost.value), "2");
+    assertEquals(lost[0]!.kept, undefined);
+    assert(events.some(({ type }) => type === "conflict"));
+    assert(changes.flat().some(({ type }) => type === "reset"));
+    await assertReads(again, "unheard", undefined);
+    await assertReads(again, "heard", "3");
+    assert(again.cluster.host.heartbeat.generation > generation);
+
+    await again.set("old", "4");
+    await again.set("unheard", "5");
+    await cluster.converged("a", "b");
+    await assertReads(a, "old", "4");
+    await assertReads(a, "unheard", "5");
+    // And none of it comes back with a start.
+    cluster.kill("b");
+    const last = await cluster.reopen("b");
+    const after = collect(last.events());
+    await cluster.converged("a", "b");
+    await world.sleep(30_000);
+    assert(!after.some(({ type }) => type === "outdated"));
+    await assertReads(last, "unheard", "5");
   },
 );

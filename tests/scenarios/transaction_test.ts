@@ -84,7 +84,7 @@ scenario(
     assertEquals(
       seen.map((batch) =>
         batch.map((change) =>
-          change.type === "lagged"
+          change.type === "lagged" || change.type === "reset"
             ? change
             : `${change.type} ${text(change.key)}`
         )

@@ -297,6 +297,7 @@ function texts(batches: readonly Change[][]): string[][] {
   return batches.map((batch) =>
     batch.map((change) => {
       if (change.type === "lagged") return `lagged by ${change.missed}`;
+      if (change.type === "reset") return "reset";
       const key = text(change.key);
       return change.type === "set"
         ? `set ${key}=${text(change.value)}`

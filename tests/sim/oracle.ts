@@ -9,7 +9,12 @@
  */
 
 import { crc32 } from "../../runtime/bytes.ts";
-import { type Change, compareVersions, type Version } from "../../mod.ts";
+import {
+  type Change,
+  compareVersions,
+  type KeyChange,
+  type Version,
+} from "../../mod.ts";
 import type { LogRecord } from "../../gossip/replication/record.ts";
 import type { Vector } from "../../gossip/replication/vector.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
@@ -232,7 +237,7 @@ export class Oracle {
     read: ReadNow,
   ): void {
     for (const change of changes) {
-      if (change.type === "lagged") continue;
+      if (!isOfKey(change)) continue;
       const { entries } = this.#known(change.version.dot);
       const own = [decoder.decode(change.key), change] as const;
       for (const [key, { version }] of [own, ...entries]) {
@@ -295,11 +300,11 @@ export class Oracle {
   ): string[] | undefined {
     const shown = new Set<string>();
     for (const change of changes) {
-      if (change.type !== "lagged") shown.add(decoder.decode(change.key));
+      if (isOfKey(change)) shown.add(decoder.decode(change.key));
     }
     const missing: string[] = [];
     for (const change of changes) {
-      if (change.type === "lagged" || change.coalesced) continue;
+      if (!isOfKey(change) || change.coalesced) continue;
       const known = this.#known(change.version.dot);
       if (known.crc === undefined) return undefined;
       for (const [key, { version }] of known.entries) {
@@ -464,6 +469,7 @@ export class WatchJudge {
   readonly #shown: Map<string, Version>;
   readonly #now: WatchJudgeOptions["now"];
   #first: ReadonlyMap<string, Row> = new Map();
+  #wasReset = false;
 
   /** `shown`: the version of each key that was shown last at this node. */
   constructor(
@@ -491,6 +497,11 @@ export class WatchJudge {
         this.lagged++;
         continue;
       }
+      if (change.type === "reset") {
+        this.#wasReset = true;
+        this.#shown.clear();
+        continue;
+      }
       if (change.coalesced) this.coalesced++;
       const key = decoder.decode(change.key);
       if (!key.startsWith(this.prefix)) {
@@ -514,7 +525,8 @@ export class WatchJudge {
 
   /** All has been read: what it did not see it must have been told of. */
   ends({ rows }: NodeState): void {
-    if (this.lagged > 0) return;
+    // After a reset all was to be read anew.
+    if (this.lagged > 0 || this.#wasReset) return;
     for (const [key, { version }] of rows) {
       const first = this.#first.get(key)?.version;
       if (first && compareVersions(first, version) === 0) continue;
@@ -526,6 +538,11 @@ export class WatchJudge {
       );
     }
   }
+}
+
+/** Whether a change is one of a key. */
+function isOfKey(change: Change): change is KeyChange {
+  return change.type === "set" || change.type === "delete";
 }
 
 /** A version, for people. */

@@ -131,7 +131,7 @@ async function tellEvents(): Promise<void> {
 async function tellChanges(): Promise<void> {
   for await (const changes of db.watch()) {
     const shown = changes.flatMap((change) =>
-      change.type === "lagged"
+      change.type === "lagged" || change.type === "reset"
         ? []
         : [[text.decode(change.key), change.version]]
     );

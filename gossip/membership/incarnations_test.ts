@@ -1,0 +1,68 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { RejectedError, toHex } from "../../runtime/mod.ts";
+import { incarnationKey } from "../keyspace.ts";
+import { HandKV, turns } from "../replication/world_test.ts";
+import { Incarnations } from "./incarnations.ts";
+import { isOutdated, outdatedError, readOutdated } from "./outdated.ts";
+
+function said(generation: number, nonce: number) {
+  return { node: 2, generation, nonce: new Uint8Array(8).fill(nonce) };
+}
+
+Deno.test("S3: an incarnation is old that is not above the accepted one, and is not it", () => {
+  assertEquals(isOutdated(said(5, 1), said(5, 1)), false);
+  assertEquals(isOutdated(said(6, 2), said(5, 1)), false);
+  assertEquals(isOutdated(said(5, 2), said(5, 1)), true);
+  assertEquals(isOutdated(said(4, 2), said(5, 1)), true);
+});
+
+Deno.test("the refusal of an old disk has golden bytes, and says what was judged and what to be above", () => {
+  const error = outdatedError(said(4, 7), said(300, 1));
+  assertEquals(toHex(error.data), "ac02" + "07".repeat(8));
+  assertEquals(readOutdated(error), {
+    generation: 300,
+    nonce: said(4, 7).nonce,
+  });
+  assertEquals(readOutdated(new RejectedError("Removed", "gone")), undefined);
+  assertEquals(readOutdated(new Error("other")), undefined);
+});
+
+Deno.test("S5: an incarnation is accepted once it is durable, by all that wait for it, and survives", async () => {
+  const kv = new HandKV(false);
+  const incarnations = await Incarnations.load(kv);
+  const accepted: boolean[] = [];
+  const lanes = [1, 2].map(async () => {
+    accepted.push(await incarnations.accept(said(5, 1)));
+  });
+  await turns();
+  // The second lane waits as well: nothing may be said on it earlier.
+  assertEquals([kv.writing, accepted], [true, []]);
+  kv.finish();
+  await Promise.all(lanes);
+  assertEquals(accepted.sort(), [false, true]);
+  assert(kv.getDurable(incarnationKey(2)) !== undefined);
+
+  const again = await Incarnations.load(kv.crash());
+  assert(again.isAccepted(said(5, 1)));
+  assert(!again.isAccepted(said(5, 2)));
+  assert(!again.isAccepted(said(6, 1)));
+  assert(!again.isAccepted({ ...said(5, 1), node: 3 }));
+});
+
+Deno.test("S3: of two incarnations that come at once the older one is refused, and does not come back", async () => {
+  const kv = new HandKV();
+  const incarnations = await Incarnations.load(kv);
+  const newer = incarnations.accept(said(6, 2));
+  const older = assertRejects(
+    () => incarnations.accept(said(5, 1)),
+    RejectedError,
+    "older than what the node has said",
+  );
+  assertEquals(await newer, true);
+  assertEquals(readOutdated(await older)?.generation, 6);
+  assert(incarnations.isAccepted(said(6, 2)));
+  await assertRejects(() => incarnations.accept(said(6, 3)), RejectedError);
+  assertEquals(await incarnations.accept(said(7, 3)), true);
+  const again = await Incarnations.load(kv.crash());
+  assert(again.isAccepted(said(7, 3)));
+});

@@ -1,0 +1,68 @@
+/**
+ * Outdated disks: how a member knows that what another one has is older than what
+ * it said before, and tells it (rules S3 and S5 of the replication protocol).
+ *
+ * ```text
+ * data of the refusal := varint generation | 8 bytes nonce
+ * ```
+ *
+ * @module
+ */
+
+import {
+  equalBytes,
+  Reader,
+  RejectedError,
+  Writer,
+} from "../../runtime/mod.ts";
+import type { Incarnation } from "../replication/incarnation.ts";
+import { NONCE_BYTES } from "./node_record.ts";
+
+/** What a node is refused with whose disk is older than what it said before. */
+export const OUTDATED = "Outdated";
+
+/** What a node is told whose disk is old. */
+export interface Outdated {
+  /** The generation that it has to be above. */
+  readonly generation: number;
+  /** Which incarnation of it was judged. */
+  readonly nonce: Uint8Array;
+}
+
+/**
+ * Whether an incarnation is older than one that was accepted: a start raises the
+ * generation before it says anything, so one that does not was begun from a disk
+ * that lacks that start (rule S3).
+ */
+export function isOutdated(said: Incarnation, accepted: Incarnation): boolean {
+  return !isSame(said, accepted) && said.generation <= accepted.generation;
+}
+
+/** Whether both are one incarnation. */
+export function isSame(a: Incarnation, b: Incarnation): boolean {
+  return a.generation === b.generation && equalBytes(a.nonce, b.nonce);
+}
+
+/** What refuses an outdated incarnation. */
+export function outdatedError(
+  { node, nonce }: Incarnation,
+  { generation }: Incarnation,
+): RejectedError {
+  return new RejectedError(
+    OUTDATED,
+    `the disk of node ${node} is older than what the node has said, it takes a whole copy`,
+    { data: new Writer(16).varint(generation).raw(nonce).finish() },
+  );
+}
+
+/** Reads what {@linkcode outdatedError} told; `undefined` if it is another error. */
+export function readOutdated(error: unknown): Outdated | undefined {
+  if (!(error instanceof RejectedError) || error.code !== OUTDATED) {
+    return undefined;
+  }
+  const reader = new Reader(error.data, "a refusal of an old disk");
+  return {
+    generation: reader.varint(),
+    nonce: reader.raw(NONCE_BYTES).slice(),
+  };
+}
