@@ -641,6 +641,7 @@ export class DB implements AsyncDisposable {
       pulls: rooms.pull.figures.pulls,
       sessionsTaken: rooms.pull.figures.sessions,
       sessionsOpen: rooms.donor.sessions,
+      tombstonesCollected: rooms.collector.collected,
       conflicts: counts.conflicts,
       peersConnected: rooms.cluster.connected().length,
       clusterExchanges: rooms.cluster.exchanges,
@@ -678,6 +679,7 @@ export class DB implements AsyncDisposable {
     closing.defer(() => seeds?.close());
     closing.defer(() => rooms.leaving.close());
     closing.defer(() => rooms.reset.close());
+    closing.defer(() => rooms.collector.close());
     closing.defer(() => rooms.pull.close());
     closing.defer(() => push?.flush());
     closing.defer(() => rooms.replica.close());

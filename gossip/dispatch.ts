@@ -27,6 +27,7 @@ import { isRoutine } from "./failure.ts";
 import type { Router } from "./lease/router.ts";
 import { REMOVED } from "./membership/admission.ts";
 import type { Cluster } from "./membership/cluster.ts";
+import type { Collector } from "./replication/collector.ts";
 import type { Donor } from "./replication/donor.ts";
 import { decodePull, decodeRecords } from "./replication/messages.ts";
 import type { Pull } from "./replication/pull.ts";
@@ -44,6 +45,7 @@ export interface Rooms {
   readonly router: Router;
   readonly leaving: Leaving;
   readonly reset: Reset;
+  readonly collector: Collector;
 }
 
 /** Takes what arrives. */
@@ -130,6 +132,8 @@ export class Dispatch implements EndpointHandler {
         return await cluster.answerRegister(type, payload);
       case MessageType.REPORT:
         return await cluster.answerReport(payload);
+      case MessageType.REPORTS:
+        return await cluster.answerReports(payload);
       case MessageType.PULL: {
         const message = decodePull(payload);
         // Who asks may have what this node misses.

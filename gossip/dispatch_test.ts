@@ -176,8 +176,7 @@ Deno.test("who is refused with an old disk resets itself; a refusal that cannot 
   dispatch.attach(rooms);
   const nonce = new Uint8Array(8).fill(7);
   const judged = { node: 1, generation: 3, nonce };
-  const known = { ...judged, generation: 5, nonce: new Uint8Array(8) };
-  const error = outdatedError(judged, known);
+  const error = outdatedError(judged, 5);
   dispatch.refused(2, "there:1", error);
   assertEquals(found, [{ generation: 5, nonce }]);
   assertEquals((await reader.read()).value?.type, "refused");

@@ -225,6 +225,8 @@ export interface Metrics {
   readonly sessionsTaken: number;
   /** The same, being given to peers now. */
   readonly sessionsOpen: number;
+  /** Tombstones taken away since the start, since every member had them. */
+  readonly tombstonesCollected: number;
   /** Conflicts reported since the start. */
   readonly conflicts: number;
   /** Peers connected. */

@@ -57,6 +57,7 @@ import { Seeds } from "./membership/seeds.ts";
 import type { Propagation } from "./propagation.ts";
 import { conflictOf } from "./replication/conflict.ts";
 import type { Applied } from "./replication/draft.ts";
+import { Collector } from "./replication/collector.ts";
 import { Donor } from "./replication/donor.ts";
 import { hlcToMs } from "./replication/hlc.ts";
 import { Reset } from "./membership/reset.ts";
@@ -150,6 +151,7 @@ export async function openNode(options: NodeOptions): Promise<DB> {
     node.rooms.pull.start();
     node.rooms.leaving.start();
   }
+  node.rooms.collector.start();
   const seeds = endpoint &&
     seedsOf(options, endpoint, node.rooms.cluster, address);
   seeds?.start();
@@ -378,7 +380,7 @@ async function assemble(
   // Agreement and membership write to it too.
   void kv.failed?.then((error) => replica.fail(error));
   // Made last, and told of what comes before.
-  const last: { leaving?: Leaving } = {};
+  const last: { leaving?: Leaving; reset?: Reset } = {};
   const cluster: Cluster = await Cluster.open({
     kv,
     clock,
@@ -398,8 +400,13 @@ async function assemble(
     votersMax: propagation.votersMax,
     voterGoneMs: propagation.voterGoneMs,
     isCaughtUp: () => replica.caughtUp,
+    vector: () => replica.vector,
     durable: () => replica.durable(),
     onAccepted: () => replica.dropHeld(),
+    onKnown: () => {
+      if (cluster.isBeyondSeal(replica.vector)) last.reset?.needed();
+    },
+    floor: () => replica.floor,
     onRemoved: (self) => {
       replica.dropHeld();
       if (self) onRemoved();
@@ -464,8 +471,8 @@ async function assemble(
   function onApplied(applied: readonly Applied[]): void {
     for (const { replaced } of applied) {
       if (replaced === undefined) continue;
-      cluster.renewed();
-      if (replaced.size > 0) events.emit({ type: "reset" });
+      cluster.renewed(replaced.copy.incarnations);
+      if (replaced.vector.size > 0) events.emit({ type: "reset" });
     }
     counts.records += applied.length;
     watchers.publish(applied);
@@ -487,8 +494,29 @@ async function assemble(
     events,
     fallSilent: () => cluster.fallSilent(),
   });
+  last.reset = reset;
   opened.defer(() => reset.close());
-  const rooms = { cluster, replica, donor, pull, router, leaving, reset };
+  const collector = new Collector({
+    replica,
+    timers,
+    random,
+    intervalMs: propagation.reportIntervalMs,
+    report: () => cluster.report(),
+    others: () => cluster.reported(),
+    isSealed: (vector) => cluster.isCounted(vector),
+    basis: () => cluster.basis,
+  });
+  opened.defer(() => collector.close());
+  const rooms = {
+    cluster,
+    replica,
+    donor,
+    pull,
+    router,
+    leaving,
+    reset,
+    collector,
+  };
   dispatch.attach(rooms);
   return { rooms, push, watchers, counts };
 }

@@ -29,6 +29,15 @@ export interface Propagation {
    */
   logBytesMax: number;
   /**
+   * Time between two reports of what a node has on disk, ± 10 %, if that is news. By
+   * them the cluster finds out what every member has: tombstones of deleted keys go
+   * some three of these, and of rounds of cluster gossip, after the last node has
+   * heard of them.
+   *
+   * @default {5000}
+   */
+  reportIntervalMs: number;
+  /**
    * Time between two rounds of cluster gossip, ± 10 %.
    *
    * @default {1000}
@@ -119,6 +128,7 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   pushDelayMs: 2,
   antiEntropyIntervalMs: 2000,
   logBytesMax: 64 * 1024 * 1024,
+  reportIntervalMs: 5000,
   clusterGossipIntervalMs: 1000,
   probeIntervalMs: 1000,
   probeTimeoutMs: 500,
@@ -139,6 +149,7 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   pushDelayMs: 1,
   antiEntropyIntervalMs: 50,
   logBytesMax: 64 * 1024 * 1024,
+  reportIntervalMs: 100,
   clusterGossipIntervalMs: 10,
   probeIntervalMs: 200,
   probeTimeoutMs: 100,

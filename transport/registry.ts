@@ -38,6 +38,7 @@ export const MessageType = {
   REGISTER_LIST: 50, // -> names of registers
   REGISTER_SEAT: 51, // -> the seat on which the node would vote
   REPORT: 52, // config -> what is durable under it
+  REPORTS: 53, // what was heard of reports -> newer ones, wanted ones
 
   // Joining.
   PLEDGE: 64,

@@ -1,3 +1,4 @@
+import { Vector } from "../replication/vector.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   CheckFailedError,
@@ -80,6 +81,8 @@ Deno.test("a commit of keys that nobody leads stays here; one led elsewhere goes
     intents: [],
     lifeGone: 0,
     lifeFloor: 0,
+    floor: new Vector(),
+    incarnations: [],
   });
   const { after } = await b!.router.commit(sets({ k: "3" }), {});
   assertEquals(figures().requests, 1);

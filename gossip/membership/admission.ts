@@ -15,7 +15,7 @@ import {
   ProtocolError,
   RejectedError,
 } from "../../runtime/mod.ts";
-import type { Endpoint, Identity } from "../../transport/mod.ts";
+import type { Identity } from "../../transport/mod.ts";
 import type { Events } from "../events.ts";
 import {
   type Config,
@@ -27,6 +27,8 @@ import { decodeHello, encodeHello } from "./hello.ts";
 import type { OwnIncarnation } from "../replication/incarnation.ts";
 import type { HostState } from "./host.ts";
 import type { Incarnations } from "./incarnations.ts";
+import type { Report } from "./report.ts";
+import type { Vector } from "../replication/vector.ts";
 
 /** What a removed node is refused with. */
 export const REMOVED = "Removed";
@@ -36,7 +38,6 @@ export interface AdmissionOptions {
   readonly host: HostState;
   /** Which incarnation this node is. */
   readonly incarnation: OwnIncarnation;
-  readonly endpoint: Endpoint | undefined;
   readonly events: Events;
   /** Where peers reach this node. */
   readonly address: () => string;
@@ -47,8 +48,8 @@ export interface AdmissionOptions {
   readonly incarnations: Incarnations;
   /** Whether this node has a copy of the data that counts. */
   readonly isCaughtUp: () => boolean;
-  /** Another incarnation of a member was accepted. Must not throw. */
-  readonly onAccepted: (node: number) => void;
+  /** Which records every member has, as far as is known here. */
+  readonly floor: () => Vector;
 }
 
 /** Lets members in. */
@@ -116,15 +117,29 @@ export class Admission {
     await this.#admitMember(remote);
   }
 
-  async #admitMember(remote: Identity): Promise<void> {
-    const { incarnations, endpoint, onAccepted } = this.#options;
-    this.#checkMember(remote);
-    // It has nothing to rely on yet: it is judged with the copy that it begins with.
-    if (decodeHello(remote.hello).isVoid) return;
-    if (await incarnations.accept(remote)) {
-      endpoint?.dropOthers(remote.node, remote.nonce);
-      onAccepted(remote.node);
+  /**
+   * Judges the incarnation of a report, which may have come by others, as its hello
+   * would be (rule S5); resolves to whether it counts.
+   */
+  async acceptReport(report: Report): Promise<boolean> {
+    const { config, incarnations, floor } = this.#options;
+    if (!config().members.includes(report.node)) return false;
+    try {
+      await incarnations.accept(report, report.birth, floor());
+      return true;
+    } catch (error) {
+      if (error instanceof RejectedError) return false;
+      throw error;
     }
+  }
+
+  async #admitMember(remote: Identity): Promise<void> {
+    const { incarnations, floor } = this.#options;
+    this.#checkMember(remote);
+    const { isVoid, birth } = decodeHello(remote.hello);
+    // It has nothing to rely on yet: it is judged with the copy that it begins with.
+    if (isVoid) return;
+    await incarnations.accept(remote, birth, floor());
     // It may have been removed meanwhile.
     this.#checkMember(remote);
   }

@@ -361,8 +361,13 @@ export class Agreement {
 
   /** Whether keys of a removed node may be claimed by whoever covers `finals`. */
   isSealed(node: number, vector: Vector): boolean {
-    const { removed, sealing, finals } = this.known;
-    if (sealing.length > 0 || !removed.includes(node)) return false;
+    return this.known.removed.includes(node) && this.isCounted(vector);
+  }
+
+  /** Whether the last records of all removed nodes are counted, and covered. */
+  isCounted(vector: Vector): boolean {
+    const { sealing, finals } = this.known;
+    if (sealing.length > 0) return false;
     for (const [origin, seq] of finals) {
       if (!vector.covers(origin, seq)) return false;
     }

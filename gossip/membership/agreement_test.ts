@@ -182,12 +182,15 @@ async function growing(
 
 function report(era: number, epoch: number): Report {
   return {
+    node: 1,
     era,
     epoch,
     generation: 1,
     nonce: new Uint8Array(8),
-    birth: new Vector().encode(),
+    number: 1,
+    birth: new Vector(),
     vector: new Vector(),
+    floor: new Vector(),
     leaving: false,
   };
 }

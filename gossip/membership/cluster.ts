@@ -71,6 +71,7 @@ import { Prober } from "./prober.ts";
 import { Reassertion } from "./reassertion.ts";
 import { Recall } from "./recall.ts";
 import { decodeReportRequest, encodeReport, type Report } from "./report.ts";
+import { Reports } from "./reports.ts";
 
 /** Deadline of one exchange of cluster gossip, in milliseconds. */
 const GOSSIP_TIMEOUT_MS = 2000;
@@ -108,12 +109,18 @@ export interface ClusterOptions {
   readonly voterGoneMs: number;
   /** Whether this node has a copy of the data. */
   readonly isCaughtUp: () => boolean;
+  /** What is here. */
+  readonly vector: () => Vector;
   /** What is durable, once all is that was taken so far. */
-  readonly durable: () => Promise<Vector>;
+  readonly durable: () => Promise<Pick<Report, "vector" | "floor">>;
   /** What came early from a member's earlier incarnation counts no more. */
-  readonly onAccepted: (node: number) => void;
+  readonly onAccepted: () => void;
+  /** Which records every member has, as far as is known here for ever. */
+  readonly floor: () => Vector;
   /** Nodes were removed; whether this one is among them. Must not throw. */
   readonly onRemoved: (self: boolean) => void;
+  /** A config is newly known. Must not throw. */
+  readonly onKnown: (config: Config) => void;
 }
 
 /** The cluster as one node sees it. */
@@ -122,6 +129,9 @@ export class Cluster {
   readonly #agreement: Agreement;
   readonly #admission: Admission;
   readonly #exchange: Exchange;
+  readonly #reports: Reports;
+  /** How often what was reported came to count no more. */
+  #forgotten = 0;
   readonly #file: MembersFile;
   readonly #members: Members;
   readonly #prober: Prober;
@@ -194,6 +204,11 @@ export class Cluster {
       // Where they are many, each write is of all of them.
       pauseMs: () => this.isOnDemand ? options.gossipIntervalMs : 0,
     });
+    this.#reports = new Reports({
+      node: options.host.node,
+      isMember: (node) => this.config.members.includes(node),
+      accept: (report) => this.#admission.acceptReport(report),
+    });
     this.#admission = new Admission({
       ...options,
       address: () => this.#members.self.address,
@@ -203,6 +218,7 @@ export class Cluster {
     });
     this.#exchange = new Exchange({
       members: this.#members,
+      reports: this.#reports,
       config: () => this.config,
       adopt: (config) => this.adopt(config),
       merged: (outcome) => this.#merged(outcome),
@@ -211,13 +227,16 @@ export class Cluster {
 
   /** Opens the cluster that the engine knows. */
   static async open(options: ClusterOptions): Promise<Cluster> {
-    const { kv, host, incarnation, software, protocols } = options;
+    const { kv, incarnation, software, protocols } = options;
     const row = await kv.get(metaKey("members"));
     const stored = row === undefined ? undefined : decodeMembers(row);
     const address = stored?.self.address ?? "";
     const said = { address, software, protocols };
     const self = selfRecord({ ...said, incarnation });
-    const incarnations = await Incarnations.load(kv);
+    const incarnations = await Incarnations.load(
+      kv,
+      (incarnation) => cluster.#accepted(incarnation),
+    );
     const agreement = await Agreement.open({
       ...options,
       witnessMs: WITNESS_PROBES * options.probeIntervalMs,
@@ -436,7 +455,8 @@ export class Cluster {
     for (const { key } of this.#members.records()) {
       highest = Math.max(highest, key);
     }
-    for (const origin of (await this.#options.durable()).origins()) {
+    const { vector } = await this.#options.durable();
+    for (const origin of vector.origins()) {
       highest = Math.max(highest, originNode(origin));
     }
     await this.#agreement.beginEra(highest, this.others());
@@ -490,9 +510,15 @@ export class Cluster {
   /**
    * This node is another incarnation now: it says so, and every connection begins
    * anew with it.
+   *
+   * @param accepted The incarnations on which the copy rests that it has taken.
    */
-  renewed(): void {
+  renewed(accepted: readonly Incarnation[]): void {
     const { incarnation, endpoint } = this.#options;
+    this.#incarnations.replace(
+      accepted.filter(({ node }) => node !== incarnation.node),
+    );
+    for (const { key } of this.#members.records()) this.#forget(key);
     this.#members.renew(incarnation);
     endpoint?.renew();
   }
@@ -503,6 +529,60 @@ export class Cluster {
    */
   isSealed(node: number, vector: Vector): boolean {
     return this.#agreement.isSealed(node, vector);
+  }
+
+  /**
+   * Whether a vector has more of a removed node than was counted: what no other
+   * member has, as the disk of who brought it was put back before (counterexample
+   * 16).
+   */
+  isBeyondSeal(vector: Vector): boolean {
+    const { removed, sealing, finals } = this.config;
+    if (sealing.length > 0 || removed.length === 0) return false;
+    for (const origin of vector.origins()) {
+      if (!removed.includes(originNode(origin))) continue;
+      if (!vector.covers(origin, 1)) continue;
+      if (vector.seq(origin) > (finals.get(origin) ?? 0)) return true;
+    }
+    return false;
+  }
+
+  /** {@linkcode Agreement.isCounted}. */
+  isCounted(vector: Vector): boolean {
+    return this.#agreement.isCounted(vector);
+  }
+
+  /** Answers REPORTS. */
+  answerReports(payload: Uint8Array): Promise<Uint8Array> {
+    return this.#reports.answer(payload);
+  }
+
+  /**
+   * Reports what this node has, to all in time, if that is news. Resolves to the
+   * newest report.
+   */
+  async report(): Promise<Report> {
+    const { host: { node }, vector, floor } = this.#options;
+    const now = { vector: vector(), floor: floor() };
+    const old = this.#reports.get(node);
+    // What was said is durable: nothing is synced to say it again.
+    if (old !== undefined && saysSame(old, this.#reportOf(now))) return old;
+    const report = await this.#report();
+    const number = (this.#reports.get(node)?.number ?? 0) + 1;
+    this.#reports.say({ ...report, number });
+    return { ...report, number };
+  }
+
+  /** The newest reports of the other members; `undefined` where there is none. */
+  reported(): (Report | undefined)[] {
+    const { node } = this.#options.host;
+    return this.config.members.filter((key) => key !== node)
+      .map((key) => this.#reports.get(key));
+  }
+
+  /** Changes whenever the config does, or a report counts no more. */
+  get basis(): string {
+    return `${this.config.era}.${this.config.epoch}.${this.#forgotten}`;
   }
 
   /** Answers CLUSTER_SYNC. */
@@ -661,24 +741,65 @@ export class Cluster {
     });
   }
 
+  /** Another incarnation of a member counts from now on. */
+  #accepted({ node, nonce }: Incarnation): void {
+    this.#forget(node);
+    this.#options.endpoint?.dropOthers(node, nonce);
+    this.#options.onAccepted();
+  }
+
+  /** What a node has reported counts no more. */
+  #forget(node: number): void {
+    this.#reports.forget(node);
+    this.#forgotten++;
+  }
+
   /** A config is newly known. */
-  #known({ removed }: Config): void {
-    const { host, onRemoved } = this.#options;
+  #known(config: Config): void {
+    const { host, onRemoved, onKnown } = this.#options;
+    const { removed } = config;
     this.#members.exclude(removed);
+    for (const node of removed) {
+      if (this.#reports.get(node) !== undefined) this.#forget(node);
+    }
     if (removed.length > this.#removed) {
       this.#removed = removed.length;
       onRemoved(removed.includes(host.node));
     }
+    onKnown(config);
   }
 
   /** What this node has, durable, under the config known here. */
   async #report(): Promise<Report> {
     const { incarnation, durable } = this.#options;
+    for (;;) {
+      // Of what was known before: of a config that came meanwhile it says less, of
+      // an incarnation that began meanwhile nothing.
+      const { era, epoch } = this.config;
+      const { nonce } = incarnation;
+      const report = this.#reportOf(await durable());
+      if (incarnation.nonce === nonce) return { ...report, era, epoch };
+    }
+  }
+
+  /** A report of what the caller has made durable. */
+  #reportOf({ vector, floor }: Pick<Report, "vector" | "floor">): Report {
     const { era, epoch } = this.config;
-    const vector = await durable();
-    const { generation, nonce, birth } = incarnation;
+    const { node, generation, nonce, birth } = this.#options.incarnation;
+    const number = this.#reports.get(node)?.number ?? 0;
     const { leaving } = this;
-    return { era, epoch, generation, nonce, birth, vector, leaving };
+    return {
+      node,
+      era,
+      epoch,
+      generation,
+      nonce,
+      number,
+      birth,
+      vector,
+      floor,
+      leaving,
+    };
   }
 
   #changed(changes: readonly MemberChange[]): void {
@@ -717,6 +838,15 @@ export class Cluster {
       change.old.address !== address
     ) endpoint.keep(key, address);
   }
+}
+
+/** Whether a report says nothing that another one did not. */
+function saysSame(old: Report, report: Report): boolean {
+  const isEqual = (a: Vector, b: Vector) =>
+    a === b || a.includes(b) && b.includes(a);
+  return old.era === report.era && old.epoch === report.epoch &&
+    old.generation === report.generation && old.leaving === report.leaving &&
+    isEqual(old.vector, report.vector) && isEqual(old.floor, report.floor);
 }
 
 /** What a node says of itself when a start of it begins. */

@@ -1,15 +1,17 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  NotCaughtUpError,
   ProtocolError,
   RejectedError,
   toHex,
   Writer,
 } from "../../runtime/mod.ts";
 import { Prng, World } from "../../runtime/virtual/mod.ts";
-import type { Endpoint } from "../../transport/mod.ts";
+import { type Endpoint, MessageType, type Peer } from "../../transport/mod.ts";
 import { Events } from "../events.ts";
 import { incarnationKey, metaKey } from "../keyspace.ts";
 import { encodeConfig } from "../register/mod.ts";
+import { makeOrigin } from "../replication/dot.ts";
 import { OwnIncarnation } from "../replication/incarnation.ts";
 import { Vector } from "../replication/vector.ts";
 import { HandKV } from "../replication/world_test.ts";
@@ -17,8 +19,10 @@ import { Cluster } from "./cluster.ts";
 import { foundHost, Generation, type HostState, joinHost } from "./host.ts";
 import { decodeMembers, encodeAck, Members, nodeRecord } from "./mod.ts";
 import { decodePledgeReply, encodePledge } from "./pledge.ts";
+import { decodeReport, encodeReportRequest } from "./report.ts";
 
 const { signal } = new AbortController();
+const NONCE = new Uint8Array(8).fill(99);
 
 function openCluster(
   kv: HandKV,
@@ -26,6 +30,7 @@ function openCluster(
   nonce: Uint8Array,
   endpoint?: Endpoint,
   world = new World({ seed: 1 }),
+  isCaughtUp = () => true,
 ): Promise<Cluster> {
   const { clock, timers } = world.runtime("a");
   return Cluster.open({
@@ -45,9 +50,13 @@ function openCluster(
     events: new Events(),
     votersMax: 5,
     voterGoneMs: 60_000,
-    isCaughtUp: () => true,
-    durable: () => Promise.resolve(new Vector()),
+    isCaughtUp,
+    vector: () => new Vector(),
+    durable: () =>
+      Promise.resolve({ vector: new Vector(), floor: new Vector() }),
+    floor: () => new Vector(),
     onAccepted: () => {},
+    onKnown: () => {},
     onRemoved: () => {},
   });
 }
@@ -64,7 +73,11 @@ async function founded(
 }
 
 /** A node that the founder lets in. */
-async function joined(founder: Cluster, ticket: number): Promise<Cluster> {
+async function joined(
+  founder: Cluster,
+  ticket: number,
+  isCaughtUp?: () => boolean,
+): Promise<Cluster> {
   const pledge = encodePledge({
     ticket: new Uint8Array(16).fill(ticket),
     address: "b:1",
@@ -78,7 +91,14 @@ async function joined(founder: Cluster, ticket: number): Promise<Cluster> {
   const self = nodeRecord({ key: node, address: "", generation: 1, nonce });
   const members = new Members(self).encode();
   await joinHost(kv, host, { config, members });
-  return await openCluster(kv, host, nonce);
+  return await openCluster(
+    kv,
+    host,
+    nonce,
+    undefined,
+    undefined,
+    isCaughtUp,
+  );
 }
 
 /** A handshake as far as clusters have a say in it; returns bytes of configs. */
@@ -241,4 +261,59 @@ Deno.test("a node is dialled where it went, also where it is suspect there", asy
   await said({ version: 2, state: "suspect" });
   await said({ version: 3, state: "suspect", address: "b:2" });
   assertEquals(kept, ["2 b:1", "2 b:2"]);
+});
+
+Deno.test("what a node reported before it was another incarnation counts no more, also by others", async () => {
+  const { cluster: founder } = await founded();
+  const two = await joined(founder, 2);
+  await two.report();
+  const ask = (type: number, payload: Uint8Array) =>
+    type === MessageType.CLUSTER_SYNC
+      ? Promise.resolve(two.answerSync(payload))
+      : type === MessageType.REPORTS
+      ? two.answerReports(payload)
+      : two.answerAck(payload);
+  const request = { request: ask } as unknown as Peer;
+  await founder.gossipOver(request);
+  assertEquals(founder.reported().map((report) => report?.generation), [1]);
+  const { basis } = founder;
+
+  const next = { ...two.identity(), generation: 2, nonce: NONCE };
+  await founder.admit(next, false);
+  assertEquals(founder.reported(), [undefined]);
+  assert(founder.basis !== basis);
+  // Nor what comes by who has not heard of the new one.
+  await founder.gossipOver(request);
+  assertEquals(founder.reported(), [undefined]);
+});
+
+Deno.test("a node without a copy says so in its handshake, is not judged, and reports nothing", async () => {
+  const { cluster: founder } = await founded();
+  let caughtUp = false;
+  const two = await joined(founder, 2, () => caughtUp);
+  const request = encodeReportRequest(two.config);
+  await assertRejects(() => two.answerReport(request), NotCaughtUpError);
+  await founder.admit(two.identity(), false);
+  assertEquals(founder.isAccepted(two.identity()), false);
+  caughtUp = true;
+  await founder.admit(two.identity(), false);
+  assertEquals(founder.isAccepted(two.identity()), true);
+  assertEquals(decodeReport(await two.answerReport(request)).node, 2);
+});
+
+Deno.test("[16] who has more of a removed node than was counted knows it, once it was counted", async () => {
+  const { cluster } = await founded();
+  const vector = new Vector();
+  const of = makeOrigin(7, 1, 0);
+  for (let seq = 1; seq <= 3; seq++) vector.add(of, seq);
+  const known = { ...cluster.config, epoch: 9, removed: [7] };
+  await cluster.adopt({ ...known, sealing: [7] });
+  assertEquals(cluster.isBeyondSeal(vector), false);
+  await cluster.adopt({ ...known, epoch: 10, finals: new Map([[of, 3]]) });
+  assertEquals(cluster.isBeyondSeal(vector), false);
+  vector.add(of, 4);
+  assertEquals(cluster.isBeyondSeal(vector), true);
+  vector.add(makeOrigin(6, 1, 0), 1);
+  await cluster.adopt({ ...known, epoch: 11, finals: new Map([[of, 4]]) });
+  assertEquals(cluster.isBeyondSeal(vector), false);
 });

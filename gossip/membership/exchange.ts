@@ -1,15 +1,17 @@
 /**
- * One exchange of cluster gossip: what either side does not know of nodes, and the
- * higher config (rule F1 of the replication protocol), in two requests at most.
+ * One exchange of cluster gossip: what either side does not know of nodes, the
+ * higher config (rule F1 of the replication protocol), and the reports of members
+ * (reports.ts), in four requests at most.
  *
  * Guarantees: afterwards both sides know the same, as far as the messages' size
  * allows; where they knew the same before, it takes a hash and an empty reply. The
  * config is adopted before the records of its nodes are merged.
  *
  * ```text
- * CLUSTER_SYNC := 8 bytes hash (members.ts) | age
+ * CLUSTER_SYNC := 8 bytes hash (members.ts) | age | 8 bytes hash (reports.ts)
  *   reply      := nothing, if both know the same
  *               | bytes standings, or none | age | bytes config, or none
+ *                 u8 whether reports differ (0, 1)
  * CLUSTER_ACK  := bytes ack, or none | bytes config, or none
  *   reply      := records
  * age          := varint era | varint epoch | u8 settled (0, 1)
@@ -21,7 +23,13 @@
  * @module
  */
 
-import { type Bytes, EMPTY_BYTES, Reader, Writer } from "../../runtime/mod.ts";
+import {
+  type Bytes,
+  EMPTY_BYTES,
+  equalBytes,
+  Reader,
+  Writer,
+} from "../../runtime/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
 import {
   type Config,
@@ -32,6 +40,7 @@ import {
   writeConfigAge,
   writeToldConfig,
 } from "../register/mod.ts";
+import type { Reports } from "./reports.ts";
 import type { Members, MergeOutcome } from "./members.ts";
 import {
   ACK_BYTES_MAX,
@@ -43,6 +52,7 @@ import {
 /** What an exchange is made of. */
 export interface ExchangeOptions {
   readonly members: Members;
+  readonly reports: Reports;
   /** The newest chosen config known here. */
   readonly config: () => Config;
   /** Learns a chosen config, durably. */
@@ -64,20 +74,25 @@ export class Exchange {
   async run(
     ask: (type: number, payload: Uint8Array) => Promise<Uint8Array>,
   ): Promise<void> {
-    const { members, config, adopt, merged } = this.#options;
-    const sync = writeConfigAge(new Writer(24).raw(members.sync()), config());
+    const { members, reports, config, adopt, merged } = this.#options;
+    const sync = writeConfigAge(new Writer(32).raw(members.sync()), config())
+      .raw(reports.hash());
     const answer = await ask(MessageType.CLUSTER_SYNC, sync.finish());
     if (answer.length === 0) return;
     const reader = new Reader(answer, "the answer to a cluster sync");
     const standings = reader.bytes(STANDINGS_BYTES_MAX);
     const age = readConfigAge(reader);
     const told = readToldConfig(reader);
+    const reportsDiffer = reader.u8() !== 0;
     if (told !== undefined) await adopt(told);
     const ack = members.ack(standings) ?? EMPTY_BYTES;
     const lacked = newerThan(age, config());
-    if (ack.length === 0 && lacked === undefined) return;
-    const request = writeToldConfig(new Writer().bytes(ack), lacked).finish();
-    merged(members.take(await ask(MessageType.CLUSTER_ACK, request)));
+    if (ack.length > 0 || lacked !== undefined) {
+      const request = writeToldConfig(new Writer().bytes(ack), lacked).finish();
+      merged(members.take(await ask(MessageType.CLUSTER_ACK, request)));
+    }
+    // Under the config that both know now.
+    if (reportsDiffer) await reports.run(ask);
   }
 
   /**
@@ -86,18 +101,20 @@ export class Exchange {
    * @throws {DecodeError} If the payload is none.
    */
   answerSync(payload: Uint8Array): Bytes {
-    const { members, config } = this.#options;
+    const { members, reports, config } = this.#options;
     const reader = new Reader(payload, "a cluster sync");
     const hash = reader.raw(HASH_BYTES);
     const age = readConfigAge(reader);
+    const differ = !equalBytes(reader.raw(HASH_BYTES), reports.hash());
     const standings = members.answer(hash);
     const known = config();
     const lacked = newerThan(age, known);
     if (
-      standings.length === 0 && lacked === undefined && !supersedes(age, known)
+      standings.length === 0 && lacked === undefined &&
+      !supersedes(age, known) && !differ
     ) return EMPTY_BYTES;
     const writer = writeConfigAge(new Writer().bytes(standings), known);
-    return writeToldConfig(writer, lacked).finish();
+    return writeToldConfig(writer, lacked).u8(differ ? 1 : 0).finish();
   }
 
   /**

@@ -4,10 +4,13 @@ import { MessageType } from "../../transport/mod.ts";
 import { type Config, foundConfig, withMember } from "../register/mod.ts";
 import { Exchange } from "./exchange.ts";
 import { Members, nodeRecord } from "./mod.ts";
+import { Reports } from "./reports.ts";
+import { reportOf } from "./world_test.ts";
 
 /** One side of exchanges, and what was sent to it. */
 class Side {
   readonly members: Members;
+  readonly reports: Reports;
   readonly exchange: Exchange;
   readonly sent: [type: number, request: string, reply: string][] = [];
 
@@ -16,8 +19,14 @@ class Side {
     this.members = new Members(
       nodeRecord({ key, address: `n${key}:1`, generation: 1, nonce }),
     );
+    this.reports = new Reports({
+      node: key,
+      isMember: () => true,
+      accept: () => Promise.resolve(true),
+    });
     this.exchange = new Exchange({
       members: this.members,
+      reports: this.reports,
       config: () => this.config,
       adopt: (config) => {
         this.config = config;
@@ -30,6 +39,8 @@ class Side {
   readonly ask = async (type: number, payload: Uint8Array) => {
     const reply = type === MessageType.CLUSTER_SYNC
       ? this.exchange.answerSync(payload)
+      : type === MessageType.REPORTS
+      ? await this.reports.answer(payload)
       : await this.exchange.answerAck(payload);
     this.sent.push([type, toHex(payload), toHex(reply)]);
     return reply;
@@ -70,17 +81,24 @@ Deno.test("who knows the same says a hash and an age, and gets nothing", async (
   await a.exchange.run(b.ask);
   b.sent.length = 0;
   await a.exchange.run(b.ask);
-  const sync = toHex(a.members.sync()) + "00" + "01" + "01";
+  const sync = toHex(a.members.sync()) + "00" + "01" + "01" +
+    toHex(a.reports.hash());
   assertEquals(b.sent, [[MessageType.CLUSTER_SYNC, sync, ""]]);
 });
 
 Deno.test("what does not follow the format of an exchange is a DecodeError", async () => {
   const { exchange, ask } = new Side(1, OLD);
-  for (let length = 0; length < 11; length++) {
+  for (let length = 0; length < 19; length++) {
     const bytes = new Uint8Array(length).fill(length);
     assertThrows(() => exchange.answerSync(bytes), DecodeError);
   }
-  const settled = Uint8Array.of(...new Uint8Array(8), 0, 1, 2);
+  const settled = Uint8Array.of(
+    ...new Uint8Array(8),
+    0,
+    1,
+    2,
+    ...new Uint8Array(8),
+  );
   assertThrows(() => exchange.answerSync(settled), DecodeError);
   await assertRejects(() => exchange.answerAck(Uint8Array.of(9)), DecodeError);
   await assertRejects(
@@ -89,4 +107,24 @@ Deno.test("what does not follow the format of an exchange is a DecodeError", asy
     DecodeError,
   );
   await ask(MessageType.CLUSTER_ACK, Uint8Array.of(0, 0));
+});
+
+Deno.test("reports that differ are exchanged, under the config that both know then", async () => {
+  const [a, b] = [new Side(1, OLD), new Side(2, NEW)];
+  const known: number[] = [];
+  const say = (side: Side, node: number) =>
+    side.reports.say(reportOf({ node, epoch: NEW.epoch }));
+  say(a, 1);
+  say(b, 2);
+  await a.exchange.run(async (type, payload) => {
+    if (type === MessageType.REPORTS) known.push(a.config.epoch);
+    return await b.ask(type, payload);
+  });
+  assertEquals(known, [NEW.epoch, NEW.epoch]);
+  assertEquals(a.reports.get(2), b.reports.get(2));
+  assertEquals(b.reports.get(1), a.reports.get(1));
+  assertEquals(a.reports.hash(), b.reports.hash());
+  b.sent.length = 0;
+  await a.exchange.run(b.ask);
+  assertEquals(b.sent.length, 1);
 });

@@ -50,16 +50,16 @@ export interface Hello extends ConfigAge {
  *
  * @param known What this node knows.
  * @param told It itself, where it is to be told.
- * @param birth The bytes of the vector with which this incarnation began.
+ * @param birth The vector with which this incarnation began.
  */
 export function encodeHello(
   known: ConfigAge,
   told: Config | undefined,
-  birth: Uint8Array,
+  birth: Vector,
   isVoid: boolean,
 ): Bytes {
   const writer = writeConfigAge(new Writer(64).u8(VERSION), known);
-  return writeToldConfig(writer, told).bytes(birth).u8(isVoid ? 1 : 0)
+  return writeToldConfig(writer, told).bytes(birth.encode()).u8(isVoid ? 1 : 0)
     .finish();
 }
 

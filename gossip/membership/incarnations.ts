@@ -9,10 +9,14 @@
  * @module
  */
 
-import { Reader, Writer } from "../../runtime/mod.ts";
 import type { KV } from "../../engine/kv.ts";
-import { incarnationKey, Space, spacePrefix } from "../keyspace.ts";
-import type { Incarnation } from "../replication/incarnation.ts";
+import { Space, spacePrefix } from "../keyspace.ts";
+import {
+  type Incarnation,
+  incarnationOp,
+  readIncarnation,
+} from "../replication/incarnation.ts";
+import type { Vector } from "../replication/vector.ts";
 import { isOutdated, isSame, outdatedError } from "./outdated.ts";
 
 /** The incarnations of members, on disk. */
@@ -22,27 +26,39 @@ export class Incarnations {
   /** What is being written, by node. */
   readonly #writing = new Map<number, Promise<void>>();
 
-  private constructor(kv: KV, known: Map<number, Incarnation>) {
+  readonly #onNew: (incarnation: Incarnation) => void;
+
+  private constructor(
+    kv: KV,
+    known: Map<number, Incarnation>,
+    onNew: (incarnation: Incarnation) => void,
+  ) {
     this.#kv = kv;
     this.#known = known;
+    this.#onNew = onNew;
   }
 
-  /** Reads what the engine has of them. */
-  static async load(kv: KV): Promise<Incarnations> {
+  /**
+   * Reads what the engine has of them.
+   *
+   * @param onNew Another incarnation of a node counts from now on: what the one
+   * before has said does not. Must not throw.
+   */
+  static async load(
+    kv: KV,
+    onNew: (incarnation: Incarnation) => void,
+  ): Promise<Incarnations> {
     const known = new Map<number, Incarnation>();
     const rows = kv.iterate({ prefix: spacePrefix(Space.INCARNATION) });
     try {
       while (await rows.next()) {
-        const node = rows.key[1]! * 256 + rows.key[2]!;
-        const reader = new Reader(rows.value, "an incarnation");
-        const generation = reader.varint();
-        const nonce = reader.raw(8).slice();
-        known.set(node, { node, generation, nonce });
+        const incarnation = readIncarnation(rows.key, rows.value);
+        known.set(incarnation.node, incarnation);
       }
     } finally {
       await rows.close();
     }
-    return new Incarnations(kv, known);
+    return new Incarnations(kv, known, onNew);
   }
 
   /** All that are known. */
@@ -57,31 +73,46 @@ export class Incarnations {
   }
 
   /**
-   * Accepts an incarnation of a member. Resolves once that is durable.
+   * Judges an incarnation of a member by the vector with which it began, and accepts
+   * it. Resolves once that is durable.
    *
-   * @returns Whether it is another one than was accepted before.
-   * @throws {RejectedError} If it is older than that.
+   * @param floor What the member must have had, if it is another than was accepted.
+   * @returns Whether it is another one.
+   * @throws {RejectedError} If its disk is older than what the node has said, or
+   * below the floor.
    */
-  async accept({ node, generation, nonce }: Incarnation): Promise<boolean> {
+  async accept(
+    { node, generation, nonce }: Incarnation,
+    birth: Vector,
+    floor: Vector,
+  ): Promise<boolean> {
     const said = { node, generation, nonce: nonce.slice() };
     const known = this.#known.get(node);
-    if (known !== undefined && isOutdated(said, known)) {
-      throw outdatedError(said, known);
-    }
     const isNew = known === undefined || !isSame(said, known);
     if (isNew) {
-      // At once, so that a second one that comes meanwhile is judged by it.
+      if (
+        known !== undefined && isOutdated(said, known) ||
+        !birth.includes(floor)
+      ) throw outdatedError(said, known?.generation ?? 0);
+      // At once, so that what comes meanwhile is judged by it.
       this.#known.set(node, said);
+      this.#onNew(said);
       this.#writing.set(node, this.#write(said));
     }
     await this.#writing.get(node);
     return isNew;
   }
 
-  async #write({ node, generation, nonce }: Incarnation): Promise<void> {
-    const value = new Writer(16).varint(generation).raw(nonce).finish();
-    await this.#kv.write([{ key: incarnationKey(node), value }], {
-      sync: true,
-    });
+  /**
+   * Takes those that a donor has accepted in the place of all that are known: this
+   * node relies with its copy on what the donor relied on. They are durable.
+   */
+  replace(accepted: readonly Incarnation[]): void {
+    this.#known.clear();
+    for (const each of accepted) this.#known.set(each.node, each);
+  }
+
+  async #write(incarnation: Incarnation): Promise<void> {
+    await this.#kv.write([incarnationOp(incarnation)], { sync: true });
   }
 }

@@ -205,7 +205,7 @@ async function held(
   { cluster, replica, pull, timers }: LeavingOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const own = await replica.durable();
+  const { vector: own } = await replica.durable();
   const holders = new Set<number>();
   const asked = new Set<number>();
   const ask = async (node: number): Promise<void> => {

@@ -35,7 +35,7 @@ function leaving(
     kv: new ForgetfulKV(true),
     cluster: cluster as unknown as Cluster,
     replica: {
-      durable: () => Promise.resolve(vector),
+      durable: () => Promise.resolve({ vector, floor: new Vector() }),
       refuse: (reason: unknown) => refusals.push(reason !== undefined),
     } as unknown as Replica,
     pull: { from: () => Promise.resolve() } as unknown as Pull,
@@ -83,7 +83,9 @@ Deno.test("a node leaves only once two others hold all that it has, or the only 
           leaving: false,
         }),
     });
-    Object.assign(options.replica, { durable: () => Promise.resolve(own) });
+    Object.assign(options.replica, {
+      durable: () => Promise.resolve({ vector: own, floor: new Vector() }),
+    });
     const left = leave(options, signal);
     for (holders = 0; holders < needed; holders++) {
       await world.advance(1000);

@@ -16,9 +16,8 @@
  * state file := u8 version 1 | u16 own key | records (messages.ts)
  * ```
  *
- * The hash of the state is the sum, modulo 2^32 and in two ways, of a mix of each
- * node's key and standing, so that it is kept up in O(1). At rest an exchange is
- * one hash and an empty reply.
+ * The hash of the state is that of each node's key and standing (mix.ts). At rest an
+ * exchange is one hash and an empty reply.
  *
  * @module
  */
@@ -41,6 +40,7 @@ import {
   encodeStandings,
   readRecords,
 } from "./messages.ts";
+import { SetHash } from "./mix.ts";
 import {
   compareStandings,
   isPlausible,
@@ -99,8 +99,7 @@ export class Members {
   readonly #onChange: ((changes: readonly MemberChange[]) => void) | undefined;
   #removed: ReadonlySet<number> = new Set();
   #self: NodeRecord;
-  #hashLow = 0;
-  #hashHigh = 0;
+  readonly #hash = new SetHash();
 
   /** Makes the records of a node that says `self` of itself. */
   constructor(self: NodeRecord, options: MembersOptions = {}) {
@@ -280,7 +279,7 @@ export class Members {
 
   /** The payload of a CLUSTER_SYNC, which begins an exchange. */
   sync(): Bytes {
-    return this.#hash();
+    return this.#hash.bytes();
   }
 
   /**
@@ -290,7 +289,7 @@ export class Members {
    * @throws {DecodeError} If the payload is no CLUSTER_SYNC.
    */
   answer(sync: Uint8Array): Bytes {
-    if (equalBytes(decodeSync(sync), this.#hash())) return EMPTY_BYTES;
+    if (equalBytes(decodeSync(sync), this.#hash.bytes())) return EMPTY_BYTES;
     return encodeStandings(this.#records.values(), this.size);
   }
 
@@ -389,17 +388,7 @@ export class Members {
     const { key, generation, version, nonce } = record;
     const state = rankOf(record.state) + 4 * (nonce[0]! | nonce[1]! << 8 |
           nonce[2]! << 16);
-    const low = mix(mix(mix(mix(0x9e3779b9, key), generation), version), state);
-    const high = mix(
-      mix(mix(mix(0x7f4a7c15, state), version), generation),
-      key,
-    );
-    this.#hashLow = (this.#hashLow + sign * low) >>> 0;
-    this.#hashHigh = (this.#hashHigh + sign * high) >>> 0;
-  }
-
-  #hash(): Bytes {
-    return new Writer(8).u32(this.#hashLow).u32(this.#hashHigh).finish();
+    this.#hash.count([key, generation, version, state], sign);
   }
 }
 
@@ -424,18 +413,4 @@ export function decodeMembers(
   const self = records.find((record) => record.key === key) ??
     reader.fail("this node is not in it");
   return { self, others: records.filter((record) => record.key !== key) };
-}
-
-/** Mixes an integer of up to 53 bits into a hash of 32 bits (murmur3's rounds). */
-function mix(hash: number, value: number): number {
-  return mix32(mix32(hash, value >>> 0), Math.floor(value / 2 ** 32));
-}
-
-function mix32(hash: number, value: number): number {
-  let k = Math.imul(value, 0xcc9e2d51);
-  k = Math.imul((k << 15) | (k >>> 17), 0x1b873593);
-  hash ^= k;
-  hash = (Math.imul((hash << 13) | (hash >>> 19), 5) + 0xe6546b64) | 0;
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  return (hash ^ (hash >>> 13)) >>> 0;
 }

@@ -1,6 +1,7 @@
 /**
  * Outdated disks: how a member knows that what another one has is older than what
- * it said before, and tells it (rules S3 and S5 of the replication protocol).
+ * it said before, or lacks what others rely on, and tells it (rules S3 to S5 of the
+ * replication protocol).
  *
  * ```text
  * data of the refusal := varint generation | 8 bytes nonce
@@ -43,10 +44,14 @@ export function isSame(a: Incarnation, b: Incarnation): boolean {
   return a.generation === b.generation && equalBytes(a.nonce, b.nonce);
 }
 
-/** What refuses an outdated incarnation. */
+/**
+ * What refuses an outdated incarnation.
+ *
+ * @param generation That of the incarnation that was accepted, or 0.
+ */
 export function outdatedError(
   { node, nonce }: Incarnation,
-  { generation }: Incarnation,
+  generation: number,
 ): RejectedError {
   return new RejectedError(
     OUTDATED,

@@ -19,20 +19,28 @@ Deno.test("a report and its request have golden bytes, and fields of newer relea
 
   const vector = new Vector();
   vector.add(2, 1);
+  const floor = new Vector();
+  floor.add(4, 1);
   const report = {
+    node: 258,
     era: 0,
     epoch: 300,
     generation: 7,
     nonce: new Uint8Array(8).fill(9),
-    birth: new Vector().encode(),
+    number: 300,
+    birth: new Vector(),
     vector,
+    floor,
     leaving: true,
   };
   const bytes = encodeReport(report);
   assertEquals(
     toHex(bytes),
-    "00" + "ac02" + "07" + "09".repeat(8) + "0100" + "03" + "010201" + "00" +
-      "01",
+    "0201" + "00" + "ac02" + "07" + "09".repeat(8) + "ac02" + "0100" +
+      "03010201" + "03010401" + "01",
   );
-  assertEquals(decodeReport(concatBytes(bytes, LATER)), report);
+  const decoded = decodeReport(concatBytes(bytes, LATER));
+  assertEquals(decoded, report);
+  // What the assertion does not look into: the vectors.
+  assertEquals(toHex(encodeReport(decoded)), toHex(bytes));
 });

@@ -1,8 +1,9 @@
 /**
  * Reset: what a node does whose disk is older than what it has said to others (an
- * image was put back, or a copy of its directory runs elsewhere): it takes a whole
- * copy of the data from one of them, and goes on as another incarnation (rules S5
- * and S6 of the replication protocol).
+ * image was put back, or a copy of its directory runs elsewhere), or that has more of
+ * a removed node than was counted: it takes a whole copy of the data from another
+ * one, and goes on as another incarnation (rules S5 and S6 of the replication
+ * protocol).
  *
  * Guarantees: before anything else it votes no more (rule A9 of the agreement), and
  * that its copy is void is durable, with a generation above the one that others
@@ -55,7 +56,12 @@ export class Reset {
   found({ generation, nonce }: Outdated): void {
     const { replica } = this.#options;
     // An answer to what it was before says nothing of what it is now.
-    if (!equalBytes(nonce, replica.incarnation.nonce)) return;
+    if (equalBytes(nonce, replica.incarnation.nonce)) this.needed(generation);
+  }
+
+  /** This node has what no other member has, or lacks what they rely on. */
+  needed(generation = 0): void {
+    const { replica } = this.#options;
     if (!replica.caughtUp || this.#pause !== undefined || this.#closed) return;
     this.#running ??= this.#begin(generation).catch(() => {
       // The engine has failed, and said so by its own event.

@@ -42,6 +42,8 @@ async function resetOf(world: World) {
       intents: [],
       lifeGone: 0,
       lifeFloor: 0,
+      floor: new Vector(),
+      incarnations: [],
     });
   };
   return { ...node, generation, reset, done, copy };

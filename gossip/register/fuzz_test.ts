@@ -72,12 +72,15 @@ const RECORD = nodeRecord({
   software: "0.1.0",
 });
 const REPORT = {
+  node: 300,
   era: 0,
   epoch: 300,
   generation: 7,
   nonce: seat(4),
-  birth: new Vector().encode(),
+  number: 300,
+  birth: new Vector(),
   vector: new Vector(),
+  floor: new Vector(),
   leaving: false,
 };
 REPORT.vector.add(300, 1);

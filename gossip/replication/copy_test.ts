@@ -63,6 +63,8 @@ async function take(
     intents: [],
     lifeGone: 0,
     lifeFloor: 0,
+    floor: new Vector(),
+    incarnations: [],
   });
 }
 
@@ -115,13 +117,13 @@ Deno.test("S6: a whole copy takes the place of all that was here, and what is lo
     assert(decodeClash(rows.value).lost !== undefined);
   }
   assertEquals(stored, 4);
-  assert(a.told.applied.at(-1)?.replaced?.covers(origin(4), 1));
+  assert(a.told.applied.at(-1)?.replaced?.vector.covers(origin(4), 1));
 
   // A new incarnation, which continues no origin, and begins with the copy.
   const after = a.replica.incarnation;
   assert(after.generation > generation);
   assert(after.nonce !== nonce);
-  assertEquals(after.birth, copy.vector.encode());
+  assertEquals(after.birth.encode(), copy.vector.encode());
   const { record } = await a.replica.commit(sets({ mine: "again" }));
   assert(record!.origin !== own);
   assertEquals(record!.generation, after.generation);
@@ -165,7 +167,12 @@ Deno.test("S6: what was asked for as a difference does not fill a state that is 
   await a.replica.voidCopy([]);
   const { vector, entries } = copyOf({ k: "v" });
   const session = { base: new Vector(), vector, intents: [] };
-  const lives = { lifeGone: 0, lifeFloor: 0 };
+  const lives = {
+    lifeGone: 0,
+    lifeFloor: 0,
+    floor: new Vector(),
+    incarnations: [],
+  };
   assertEquals(
     await a.replica.ingest({ ...session, ...lives, whole: false, entries }),
     false,

@@ -123,7 +123,7 @@ export class Donor {
   async #begin(node: number, base: Vector): Promise<Bytes> {
     const id = this.#nextId++;
     const frozen = await this.#options.replica.freeze();
-    const { snapshot, bank, vector, lifeGone, lifeFloor } = frozen;
+    const { snapshot, bank, vector, lifeGone, lifeFloor, floor } = frozen;
     const reader = new SessionReader(frozen, base);
     this.#sessions.set(id, { reader, node, timer: this.#idleTimer(id) });
     if (this.#closed) await this.#end(id);
@@ -132,6 +132,7 @@ export class Donor {
       vector,
       lifeGone,
       lifeFloor,
+      floor,
       intents: this.#closed ? [] : await readOpenIntents(snapshot, bank),
       ...this.#options.cluster(),
     });

@@ -42,6 +42,7 @@ import {
   otherBank,
   rowKey,
   Space,
+  spacePrefix,
   vectorKey,
 } from "../keyspace.ts";
 import type { Clash } from "./conflict.ts";
@@ -76,8 +77,10 @@ import {
   type Counters,
   countersOf,
   encodeCounters,
+  floorOp,
   type ReplicaState,
 } from "./state.ts";
+import { type Incarnation, incarnationOp } from "./incarnation.ts";
 import type { RecentLog } from "./log.ts";
 import type { OpenIntent, SessionData } from "./session.ts";
 import type { Vector } from "./vector.ts";
@@ -139,8 +142,8 @@ export interface Applied {
   readonly record: LogRecord | undefined;
   /** The entries that now stand, in order. */
   readonly changes: readonly Entry[];
-  /** What was covered before, where a whole copy has replaced all of it. */
-  readonly replaced?: Vector;
+  /** Where a whole copy has replaced all of it: what was covered, and what it was. */
+  readonly replaced?: { readonly vector: Vector; readonly copy: SessionData };
 }
 
 /** A key that the draft has read: what is stored, and what would stand. */
@@ -188,8 +191,8 @@ export class Draft {
 
   /** What is covered once the draft is published. */
   vector: Vector;
-  /** Whether it replaces all that stood before by a whole copy. */
-  replaces = false;
+  /** The whole copy that it puts in the place of all that stood before. */
+  copy: SessionData | undefined;
   /** What was applied, in order. */
   readonly applied: Applied[] = [];
   /** The conflicts met. */
@@ -354,7 +357,7 @@ export class Draft {
       const lost = this.#merge(entry, slot, changes);
       if (lost === entry) {
         this.#losses.push({ kept: current!, lost });
-      } else if (lost !== undefined && !isBuiltUpon(lost, record)) {
+      } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {
         this.#losses.push({ kept: entry, lost });
       }
     }
@@ -373,8 +376,8 @@ export class Draft {
   /**
    * Applies a session, whole.
    *
-   * @returns `false` if this state no longer has what the donor left out, or has
-   * become void since, or whole.
+   * @returns `false` if this state no longer has what the donor left out, or lacks
+   * what the donor takes for granted, or has become void since, or whole.
    * @throws {ProtocolError} If it has entries that its vector does not cover.
    */
   async ingest(session: SessionData): Promise<boolean> {
@@ -384,6 +387,8 @@ export class Draft {
       return true;
     }
     if (!this.vector.includes(session.base)) return false;
+    // The donor may have collected tombstones that this state has not.
+    if (!this.vector.includes(session.floor)) return false;
     checkCovered(session.entries, session.vector);
     const slots: Slot[] = [];
     for (const { key } of session.entries) slots.push(await this.#slot(key));
@@ -440,19 +445,53 @@ export class Draft {
     this.#counters.bank = bank;
     this.#counters.caughtUp = true;
     this.#inherit(session);
-    const replaced = this.vector;
+    const replaced = { vector: this.vector, copy: session };
     this.vector = session.vector.clone();
     for (const origin of this.vector.origins()) this.#moved.add(origin);
     for (const intent of session.intents) this.#openIntent(intent);
     this.#log = this.#state.emptyLog(bank);
-    this.replaces = true;
+    this.copy = session;
+    this.#ops.push(floorOp(session.floor));
+    await this.#replaceIncarnations(session.incarnations);
     this.applied.push({ record: undefined, changes: [], replaced });
+  }
+
+  /**
+   * The floor rests on the incarnations that the donor has accepted (counterexample
+   * 25): any other one, also if it was accepted here, is to be judged by it.
+   */
+  async #replaceIncarnations(accepted: readonly Incarnation[]): Promise<void> {
+    const rows = this.#kv.iterate({
+      prefix: spacePrefix(Space.INCARNATION),
+      keysOnly: true,
+    });
+    try {
+      for (;;) {
+        const more = rows.next();
+        if (!(isPromise(more) ? await more : more)) break;
+        this.#ops.push({ key: rows.key, value: undefined });
+      }
+    } finally {
+      await rows.close();
+    }
+    for (const each of accepted) {
+      if (each.node !== this.#state.nodeKey) {
+        this.#ops.push(incarnationOp(each));
+      }
+    }
   }
 
   #inherit({ lifeGone, lifeFloor }: SessionData): void {
     const counters = this.#counters;
     counters.lifeGone = Math.max(counters.lifeGone, lifeGone);
     counters.lifeFloor = Math.max(counters.lifeFloor, lifeFloor);
+  }
+
+  /** Whether the writer of a record knew an entry that the record replaced. */
+  #isBuiltUpon({ origin, seq }: Entry, record: LogRecord): boolean {
+    return origin === record.origin ||
+      record.deps.some((dep) => dep.origin === origin && dep.seq === seq) ||
+      this.#state.floor.covers(origin, seq);
   }
 
   /** Moves the clock up to a reading that is not too far ahead. */
@@ -527,6 +566,7 @@ export class Draft {
   publish(): void {
     this.#state.vector = this.vector;
     this.#state.log = this.#log;
+    if (this.copy !== undefined) this.#state.floor = this.copy.floor;
     Object.assign(this.#state, this.#counters);
   }
 
@@ -666,14 +706,6 @@ export function rowsOf(bank: Bank, entry: Entry): BatchOp[] {
     { key: indexKey(bank, origin, seq, key), value: EMPTY_BYTES },
     { key: entryKey(bank, entry), value: encodeEntry(entry) },
   ];
-}
-
-/** Whether the writer of a record knew an entry that the record replaced. */
-function isBuiltUpon(lost: Entry, record: LogRecord): boolean {
-  return lost.origin === record.origin ||
-    record.deps.some(({ origin, seq }) =>
-      origin === lost.origin && seq === lost.seq
-    );
 }
 
 /** An entry that changes the lease only: it takes the value that is there. */

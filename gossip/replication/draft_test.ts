@@ -56,6 +56,8 @@ function session(init: Partial<SessionData>): SessionData {
     intents: [],
     lifeGone: 0,
     lifeFloor: 0,
+    floor: new Vector(),
+    incarnations: [],
     ...init,
   };
 }

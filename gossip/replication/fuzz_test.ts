@@ -109,11 +109,18 @@ const COUNTERS = {
   conflictNumber: 300,
   bank: 8,
 } as const;
+function vectorOfOne(): Vector {
+  const vector = new Vector();
+  vector.add(origin(2), 1);
+  return vector;
+}
+
 const OFFER = {
   id: 300,
   vector: VECTOR,
   lifeGone: 1,
   lifeFloor: 2,
+  floor: vectorOfOne(),
   intents: [{
     txn: { origin: makeOrigin(4, 5, 1), seq: 6 },
     intent: { origin: origin(2), seq: 1 },

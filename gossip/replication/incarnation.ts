@@ -7,9 +7,16 @@
  *
  * Assumes: the caller has made the generation durable before.
  *
+ * ```text
+ * accepted incarnation := varint generation | 8 bytes nonce
+ * ```
+ *
  * @module
  */
 
+import { Reader, Writer } from "../../runtime/mod.ts";
+import type { BatchOp } from "../../engine/kv.ts";
+import { incarnationKey } from "../keyspace.ts";
 import type { Vector } from "./vector.ts";
 
 /** Which incarnation of a node it is. */
@@ -27,14 +34,14 @@ export class OwnIncarnation implements Incarnation {
   readonly node: number;
   #generation: number;
   #nonce: Uint8Array;
-  #birth: Uint8Array;
+  #birth: Vector;
 
   /** @param birth The vector with which it began. */
   constructor({ node, generation, nonce }: Incarnation, birth: Vector) {
     this.node = node;
     this.#generation = generation;
     this.#nonce = nonce;
-    this.#birth = birth.encode();
+    this.#birth = birth;
   }
 
   get generation(): number {
@@ -45,8 +52,8 @@ export class OwnIncarnation implements Incarnation {
     return this.#nonce;
   }
 
-  /** The vector with which it began, encoded. */
-  get birth(): Uint8Array {
+  /** The vector with which it began. */
+  get birth(): Vector {
     return this.#birth;
   }
 
@@ -54,6 +61,25 @@ export class OwnIncarnation implements Incarnation {
   renew(generation: number, nonce: Uint8Array, birth: Vector): void {
     this.#generation = generation;
     this.#nonce = nonce;
-    this.#birth = birth.encode();
+    this.#birth = birth;
   }
+}
+
+/** What makes durable which incarnation of a node was accepted. */
+export function incarnationOp(
+  { node, generation, nonce }: Incarnation,
+): BatchOp {
+  const value = new Writer(16).varint(generation).raw(nonce).finish();
+  return { key: incarnationKey(node), value };
+}
+
+/** Reads what {@linkcode incarnationOp} wrote. */
+export function readIncarnation(key: Uint8Array, row: Uint8Array): Incarnation {
+  const node = key[1]! * 256 + key[2]!;
+  const reader = new Reader(row, "an incarnation");
+  return {
+    node,
+    generation: reader.varint(),
+    nonce: reader.raw(8).slice(),
+  };
 }

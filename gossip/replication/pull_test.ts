@@ -178,6 +178,7 @@ Deno.test("bad answers and lost peers end a pull, and the next one is free to go
             vector: b.replica.vector,
             lifeGone: 0,
             lifeFloor: 0,
+            floor: new Vector(),
             intents: [],
             config: EMPTY_BYTES,
             incarnations: [],

@@ -26,10 +26,11 @@ import {
   PoisonedError,
   type Random,
 } from "../../runtime/mod.ts";
-import type { BatchOp, KV, KVSnapshot } from "../../engine/kv.ts";
+import type { BatchOp, KV } from "../../engine/kv.ts";
 import {
   type Bank,
   BANKED,
+  indexKey,
   metaKey,
   otherBank,
   rowKey,
@@ -49,6 +50,7 @@ import {
   rowsOf,
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
+import type { Floor } from "./floor.ts";
 import { HeldRecords } from "./held.ts";
 import { isTooFarAhead } from "./hlc.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
@@ -57,6 +59,7 @@ import type { FrozenState, SessionData } from "./session.ts";
 import {
   countersOf,
   encodeCounters,
+  floorOp,
   ReplicaState,
   type Writership,
 } from "./state.ts";
@@ -104,6 +107,9 @@ export interface Renewal {
 
 /** Bytes of a group after which the next one begins. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Tombstones that are looked at in one turn of the loop. */
+const COLLECT_ROWS = 500;
 
 /** Rows that are deleted with one batch. */
 const CLEAR_ROWS = 10_000;
@@ -200,6 +206,11 @@ export class Replica {
     return this.#state.incarnation;
   }
 
+  /** Which records every member has, as far as is known here for ever. */
+  get floor(): Vector {
+    return this.#state.floor;
+  }
+
   /** Where the copy of the data is that is read. */
   get bank(): Bank {
     return this.#state.bank;
@@ -260,17 +271,13 @@ export class Replica {
    * @param ops Are written with it.
    */
   voidCopy(ops: readonly BatchOp[]): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const run = async () => {
-        const counters = { ...countersOf(this.#state), caughtUp: false };
-        const row = encodeCounters(counters);
-        const batch = [{ key: metaKey("counters"), value: row }, ...ops];
-        await this.#kv.write(batch, { sync: true });
-        this.#state.caughtUp = false;
-        this.#held.clear();
-        resolve();
-      };
-      this.#push({ kind: "turn", run, reject });
+    return this.#inTurn(async () => {
+      const counters = { ...countersOf(this.#state), caughtUp: false };
+      const row = encodeCounters(counters);
+      const batch = [{ key: metaKey("counters"), value: row }, ...ops];
+      await this.#kv.write(batch, { sync: true });
+      this.#state.caughtUp = false;
+      this.#held.clear();
     });
   }
 
@@ -333,13 +340,10 @@ export class Replica {
 
   /** The durable state between two groups, and what it covers. */
   freeze(): Promise<FrozenState> {
-    return new Promise((resolve, reject) => {
-      const run = async () => {
-        const { bank, vector, lifeGone, lifeFloor } = this.#state;
-        const snapshot = await this.#kv.snapshot();
-        resolve({ snapshot, bank, vector, lifeGone, lifeFloor });
-      };
-      this.#push({ kind: "turn", run, reject });
+    return this.#inTurn(async () => {
+      const { bank, vector, lifeGone, lifeFloor, floor } = this.#state;
+      const snapshot = await this.#kv.snapshot();
+      return { snapshot, bank, vector, lifeGone, lifeFloor, floor };
     });
   }
 
@@ -347,16 +351,115 @@ export class Replica {
    * What survives a power failure, once all does that was handed in before, also
    * where acks are given before: others rely on a report for ever.
    */
-  durable(): Promise<Vector> {
-    return new Promise((resolve, reject) => {
-      const run = async () => {
-        const { vector } = this.#state;
-        if (!this.#options.sync) {
-          const op = { key: metaKey("synced"), value: Uint8Array.of(1) };
-          await this.#kv.write([op], { sync: true });
+  durable(): Promise<{ vector: Vector; floor: Vector }> {
+    return this.#inTurn(async () => {
+      const { vector, floor } = this.#state;
+      if (!this.#options.sync) {
+        const op = { key: metaKey("synced"), value: Uint8Array.of(1) };
+        await this.#kv.write([op], { sync: true });
+      }
+      return { vector, floor };
+    });
+  }
+
+  /**
+   * Takes away the tombstones behind the gate, and raises the floor, durably
+   * (replication.md §6). Rows are looked at in slices, between which others are
+   * served; the floor rises when all were.
+   *
+   * @param isCurrent Whether what the two rest on still holds.
+   */
+  async collect(
+    { floor, gate }: Floor,
+    isCurrent: () => boolean,
+  ): Promise<number> {
+    const { nonce } = this.#state.incarnation;
+    const holds = () => {
+      const { caughtUp, incarnation } = this.#state;
+      return caughtUp && incarnation.nonce === nonce && isCurrent();
+    };
+    let collected = 0;
+    let lifeFloor = 0;
+    let after: Uint8Array | undefined;
+    do {
+      const from = after;
+      const slice = await this.#inTurn(async () =>
+        holds() ? await this.#collectSlice(gate, from) : undefined
+      );
+      if (slice === undefined) return collected;
+      collected += slice.collected;
+      for (const { dot, life } of slice.tombstones) {
+        if (floor.covers(dot.origin, dot.seq)) {
+          lifeFloor = Math.max(lifeFloor, life);
         }
-        resolve(vector);
-      };
+      }
+      after = slice.last;
+    } while (after !== undefined);
+    await this.#inTurn(async () => {
+      if (!holds()) return;
+      const state = this.#state;
+      state.lifeFloor = Math.max(state.lifeFloor, lifeFloor);
+      // Before it is durable: who is judged by it meanwhile is judged by more.
+      state.floor = floor;
+      const counters = encodeCounters(countersOf(state));
+      await this.#kv.write([
+        { key: metaKey("counters"), value: counters },
+        floorOp(floor),
+      ], { sync: true });
+    });
+    return collected;
+  }
+
+  /**
+   * Collects among some tombstones, from behind a row on. Gives those that it has
+   * looked at, and the last row if there may be more.
+   */
+  async #collectSlice(gate: Vector, after: Uint8Array | undefined): Promise<
+    {
+      collected: number;
+      tombstones: { dot: Dot; life: number }[];
+      last: Uint8Array | undefined;
+    }
+  > {
+    const state = this.#state;
+    const counters = countersOf(state);
+    const prefix = spacePrefix(Space.DEAD + state.bank);
+    const start = after === undefined ? undefined : Uint8Array.of(...after, 0);
+    const rows = this.#kv.iterate({ prefix, start });
+    const tombstones: { dot: Dot; life: number }[] = [];
+    const ops: BatchOp[] = [];
+    let last: Uint8Array | undefined;
+    try {
+      for (;;) {
+        if (!(await rows.next())) {
+          last = undefined;
+          break;
+        }
+        if (tombstones.length === COLLECT_ROWS) break;
+        const key = rows.key.slice();
+        const { origin, seq, life } = decodeEntry(key.subarray(1), rows.value);
+        tombstones.push({ dot: { origin, seq }, life });
+        last = key;
+        if (!gate.covers(origin, seq)) continue;
+        counters.lifeGone = Math.max(counters.lifeGone, life);
+        const index = indexKey(state.bank, origin, seq, key.subarray(1));
+        ops.push({ key, value: undefined }, { key: index, value: undefined });
+      }
+    } finally {
+      await rows.close();
+    }
+    if (ops.length > 0) {
+      const value = encodeCounters(counters);
+      await this.#kv.write([...ops, { key: metaKey("counters"), value }]);
+      Object.assign(state, counters);
+    }
+    return { collected: ops.length / 2, tombstones, last };
+  }
+
+  /** Runs something between two groups. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const run = async () => resolve(await work());
       this.#push({ kind: "turn", run, reject });
     });
   }
@@ -508,7 +611,7 @@ export class Replica {
       this.#queue = [...group.slice(taken), ...this.#queue];
       if (!draft.isEmpty) {
         const batch = await draft.seal();
-        if (draft.replaces) {
+        if (draft.copy !== undefined) {
           // In one step with the write: others raise the generation meanwhile.
           renewal = this.#options.renew();
           batch.push(...renewal.ops);

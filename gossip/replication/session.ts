@@ -61,6 +61,8 @@ export interface SessionOffer {
   readonly vector: Vector;
   readonly lifeGone: number;
   readonly lifeFloor: number;
+  /** Which records every member has, as far as the donor knows. */
+  readonly floor: Vector;
   readonly intents: readonly OpenIntent[];
   /** The newest chosen config that the donor knows, encoded. */
   readonly config: Uint8Array;
@@ -69,8 +71,16 @@ export interface SessionOffer {
 }
 
 /** A session, staged whole. */
-export interface SessionData
-  extends Pick<SessionOffer, "vector" | "lifeGone" | "lifeFloor" | "intents"> {
+export interface SessionData extends
+  Pick<
+    SessionOffer,
+    | "vector"
+    | "lifeGone"
+    | "lifeFloor"
+    | "floor"
+    | "intents"
+    | "incarnations"
+  > {
   /** Whether it is a whole copy, whose entries stand in the other bank. */
   readonly whole: boolean;
   /** What the requester had when it asked. */
@@ -83,7 +93,7 @@ export function encodeOffer(offer: SessionOffer): Bytes {
   const writer = new Writer(1024).varint(offer.id);
   offer.vector.write(writer);
   writer.varint(offer.lifeGone).varint(offer.lifeFloor);
-  new Vector().write(writer);
+  offer.floor.write(writer);
   writer.varint(offer.intents.length);
   for (const { txn, intent, body } of offer.intents) {
     writeDot(writer, txn);
@@ -105,7 +115,7 @@ export function decodeOffer(bytes: Uint8Array): SessionOffer {
   const vector = Vector.read(reader);
   const lifeGone = reader.count(LIFE_MAX);
   const lifeFloor = reader.count(LIFE_MAX);
-  Vector.read(reader);
+  const floor = Vector.read(reader);
   const intents: OpenIntent[] = [];
   for (let n = reader.count(reader.remaining); n > 0; n--) {
     const txn = readDot(reader);
@@ -118,9 +128,18 @@ export function decodeOffer(bytes: Uint8Array): SessionOffer {
   for (let n = reader.count(reader.remaining); n > 0; n--) {
     const node = reader.count(NODE_KEY_MAX);
     const generation = reader.varint();
-    incarnations.push({ node, generation, nonce: reader.raw(8) });
+    incarnations.push({ node, generation, nonce: reader.raw(8).slice() });
   }
-  return { id, vector, lifeGone, lifeFloor, intents, config, incarnations };
+  return {
+    id,
+    vector,
+    lifeGone,
+    lifeFloor,
+    floor,
+    intents,
+    config,
+    incarnations,
+  };
 }
 
 /** Decodes a chunk: its entries, and whether it is the last. */
@@ -167,6 +186,7 @@ export interface FrozenState {
   readonly vector: Vector;
   readonly lifeGone: number;
   readonly lifeFloor: number;
+  readonly floor: Vector;
 }
 
 /** The donor's side of a session: walks the index of a snapshot. */

@@ -5,6 +5,7 @@
  * ```
  * counters := u8 version (1) | varint clock | varint lifeGone | varint lifeFloor
  *             u8 caughtUp | varint conflictNumber | u8 bank | later fields, ignored
+ * floor    := vector
  * ```
  *
  * @module
@@ -18,7 +19,7 @@ import {
   Reader,
   Writer,
 } from "../../runtime/mod.ts";
-import type { KV } from "../../engine/kv.ts";
+import type { BatchOp, KV } from "../../engine/kv.ts";
 import {
   type Bank,
   metaKey,
@@ -76,6 +77,8 @@ export class ReplicaState implements Counters {
   caughtUp = false;
   conflictNumber = 0;
   bank: Bank = 0;
+  /** Which records every member has, as far as is known here for ever. */
+  floor: Vector = new Vector();
   /** The origin of this start, once it has committed something. */
   origin: Origin | undefined;
 
@@ -93,6 +96,8 @@ export class ReplicaState implements Counters {
   async load(kv: KV): Promise<void> {
     const row = await kv.get(metaKey("counters"));
     if (row !== undefined) Object.assign(this, decodeCounters(row));
+    const floor = await kv.get(metaKey("floor"));
+    if (floor !== undefined) this.floor = Vector.decode(floor);
     const rows = kv.iterate({ prefix: spacePrefix(Space.VECTOR + this.bank) });
     try {
       for (;;) {
@@ -163,4 +168,9 @@ function readBank(reader: Reader): Bank {
   const bank = reader.u8();
   if (bank !== 0 && bank !== 8) reader.fail(`its bank is ${bank}`);
   return bank;
+}
+
+/** What makes a floor durable. */
+export function floorOp(floor: Vector): BatchOp {
+  return { key: metaKey("floor"), value: floor.encode() };
 }

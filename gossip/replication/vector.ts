@@ -99,6 +99,19 @@ export class Vector {
     }
   }
 
+  /**
+   * What both cover, of lane 1 as far as neither has a gap: what it leaves out there
+   * is only taken for less than it is.
+   */
+  meet(other: Vector): Vector {
+    const both = new Vector();
+    for (const [origin, seq] of this.#seqs) {
+      const min = Math.min(seq, other.seq(origin));
+      if (min > 0) both.#seqs.set(origin, min);
+    }
+    return both;
+  }
+
   /** A copy that changes apart from this one. */
   clone(): Vector {
     const copy = new Vector();

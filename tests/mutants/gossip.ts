@@ -14,15 +14,15 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
   {
     name: "open-waits-for-its-peers",
     file: "gossip/open.ts",
-    find: "    if (!node.rooms.replica.caughtUp) {",
+    find: "    if (!replica.caughtUp && replica.vector.size === 0) {",
     replace: "    if (node.rooms.cluster.others().length > 0) {",
     caughtBy: "tests/scenarios/recovery_test.ts :: X1",
   },
   {
     name: "joiner-opens-before-its-first-copy",
     file: "gossip/open.ts",
-    find: "    if (!node.rooms.replica.caughtUp) {",
-    replace: "    if (node.rooms.replica.origin !== undefined) {",
+    find: "    if (!replica.caughtUp && replica.vector.size === 0) {",
+    replace: "    if (replica.origin !== undefined) {",
     caughtBy: SEEDS,
   },
   {
@@ -59,7 +59,7 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
   {
     name: "lists-leave-their-namespace",
     file: "gossip/db.ts",
-    find: "        ? spacePrefix(Space.LIVE)\n",
+    find: "        ? spacePrefix(this.#live)\n",
     replace: "        ? new Uint8Array()\n",
     caughtBy: "tests/scenarios/kv_test.ts :: X16",
   },

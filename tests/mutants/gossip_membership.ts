@@ -200,9 +200,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "incarnation-not-durable-when-let-in",
     file: "gossip/membership/incarnations.ts",
-    find: "    await this.#kv.write([{ key: incarnationKey(node), value }], {",
-    replace:
-      "    void this.#kv.write([{ key: incarnationKey(node), value }], {",
+    find: "    await this.#writing.get(node);\n",
+    replace: "",
     caughtBy: "gossip/membership/cluster_test.ts :: a start is durable before",
   },
   {
@@ -457,5 +456,65 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     replace: "",
     caughtBy:
       "tests/scenarios/electorate_test.ts :: dies before its first word",
+  },
+  {
+    name: "old-disk-let-in",
+    file: "gossip/membership/outdated.ts",
+    find:
+      "  return !isSame(said, accepted) && said.generation <= accepted.generation;",
+    replace: "  return !isSame(said, accepted) && said.generation < 0;",
+    caughtBy: "tests/scenarios/directory_test.ts :: an earlier start",
+  },
+  {
+    name: "disk-below-the-floor-let-in",
+    file: "gossip/membership/incarnations.ts",
+    find: "        !birth.includes(floor)\n",
+    replace: "        floor.size < 0\n",
+    caughtBy: "tests/scenarios/directory_test.ts :: everybody relied on",
+  },
+  {
+    name: "old-incarnations-report-counts",
+    file: "gossip/membership/cluster.ts",
+    find: "    this.#forget(node);\n    this.#options.endpoint?.dropOthers",
+    replace: "    this.#options.endpoint?.dropOthers",
+    caughtBy:
+      "gossip/membership/cluster_test.ts :: what a node reported before",
+  },
+  {
+    name: "reset-node-votes-on",
+    file: "gossip/membership/reset.ts",
+    find: "    await fallSilent();\n",
+    replace: "    void fallSilent;\n",
+    caughtBy: "gossip/membership/reset_test.ts :: votes no more",
+  },
+  {
+    name: "resets-without-a-pause",
+    file: "gossip/membership/reset.ts",
+    find: "    this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_MS_MAX);\n",
+    replace: "",
+    caughtBy: "gossip/membership/reset_test.ts :: ever longer",
+  },
+  {
+    name: "void-node-reports",
+    file: "gossip/membership/cluster.ts",
+    find:
+      '    if (!this.#options.isCaughtUp()) throw new NotCaughtUpError("report");\n',
+    replace: "",
+    caughtBy: "gossip/membership/cluster_test.ts :: a node without a copy",
+  },
+  {
+    name: "beyond-the-seal-kept",
+    file: "gossip/membership/cluster.ts",
+    find:
+      "      if (vector.seq(origin) > (finals.get(origin) ?? 0)) return true;\n",
+    replace: "",
+    caughtBy: "gossip/membership/cluster_test.ts :: [16]",
+  },
+  {
+    name: "records-of-any-incarnation",
+    file: "gossip/dispatch.ts",
+    find: "    if (!cluster.isAccepted(remote)) return;\n",
+    replace: "",
+    caughtBy: "gossip/dispatch_test.ts :: records of an incarnation",
   },
 ];

@@ -131,7 +131,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "record-conflicts-off",
     file: "gossip/replication/draft.ts",
     find:
-      `      } else if (lost !== undefined && !isBuiltUpon(lost, record)) {`,
+      `      } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {`,
     replace: `      } else if (lost !== undefined && lost.seq < 0) {`,
     caughtBy: "gossip/replication/schedules_test.ts",
   },
@@ -139,7 +139,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "every-loser-a-conflict",
     file: "gossip/replication/draft.ts",
     find:
-      `      } else if (lost !== undefined && !isBuiltUpon(lost, record)) {`,
+      `      } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {`,
     replace: `      } else if (lost !== undefined) {`,
     caughtBy: "gossip/replication/schedules_test.ts",
   },
@@ -218,9 +218,9 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "losing-arrival-not-reported",
     file: "gossip/replication/draft.ts",
     find: `        this.#losses.push({ kept: current!, lost });
-      } else if (lost !== undefined && !isBuiltUpon(lost, record)) {`,
+      } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {`,
     replace: `        this.#decided.push();
-      } else if (lost !== undefined && !isBuiltUpon(lost, record)) {`,
+      } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {`,
     caughtBy: "tests/sim_test.ts :: random lives",
   },
   {
@@ -253,8 +253,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "nothing-but-pushes",
     file: "gossip/replication/pull.ts",
-    find: "      if (nodes.length > 0) {",
-    replace: "      if (nodes.length < 0) {",
+    find: "    if (nodes.length === 0) return;\n    this.nudge(",
+    replace: "    if (nodes.length > 0) return;\n    this.nudge(",
     caughtBy: "gossip/replication/pull_test.ts :: every interval",
   },
   {
@@ -304,14 +304,14 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "session-covers-one-origin-only",
     file: "gossip/replication/draft.ts",
-    find: "    this.vector.join(session.vector);\n    const counters",
+    find: "    this.vector.join(session.vector);\n    this.#inherit",
     replace:
       `    for (const origin of [...session.vector.origins()].slice(0, 1)) {
       for (let at = this.vector.seq(origin); at < session.vector.seq(origin);) {
         this.vector.add(origin, ++at);
       }
     }
-    const counters`,
+    this.#inherit`,
     caughtBy: SEEDS,
   },
   {
@@ -344,8 +344,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "report-of-what-is-not-synced",
     file: "gossip/replication/replica.ts",
-    find: "        if (!this.#options.sync) {",
-    replace: "        if (this.#closed) {",
+    find: "      if (!this.#options.sync) {",
+    replace: "      if (this.#closed) {",
     caughtBy: "gossip/replication/replica_test.ts :: survives a power failure",
   },
   {
@@ -370,5 +370,90 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     find: 'includes("full")',
     replace: 'includes("early")',
     caughtBy: "gossip/replication/pull_test.ts :: no room here",
+  },
+  {
+    name: "copy-loses-unreported",
+    file: "gossip/replication/draft.ts",
+    find: "      if (node !== nodeKey && !isRemoved?.(node)) continue;",
+    replace: "      if (node !== nodeKey || isRemoved?.(node)) continue;",
+    caughtBy: "gossip/replication/copy_test.ts :: takes the place of all",
+  },
+  {
+    name: "copy-continues-the-old-origin",
+    file: "gossip/replication/replica.ts",
+    find: "      this.#state.origin = undefined;\n",
+    replace: "",
+    caughtBy: "gossip/replication/copy_test.ts :: takes the place of all",
+  },
+  {
+    name: "difference-fills-a-void-state",
+    file: "gossip/replication/draft.ts",
+    find: "    if (session.whole === this.#counters.caughtUp) return false;\n",
+    replace: "",
+    caughtBy: "gossip/replication/copy_test.ts :: asked for as a difference",
+  },
+  {
+    name: "copy-without-its-floor",
+    file: "gossip/replication/draft.ts",
+    find: "    this.#ops.push(floorOp(session.floor));\n",
+    replace: "",
+    caughtBy: "gossip/replication/collect_test.ts :: [25]",
+  },
+  {
+    name: "copy-without-its-incarnations",
+    file: "gossip/replication/draft.ts",
+    find: "    await this.#replaceIncarnations(session.incarnations);\n",
+    replace: "",
+    caughtBy: "gossip/replication/collect_test.ts :: [25]",
+  },
+  {
+    name: "life-fixed",
+    file: "gossip/replication/replica.ts",
+    find: "        counters.lifeGone = Math.max(counters.lifeGone, life);\n",
+    replace: "",
+    caughtBy: "gossip/replication/collect_test.ts :: in the second phase",
+  },
+  {
+    name: "one-phase",
+    file: "gossip/replication/floor.ts",
+    find: "  return { floor: risen, gate };",
+    replace: "  return { floor: risen, gate: risen };",
+    caughtBy: "gossip/replication/floor_test.ts :: never falls",
+  },
+  {
+    name: "cover-of-reports-off",
+    file: "gossip/replication/floor.ts",
+    find: "    if (!own.vector.includes(other.vector)) return undefined;\n",
+    replace: "",
+    caughtBy: "gossip/replication/floor_test.ts :: [3]",
+  },
+  {
+    name: "reports-of-any-epoch",
+    file: "gossip/replication/floor.ts",
+    find:
+      "    if (other.era !== own.era || other.epoch !== own.epoch) return undefined;\n",
+    replace: "",
+    caughtBy: "gossip/replication/floor_test.ts :: [4]",
+  },
+  {
+    name: "floor-rises-on-what-does-not-hold",
+    file: "gossip/replication/replica.ts",
+    find: "      if (!holds()) return;\n",
+    replace: "",
+    caughtBy: "gossip/replication/collect_test.ts :: raises no floor",
+  },
+  {
+    name: "what-the-floor-covers-is-a-conflict",
+    file: "gossip/replication/draft.ts",
+    find: "      this.#state.floor.covers(origin, seq);",
+    replace: "      this.#state.floor.covers(origin, seq + 1e6);",
+    caughtBy: "gossip/replication/collect_test.ts :: §8",
+  },
+  {
+    name: "session-below-the-floor",
+    file: "gossip/replication/draft.ts",
+    find: "    if (!this.vector.includes(session.floor)) return false;\n",
+    replace: "",
+    caughtBy: "gossip/replication/collect_test.ts :: delta 3",
   },
 ];

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { LockedError, open } from "../../mod.ts";
+import { type DB, LockedError, open } from "../../mod.ts";
 import { assertReads, collect, scenario, text } from "../sim/cluster.ts";
 
 scenario(
@@ -123,5 +123,66 @@ scenario(
     await world.sleep(30_000);
     assert(!after.some(({ type }) => type === "outdated"));
     await assertReads(last, "unheard", "5");
+  },
+);
+
+scenario(
+  "a disk put back to an image without what everybody relied on is found out, and what was deleted stays so",
+  async (cluster) => {
+    const { world } = cluster;
+    const [a, b, c] = await cluster.openAll(["a", "b", "c"]) as [DB, DB, DB];
+    await c.set("k", "old");
+    await cluster.converged("a", "b", "c");
+    const image = world.disk("c").image();
+    await c.delete("k");
+    await cluster.until(
+      "the tombstone is gone",
+      () => [a, b, c].every((db) => db.metrics().tombstonesCollected === 1),
+    );
+    // Of the same start: its next one is above all that others have heard of.
+    cluster.kill("c");
+    world.disk("c").restore(image);
+    const again = await cluster.reopen("c");
+    const events = collect(again.events());
+    await assertReads(again, "k", "old");
+    await cluster.until(
+      "it is reset",
+      () => events.some(({ type }) => type === "reset"),
+    );
+    await assertReads(again, "k", undefined);
+    await cluster.converged("a", "b", "c");
+    for (const db of [a, b]) await assertReads(db, "k", undefined);
+    // And who writes the key next is above all that was.
+    await again.set("k", "new");
+    await cluster.converged("a", "b", "c");
+    for (const db of [a, b, again]) await assertReads(db, "k", "new");
+  },
+);
+
+scenario(
+  "tombstones go once every member has them, and wait for one that is away",
+  async (cluster) => {
+    const [a, b, c] = await cluster.openAll(["a", "b", "c"]) as [DB, DB, DB];
+    for (let i = 0; i < 30; i++) await a.set(`k${i}`, "v");
+    await cluster.converged("a", "b", "c");
+    cluster.kill("c");
+    for (let i = 0; i < 30; i++) await a.delete(`k${i}`);
+    await cluster.world.sleep(120_000);
+    for (const db of [a, b]) {
+      assertEquals(db.metrics().tombstonesCollected, 0);
+    }
+    const back = await cluster.reopen("c");
+    const took = await cluster.timed(() =>
+      cluster.until(
+        "all are gone",
+        () =>
+          [a, b, back].every((db) => db.metrics().tombstonesCollected === 30),
+        60_000,
+      )
+    );
+    assert(took <= 60_000);
+    for (const db of [a, b, back]) assertEquals(await db.count(), 0);
+    await cluster.converged("a", "b", "c");
+    void c;
   },
 );
