@@ -42,6 +42,7 @@ import { clusterView, leaveForEver } from "./cluster_view.ts";
 import type { DatabaseEvent, Events } from "./events.ts";
 import { rowKey, Space, spacePrefix } from "./keyspace.ts";
 import type { CallOptions, RoutedOutcome } from "./lease/router.ts";
+import type { Arrivals } from "./replication/arrivals.ts";
 import {
   type Conflict,
   conflictOf,
@@ -54,7 +55,7 @@ import {
   type Version,
   versionOf,
 } from "./replication/entry.ts";
-import { tokenOf } from "./token.ts";
+import { readToken, type Token, tokenOf, vectorToken } from "./token.ts";
 import { Transaction } from "./transaction.ts";
 import type { Rooms } from "./dispatch.ts";
 import type { Seeds } from "./membership/seeds.ts";
@@ -94,6 +95,7 @@ export interface DatabaseParts {
   /** Who is asked where the others are; `undefined` without a network. */
   readonly seeds: Seeds | undefined;
   readonly push: Push | undefined;
+  readonly arrivals: Arrivals;
   readonly watchers: Watchers;
   readonly events: Events;
   readonly counts: { records: number; conflicts: number; pushes: number };
@@ -127,7 +129,7 @@ export class DB implements AsyncDisposable {
 
   /**
    * The value of a key as this node has it now; `undefined` if it has none.
-   * Never waits for the network.
+   * Never waits for the network, unless it is to wait for a token.
    *
    * @example
    * ```ts
@@ -142,17 +144,41 @@ export class DB implements AsyncDisposable {
    * assertEquals(await db.get("no such key"), undefined);
    * ```
    *
+   * @example What was written on one node, read on another
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using one = await open(":memory:", {
+   *   address: "localhost:0",
+   *   bootstrap: true,
+   * });
+   * await using two = await open(":memory:", {
+   *   address: "localhost:0",
+   *   peers: [one.cluster.host.address],
+   * });
+   * const { token } = await one.set("planet", "Earth");
+   *
+   * const value = await two.get("planet", { atLeast: token });
+   * assertEquals(new TextDecoder().decode(value), "Earth");
+   * ```
+   *
    * @throws {LimitError} If the key is empty or too long.
    * @throws {CorruptionError} If what is stored is damaged.
-   * @throws {NotSupportedError} If `atLeast` is given.
-   * @throws {ClosedError} If the database is closed.
+   * @throws {TypeError} If `atLeast` is no token.
+   * @throws {DeadlineExceededError} If this node has not by the deadline, 10 s
+   * unless told otherwise, what `atLeast` stands for.
+   * @throws {PoisonedError} If it waits for that, and the engine has failed.
+   * @throws {RangeError} If `timeoutMs` is not positive.
+   * @throws {ClosedError} If the database is closed, also meanwhile.
    */
   async get(
     key: KeyLike,
     options?: ReadOptions,
   ): Promise<Uint8Array | undefined> {
     if (options?.atLeast !== undefined) {
-      throw later("get({ atLeast })", "waiting for a token");
+      checkKey("get", key);
+      await this.#reach(options);
     }
     const found = this.#parts.kv.get(this.#rowOf(key));
     const row = isPromise(found) ? await found : found;
@@ -171,9 +197,13 @@ export class DB implements AsyncDisposable {
   }
 
   /** The value of a key with its version and leaseholder. Throws as `get`. */
-  async getEntry(key: KeyLike): Promise<EntryView | undefined> {
+  async getEntry(
+    key: KeyLike,
+    options: ReadOptions = {},
+  ): Promise<EntryView | undefined> {
     this.#checkOpen("read");
     const bytes = checkKey("get", key);
+    await this.#reach(options);
     const entry = await this.#parts.rooms.replica.livingEntry(bytes);
     if (entry?.value === undefined || hasExpired(entry, this.#now())) {
       return undefined;
@@ -187,8 +217,32 @@ export class DB implements AsyncDisposable {
   }
 
   /** Whether a key has a value. Throws as `get`. */
-  async has(key: KeyLike): Promise<boolean> {
-    return await this.get(key) !== undefined;
+  async has(key: KeyLike, options?: ReadOptions): Promise<boolean> {
+    return await this.get(key, options) !== undefined;
+  }
+
+  /**
+   * Stands for all that this node has, whatever was read here before with it: with
+   * `atLeast`, a read on another node is no older than one here.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   *
+   * await using db = await open(":memory:");
+   * await db.get("planet");
+   * const token = await db.token();
+   *
+   * // Here, or on any other node:
+   * await db.get("planet", { atLeast: token });
+   * ```
+   *
+   * @throws {PoisonedError} If the engine has failed.
+   * @throws {ClosedError} If the database is closed.
+   */
+  async token(): Promise<Token> {
+    this.#checkOpen("read");
+    return vectorToken(await this.#parts.rooms.replica.settled());
   }
 
   /**
@@ -321,12 +375,16 @@ export class DB implements AsyncDisposable {
    * assertEquals(keys, ["a/3", "a/2"]);
    * ```
    *
-   * @throws {CorruptionError} If what is stored is damaged.
    * @throws {RangeError} If `limit` is not a whole number from 0.
+   * @throws {CorruptionError} If what is stored is damaged. What `atLeast` brings:
+   * see `get`.
    * @throws {ClosedError} If the database is closed.
    */
-  async *list(options: ListOptions = {}): AsyncGenerator<KeyValue> {
+  async *list(
+    options: ListOptions & ReadOptions = {},
+  ): AsyncGenerator<KeyValue> {
     const limit = checkLimit(options.limit);
+    await this.#reach(options);
     const rows = this.#iterate(options, false);
     try {
       for (let left = limit; left > 0;) {
@@ -366,8 +424,11 @@ export class DB implements AsyncDisposable {
   }
 
   /** Lists keys in order, without their values. Throws as `list`. */
-  async *keys(options: ListOptions = {}): AsyncGenerator<Uint8Array> {
+  async *keys(
+    options: ListOptions & ReadOptions = {},
+  ): AsyncGenerator<Uint8Array> {
     const limit = checkLimit(options.limit);
+    await this.#reach(options);
     const rows = this.#iterate(options, true);
     try {
       for (let left = limit; left > 0; left--) {
@@ -382,7 +443,8 @@ export class DB implements AsyncDisposable {
   }
 
   /** Counts keys. Throws as `list`. */
-  async count(options: RangeOptions = {}): Promise<number> {
+  async count(options: RangeOptions & ReadOptions = {}): Promise<number> {
+    await this.#reach(options);
     const rows = this.#iterate(options, true);
     let count = 0;
     try {
@@ -677,6 +739,20 @@ export class DB implements AsyncDisposable {
     if (isVolatile) closing.defer(() => leaveForEver(rooms, runtime.timers));
   }
 
+  /** Waits until this node has what a read asks for at least. */
+  async #reach(
+    { atLeast, timeoutMs, signal }: ReadOptions,
+  ): Promise<void> {
+    if (atLeast === undefined) return;
+    this.#checkOpen("read");
+    const wanted = readToken("read", '"atLeast"', atLeast);
+    await this.#parts.arrivals.of(wanted, {
+      timeoutMs: checkTimeout("read", timeoutMs),
+      signal,
+    });
+    this.#checkOpen("read");
+  }
+
   readonly #now = (): number => this.#parts.runtime.clock.now();
 
   #checkOpen(action: string): void {
@@ -779,8 +855,4 @@ function byKey(a: number, b: number): number {
 
 function noNetwork(node: number): Error {
   return new UnreachableError(`reach node ${node}`, []);
-}
-
-function later(feature: string, what: string): NotSupportedError {
-  return new NotSupportedError(feature, `${what} comes with a later release`);
 }

@@ -14,9 +14,14 @@ import type { MemberChange, Node } from "./membership/mod.ts";
 import type { Version } from "./replication/entry.ts";
 import type { Token } from "./token.ts";
 
-/** Options for {@linkcode DB.get}. */
-export interface ReadOptions {
-  /** Waits until this node has what the token stands for. Not in this release. */
+/** Options for reads. */
+export interface ReadOptions extends CallOptions {
+  /**
+   * Waits until this node has what the token stands for, asking other nodes for
+   * it meanwhile: a session that hands on the tokens of its writes reads them on
+   * any node. `timeoutMs` and `signal` bound that wait; without a token a read
+   * waits for nobody.
+   */
   atLeast?: Token;
 }
 
@@ -37,7 +42,7 @@ export interface SetOptions extends CommitOptions {
 export interface WriteResult {
   /** The new version; absent if there was nothing to change. */
   readonly version?: Version;
-  /** Stands for the state that the write left, on any node. */
+  /** Stands for the state that the write left, on any node; see `atLeast`. */
   readonly token: Token;
 }
 
@@ -82,7 +87,7 @@ export interface CommitResult {
   /** The new version of each op's key, in the order of the ops; `undefined` where
    * there was nothing to change. */
   readonly versions: readonly (Version | undefined)[];
-  /** Stands for the state that the commit left, on any node. */
+  /** Stands for the state that the commit left, on any node; see `atLeast`. */
   readonly token: Token;
 }
 
@@ -102,7 +107,7 @@ export interface RangeOptions {
   reverse?: boolean;
 }
 
-/** Options for {@linkcode DB.list}. */
+/** Options for {@linkcode DB.list} and {@linkcode DB.listSync}. */
 export interface ListOptions extends RangeOptions {
   /** How many at most. */
   limit?: number;

@@ -54,6 +54,7 @@ import { type NodeRecord, NONCE_BYTES } from "./membership/mod.ts";
 import { pledge } from "./membership/pledge.ts";
 import { Seeds } from "./membership/seeds.ts";
 import type { Propagation } from "./propagation.ts";
+import { Arrivals } from "./replication/arrivals.ts";
 import { conflictOf } from "./replication/conflict.ts";
 import type { Applied } from "./replication/draft.ts";
 import { Donor } from "./replication/donor.ts";
@@ -301,7 +302,10 @@ interface Wires {
 }
 
 /** The rooms of a node, and what else its database needs. */
-type Assembled = Pick<DatabaseParts, "rooms" | "push" | "watchers" | "counts">;
+type Assembled = Pick<
+  DatabaseParts,
+  "rooms" | "push" | "arrivals" | "watchers" | "counts"
+>;
 
 /** Asks the `peers` for ever, but for this node's own address. */
 function seedsOf(
@@ -426,6 +430,14 @@ async function assemble(
     },
   });
   opened.defer(() => pull.close());
+  const arrivals = new Arrivals({
+    replica,
+    timers,
+    random,
+    isOther: (node) => cluster.others().includes(node),
+    candidates: () => cluster.candidates(),
+    pullFrom: (node) => pull.from(node),
+  });
   const router = new Router({
     nodeKey,
     nonce,
@@ -458,7 +470,7 @@ async function assemble(
   opened.defer(() => leaving.close());
   const rooms = { cluster, replica, donor, pull, router, leaving };
   dispatch.attach(rooms);
-  return { rooms, push, watchers, counts };
+  return { rooms, push, arrivals, watchers, counts };
 }
 
 /**

@@ -107,7 +107,7 @@ type Item =
   };
 
 interface Waiter {
-  readonly dots: readonly Dot[];
+  readonly isMet: (vector: Vector) => boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -253,6 +253,14 @@ export class Replica {
     await this.#kv.write(fillOps(entries));
   }
 
+  /** What is durable here, all of it with that could be read before this call. */
+  settled(): Promise<Vector> {
+    return new Promise((resolve, reject) => {
+      const run = () => Promise.resolve(resolve(this.#state.vector));
+      this.#push({ kind: "turn", run, reject });
+    });
+  }
+
   /** The durable state between two groups, and what it covers. */
   freeze(): Promise<{
     snapshot: KVSnapshot;
@@ -356,11 +364,27 @@ export class Replica {
    * @throws {ClosedError} If this replica is closed before.
    * @throws {PoisonedError} If its engine fails before.
    */
-  async covers(dots: readonly Dot[], signal: AbortSignal): Promise<void> {
-    if (this.#coversAll(dots)) return;
+  covers(dots: readonly Dot[], signal: AbortSignal): Promise<void> {
+    return this.#meets(
+      (vector) => dots.every(({ origin, seq }) => vector.covers(origin, seq)),
+      signal,
+    );
+  }
+
+  /** Resolves once all that a vector covers is durable here. Throws as `covers`. */
+  includes(wanted: Vector, signal: AbortSignal): Promise<void> {
+    const missing = wanted.beyond(this.#state.vector);
+    return this.#meets((vector) => vector.includes(missing), signal);
+  }
+
+  async #meets(
+    isMet: (vector: Vector) => boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (isMet(this.#state.vector)) return;
     this.#checkWriting("wait for a record");
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter = { dots, resolve, reject };
+    const waiter = { isMet, resolve, reject };
     this.#waiters.add(waiter);
     try {
       await abortable(promise, signal);
@@ -498,7 +522,7 @@ export class Replica {
     if (draft.clashes.length > 0) listener.clashed(draft.clashes);
     if (draft.skewedHlc > 0) listener.skewed(draft.skewedHlc);
     for (const waiter of this.#waiters) {
-      if (this.#coversAll(waiter.dots)) waiter.resolve();
+      if (waiter.isMet(this.#state.vector)) waiter.resolve();
     }
   }
 
@@ -521,11 +545,6 @@ export class Replica {
       reject(new PoisonedError({ cause: error }));
     }
     if (isFirst) this.#options.listener.failed(error);
-  }
-
-  #coversAll(dots: readonly Dot[]): boolean {
-    const { vector } = this.#state;
-    return dots.every(({ origin, seq }) => vector.covers(origin, seq));
   }
 }
 

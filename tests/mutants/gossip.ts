@@ -57,6 +57,20 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     caughtBy: SEEDS,
   },
   {
+    name: "read-does-not-wait-for-its-token",
+    file: "gossip/db.ts",
+    find: "    await this.#parts.arrivals.of(wanted, {\n",
+    replace: "    void this.#parts.arrivals.of(wanted, {\n",
+    caughtBy: "tests/scenarios/session_test.ts :: a read with the token",
+  },
+  {
+    name: "token-of-a-node-without-what-was-just-read",
+    file: "gossip/token.ts",
+    find: "  vector.write(writer);\n",
+    replace: "  new Vector().write(writer);\n",
+    caughtBy: "tests/scenarios/session_test.ts :: never go back",
+  },
+  {
     name: "lists-leave-their-namespace",
     file: "gossip/db.ts",
     find: "        ? spacePrefix(Space.LIVE)\n",

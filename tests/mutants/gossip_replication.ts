@@ -5,6 +5,13 @@ import { type Mutant, SEEDS } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
+    name: "missing-for-a-token-not-asked-for",
+    file: "gossip/replication/arrivals.ts",
+    find: "      void this.#ask(wanted, either);\n",
+    replace: "      void either;\n",
+    caughtBy: "gossip/replication/arrivals_test.ts :: asks its author first",
+  },
+  {
     name: "ack-before-the-sync",
     file: "gossip/replication/replica.ts",
     find: `          (outcome) => () => item.resolve(outcome),`,
