@@ -490,11 +490,20 @@ export class DB implements AsyncDisposable {
   }
 
   /**
-   * Watches what changes here, whoever wrote it, from now on, until the stream is
-   * cancelled or the database closes. Each array is what changed together.
+   * Watches what changes here, whoever wrote it, until the stream is cancelled or
+   * the database closes: from now on, or after a token, or with what is there first.
+   * Each array is what changed together.
    *
-   * A watcher that is too slow gets a {@linkcode LaggedChange} in the place of
-   * what was dropped; what it watches can then be read anew with `list`.
+   * A watcher that is too slow is told the newest version of each key only, marked
+   * `coalesced`; where even these are too many, it gets a {@linkcode LaggedChange}
+   * in the place of what was dropped, and reads what it watches anew.
+   *
+   * After a pause, however long, on this node or another one, `since` goes on with
+   * what came after a token. The stream fails with {@linkcode TokenTooOldError} if
+   * that is no longer kept (`logBytesMax`, 64 MiB of the newest records, or if the
+   * node has caught up with many changes at once since), and with
+   * {@linkcode DeadlineExceededError} if this node does not get in `timeoutMs` what
+   * the token stands for.
    *
    * @example
    * ```ts
@@ -512,7 +521,30 @@ export class DB implements AsyncDisposable {
    * }
    * ```
    *
-   * @throws {NotSupportedError} If `since` is given.
+   * @example Go on where it was
+   * ```ts
+   * import { open, type Token } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * let token: Token | undefined; // kept with what was made of the changes
+   * const first = db.watch({ prefix: "planet/" });
+   * await db.set("planet/3", "Earth");
+   * for await (const changes of first) {
+   *   token = changes.at(-1)?.token;
+   *   break;
+   * }
+   * await db.set("planet/4", "Mars");
+   *
+   * const second = db.watch({ prefix: "planet/", since: token });
+   * for await (const [change] of second) {
+   *   assertEquals(change?.type, "set"); // of Mars
+   *   break;
+   * }
+   * ```
+   *
+   * @throws {TypeError} If `since` is no token, or given with `initial`.
+   * @throws {RangeError} If `timeoutMs` or `queueBytesMax` is not positive.
    * @throws {ClosedError} If the database is closed.
    */
   watch(options: WatchOptions = {}): ReadableStream<Change[]> {
@@ -523,8 +555,9 @@ export class DB implements AsyncDisposable {
   /**
    * Calls a handler with each batch of changes, one at a time: the next one when
    * the promise it returned has settled. What it throws is an event of type
-   * `handlerFailed`, and the watch goes on. Dispose of what `onChange` returns to
-   * stop. Throws as `watch`.
+   * `handlerFailed`, and the watch goes on; that the watch itself has failed is one
+   * of type `watchFailed`. Dispose of what `onChange` returns to stop. Throws as
+   * `watch`.
    *
    * @example
    * ```ts
@@ -558,10 +591,14 @@ export class DB implements AsyncDisposable {
         }
       }
     };
-    void run();
+    run().catch((error) => {
+      this.#parts.events.emit({ type: "watchFailed", error });
+    });
     return {
       [Symbol.dispose]() {
-        void reader.cancel();
+        reader.cancel().catch(() => {
+          // It has failed already, and was told of.
+        });
       },
     };
   }

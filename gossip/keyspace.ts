@@ -5,7 +5,7 @@
  *
  * ```
  * 01 name                         meta       host, ticket, format, members, counters,
- *                                            leaving, synced
+ *                                            leaving, synced, leap
  * 02 …                            acceptor   registers of this node as acceptor (register/)
  * 03 node u16                     incarnation  generation and nonce last accepted of a member
  * 10 origin seq key               dot index  ->  nothing; which entries a record wrote
@@ -13,6 +13,7 @@
  * 12 position u48 origin seq      log        ->  a whole record, in the order applied here
  * 13 number u48                   conflicts  ->  a report
  * 14 origin seq origin seq        open intents  txn dot, intent dot -> the intent
+ * 15 position u48 origin seq      log marks  ->  what its ops met here (replication/log.ts)
  * 20 key                          living entries  ->  entry (replication/entry.ts)
  * 21 key                          tombstones  ->  entry
  * ```
@@ -47,6 +48,7 @@ export const Space = {
   LOG: 0x12,
   CONFLICT: 0x13,
   OPEN_INTENT: 0x14,
+  LOG_MARK: 0x15,
   LIVE: 0x20,
   DEAD: 0x21,
 } as const;
@@ -133,10 +135,14 @@ export function originOfVectorKey(row: Uint8Array): Origin {
   return takeOrigin(row, 1);
 }
 
-/** The row of a record in the log. */
-export function logKey(position: number, dot: Dot): Bytes {
+/** The row of a record in the log, or of what is marked of it. */
+export function logKey(
+  position: number,
+  dot: Dot,
+  space: number = Space.LOG,
+): Bytes {
   const row = new Uint8Array(1 + SEQ_BYTES + DOT_BYTES);
-  row[0] = Space.LOG;
+  row[0] = space;
   putSeq(row, putOrigin(row, putSeq(row, 1, position), dot.origin), dot.seq);
   return row;
 }

@@ -49,6 +49,10 @@ Deno.test("rows: golden bytes", () => {
   );
   assertEquals(toHex(vectorKey(dot.origin)), "11123456789abc01");
   assertEquals(toHex(logKey(7, dot)), `12000000000007${text}`);
+  assertEquals(
+    toHex(logKey(7, dot, Space.LOG_MARK)),
+    `15000000000007${text}`,
+  );
   assertEquals(toHex(numberKey(Space.CONFLICT, 258)), "13000000000102");
   assertEquals(toHex(openIntentKey(dot, dot)), `14${text}${text}`);
   assertEquals(toHex(metaKey("host")), "01686f7374");

@@ -334,7 +334,6 @@ async function assemble(
   const { kv, runtime, events, propagation } = options;
   const { clock, timers, random } = runtime;
   const nodeKey = host.node;
-  const watchers = new Watchers(nodeKey);
   const counts = { records: 0, conflicts: 0, pushes: 0 };
   const replica: Replica = await Replica.open({
     kv,
@@ -438,6 +437,7 @@ async function assemble(
     candidates: () => cluster.candidates(),
     pullFrom: (node) => pull.from(node),
   });
+  const watchers = new Watchers(nodeKey, { replica, arrivals, clock });
   const router = new Router({
     nodeKey,
     nonce,

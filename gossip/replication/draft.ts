@@ -133,6 +133,8 @@ export interface Applied {
   readonly record: LogRecord | undefined;
   /** The entries that now stand, in order. */
   readonly changes: readonly Entry[];
+  /** What a session covers; `undefined` for a record. */
+  readonly vector?: Vector;
 }
 
 /** A key that the draft has read: what is stored, and what would stand. */
@@ -334,15 +336,19 @@ export class Draft {
     for (const entry of record.entries) slots.push(await this.#slot(entry.key));
     // From here on nothing waits and nothing fails: all of it or none.
     const changes: Entry[] = [];
+    const marks = { lost: [] as number[], won: [] as number[] };
     for (let i = 0; i < slots.length; i++) {
       const entry = record.entries[i]!;
       const slot = slots[i]!;
       const current = slot.now;
+      const changed = changes.length;
       const lost = this.#merge(entry, slot, changes);
+      if (changes.length === changed) marks.lost.push(i);
       if (lost === entry) {
         this.#losses.push({ kept: current!, lost });
       } else if (lost !== undefined && !isBuiltUpon(lost, record)) {
         this.#losses.push({ kept: entry, lost });
+        marks.won.push(i);
       }
     }
     if (record.intent !== undefined) {
@@ -351,7 +357,11 @@ export class Draft {
     if (originLane(origin) === 1) this.#decided.push(dotOf(record));
     this.vector.add(origin, seq);
     this.#moved.add(origin);
-    this.#ops.push(this.#state.log.append(record));
+    const { log } = this.#state;
+    this.#ops.push(log.append(record));
+    if (marks.lost.length + marks.won.length > 0) {
+      this.#ops.push(log.mark(marks));
+    }
     this.#bytes += record.bytes.length * 2 + OP_OVERHEAD_BYTES;
     this.applied.push({ record, changes });
     return "applied";
@@ -394,7 +404,8 @@ export class Draft {
     counters.lifeGone = Math.max(counters.lifeGone, session.lifeGone);
     counters.lifeFloor = Math.max(counters.lifeFloor, session.lifeFloor);
     counters.caughtUp = true;
-    this.applied.push({ record: undefined, changes });
+    this.#ops.push(this.#state.log.leap());
+    this.applied.push({ record: undefined, changes, vector: session.vector });
     return true;
   }
 

@@ -38,6 +38,7 @@ import {
   versionOf,
   writeVersion,
 } from "./entry.ts";
+import { decodeMarks, encodeMarks } from "./log.ts";
 import {
   decodeChunkRequest,
   decodePull,
@@ -183,6 +184,10 @@ const FORMATS: Record<
     decode: (bytes) => new Vector().decodeOrigin(makeOrigin(3, 7, 1), bytes),
   },
   "counters": { sample: encodeCounters(COUNTERS), decode: decodeCounters },
+  "log marks": {
+    sample: encodeMarks({ lost: [0, 300], won: [2] }),
+    decode: decodeMarks,
+  },
   "conflict": { sample: encodeClash(CLASH), decode: decodeClash },
   "offer": { sample: encodeOffer(OFFER), decode: decodeOffer },
   "chunk": {

@@ -8,6 +8,18 @@
  *   vectors can be handed out.
  * - It holds at most `bytesMax` bytes of records (and always the newest one);
  *   older records are reachable through the entries only (session.ts).
+ * - {@linkcode RecentLog.replays} is true only if what was told of the records
+ *   between the two vectors, when they were applied, can be told again
+ *   (replay.ts).
+ *
+ * Of a record whose ops all changed their keys, and built upon what they replaced,
+ * nothing is marked: that is nearly every one. The others have a row of their own.
+ * ```
+ * marks := varint lost, varint* | varint won, varint*      numbers of ops, from 0
+ * leap  := varint position        meta row: records before it came before a session
+ * ```
+ * `lost` are ops that changed nothing here, and `won` those that replaced what their
+ * writer had not known.
  *
  * The index is in memory and made anew at open: per origin, the positions of the
  * unbroken run of its records that ends at the vector. A session leaps over
@@ -16,11 +28,11 @@
  * @module
  */
 
-import { isPromise } from "../../runtime/mod.ts";
+import { type Bytes, isPromise, Reader, Writer } from "../../runtime/mod.ts";
 import type { BatchOp, KVReader } from "../../engine/kv.ts";
-import { logKey, logOfKey, Space, spacePrefix } from "../keyspace.ts";
+import { logKey, logOfKey, metaKey, Space, spacePrefix } from "../keyspace.ts";
 import { type Dot, type Origin, originLane } from "./dot.ts";
-import type { LogRecord } from "./record.ts";
+import { type LogRecord, OPS_MAX } from "./record.ts";
 import type { Vector } from "./vector.ts";
 
 /**
@@ -42,10 +54,28 @@ interface Row {
   readonly bytes: number;
 }
 
+/** What the ops of a record met here, as far as it is out of the ordinary. */
+export interface LogMarks {
+  /** The ops that changed nothing. */
+  readonly lost: readonly number[];
+  /** The ops that replaced what their writer had not known. */
+  readonly won: readonly number[];
+}
+
+/** A record as it is handed out, and where it stands. */
+export interface LogRow {
+  readonly position: number;
+  readonly bytes: Uint8Array;
+  readonly marks: LogMarks | undefined;
+}
+
 /** The recent log of one node. */
 export class RecentLog {
   readonly #bytesMax: number;
   readonly #runs = new Map<Origin, Run>();
+  readonly #marks = new Map<number, LogMarks & { readonly dot: Dot }>();
+  /** Records before this position came before the last session. */
+  #leap = 0;
   #rows: Row[] = [];
   /** Rows before this index were trimmed. */
   #head = 0;
@@ -79,6 +109,24 @@ export class RecentLog {
     } finally {
       await rows.close();
     }
+    await this.#loadMarks(reader);
+  }
+
+  async #loadMarks(reader: KVReader): Promise<void> {
+    const leap = await reader.get(metaKey("leap"));
+    if (leap !== undefined) this.#leap = new Reader(leap, "a leap").varint();
+    this.#nextPosition = Math.max(this.#nextPosition, this.#leap);
+    const rows = reader.iterate({ prefix: spacePrefix(Space.LOG_MARK) });
+    try {
+      for (;;) {
+        const more = rows.next();
+        if (!(isPromise(more) ? await more : more)) break;
+        const { position, dot } = logOfKey(rows.key);
+        this.#marks.set(position, { ...decodeMarks(rows.value), dot });
+      }
+    } finally {
+      await rows.close();
+    }
   }
 
   /** Appends a record: takes it into the index and gives its row. */
@@ -87,6 +135,39 @@ export class RecentLog {
     const position = this.#nextPosition;
     this.#take({ position, dot, bytes: record.bytes.length });
     return { key: logKey(position, dot), value: record.bytes };
+  }
+
+  /** Marks the record that was appended last; gives the row. */
+  mark(marks: LogMarks): BatchOp {
+    const { position, dot } = this.#rows.at(-1)!;
+    this.#marks.set(position, { ...marks, dot });
+    return {
+      key: logKey(position, dot, Space.LOG_MARK),
+      value: encodeMarks(marks),
+    };
+  }
+
+  /**
+   * A session was applied: what it brought is in no record, so that of those before
+   * it nobody can tell what they were above. Gives the row that says so.
+   */
+  leap(): BatchOp {
+    this.#leap = this.#nextPosition;
+    const value = new Writer(8).varint(this.#leap).finish();
+    return { key: metaKey("leap"), value };
+  }
+
+  /** The records that are covered and marked, and their marked ops. */
+  marked(
+    covered: Vector,
+  ): { position: number; dot: Dot; ops: readonly number[] }[] {
+    const found = [];
+    for (const [position, { dot, lost, won }] of this.#marks) {
+      if (covered.covers(dot.origin, dot.seq)) {
+        found.push({ position, dot, ops: [...lost, ...won] });
+      }
+    }
+    return found;
   }
 
   /** Where a record stands, if it is at hand. */
@@ -104,6 +185,10 @@ export class RecentLog {
       const { position, dot, bytes } = this.#rows[this.#head++]!;
       this.#bytes -= bytes;
       ops.push({ key: logKey(position, dot), value: undefined });
+      if (this.#marks.delete(position)) {
+        const key = logKey(position, dot, Space.LOG_MARK);
+        ops.push({ key, value: undefined });
+      }
       const run = this.#runs.get(dot.origin)!;
       if (run.from === dot.seq) {
         run.from++;
@@ -135,9 +220,20 @@ export class RecentLog {
   }
 
   /**
+   * Whether all that `to` covers beyond `from` can be told as it was told when it
+   * was applied.
+   */
+  replays(from: Vector, to: Vector): boolean {
+    if (!this.reaches(from, to)) return false;
+    return this.#cursors(from, to).every((cursor) =>
+      cursor.position() >= this.#leap
+    );
+  }
+
+  /**
    * Hands out records that `to` covers and `from` does not, in log order.
    *
-   * @returns Their bytes, at most `bytesMax` of them (but one record always),
+   * @returns Their rows, at most `bytesMax` of bytes (but one record always),
    * and whether there are more.
    */
   async read(
@@ -145,9 +241,9 @@ export class RecentLog {
     from: Vector,
     to: Vector,
     bytesMax: number,
-  ): Promise<{ records: Uint8Array[]; more: boolean }> {
+  ): Promise<{ records: LogRow[]; more: boolean }> {
     const cursors = this.#cursors(from, to);
-    const records: Uint8Array[] = [];
+    const records: LogRow[] = [];
     let bytes = 0;
     for (;;) {
       let first: typeof cursors[number] | undefined;
@@ -159,14 +255,16 @@ export class RecentLog {
       }
       if (first === undefined) return { records, more: false };
       const { origin, seq } = first;
-      const found = reader.get(logKey(first.position(), { origin, seq }));
+      const position = first.position();
+      const marks = this.#marks.get(position);
+      const found = reader.get(logKey(position, { origin, seq }));
       const record = isPromise(found) ? await found : found;
       // Trimmed since, or about to be: what is left goes by session.
       if (record === undefined) return { records, more: true };
       if (records.length > 0 && bytes + record.length > bytesMax) {
         return { records, more: true };
       }
-      records.push(record);
+      records.push({ position, bytes: record, marks });
       bytes += record.length;
       first.seq++;
     }
@@ -212,4 +310,24 @@ export class RecentLog {
       });
     }
   }
+}
+
+/** The row of a record's marks. */
+export function encodeMarks({ lost, won }: LogMarks): Bytes {
+  const writer = new Writer(16);
+  for (const ops of [lost, won]) {
+    writer.varint(ops.length);
+    for (const op of ops) writer.varint(op);
+  }
+  return writer.finish();
+}
+
+/** Reads the row of a record's marks. */
+export function decodeMarks(row: Uint8Array): LogMarks {
+  const reader = new Reader(row, "the marks of a record");
+  const readOps = () => {
+    const count = reader.count(Math.min(OPS_MAX, reader.remaining));
+    return Array.from({ length: count }, () => reader.varint());
+  };
+  return { lost: readOps(), won: readOps() };
 }

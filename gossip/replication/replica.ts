@@ -42,6 +42,7 @@ import { decodeEntry, type Entry } from "./entry.ts";
 import { HeldRecords } from "./held.ts";
 import { isTooFarAhead } from "./hlc.ts";
 import type { LogRecord } from "./record.ts";
+import { Replay } from "./replay.ts";
 import type { SessionData } from "./session.ts";
 import { ReplicaState, type Writership } from "./state.ts";
 import type { Vector } from "./vector.ts";
@@ -320,7 +321,13 @@ export class Replica {
   ): Promise<{ records: Uint8Array[]; more: boolean; vector: Vector } | null> {
     const { log, vector } = this.#state;
     if (!log.reaches(from, vector)) return null;
-    return { ...await log.read(this.#kv, from, vector, bytesMax), vector };
+    const { records, more } = await log.read(this.#kv, from, vector, bytesMax);
+    return { records: records.map(({ bytes }) => bytes), more, vector };
+  }
+
+  /** Tells again what was applied here and `from` does not cover. */
+  replay(from: Vector): Replay {
+    return new Replay(this.#kv, this.#state, from);
   }
 
   /**

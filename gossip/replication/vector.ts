@@ -115,11 +115,14 @@ export class Vector {
    */
   static upTo(dots: readonly Dot[]): Vector {
     const vector = new Vector();
-    for (const { origin, seq } of dots) {
-      if (originLane(origin) === 1) vector.add(origin, seq);
-      else vector.#seqs.set(origin, Math.max(seq, vector.seq(origin)));
-    }
+    for (const dot of dots) vector.reach(dot);
     return vector;
+  }
+
+  /** Adds a record, in lane 0 with all that come before it. */
+  reach({ origin, seq }: Dot): void {
+    if (originLane(origin) === 1) this.add(origin, seq);
+    else if (seq > this.seq(origin)) this.#seqs.set(origin, seq);
   }
 
   /** The origins of which it covers something that `other` does not, with all of

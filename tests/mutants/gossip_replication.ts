@@ -5,6 +5,34 @@ import { type Mutant, SEEDS } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
+    name: "replay-tells-of-what-lost",
+    file: "gossip/replication/replay.ts",
+    find: "      if (marks?.lost.includes(i)) continue;\n",
+    replace: "      void marks;\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "replay-tells-of-what-another-node-was-above",
+    file: "gossip/replication/replay.ts",
+    find: "    if (this.#overtakers!.size === 0) return false;\n",
+    replace: "    if (this.#overtakers!.size >= 0) return false;\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "replay-from-before-a-session",
+    file: "gossip/replication/log.ts",
+    find: "      cursor.position() >= this.#leap\n",
+    replace: "      cursor.position() >= 0\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "marks-forgotten-by-a-restart",
+    file: "gossip/replication/log.ts",
+    find: "    await this.#loadMarks(reader);\n",
+    replace: "    void this.#loadMarks;\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
     name: "missing-for-a-token-not-asked-for",
     file: "gossip/replication/arrivals.ts",
     find: "      void this.#ask(wanted, either);\n",
