@@ -29,6 +29,7 @@ import type { Endpoint } from "../transport/mod.ts";
 import {
   checkBatch,
   checkBound,
+  checkExpireIn,
   checkKey,
   checkLease,
   checkLimit,
@@ -41,7 +42,9 @@ import {
 import { clusterView, leaveForEver } from "./cluster_view.ts";
 import type { DatabaseEvent, Events } from "./events.ts";
 import { rowKey, Space, spacePrefix } from "./keyspace.ts";
+import type { Expiry } from "./lease/expiry.ts";
 import type { CallOptions, RoutedOutcome } from "./lease/router.ts";
+import { LivingKeys } from "./living_keys.ts";
 import type { Arrivals } from "./replication/arrivals.ts";
 import {
   type Conflict,
@@ -50,6 +53,7 @@ import {
 } from "./replication/conflict.ts";
 import { type CommitOp, keyText } from "./replication/draft.ts";
 import {
+  endOf,
   hasExpired,
   valueOfRow,
   type Version,
@@ -96,6 +100,7 @@ export interface DatabaseParts {
   readonly seeds: Seeds | undefined;
   readonly push: Push | undefined;
   readonly arrivals: Arrivals;
+  readonly expiry: Expiry;
   readonly watchers: Watchers;
   readonly events: Events;
   readonly counts: { records: number; conflicts: number; pushes: number };
@@ -213,6 +218,7 @@ export class DB implements AsyncDisposable {
       value: entry.value,
       version: versionOf(entry),
       leaseholder: entry.holder,
+      ...entry.ttlMs > 0 && { expiresAt: endOf(entry)! },
     };
   }
 
@@ -252,6 +258,9 @@ export class DB implements AsyncDisposable {
    * The first write of a key claims it: the node that wrote leads the key from
    * then on, or that named by `lease`. Writes of other nodes are forwarded to it.
    *
+   * With `expireIn` the value ends by itself: every node hides it from that instant
+   * on, and the leaseholder deletes it soon after.
+   *
    * @example
    * ```ts
    * import { open } from "@aspen/core";
@@ -265,6 +274,20 @@ export class DB implements AsyncDisposable {
    * assertEquals(entry?.leaseholder, db.cluster.host.key);
    * ```
    *
+   * @example A value that ends
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assert, assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * await db.set("session/7", "open", { expireIn: 60_000 }); // milliseconds
+   * const entry = await db.getEntry("session/7");
+   * assert(entry!.expiresAt! > Date.now());
+   *
+   * await db.set("session/7", "kept"); // stays
+   * assertEquals((await db.getEntry("session/7"))?.expiresAt, undefined);
+   * ```
+   *
    * @throws {LimitError} If the key or the value is beyond its limit.
    * @throws {LeaseNotTransferableError} If another node than `lease` leads it.
    * @throws {LeaseholderUnavailableError} If its leaseholder cannot be reached:
@@ -275,7 +298,8 @@ export class DB implements AsyncDisposable {
    * may have written.
    * @throws {NodeNotFoundError} If `lease` is no member.
    * @throws {PoisonedError} If the engine has failed.
-   * @throws {RangeError} If `timeoutMs` is not positive.
+   * @throws {RangeError} If `timeoutMs` is not positive, or `expireIn` neither, or
+   * more than 100 years.
    * @throws {ClosedError} If the database is closed.
    */
   async set(
@@ -283,13 +307,15 @@ export class DB implements AsyncDisposable {
     value: ValueLike,
     options: SetOptions = {},
   ): Promise<WriteResult> {
-    const { lease } = options;
-    const result = await this.commit(
-      {
-        ops: [{ type: "set", key, value, ...lease !== undefined && { lease } }],
-      },
-      options,
-    );
+    const { lease, expireIn } = options;
+    const op: SetOp = {
+      type: "set",
+      key,
+      value,
+      ...lease !== undefined && { lease },
+      ...expireIn !== undefined && { expireIn },
+    };
+    const result = await this.commit({ ops: [op] }, options);
     return writeResult(result);
   }
 
@@ -385,7 +411,7 @@ export class DB implements AsyncDisposable {
   ): AsyncGenerator<KeyValue> {
     const limit = checkLimit(options.limit);
     await this.#reach(options);
-    const rows = this.#iterate(options, false);
+    const rows = this.#iterate(options);
     try {
       for (let left = limit; left > 0;) {
         const more = rows.next();
@@ -409,7 +435,7 @@ export class DB implements AsyncDisposable {
   *listSync(options: ListOptions = {}): Generator<KeyValue> {
     this.#checkSynchronous("listSync");
     const limit = checkLimit(options.limit);
-    const rows = this.#iterate(options, false);
+    const rows = this.#iterate(options);
     try {
       for (let left = limit; left > 0;) {
         if (!rows.next()) return;
@@ -429,12 +455,12 @@ export class DB implements AsyncDisposable {
   ): AsyncGenerator<Uint8Array> {
     const limit = checkLimit(options.limit);
     await this.#reach(options);
-    const rows = this.#iterate(options, true);
+    const rows = this.#livingKeys(options);
     try {
       for (let left = limit; left > 0; left--) {
         const more = rows.next();
         if (!(isPromise(more) ? await more : more)) return;
-        yield rows.key.subarray(1);
+        yield rows.key;
       }
     } finally {
       const closed = rows.close();
@@ -445,7 +471,7 @@ export class DB implements AsyncDisposable {
   /** Counts keys. Throws as `list`. */
   async count(options: RangeOptions & ReadOptions = {}): Promise<number> {
     await this.#reach(options);
-    const rows = this.#iterate(options, true);
+    const rows = this.#livingKeys(options);
     let count = 0;
     try {
       for (;;) {
@@ -773,6 +799,7 @@ export class DB implements AsyncDisposable {
     closing.defer(() => rooms.pull.close());
     closing.defer(() => push?.flush());
     closing.defer(() => rooms.replica.close());
+    closing.defer(() => this.#parts.expiry.close());
     if (isVolatile) closing.defer(() => leaveForEver(rooms, runtime.timers));
   }
 
@@ -822,24 +849,39 @@ export class DB implements AsyncDisposable {
     return this.#scratch.subarray(0, key.length + 1);
   }
 
-  #iterate(options: RangeOptions, keysOnly: boolean): KVIterator {
+  #iterate(options: RangeOptions): KVIterator {
     this.#checkOpen("list");
-    const { prefix, start, end, reverse } = options;
-    const range: IterateOptions = {
-      prefix: prefix === undefined
-        ? spacePrefix(Space.LIVE)
-        : rowKey(Space.LIVE, checkBound("prefix", prefix)),
-      reverse,
-      keysOnly,
-    };
-    if (start !== undefined) {
-      range.start = rowKey(Space.LIVE, checkBound("start", start));
-    }
-    if (end !== undefined) {
-      range.end = rowKey(Space.LIVE, checkBound("end", end));
-    }
-    return this.#parts.kv.iterate(range);
+    return this.#parts.kv.iterate(rangeOf(options, Space.LIVE));
   }
+
+  #livingKeys(options: RangeOptions): LivingKeys {
+    this.#checkOpen("list");
+    const { kv } = this.#parts;
+    return new LivingKeys({
+      synchronous: kv.synchronous,
+      now: this.#now,
+      reverse: options.reverse === true,
+      // Of one moment: nothing comes between these two.
+      keys: kv.iterate({ ...rangeOf(options, Space.LIVE), keysOnly: true }),
+      expiring: kv.iterate(rangeOf(options, Space.EXPIRING)),
+    });
+  }
+}
+
+/** A range of users' keys, in a namespace. */
+function rangeOf(options: RangeOptions, space: number): IterateOptions {
+  const { prefix, start, end, reverse } = options;
+  const range: IterateOptions = {
+    prefix: prefix === undefined
+      ? spacePrefix(space)
+      : rowKey(space, checkBound("prefix", prefix)),
+    reverse,
+  };
+  if (start !== undefined) {
+    range.start = rowKey(space, checkBound("start", start));
+  }
+  if (end !== undefined) range.end = rowKey(space, checkBound("end", end));
+  return range;
 }
 
 function toOp(op: SetOp | DeleteOp): CommitOp {
@@ -853,6 +895,7 @@ function toOp(op: SetOp | DeleteOp): CommitOp {
         key,
         value: checkValue("set", op.value),
         lease: checkLease(op.lease),
+        expireIn: checkExpireIn(op.expireIn),
       };
     case "delete":
       return { key, value: undefined };

@@ -36,6 +36,13 @@ export interface SetOptions extends CommitOptions {
    * node.
    */
   lease?: number;
+  /**
+   * After how many milliseconds the value ends by itself, up to 100 years: from
+   * that instant on no node shows it, each by its own clock. The leaseholder then
+   * deletes the key, of which watchers are told. A later set without it makes the
+   * value stay.
+   */
+  expireIn?: number;
 }
 
 /** What a write did. */
@@ -56,6 +63,8 @@ export interface SetOp {
   readonly value: ValueLike;
   /** The node that is to lead the key; see {@linkcode SetOptions.lease}. */
   readonly lease?: number;
+  /** When the value ends, in milliseconds; see {@linkcode SetOptions.expireIn}. */
+  readonly expireIn?: number;
 }
 
 /** Deletes a key. */
@@ -127,6 +136,8 @@ export interface EntryView extends KeyValue {
   readonly version: Version;
   /** The node that leads the key. */
   readonly leaseholder: number;
+  /** When the value ends by itself, in milliseconds since 1970; absent if it stays. */
+  readonly expiresAt?: number;
 }
 
 /** What {@linkcode DB.caughtUp} found. */

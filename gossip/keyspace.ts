@@ -14,11 +14,16 @@
  * 13 number u48                   conflicts  ->  a report
  * 14 origin seq origin seq        open intents  txn dot, intent dot -> the intent
  * 15 position u48 origin seq      log marks  ->  what its ops met here (replication/log.ts)
+ * 16 node u16 instant u48 key     expiries   ->  nothing; when entries of a leaseholder end
+ * 17 key                          expiring   ->  instant u48; of those living entries that end
  * 20 key                          living entries  ->  entry (replication/entry.ts)
  * 21 key                          tombstones  ->  entry
  * ```
  * Living and dead entries stand apart so that listing keys, and counting them,
- * reads no values. A key is in at most one of the two.
+ * reads no values. A key is in at most one of the two. For the same reason it is
+ * told apart which living entries end by themselves, and when, in milliseconds since
+ * 1970: in the order of time for who has to end them (lease/expiry.ts), in the order
+ * of keys for who lists them (living_keys.ts).
  *
  * @module
  */
@@ -49,6 +54,8 @@ export const Space = {
   CONFLICT: 0x13,
   OPEN_INTENT: 0x14,
   LOG_MARK: 0x15,
+  EXPIRY: 0x16,
+  EXPIRING: 0x17,
   LIVE: 0x20,
   DEAD: 0x21,
 } as const;
@@ -158,6 +165,27 @@ export function logOfKey(
       seq: takeSeq(row, 1 + SEQ_BYTES + ORIGIN_BYTES),
     },
   };
+}
+
+/** The row by which a leaseholder finds an entry that ends. */
+export function expiryKey(
+  node: number,
+  instantMs: number,
+  key: Uint8Array,
+): Bytes {
+  const row = new Uint8Array(3 + SEQ_BYTES + key.length);
+  row[0] = Space.EXPIRY;
+  row[1] = node >>> 8;
+  row[2] = node;
+  row.set(key, putSeq(row, 3, instantMs));
+  return row;
+}
+
+/** What an {@linkcode expiryKey} says. */
+export function expiryOfKey(
+  row: Uint8Array,
+): { instantMs: number; key: Uint8Array } {
+  return { instantMs: takeSeq(row, 3), key: row.subarray(3 + SEQ_BYTES) };
 }
 
 /** The row of an intent that waits for its transaction. */

@@ -2,6 +2,8 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { compareBytes, startsWith, toBytes, toHex } from "../runtime/mod.ts";
 import { Prng } from "../runtime/virtual/mod.ts";
 import {
+  expiryKey,
+  expiryOfKey,
   incarnationKey,
   indexKey,
   indexOfKey,
@@ -53,6 +55,10 @@ Deno.test("rows: golden bytes", () => {
     toHex(logKey(7, dot, Space.LOG_MARK)),
     `15000000000007${text}`,
   );
+  const ends = expiryKey(0x1234, 0x0102030405, toBytes("k"));
+  assertEquals(toHex(ends), "1612340001020304056b");
+  const { instantMs, key } = expiryOfKey(ends);
+  assertEquals([instantMs, toHex(key)], [0x0102030405, "6b"]);
   assertEquals(toHex(numberKey(Space.CONFLICT, 258)), "13000000000102");
   assertEquals(toHex(openIntentKey(dot, dot)), `14${text}${text}`);
   assertEquals(toHex(metaKey("host")), "01686f7374");

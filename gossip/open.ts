@@ -37,6 +37,7 @@ import { type DatabaseParts, DB } from "./db.ts";
 import { Dispatch, strangerIdentity } from "./dispatch.ts";
 import type { Events } from "./events.ts";
 import { isOwnFault, isRoutine } from "./failure.ts";
+import { Expiry } from "./lease/expiry.ts";
 import { Router } from "./lease/router.ts";
 import {
   drawBytes,
@@ -147,6 +148,7 @@ export async function openNode(options: NodeOptions): Promise<DB> {
     node.rooms.pull.start();
     node.rooms.leaving.start();
   }
+  node.expiry.start();
   const seeds = endpoint &&
     seedsOf(options, endpoint, node.rooms.cluster, address);
   seeds?.start();
@@ -304,7 +306,7 @@ interface Wires {
 /** The rooms of a node, and what else its database needs. */
 type Assembled = Pick<
   DatabaseParts,
-  "rooms" | "push" | "arrivals" | "watchers" | "counts"
+  "rooms" | "push" | "arrivals" | "expiry" | "watchers" | "counts"
 >;
 
 /** Asks the `peers` for ever, but for this node's own address. */
@@ -438,6 +440,8 @@ async function assemble(
     pullFrom: (node) => pull.from(node),
   });
   const watchers = new Watchers(nodeKey, { replica, arrivals, clock });
+  const expiry = new Expiry({ nodeKey, replica, kv, clock, timers });
+  opened.defer(() => expiry.close());
   const router = new Router({
     nodeKey,
     nonce,
@@ -459,6 +463,7 @@ async function assemble(
   function onApplied(applied: readonly Applied[]): void {
     counts.records += applied.length;
     watchers.publish(applied);
+    expiry.saw(applied);
     for (const { record } of applied) {
       if (record !== undefined && record.origin === replica.origin) {
         push?.add(record);
@@ -470,7 +475,7 @@ async function assemble(
   opened.defer(() => leaving.close());
   const rooms = { cluster, replica, donor, pull, router, leaving };
   dispatch.attach(rooms);
-  return { rooms, push, arrivals, watchers, counts };
+  return { rooms, push, arrivals, expiry, watchers, counts };
 }
 
 /**

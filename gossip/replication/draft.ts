@@ -29,6 +29,7 @@ import {
 } from "../../runtime/mod.ts";
 import type { BatchOp, KV } from "../../engine/kv.ts";
 import {
+  expiryKey,
   indexKey,
   indexOfKey,
   logKey,
@@ -47,18 +48,22 @@ import {
   makeOrigin,
   type Origin,
   originLane,
+  putSeq,
+  SEQ_BYTES,
   SEQ_MAX,
 } from "./dot.ts";
 import {
   compareEntries,
   decodeEntry,
   encodeEntry,
+  endOf,
   type Entry,
   EntryFlag,
+  hasExpired,
   hasVersion,
   type Version,
 } from "./entry.ts";
-import { hlcAt, isTooFarAhead } from "./hlc.ts";
+import { hlcAt, hlcToMs, isTooFarAhead } from "./hlc.ts";
 import {
   decodeRecord,
   dotOf,
@@ -84,6 +89,13 @@ export interface CommitOp {
   readonly value: Uint8Array | undefined;
   /** The node that must lead the key; `undefined` for whoever does. */
   readonly lease?: number | undefined;
+  /** When the value ends by itself, in milliseconds from the commit on. */
+  readonly expireIn?: number | undefined;
+  /**
+   * Deletes the key only if its value has ended by itself, and this node leads it.
+   * Never sent to another node.
+   */
+  readonly ifExpired?: boolean;
 }
 
 /** A version that a key must have for a commit to happen. */
@@ -218,7 +230,7 @@ export class Draft {
       const current = await this.entry(key);
       const holder = this.#holderOf(current);
       if (holder !== nodeKey) throw new NotLeaseholderError(key, holder);
-      const living = current?.value === undefined ? undefined : current;
+      const living = this.#isLiving(current) ? current : undefined;
       if (
         version === null ? living !== undefined : living === undefined ||
           !hasVersion(living, version)
@@ -232,12 +244,16 @@ export class Draft {
     const after: Dot[] = [];
     for (const op of ops.values()) {
       const current = await this.entry(op.key);
+      if (op.ifExpired === true) {
+        if (this.#mayExpire(current)) replaced.push({ op, current });
+        continue;
+      }
       const holder = this.#holderOf(current);
       if (op.lease !== undefined && op.lease !== holder) {
         throw new LeaseNotTransferableError(holder, op.lease);
       }
       if (holder !== nodeKey) throw new NotLeaseholderError(op.key, holder);
-      if (op.value === undefined && current?.value === undefined) {
+      if (op.value === undefined && !this.#isLiving(current)) {
         if (current !== undefined) after.push(dotOf(current));
       } else {
         replaced.push({ op, current });
@@ -253,6 +269,18 @@ export class Draft {
       );
     }
     return { record, after: [...after, dotOf(record)] };
+  }
+
+  /** Whether a key has a value now: it is absent from the instant on that it ends. */
+  #isLiving(current: Entry | undefined): boolean {
+    return current?.value !== undefined && !hasExpired(current, this.#nowMs);
+  }
+
+  /** Whether this node is to make a tombstone of what has ended by itself. */
+  #mayExpire(current: Entry | undefined): boolean {
+    return current?.value !== undefined &&
+      current.holder === this.#state.nodeKey &&
+      hasExpired(current, this.#nowMs);
   }
 
   /** Who leads a key: this node, where nobody does or the one that did is gone. */
@@ -287,10 +315,15 @@ export class Draft {
       // A key of a node that is gone is claimed anew, above all that it wrote.
       const kept = current?.holder === state.nodeKey ? current : undefined;
       const lifeBefore = current?.life ?? this.#counters.lifeGone;
+      const ttlMs = this.#ttlOf(op, hlc);
       return {
         key: op.key,
         value: op.value,
-        flags: op.value === undefined ? EntryFlag.TOMBSTONE : 0,
+        flags: op.value === undefined
+          ? EntryFlag.TOMBSTONE
+          : ttlMs > 0
+          ? EntryFlag.TTL
+          : 0,
         life: kept?.life ?? lifeBefore + 1,
         term: kept?.term ?? 0,
         sub: kept?.sub ?? 0,
@@ -302,7 +335,7 @@ export class Draft {
         tenure: state.tenure,
         holder: state.nodeKey,
         holderTenure: state.tenure,
-        ttlMs: 0,
+        ttlMs,
       };
     });
     return makeRecord({
@@ -317,6 +350,12 @@ export class Draft {
       intent: undefined,
       entries,
     });
+  }
+
+  /** Time to live after an hlc, which may be ahead of the wall clock, or behind. */
+  #ttlOf({ value, expireIn }: CommitOp, hlc: number): number {
+    if (value === undefined || expireIn === undefined) return 0;
+    return Math.max(1, Math.ceil(this.#nowMs + expireIn) - hlcToMs(hlc));
   }
 
   /**
@@ -453,6 +492,7 @@ export class Draft {
     const ops = this.#ops;
     for (const { key, before, now } of this.#slots.values()) {
       if (now === before || now === undefined) continue;
+      if (before?.ttlMs || now.ttlMs) ops.push(...expiryOps(now, before));
       if (before !== undefined) {
         ops.push({
           key: indexKey(before.origin, before.seq, key),
@@ -617,6 +657,33 @@ export function fillOps(entries: readonly Entry[]): BatchOp[] {
     const { key, origin, seq } = entry;
     ops.push({ key: indexKey(origin, seq, key), value: EMPTY_BYTES });
     ops.push({ key: rowKey(spaceOf(entry), key), value: encodeEntry(entry) });
+    ops.push(...expiryOps(entry, undefined));
+  }
+  return ops;
+}
+
+/** The rows that tell when an entry ends, and no longer when that before it does. */
+function expiryOps(now: Entry, before: Entry | undefined): BatchOp[] {
+  const ops: BatchOp[] = [];
+  const { key } = now;
+  const ended = before && endOf(before);
+  const ends = endOf(now);
+  if (ended !== undefined && ended === ends && before?.holder === now.holder) {
+    return ops;
+  }
+  if (ended !== undefined) {
+    const row = expiryKey(before!.holder, ended, key);
+    ops.push({ key: row, value: undefined });
+    if (ends === undefined) {
+      ops.push({ key: rowKey(Space.EXPIRING, key), value: undefined });
+    }
+  }
+  if (ends !== undefined) {
+    const value = new Uint8Array(SEQ_BYTES);
+    putSeq(value, 0, ends);
+    ops.push({ key: rowKey(Space.EXPIRING, key), value });
+    const row = expiryKey(now.holder, ends, key);
+    ops.push({ key: row, value: EMPTY_BYTES });
   }
   return ops;
 }

@@ -222,6 +222,16 @@ const FORMATS: Record<
     decode: decodeChunkRequest,
   },
   "commit": { sample: encodeCommit(HEAD, REQUEST), decode: decodeCommit },
+  "commit that ends": {
+    sample: encodeCommit(HEAD, {
+      checks: [],
+      ops: [
+        { key: KEY, value: toBytes("value"), expireIn: 1000 },
+        { key: KEY, value: toBytes("value"), lease: 3, expireIn: 7 },
+      ],
+    }),
+    decode: decodeCommit,
+  },
   "outcome": {
     sample: encodeOutcome({
       record: PLAIN,

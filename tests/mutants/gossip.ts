@@ -98,10 +98,17 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/scenarios/session_test.ts :: never go back",
   },
   {
+    name: "ended-keys-still-listed",
+    file: "gossip/living_keys.ts",
+    find: "    return takeSeq(expiring.value, 0) <= now();\n",
+    replace: "    return takeSeq(expiring.value, 0) < now() - 1e6;\n",
+    caughtBy: "gossip/living_keys_test.ts",
+  },
+  {
     name: "lists-leave-their-namespace",
     file: "gossip/db.ts",
-    find: "        ? spacePrefix(Space.LIVE)\n",
-    replace: "        ? new Uint8Array()\n",
+    find: "      ? spacePrefix(space)\n",
+    replace: "      ? new Uint8Array()\n",
     caughtBy: "tests/scenarios/kv_test.ts :: X16",
   },
   {

@@ -5,6 +5,37 @@ import { type Mutant, SEEDS } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
+    name: "expiry-deletes-what-was-set-meanwhile",
+    file: "gossip/replication/draft.ts",
+    find:
+      "        if (this.#mayExpire(current)) replaced.push({ op, current });\n",
+    replace: "        if (current?.value) replaced.push({ op, current });\n",
+    caughtBy: "gossip/lease/expiry_test.ts :: set meanwhile stays",
+  },
+  {
+    name: "ended-value-holds-a-check",
+    file: "gossip/replication/draft.ts",
+    find:
+      "      const living = this.#isLiving(current) ? current : undefined;\n",
+    replace: "      const living = current?.value ? current : undefined;\n",
+    caughtBy: "gossip/lease/expiry_test.ts :: for a commit",
+  },
+  {
+    name: "first-copy-forgets-what-ends",
+    file: "gossip/replication/draft.ts",
+    find: "    ops.push(...expiryOps(entry, undefined));\n",
+    replace: "    void expiryOps;\n",
+    caughtBy: "tests/scenarios/ttl_test.ts :: hidden by every read",
+  },
+  {
+    name: "end-follows-the-clock-of-versions",
+    file: "gossip/replication/draft.ts",
+    find: "Math.ceil(this.#nowMs + expireIn) - hlcToMs(hlc)",
+    replace: "Math.ceil(expireIn) + 0 * hlcToMs(hlc)",
+    caughtBy:
+      "gossip/lease/expiry_test.ts :: at the instant that was asked for",
+  },
+  {
     name: "replay-tells-of-what-lost",
     file: "gossip/replication/replay.ts",
     find: "      if (marks?.lost.includes(i)) continue;\n",
@@ -230,7 +261,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "deletes-of-absent-keys-written",
     file: "gossip/replication/draft.ts",
-    find: `      if (op.value === undefined && current?.value === undefined) {`,
+    find: `      if (op.value === undefined && !this.#isLiving(current)) {`,
     replace: `      if (op.value === undefined && current?.value === null) {`,
     caughtBy: "gossip/replication/draft_test.ts :: deletes of absent keys",
   },

@@ -135,6 +135,25 @@ scenario(
 );
 
 scenario(
+  "awaited engine: values that end are hidden from every read, and deleted",
+  async (cluster) => {
+    const a = await cluster.open("a", await engine());
+    const seen = collect(a.watch());
+    for (const key of ["a", "b", "c", "d"]) {
+      await a.set(key, "v", key < "c" ? { expireIn: 50 } : {});
+    }
+    assertEquals(await a.count(), 4);
+    await cluster.world.sleep(55);
+    assertEquals([await a.count(), await a.has("a")], [2, false]);
+    const keys: string[] = [];
+    for await (const key of a.keys({ reverse: true })) keys.push(text(key));
+    assertEquals(keys, ["d", "c"]);
+    await cluster.until("they are deleted", () => seen.length === 5);
+    assertEquals(seen[4]!.map(({ type }) => type), ["delete", "delete"]);
+  },
+);
+
+scenario(
   "awaited engine: it is not closed with the database, and is reopened as the node it was",
   async (cluster) => {
     const { engine: kv } = await engine();
