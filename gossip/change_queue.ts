@@ -81,6 +81,14 @@ export class ChangeQueue {
     this.#passed = shortened(this.#passed);
   }
 
+  /** What went by behind the last batch that was handed out, if nothing waits. */
+  takePassed(): Step[] {
+    if (!this.isEmpty) return [];
+    const passed = this.#passed;
+    this.#passed = [];
+    return passed;
+  }
+
   /** Adds a batch. */
   push(changes: readonly Waiting[], step: Step): void {
     this.pass(step);

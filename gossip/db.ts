@@ -81,7 +81,7 @@ import type {
   WriteResult,
 } from "./face.ts";
 import type { Push } from "./replication/push.ts";
-import type { Change, Watchers, WatchOptions } from "./watch.ts";
+import type { Change, ChangeStream, Watchers, WatchOptions } from "./watch.ts";
 
 /** Nodes that {@linkcode DB.caughtUp} asks at a time. */
 const ASKED_AT_ONCE_MAX = 64;
@@ -573,7 +573,7 @@ export class DB implements AsyncDisposable {
    * @throws {RangeError} If `timeoutMs` or `queueBytesMax` is not positive.
    * @throws {ClosedError} If the database is closed.
    */
-  watch(options: WatchOptions = {}): ReadableStream<Change[]> {
+  watch(options: WatchOptions = {}): ChangeStream {
     this.#checkOpen("watch");
     return this.#parts.watchers.watch(options);
   }

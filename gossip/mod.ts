@@ -45,4 +45,10 @@ export type { Dot, Origin } from "./replication/dot.ts";
 export { compareVersions, type Version } from "./replication/entry.ts";
 export { joinTokens, type Token } from "./token.ts";
 export type { Transaction } from "./transaction.ts";
-export type { Change, KeyChange, LaggedChange, WatchOptions } from "./watch.ts";
+export type {
+  Change,
+  ChangeStream,
+  KeyChange,
+  LaggedChange,
+  WatchOptions,
+} from "./watch.ts";

@@ -66,6 +66,17 @@ export interface LaggedChange {
 /** What a watcher sees. */
 export type Change = KeyChange | LaggedChange;
 
+/** The changes of a watch, batch by batch. */
+export interface ChangeStream extends ReadableStream<Change[]> {
+  /**
+   * Goes on behind the last batch that was read, and behind what has gone by since
+   * and was not watched: `watch({ since: token })`. Where little of what is watched
+   * changes, store this one now and then, when the last batch is dealt with: that of
+   * the batch becomes too old. `undefined` until an initial state has been told.
+   */
+  token(): Token | undefined;
+}
+
 /** What to watch. */
 export interface WatchOptions {
   /** Only keys that begin so. */
@@ -136,7 +147,7 @@ export class Watchers {
    * `since` no token, or given with `initial`.
    * @throws {RangeError} If the queue's limit or `timeoutMs` is not positive.
    */
-  watch(options: WatchOptions = {}): ReadableStream<Change[]> {
+  watch(options: WatchOptions = {}): ChangeStream {
     const { queueBytesMax = QUEUE_BYTES_MAX, since, initial = false } = options;
     if (!(queueBytesMax > 0)) {
       throw new RangeError(
@@ -162,7 +173,7 @@ export class Watchers {
       onEnd: () => this.#watchers.delete(watcher),
     });
     this.#watchers.add(watcher);
-    return watcher.stream;
+    return Object.assign(watcher.stream, { token: () => watcher.token() });
   }
 
   /** Tells the watchers what was applied. */

@@ -228,6 +228,38 @@ Deno.test("each batch has a token that goes on behind it, whatever was not of in
   assertEquals(watchers.size, 0);
 });
 
+Deno.test("the token of a stream moves on with what is not watched, but never past what waits", async () => {
+  const { watchers, set, replica } = await watched({ logBytesMax: 900 });
+  const stream = watchers.watch({ prefix: "a" });
+  const reader = stream.getReader();
+  await set({ a: "1" });
+  const [batch] = await take(reader, 1);
+  assertEquals(stream.token(), batch![0]!.token);
+  for (let i = 0; i < 30; i++) await set({ b: `${i}` });
+  // The batch's has become too old, the stream's has not.
+  const old = watchers.watch({ since: batch![0]!.token }).getReader();
+  await assertRejects(() => old.read(), TokenTooOldError);
+  assertEquals(stream.token(), vectorToken(replica.vector));
+  const token = stream.token()!;
+  await set({ a: "2" });
+  await set({ b: "x" });
+  assertEquals(stream.token(), token);
+  const again = watchers.watch({ prefix: "a", since: token });
+  assertEquals(again.token(), token);
+  const other = again.getReader();
+  assertEquals(texts(await take(other, 1)), ["a=2"]);
+  await take(reader, 1);
+  assertEquals(stream.token(), vectorToken(replica.vector));
+  await set({ b: "y" });
+  assertEquals(stream.token(), vectorToken(replica.vector));
+  const initial = watchers.watch({ initial: true, prefix: "a" });
+  assertEquals(initial.token(), undefined);
+  const first = initial.getReader();
+  await first.read();
+  assertEquals(initial.token(), vectorToken(replica.vector));
+  for (const each of [reader, other, first]) await each.cancel();
+});
+
 Deno.test("a watch goes on after a restart, and a token survives it", async () => {
   const first = await watched();
   const reader = first.watchers.watch().getReader();

@@ -80,6 +80,8 @@ export class Watcher<T> {
   readonly #progress: Progress;
   #isLive = false;
   #isCancelled = false;
+  /** Whether what was handed out is a state to go on from. */
+  #isWhole: boolean;
   /** What is told before the watcher is live. */
   #earlier: AsyncGenerator<T> | undefined;
   #wake: (() => void) | undefined;
@@ -93,6 +95,7 @@ export class Watcher<T> {
     this.#queue = new ChangeQueue(options.queueBytesMax);
     const { vector } = source.replica;
     this.#progress = new Progress(since ?? vector);
+    this.#isWhole = !initial;
     // At once, whenever it is read: what a session brings next is told, too.
     if (!initial && (since === undefined || isSame(since, vector))) {
       this.#isLive = true;
@@ -108,6 +111,14 @@ export class Watcher<T> {
         return this.close();
       },
     }, { highWaterMark: 0 });
+  }
+
+  /**
+   * The token of all that was handed out, and of what went by since that was of no
+   * interest; `undefined` as long as an initial state is being told.
+   */
+  token(): Token | undefined {
+    return this.#isWhole ? this.#progress.token()() : undefined;
   }
 
   /** Something was applied: it waits, or is read from the disk later. */
@@ -180,7 +191,9 @@ export class Watcher<T> {
       return lagged(handed.missed, token);
     }
     this.#progress.advance(handed.steps);
-    return changes(handed.changes, this.#progress.token());
+    const token = this.#progress.token();
+    this.#progress.advance(this.#queue.takePassed());
+    return changes(handed.changes, token);
   }
 
   async *#tellSince(since: Vector): AsyncGenerator<T> {
@@ -217,6 +230,7 @@ export class Watcher<T> {
       batch.push({ entry, coalesced: true });
       bytes += waitingBytes(entry);
     }
+    this.#isWhole = true;
     if (batch.length > 0) yield changes(batch, this.#progress.token());
   }
 

@@ -70,6 +70,14 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/change_queue_test.ts :: without room",
   },
   {
+    name: "token-of-a-stream-stands-still",
+    file: "gossip/watcher.ts",
+    find:
+      "    } else if (this.#queue.isEmpty) this.#progress.advance([step]);\n    else this.#queue.pass(step);\n",
+    replace: "    } else this.#queue.pass(step);\n",
+    caughtBy: "gossip/watch_test.ts :: the token of a stream moves on",
+  },
+  {
     name: "watched-state-never-let-go",
     file: "gossip/watcher.ts",
     find: "      await this.#earlier?.return(undefined);\n",
