@@ -108,7 +108,7 @@ Deno.test("bytes stay within their bound, each key ends with its newest version,
     newest.set("a", seq);
     takes();
     if (!lagged) assertEquals(seen, newest);
-    const vector = readToken("read", "it", progress.token()());
+    const { vector } = readToken("read", "it", progress.token()());
     assertEquals(vector.seq(origin(2)), seq);
   }
 });
@@ -122,12 +122,12 @@ Deno.test("a token stands for the moment at which it was taken, whenever it is r
   }
   progress.advance([Vector.upTo([{ origin: origin(5), seq: 2 }])]);
   tokens.forEach((token, i) => {
-    const vector = readToken("read", "it", token());
+    const { vector } = readToken("read", "it", token());
     assertEquals(
       [1, 2, 5].map((node) => vector.seq(origin(node))),
       [3, i + 1, 0],
     );
   });
-  const end = readToken("read", "it", progress.token()());
+  const { vector: end } = readToken("read", "it", progress.token()());
   assertEquals([2, 5].map((node) => end.seq(origin(node))), [1000, 2]);
 });

@@ -809,8 +809,8 @@ export class DB implements AsyncDisposable {
   ): Promise<void> {
     if (atLeast === undefined) return;
     this.#checkOpen("read");
-    const wanted = readToken("read", '"atLeast"', atLeast);
-    await this.#parts.arrivals.of(wanted, {
+    const { vector } = readToken("read", '"atLeast"', atLeast);
+    await this.#parts.arrivals.of(vector, {
       timeoutMs: checkTimeout("read", timeoutMs),
       signal,
     });

@@ -7,8 +7,12 @@
  * the text is long.
  *
  * ```
- * token := base64url of: u8 version (1) | vector
+ * token := base64url of: u8 kind | vector
+ * kind  := 1 records: what a write left | 2 a state: all that a node had
  * ```
+ * Who has all of a vector has what either stands for. They differ in what came after
+ * it: after a state, all that its vector does not cover; after a write, what a node
+ * has applied later than its record.
  *
  * @module
  */
@@ -21,7 +25,16 @@ import { Vector, VECTOR_ORIGINS_MAX } from "./replication/vector.ts";
 /** Stands for a state: opaque, and valid on every node of the cluster. */
 export type Token = string;
 
-const TOKEN_VERSION = 1;
+/** What a token stands for. Append only. */
+const TokenKind = { RECORDS: 1, STATE: 2 } as const;
+
+/** What a token says. */
+export interface TokenContent {
+  /** What it stands for. */
+  readonly vector: Vector;
+  /** Whether that is all that a node had, and not only what a write left. */
+  readonly isState: boolean;
+}
 
 /**
  * The longest token that is read, in characters: the largest vector, at 14 bytes
@@ -31,12 +44,16 @@ const TOKEN_CHARS_MAX = Math.ceil((16 + 14 * VECTOR_ORIGINS_MAX) / 3) * 4;
 
 /** The token of the records that a write left. */
 export function tokenOf(dots: readonly Dot[]): Token {
-  return vectorToken(Vector.upTo(dots));
+  return encodeToken(TokenKind.RECORDS, Vector.upTo(dots));
 }
 
-/** The token of all that a vector covers. */
+/** The token of a state: of all that a node has, by its vector. */
 export function vectorToken(vector: Vector): Token {
-  const writer = new Writer(16 + vector.size * 14).u8(TOKEN_VERSION);
+  return encodeToken(TokenKind.STATE, vector);
+}
+
+function encodeToken(kind: number, vector: Vector): Token {
+  const writer = new Writer(16 + vector.size * 14).u8(kind);
   vector.write(writer);
   return encodeBase64Url(writer.view());
 }
@@ -47,7 +64,11 @@ export function vectorToken(vector: Vector): Token {
  * @param action What it is wanted for; `name` is what it is called there.
  * @throws {TypeError} If it is no token, or one of a newer release.
  */
-export function readToken(action: string, name: string, token: Token): Vector {
+export function readToken(
+  action: string,
+  name: string,
+  token: Token,
+): TokenContent {
   const refuse = (state: string, cause?: unknown): never => {
     throw new TypeError(`Cannot ${action}: ${name} ${state}`, { cause });
   };
@@ -55,21 +76,19 @@ export function readToken(action: string, name: string, token: Token): Vector {
     return refuse(`must be a token, received ${typeof token}`);
   }
   if (token.length > TOKEN_CHARS_MAX) return refuse("is too long for a token");
-  let version: number;
+  let kind: number;
   try {
     const reader = new Reader(decodeBase64Url(token), "a token");
-    version = reader.u8();
-    if (version === TOKEN_VERSION) {
+    kind = reader.u8();
+    if (kind === TokenKind.RECORDS || kind === TokenKind.STATE) {
       const vector = Vector.read(reader);
       if (reader.remaining > 0) reader.fail("bytes follow its vector");
-      return vector;
+      return { vector, isState: kind === TokenKind.STATE };
     }
   } catch (error) {
     return refuse("is no token", error);
   }
-  return refuse(
-    `is a token of version ${version}, this release reads ${TOKEN_VERSION}`,
-  );
+  return refuse(`is a token of kind ${kind}, which this release does not know`);
 }
 
 /**
@@ -92,8 +111,11 @@ export function readToken(action: string, name: string, token: Token): Vector {
  */
 export function joinTokens(...tokens: readonly Token[]): Token {
   const joined = new Vector();
+  let kind: number = TokenKind.RECORDS;
   for (const token of tokens) {
-    joined.join(readToken("join tokens", "a token", token));
+    const { vector, isState } = readToken("join tokens", "a token", token);
+    joined.join(vector);
+    if (isState) kind = TokenKind.STATE;
   }
-  return vectorToken(joined);
+  return encodeToken(kind, joined);
 }

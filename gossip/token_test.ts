@@ -6,13 +6,15 @@ import { makeOrigin } from "./replication/dot.ts";
 import { Vector } from "./replication/vector.ts";
 import { joinTokens, readToken, tokenOf, vectorToken } from "./token.ts";
 
-const read = (token: unknown) => readToken("read", '"t"', token as string);
+const read = (token: unknown) =>
+  readToken("read", '"t"', token as string).vector;
 const origin = (node: number, lane: 0 | 1 = 0) => makeOrigin(node, 7, lane);
 
 Deno.test("token: golden text", () => {
   const dots = [{ origin: origin(2), seq: 300 }, { origin: origin(1), seq: 4 }];
   assertEquals(tokenOf(dots), "AQKOgICAIASAgICAIKwC");
   assertEquals(tokenOf([]), "AQA");
+  assertEquals(vectorToken(Vector.upTo(dots)), "AgKOgICAIASAgICAIKwC");
 });
 
 Deno.test("a token is read as what it was made of, in both lanes", () => {
@@ -40,8 +42,8 @@ Deno.test("what is no token is refused as an argument, whatever it is", () => {
     assert(error.cause instanceof DecodeError || error.cause instanceof Error);
   }
   assertThrows(() => read("A".repeat(20_000_000)), TypeError, "too long");
-  const newer = encodeBase64Url(Uint8Array.of(2, 1, 2, 3));
-  assertThrows(() => read(newer), TypeError, "version 2");
+  const newer = encodeBase64Url(Uint8Array.of(3, 1, 2, 3));
+  assertThrows(() => read(newer), TypeError, "kind 3");
   // A count that the bytes do not hold.
   const hollow = new Writer().u8(1).varint(1_000_000).finish();
   assertThrows(() => read(encodeBase64Url(hollow)), TypeError, "is no token");
@@ -72,5 +74,9 @@ Deno.test("joined tokens stand for all of each, in any order", () => {
   const both = read(joinTokens(one, two));
   assertEquals([both.seq(origin(1)), both.seq(origin(2))], [5, 1]);
   assertEquals(joinTokens(), tokenOf([]));
+  const state = vectorToken(Vector.upTo([{ origin: origin(3), seq: 2 }]));
+  const joined = readToken("read", "it", joinTokens(one, state));
+  assertEquals([joined.isState, joined.vector.size], [true, 2]);
+  assertEquals(readToken("read", "it", joinTokens(one, two)).isState, false);
   assertThrows(() => joinTokens(one, "?"), TypeError, "Cannot join tokens");
 });

@@ -90,9 +90,10 @@ export interface WatchOptions {
    */
   ignoreHost?: boolean;
   /**
-   * Goes on after a token: of a {@linkcode KeyChange}, of a write, or of
-   * {@linkcode DB.token}; `undefined`: begins now. On a node that has not yet what
-   * the token stands for, nothing is told until it has.
+   * Goes on after a token: of a {@linkcode KeyChange}, of the stream, or of
+   * {@linkcode DB.token}; with that of a write, after what the watching node applied
+   * with or before it. `undefined`: begins now. On a node that has not yet what the
+   * token stands for, nothing is told until it has.
    */
   since?: Token | undefined;
   /**

@@ -29,7 +29,7 @@ import {
   sets,
   turns,
 } from "./replication/world_test.ts";
-import { readToken, type Token, vectorToken } from "./token.ts";
+import { readToken, type Token, tokenOf, vectorToken } from "./token.ts";
 import { type Change, Watchers } from "./watch.ts";
 
 const KEYS = ["a", "b", "c", "d"];
@@ -54,7 +54,14 @@ interface Reader {
   shown: Map<string, Version>;
 }
 
-const figures = { resumed: 0, tooOld: 0, hidden: 0, sessions: 0, crashes: 0 };
+const figures = {
+  resumed: 0,
+  afterWrites: 0,
+  tooOld: 0,
+  hidden: 0,
+  sessions: 0,
+  crashes: 0,
+};
 
 class Schedule {
   readonly random: Prng;
@@ -62,6 +69,8 @@ class Schedule {
   readonly readers: Reader[] = [];
   /** All versions written, by key. */
   readonly written = new Map<string, Version[]>();
+  /** Tokens of writes, where they were made, and how much was told there by then. */
+  readonly writes: { node: number; token: Token; at: number }[] = [];
   readonly logBytesMax: number;
 
   constructor(seed: number) {
@@ -121,7 +130,11 @@ class Schedule {
       pairs[KEYS[this.dice(KEYS.length)]!] = value;
     }
     try {
-      const { record } = await replica.commit(sets(pairs));
+      const { record, after } = await replica.commit(sets(pairs));
+      const at = this.nodes[i]!.told.length;
+      if (record !== undefined) {
+        this.writes.push({ node: i, token: tokenOf(after), at });
+      }
       for (const entry of record?.entries ?? []) {
         const key = toText(entry.key);
         const versions = this.written.get(key) ?? [];
@@ -169,7 +182,7 @@ class Schedule {
   async read(reader: Reader, at: number, whole = false): Promise<void> {
     const node = this.nodes[at]!;
     const isCovered = node.replica.vector.includes(
-      readToken("read", "it", reader.token),
+      readToken("read", "it", reader.token).vector,
     );
     if (!isCovered) return;
     const stream = node.watchers.watch({ since: reader.token }).getReader();
@@ -197,6 +210,31 @@ class Schedule {
       if (!whole && this.dice(4) === 0) await this.write(at);
     }
     await stream.cancel();
+  }
+
+  /** After a write comes what its node applied later, whoever wrote it. */
+  async readAfterWrite(): Promise<void> {
+    const write = this.writes[this.dice(this.writes.length)];
+    if (write === undefined) return;
+    const { watchers, told } = this.nodes[write.node]!;
+    const reader = watchers.watch({ since: write.token }).getReader();
+    const later = told.slice(write.at);
+    const wanted = later.filter(({ text }) => text !== "").slice(0, 4);
+    const seen: string[] = [];
+    try {
+      for (const _ of wanted) {
+        const { value } = await reader.read();
+        seen.push(value!.map((change) => changeText(change)).join(" "));
+      }
+      assertEquals(seen, wanted.map(({ text }) => text));
+      figures.afterWrites++;
+    } catch (error) {
+      assert(error instanceof TokenTooOldError, `${error}`);
+      const isSession = later.some(({ isSession }) => isSession);
+      assert(isSession || this.logBytesMax < 1e6);
+      return;
+    }
+    await reader.cancel();
   }
 
   /** It reads what is there, and goes on from there. */
@@ -271,6 +309,7 @@ class Schedule {
       if (dice < 7) await this.write(i);
       else if (dice < 12) await this.pull(i, (i + 1 + this.dice(2)) % 3);
       else if (dice < 13) await this.crash(i);
+      else if (dice < 15) await this.readAfterWrite();
       else {
         const reader = this.readers[this.dice(this.readers.length)]!;
         await this.read(reader, reader.home ?? i);

@@ -24,7 +24,7 @@ import {
   T0,
   turns,
 } from "./replication/world_test.ts";
-import { tokenOf, vectorToken } from "./token.ts";
+import { joinTokens, tokenOf, vectorToken } from "./token.ts";
 import { type Change, Watchers, type WatchOptions } from "./watch.ts";
 
 function applied(keys: Record<string, number>, session = false): Applied {
@@ -39,6 +39,7 @@ function bareWatchers(): Watchers {
   const replica = {
     vector: new Vector(),
     replay: () => assert(false, "nothing is told again") as never,
+    stateAfter: () => assert(false, "nothing is told again") as never,
     freeze: () => assert(false, "nothing is read") as never,
   };
   const arrivals = { of: () => Promise.resolve() };
@@ -258,6 +259,49 @@ Deno.test("the token of a stream moves on with what is not watched, but never pa
   await first.read();
   assertEquals(initial.token(), vectorToken(replica.vector));
   for (const each of [reader, other, first]) await each.cancel();
+});
+
+Deno.test("after the token of a write comes what this node applied later, whoever wrote it", async () => {
+  const { watchers, set, replica } = await watched({ logBytesMax: 2000 });
+  const theirs = (key: string, seq: number) =>
+    replica.receive(setRecord(key, "v", { seq }));
+  await theirs("b1", 1);
+  const first = tokenOf((await set({ a1: "v" })).after);
+  await theirs("b2", 2);
+  const second = tokenOf((await set({ a2: "v" })).after);
+  await theirs("b3", 3);
+  const token = tokenOf([{ origin: origin(2), seq: 3 }]);
+  const since = async (token: string, count: number) => {
+    const reader = watchers.watch({ since: token }).getReader();
+    const told = texts(await take(reader, count));
+    await reader.cancel();
+    return told;
+  };
+  assertEquals(await since(first, 3), ["b2=v", "a2=v", "b3=v"]);
+  assertEquals(await since(second, 1), ["b3=v"]);
+  assertEquals(await since(joinTokens(first, second), 1), ["b3=v"]);
+  // The newest: it is live at once.
+  const live = watchers.watch({ since: token }).getReader();
+  await set({ a3: "v" });
+  assertEquals(texts(await take(live, 1)), ["a3=v"]);
+  await live.cancel();
+  // One that is still to come, and its place among the others.
+  const early = tokenOf([{ origin: origin(2), seq: 5 }]);
+  const stream = watchers.watch({ since: early });
+  assertEquals(stream.token(), undefined);
+  const reader = stream.getReader();
+  const next = reader.read();
+  await turns();
+  await theirs("b4", 4);
+  await set({ a4: "v" });
+  await theirs("b5", 5);
+  await turns();
+  await set({ a5: "v" });
+  assertEquals(texts([(await next).value!]), ["a5=v"]);
+  assertEquals(stream.token(), vectorToken(replica.vector));
+  await reader.cancel();
+  for (let i = 0; i < 40; i++) await set({ a1: `${i}` });
+  await assertRejects(() => since(first, 1), TokenTooOldError);
 });
 
 Deno.test("a watch goes on after a restart, and a token survives it", async () => {

@@ -31,11 +31,14 @@ import { decodeEntry, type Entry, hasExpired } from "./replication/entry.ts";
 import type { Replay } from "./replication/replay.ts";
 import type { Replica } from "./replication/replica.ts";
 import type { Vector } from "./replication/vector.ts";
-import type { Token } from "./token.ts";
+import type { Token, TokenContent } from "./token.ts";
 
 /** What watchers read from. */
 export interface WatchSource {
-  readonly replica: Pick<Replica, "vector" | "replay" | "freeze">;
+  readonly replica: Pick<
+    Replica,
+    "vector" | "replay" | "stateAfter" | "freeze"
+  >;
   readonly arrivals: Pick<Arrivals, "of">;
   readonly clock: Clock;
 }
@@ -53,7 +56,7 @@ export interface WatcherOptions<T> {
   readonly source: WatchSource;
   readonly filter: WatcherFilter;
   /** Tells what happened after this. */
-  readonly since: Vector | undefined;
+  readonly since: TokenContent | undefined;
   /** Tells what is there first. */
   readonly initial: boolean;
   /** How long `since` is waited for. */
@@ -77,7 +80,7 @@ export class Watcher<T> {
   readonly #options: WatcherOptions<T>;
   readonly #queue: ChangeQueue;
   readonly #ended = new AbortController();
-  readonly #progress: Progress;
+  #progress: Progress;
   #isLive = false;
   #isCancelled = false;
   /** Whether what was handed out is a state to go on from. */
@@ -94,15 +97,16 @@ export class Watcher<T> {
     this.#options = options;
     this.#queue = new ChangeQueue(options.queueBytesMax);
     const { vector } = source.replica;
-    this.#progress = new Progress(since ?? vector);
-    this.#isWhole = !initial;
+    const from = since === undefined ? vector : this.#stateOf(since);
+    this.#progress = new Progress(from ?? vector);
+    this.#isWhole = !initial && from !== undefined;
     // At once, whenever it is read: what a session brings next is told, too.
-    if (!initial && (since === undefined || isSame(since, vector))) {
+    if (!initial && from !== undefined && isSame(from, vector)) {
       this.#isLive = true;
     } else {
       this.#earlier = since === undefined
         ? this.#tellInitial()
-        : this.#tellSince(since);
+        : this.#tellSince(since, from);
     }
     this.stream = new ReadableStream<T>({
       pull: (controller) => this.#pull(controller),
@@ -196,11 +200,27 @@ export class Watcher<T> {
     return changes(handed.changes, token);
   }
 
-  async *#tellSince(since: Vector): AsyncGenerator<T> {
+  /** The state that a token stands for, as far as this node can tell now. */
+  #stateOf({ vector, isState }: TokenContent): Vector | undefined {
+    const { replica } = this.#options.source;
+    if (isState) return vector;
+    return replica.vector.includes(vector)
+      ? replica.stateAfter(vector)
+      : undefined;
+  }
+
+  async *#tellSince(
+    since: TokenContent,
+    state: Vector | undefined,
+  ): AsyncGenerator<T> {
     const { source, timeoutMs } = this.#options;
     const { signal } = this.#ended;
-    await source.arrivals.of(since, { timeoutMs, signal });
-    yield* this.#tellFrom(source.replica.replay(since), true);
+    await source.arrivals.of(since.vector, { timeoutMs, signal });
+    const from = state ?? this.#stateOf(since);
+    if (from === undefined) throw new TokenTooOldError("watch");
+    if (state === undefined) this.#progress = new Progress(from);
+    this.#isWhole = true;
+    yield* this.#tellFrom(source.replica.replay(from), true);
   }
 
   async *#tellInitial(): AsyncGenerator<T> {

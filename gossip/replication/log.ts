@@ -33,7 +33,7 @@ import type { BatchOp, KVReader } from "../../engine/kv.ts";
 import { logKey, logOfKey, metaKey, Space, spacePrefix } from "../keyspace.ts";
 import { type Dot, type Origin, originLane } from "./dot.ts";
 import { type LogRecord, OPS_MAX } from "./record.ts";
-import type { Vector } from "./vector.ts";
+import { Vector } from "./vector.ts";
 
 /**
  * The unbroken run of one origin: records `from` to the last; `positions` begins
@@ -155,6 +155,34 @@ export class RecentLog {
     this.#leap = this.#nextPosition;
     const value = new Writer(8).varint(this.#leap).finish();
     return { key: metaKey("leap"), value };
+  }
+
+  /**
+   * What was covered here when the last of these records had been applied.
+   *
+   * @param covered What is covered now.
+   * @returns `undefined` if the log no longer tells.
+   */
+  stateAfter(records: Vector, covered: Vector): Vector | undefined {
+    let last = 0;
+    for (const origin of records.origins()) {
+      // What is not at hand came before all that is.
+      const dot = { origin, seq: records.seq(origin) };
+      last = Math.max(last, this.positionOf(dot) ?? 0);
+    }
+    if (last === 0 || last < this.#leap) return undefined;
+    const dots: Dot[] = [];
+    for (const origin of covered.origins()) {
+      if (originLane(origin) === 1) return undefined;
+      const run = this.#runs.get(origin);
+      const count = run === undefined ? 0 : countUpTo(run.positions, last);
+      const head = covered.seq(origin);
+      // Else all of it came before, also what came by a session.
+      const isLater = run !== undefined && count < run.positions.length;
+      const seq = isLater ? Math.max(run.start + count, run.from) - 1 : head;
+      dots.push({ origin, seq: Math.min(seq, head) });
+    }
+    return Vector.upTo(dots);
   }
 
   /** The records that are covered and marked, and their marked ops. */
@@ -330,4 +358,15 @@ export function decodeMarks(row: Uint8Array): LogMarks {
     return Array.from({ length: count }, () => reader.varint());
   };
   return { lost: readOps(), won: readOps() };
+}
+
+/** How many of some rising numbers are at most a number. */
+function countUpTo(numbers: readonly number[], max: number): number {
+  let [low, high] = [0, numbers.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (numbers[middle]! <= max) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -325,6 +325,14 @@ export class Replica {
     return { records: records.map(({ bytes }) => bytes), more, vector };
   }
 
+  /**
+   * What was covered here when the last of these records, all covered, had been
+   * applied; `undefined` if the log no longer tells.
+   */
+  stateAfter(records: Vector): Vector | undefined {
+    return this.#state.log.stateAfter(records, this.#state.vector);
+  }
+
   /** Tells again what was applied here and `from` does not cover. */
   replay(from: Vector): Replay {
     return new Replay(this.#kv, this.#state, from);

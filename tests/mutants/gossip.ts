@@ -94,8 +94,8 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
   {
     name: "read-does-not-wait-for-its-token",
     file: "gossip/db.ts",
-    find: "    await this.#parts.arrivals.of(wanted, {\n",
-    replace: "    void this.#parts.arrivals.of(wanted, {\n",
+    find: "    await this.#parts.arrivals.of(vector, {\n",
+    replace: "    void this.#parts.arrivals.of(vector, {\n",
     caughtBy: "tests/scenarios/session_test.ts :: a read with the token",
   },
   {

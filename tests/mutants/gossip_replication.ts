@@ -57,6 +57,20 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/watch_schedules_test.ts",
   },
   {
+    name: "after-a-write-what-was-there-before-it",
+    file: "gossip/replication/log.ts",
+    find: "countUpTo(run.positions, last)",
+    replace: "countUpTo(run.positions, last - 2)",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "after-a-write-nothing-of-a-session",
+    file: "gossip/replication/log.ts",
+    find: "    if (last === 0 || last < this.#leap) return undefined;\n",
+    replace: "    if (last === 0) return undefined;\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
     name: "marks-forgotten-by-a-restart",
     file: "gossip/replication/log.ts",
     find: "    await this.#loadMarks(reader);\n",
