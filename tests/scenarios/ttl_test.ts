@@ -7,6 +7,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Change, CheckFailedError, type DB } from "../../mod.ts";
+import { Prng } from "../../runtime/virtual/mod.ts";
 import {
   assertReads,
   collect,
@@ -218,4 +219,60 @@ scenario(
     assertEquals(a.metrics().recordsApplied, 0);
   },
   { seeds: 1 },
+);
+
+scenario(
+  "ttl: whatever is set, deleted, ended and restarted, all reads of all keys agree with a plain map",
+  async (cluster, seed) => {
+    let db = await cluster.open("a");
+    const random = new Prng(seed, "ttl");
+    // Of the start that runs.
+    const now = () => cluster.world.runtime("a").clock.now();
+    const model = new Map<string, { value: string; ends: number }>();
+    let ended = 0;
+    for (let step = 0; step < 600; step++) {
+      const dice = random.u32() % 20;
+      const key = `key ${random.u32() % 12}`.padEnd(6);
+      if (dice < 9) {
+        const expireIn = random.u32() % 2 ? 1 + random.u32() % 300 : undefined;
+        const value = `${step}`;
+        await db.set(key, value, expireIn === undefined ? {} : { expireIn });
+        const { expiresAt } = await db.getEntry(key) ?? {};
+        // It may have ended already: a set takes its time.
+        const ends = expireIn === undefined
+          ? Infinity
+          : expiresAt ?? now() + expireIn;
+        assert(ends === Infinity || ends <= now() + expireIn! + 1);
+        if (expireIn !== undefined && expiresAt === undefined) {
+          model.delete(key);
+        } else model.set(key, { value, ends });
+      } else if (dice < 11) {
+        await db.delete(key);
+        model.delete(key);
+      } else if (dice < 19) await cluster.world.sleep(random.u32() % 150);
+      else {
+        if (random.u32() % 2) await db.close();
+        else cluster.kill("a");
+        db = await cluster.reopen("a");
+      }
+      for (const [key, { ends }] of model) {
+        if (ends <= now()) ended++, model.delete(key);
+      }
+      // At once: nothing ends in between.
+      const there = [...model].sort(([a], [b]) => a < b ? -1 : 1);
+      const listed = [...db.listSync()].map(({ key, value }) =>
+        `${text(key)}=${text(value)}`
+      );
+      assertEquals(listed, there.map(([key, { value }]) => `${key}=${value}`));
+      assertEquals(text(db.getSync(key)), model.get(key)?.value);
+      assertEquals(await db.count(), there.length);
+      const keys: string[] = [];
+      for await (const each of db.keys({ reverse: true, start: "key 3" })) {
+        keys.push(text(each));
+      }
+      const wanted = there.map(([key]) => key).filter((key) => key >= "key 3");
+      assertEquals(keys, wanted.reverse());
+    }
+    assert(ended > 20, `${ended}`);
+  },
 );
