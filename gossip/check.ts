@@ -112,6 +112,28 @@ export function checkTimeout(
   );
 }
 
+/** The longest time to live: 100 years of 365 days, in milliseconds. */
+export const EXPIRE_IN_MS_MAX: number = 100 * 365 * 24 * 3600 * 1000;
+
+/**
+ * After how many milliseconds a value is to end.
+ *
+ * @throws {RangeError} If it is not positive, or more than 100 years.
+ */
+export function checkExpireIn(
+  expireIn: number | undefined,
+): number | undefined {
+  if (expireIn === undefined) return undefined;
+  if (
+    typeof expireIn === "number" && expireIn > 0 && expireIn <= EXPIRE_IN_MS_MAX
+  ) return Math.ceil(expireIn);
+  throw new RangeError(
+    `Cannot set: "expireIn" must be positive and at most ${EXPIRE_IN_MS_MAX} ms, received ${
+      String(expireIn)
+    }`,
+  );
+}
+
 /**
  * A version that a checked key must have.
  *

@@ -29,6 +29,7 @@ import type { Endpoint } from "../transport/mod.ts";
 import {
   checkBatch,
   checkBound,
+  checkExpireIn,
   checkKey,
   checkLease,
   checkLimit,
@@ -41,7 +42,10 @@ import {
 import { clusterView, leaveForEver } from "./cluster_view.ts";
 import type { DatabaseEvent, Events } from "./events.ts";
 import { rowKey, Space, spacePrefix } from "./keyspace.ts";
+import type { Expiry } from "./lease/expiry.ts";
 import type { CallOptions, RoutedOutcome } from "./lease/router.ts";
+import { LivingKeys } from "./living_keys.ts";
+import type { Arrivals } from "./replication/arrivals.ts";
 import {
   type Conflict,
   conflictOf,
@@ -49,12 +53,13 @@ import {
 } from "./replication/conflict.ts";
 import { type CommitOp, keyText } from "./replication/draft.ts";
 import {
+  endOf,
   hasExpired,
   valueOfRow,
   type Version,
   versionOf,
 } from "./replication/entry.ts";
-import { tokenOf } from "./token.ts";
+import { readToken, type Token, tokenOf, vectorToken } from "./token.ts";
 import { Transaction } from "./transaction.ts";
 import type { Rooms } from "./dispatch.ts";
 import type { Seeds } from "./membership/seeds.ts";
@@ -76,7 +81,7 @@ import type {
   WriteResult,
 } from "./face.ts";
 import type { Push } from "./replication/push.ts";
-import type { Change, Watchers, WatchOptions } from "./watch.ts";
+import type { Change, ChangeStream, Watchers, WatchOptions } from "./watch.ts";
 
 /** Nodes that {@linkcode DB.caughtUp} asks at a time. */
 const ASKED_AT_ONCE_MAX = 64;
@@ -94,6 +99,8 @@ export interface DatabaseParts {
   /** Who is asked where the others are; `undefined` without a network. */
   readonly seeds: Seeds | undefined;
   readonly push: Push | undefined;
+  readonly arrivals: Arrivals;
+  readonly expiry: Expiry;
   readonly watchers: Watchers;
   readonly events: Events;
   readonly counts: { records: number; conflicts: number; pushes: number };
@@ -127,7 +134,7 @@ export class DB implements AsyncDisposable {
 
   /**
    * The value of a key as this node has it now; `undefined` if it has none.
-   * Never waits for the network.
+   * Never waits for the network, unless it is to wait for a token.
    *
    * @example
    * ```ts
@@ -142,17 +149,41 @@ export class DB implements AsyncDisposable {
    * assertEquals(await db.get("no such key"), undefined);
    * ```
    *
+   * @example What was written on one node, read on another
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using one = await open(":memory:", {
+   *   address: "localhost:0",
+   *   bootstrap: true,
+   * });
+   * await using two = await open(":memory:", {
+   *   address: "localhost:0",
+   *   peers: [one.cluster.host.address],
+   * });
+   * const { token } = await one.set("planet", "Earth");
+   *
+   * const value = await two.get("planet", { atLeast: token });
+   * assertEquals(new TextDecoder().decode(value), "Earth");
+   * ```
+   *
    * @throws {LimitError} If the key is empty or too long.
    * @throws {CorruptionError} If what is stored is damaged.
-   * @throws {NotSupportedError} If `atLeast` is given.
-   * @throws {ClosedError} If the database is closed.
+   * @throws {TypeError} If `atLeast` is no token.
+   * @throws {DeadlineExceededError} If this node has not by the deadline, 10 s
+   * unless told otherwise, what `atLeast` stands for.
+   * @throws {PoisonedError} If it waits for that, and the engine has failed.
+   * @throws {RangeError} If `timeoutMs` is not positive.
+   * @throws {ClosedError} If the database is closed, also meanwhile.
    */
   async get(
     key: KeyLike,
     options?: ReadOptions,
   ): Promise<Uint8Array | undefined> {
     if (options?.atLeast !== undefined) {
-      throw later("get({ atLeast })", "waiting for a token");
+      checkKey("get", key);
+      await this.#reach(options);
     }
     const { kv, rooms: { replica } } = this.#parts;
     for (;;) {
@@ -177,9 +208,13 @@ export class DB implements AsyncDisposable {
   }
 
   /** The value of a key with its version and leaseholder. Throws as `get`. */
-  async getEntry(key: KeyLike): Promise<EntryView | undefined> {
+  async getEntry(
+    key: KeyLike,
+    options: ReadOptions = {},
+  ): Promise<EntryView | undefined> {
     this.#checkOpen("read");
     const bytes = checkKey("get", key);
+    await this.#reach(options);
     const entry = await this.#parts.rooms.replica.livingEntry(bytes);
     if (entry?.value === undefined || hasExpired(entry, this.#now())) {
       return undefined;
@@ -189,12 +224,37 @@ export class DB implements AsyncDisposable {
       value: entry.value,
       version: versionOf(entry),
       leaseholder: entry.holder,
+      ...entry.ttlMs > 0 && { expiresAt: endOf(entry)! },
     };
   }
 
   /** Whether a key has a value. Throws as `get`. */
-  async has(key: KeyLike): Promise<boolean> {
-    return await this.get(key) !== undefined;
+  async has(key: KeyLike, options?: ReadOptions): Promise<boolean> {
+    return await this.get(key, options) !== undefined;
+  }
+
+  /**
+   * Stands for all that this node has, whatever was read here before with it: with
+   * `atLeast`, a read on another node is no older than one here.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   *
+   * await using db = await open(":memory:");
+   * await db.get("planet");
+   * const token = await db.token();
+   *
+   * // Here, or on any other node:
+   * await db.get("planet", { atLeast: token });
+   * ```
+   *
+   * @throws {PoisonedError} If the engine has failed.
+   * @throws {ClosedError} If the database is closed.
+   */
+  async token(): Promise<Token> {
+    this.#checkOpen("read");
+    return vectorToken(await this.#parts.rooms.replica.settled());
   }
 
   /**
@@ -203,6 +263,9 @@ export class DB implements AsyncDisposable {
    *
    * The first write of a key claims it: the node that wrote leads the key from
    * then on, or that named by `lease`. Writes of other nodes are forwarded to it.
+   *
+   * With `expireIn` the value ends by itself: every node hides it from that instant
+   * on, and the leaseholder deletes it soon after.
    *
    * @example
    * ```ts
@@ -217,6 +280,20 @@ export class DB implements AsyncDisposable {
    * assertEquals(entry?.leaseholder, db.cluster.host.key);
    * ```
    *
+   * @example A value that ends
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assert, assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * await db.set("session/7", "open", { expireIn: 60_000 }); // milliseconds
+   * const entry = await db.getEntry("session/7");
+   * assert(entry!.expiresAt! > Date.now());
+   *
+   * await db.set("session/7", "kept"); // stays
+   * assertEquals((await db.getEntry("session/7"))?.expiresAt, undefined);
+   * ```
+   *
    * @throws {LimitError} If the key or the value is beyond its limit.
    * @throws {LeaseNotTransferableError} If another node than `lease` leads it.
    * @throws {LeaseholderUnavailableError} If its leaseholder cannot be reached:
@@ -227,7 +304,8 @@ export class DB implements AsyncDisposable {
    * may have written.
    * @throws {NodeNotFoundError} If `lease` is no member.
    * @throws {PoisonedError} If the engine has failed.
-   * @throws {RangeError} If `timeoutMs` is not positive.
+   * @throws {RangeError} If `timeoutMs` is not positive, or `expireIn` neither, or
+   * more than 100 years.
    * @throws {ClosedError} If the database is closed.
    */
   async set(
@@ -235,13 +313,15 @@ export class DB implements AsyncDisposable {
     value: ValueLike,
     options: SetOptions = {},
   ): Promise<WriteResult> {
-    const { lease } = options;
-    const result = await this.commit(
-      {
-        ops: [{ type: "set", key, value, ...lease !== undefined && { lease } }],
-      },
-      options,
-    );
+    const { lease, expireIn } = options;
+    const op: SetOp = {
+      type: "set",
+      key,
+      value,
+      ...lease !== undefined && { lease },
+      ...expireIn !== undefined && { expireIn },
+    };
+    const result = await this.commit({ ops: [op] }, options);
     return writeResult(result);
   }
 
@@ -327,13 +407,17 @@ export class DB implements AsyncDisposable {
    * assertEquals(keys, ["a/3", "a/2"]);
    * ```
    *
-   * @throws {CorruptionError} If what is stored is damaged.
    * @throws {RangeError} If `limit` is not a whole number from 0.
+   * @throws {CorruptionError} If what is stored is damaged. What `atLeast` brings:
+   * see `get`.
    * @throws {ClosedError} If the database is closed.
    */
-  async *list(options: ListOptions = {}): AsyncGenerator<KeyValue> {
+  async *list(
+    options: ListOptions & ReadOptions = {},
+  ): AsyncGenerator<KeyValue> {
     const limit = checkLimit(options.limit);
-    const rows = this.#iterate(options, false);
+    await this.#reach(options);
+    const rows = this.#iterate(options);
     try {
       for (let left = limit; left > 0;) {
         const more = rows.next();
@@ -357,7 +441,7 @@ export class DB implements AsyncDisposable {
   *listSync(options: ListOptions = {}): Generator<KeyValue> {
     this.#checkSynchronous("listSync");
     const limit = checkLimit(options.limit);
-    const rows = this.#iterate(options, false);
+    const rows = this.#iterate(options);
     try {
       for (let left = limit; left > 0;) {
         if (!rows.next()) return;
@@ -372,14 +456,17 @@ export class DB implements AsyncDisposable {
   }
 
   /** Lists keys in order, without their values. Throws as `list`. */
-  async *keys(options: ListOptions = {}): AsyncGenerator<Uint8Array> {
+  async *keys(
+    options: ListOptions & ReadOptions = {},
+  ): AsyncGenerator<Uint8Array> {
     const limit = checkLimit(options.limit);
-    const rows = this.#iterate(options, true);
+    await this.#reach(options);
+    const rows = this.#livingKeys(options);
     try {
       for (let left = limit; left > 0; left--) {
         const more = rows.next();
         if (!(isPromise(more) ? await more : more)) return;
-        yield rows.key.subarray(1);
+        yield rows.key;
       }
     } finally {
       const closed = rows.close();
@@ -388,8 +475,9 @@ export class DB implements AsyncDisposable {
   }
 
   /** Counts keys. Throws as `list`. */
-  async count(options: RangeOptions = {}): Promise<number> {
-    const rows = this.#iterate(options, true);
+  async count(options: RangeOptions & ReadOptions = {}): Promise<number> {
+    await this.#reach(options);
+    const rows = this.#livingKeys(options);
     let count = 0;
     try {
       for (;;) {
@@ -434,11 +522,20 @@ export class DB implements AsyncDisposable {
   }
 
   /**
-   * Watches what changes here, whoever wrote it, from now on, until the stream is
-   * cancelled or the database closes. Each array is what changed together.
+   * Watches what changes here, whoever wrote it, until the stream is cancelled or
+   * the database closes: from now on, or after a token, or with what is there first.
+   * Each array is what changed together.
    *
-   * A watcher that is too slow gets a {@linkcode LaggedChange} in the place of
-   * what was dropped; what it watches can then be read anew with `list`.
+   * A watcher that is too slow is told the newest version of each key only, marked
+   * `coalesced`; where even these are too many, it gets a {@linkcode LaggedChange}
+   * in the place of what was dropped, and reads what it watches anew.
+   *
+   * After a pause, however long, on this node or another one, `since` goes on with
+   * what came after a token. The stream fails with {@linkcode TokenTooOldError} if
+   * that is no longer kept (`logBytesMax`, 64 MiB of the newest records, or if the
+   * node has caught up with many changes at once since), and with
+   * {@linkcode DeadlineExceededError} if this node does not get in `timeoutMs` what
+   * the token stands for.
    *
    * @example
    * ```ts
@@ -456,10 +553,33 @@ export class DB implements AsyncDisposable {
    * }
    * ```
    *
-   * @throws {NotSupportedError} If `since` is given.
+   * @example Go on where it was
+   * ```ts
+   * import { open, type Token } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * let token: Token | undefined; // kept with what was made of the changes
+   * const first = db.watch({ prefix: "planet/" });
+   * await db.set("planet/3", "Earth");
+   * for await (const changes of first) {
+   *   token = changes.at(-1)?.token;
+   *   break;
+   * }
+   * await db.set("planet/4", "Mars");
+   *
+   * const second = db.watch({ prefix: "planet/", since: token });
+   * for await (const [change] of second) {
+   *   assertEquals(change?.type, "set"); // of Mars
+   *   break;
+   * }
+   * ```
+   *
+   * @throws {TypeError} If `since` is no token, or given with `initial`.
+   * @throws {RangeError} If `timeoutMs` or `queueBytesMax` is not positive.
    * @throws {ClosedError} If the database is closed.
    */
-  watch(options: WatchOptions = {}): ReadableStream<Change[]> {
+  watch(options: WatchOptions = {}): ChangeStream {
     this.#checkOpen("watch");
     return this.#parts.watchers.watch(options);
   }
@@ -467,8 +587,9 @@ export class DB implements AsyncDisposable {
   /**
    * Calls a handler with each batch of changes, one at a time: the next one when
    * the promise it returned has settled. What it throws is an event of type
-   * `handlerFailed`, and the watch goes on. Dispose of what `onChange` returns to
-   * stop. Throws as `watch`.
+   * `handlerFailed`, and the watch goes on; that the watch itself has failed is one
+   * of type `watchFailed`. Dispose of what `onChange` returns to stop. Throws as
+   * `watch`.
    *
    * @example
    * ```ts
@@ -502,10 +623,14 @@ export class DB implements AsyncDisposable {
         }
       }
     };
-    void run();
+    run().catch((error) => {
+      this.#parts.events.emit({ type: "watchFailed", error });
+    });
     return {
       [Symbol.dispose]() {
-        void reader.cancel();
+        reader.cancel().catch(() => {
+          // It has failed already, and was told of.
+        });
       },
     };
   }
@@ -683,12 +808,27 @@ export class DB implements AsyncDisposable {
     closing.defer(() => rooms.pull.close());
     closing.defer(() => push?.flush());
     closing.defer(() => rooms.replica.close());
+    closing.defer(() => this.#parts.expiry.close());
     if (isVolatile) closing.defer(() => leaveForEver(rooms, runtime.timers));
   }
 
-  /** The namespace of the living entries. */
-  get #live(): number {
-    return Space.LIVE + this.#parts.rooms.replica.bank;
+  /** The namespace, in the bank that counts. */
+  #space(space: number): number {
+    return space + this.#parts.rooms.replica.bank;
+  }
+
+  /** Waits until this node has what a read asks for at least. */
+  async #reach(
+    { atLeast, timeoutMs, signal }: ReadOptions,
+  ): Promise<void> {
+    if (atLeast === undefined) return;
+    this.#checkOpen("read");
+    const { vector } = readToken("read", '"atLeast"', atLeast);
+    await this.#parts.arrivals.of(vector, {
+      timeoutMs: checkTimeout("read", timeoutMs),
+      signal,
+    });
+    this.#checkOpen("read");
   }
 
   readonly #now = (): number => this.#parts.runtime.clock.now();
@@ -710,37 +850,57 @@ export class DB implements AsyncDisposable {
   #rowOf(key: KeyLike): Uint8Array {
     this.#checkOpen("read");
     if (!this.#parts.kv.synchronous || typeof key === "string") {
-      return rowKey(this.#live, checkKey("get", key));
+      return rowKey(this.#space(Space.LIVE), checkKey("get", key));
     }
     if (
       !(key instanceof Uint8Array) || key.length === 0 ||
       key.length >= this.#scratch.length
     ) {
-      return rowKey(this.#live, checkKey("get", key));
+      return rowKey(this.#space(Space.LIVE), checkKey("get", key));
     }
-    this.#scratch[0] = this.#live;
+    this.#scratch[0] = this.#space(Space.LIVE);
     this.#scratch.set(key, 1);
     return this.#scratch.subarray(0, key.length + 1);
   }
 
-  #iterate(options: RangeOptions, keysOnly: boolean): KVIterator {
+  #iterate(options: RangeOptions): KVIterator {
     this.#checkOpen("list");
-    const { prefix, start, end, reverse } = options;
-    const range: IterateOptions = {
-      prefix: prefix === undefined
-        ? spacePrefix(this.#live)
-        : rowKey(this.#live, checkBound("prefix", prefix)),
-      reverse,
-      keysOnly,
-    };
-    if (start !== undefined) {
-      range.start = rowKey(this.#live, checkBound("start", start));
-    }
-    if (end !== undefined) {
-      range.end = rowKey(this.#live, checkBound("end", end));
-    }
-    return this.#parts.kv.iterate(range);
+    return this.#parts.kv.iterate(rangeOf(options, this.#space(Space.LIVE)));
   }
+
+  #livingKeys(options: RangeOptions): LivingKeys {
+    this.#checkOpen("list");
+    const { kv } = this.#parts;
+    return new LivingKeys({
+      synchronous: kv.synchronous,
+      now: this.#now,
+      reverse: options.reverse === true,
+      // Of one moment: nothing comes between these two.
+      keys: kv.iterate({
+        ...rangeOf(options, this.#space(Space.LIVE)),
+        keysOnly: true,
+      }),
+      expiring: kv.iterate(
+        rangeOf(options, this.#space(Space.EXPIRING)),
+      ),
+    });
+  }
+}
+
+/** A range of users' keys, in a namespace. */
+function rangeOf(options: RangeOptions, space: number): IterateOptions {
+  const { prefix, start, end, reverse } = options;
+  const range: IterateOptions = {
+    prefix: prefix === undefined
+      ? spacePrefix(space)
+      : rowKey(space, checkBound("prefix", prefix)),
+    reverse,
+  };
+  if (start !== undefined) {
+    range.start = rowKey(space, checkBound("start", start));
+  }
+  if (end !== undefined) range.end = rowKey(space, checkBound("end", end));
+  return range;
 }
 
 function toOp(op: SetOp | DeleteOp): CommitOp {
@@ -754,6 +914,7 @@ function toOp(op: SetOp | DeleteOp): CommitOp {
         key,
         value: checkValue("set", op.value),
         lease: checkLease(op.lease),
+        expireIn: checkExpireIn(op.expireIn),
       };
     case "delete":
       return { key, value: undefined };
@@ -793,8 +954,4 @@ function byKey(a: number, b: number): number {
 
 function noNetwork(node: number): Error {
   return new UnreachableError(`reach node ${node}`, []);
-}
-
-function later(feature: string, what: string): NotSupportedError {
-  return new NotSupportedError(feature, `${what} comes with a later release`);
 }

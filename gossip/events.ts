@@ -64,6 +64,11 @@ export type DatabaseEvent =
   /** A handler of `onChange` threw. */
   | { readonly type: "handlerFailed"; readonly error: unknown }
   /**
+   * A watch of `onChange` has ended, since it cannot go on after its token, or the
+   * engine could not be read.
+   */
+  | { readonly type: "watchFailed"; readonly error: unknown }
+  /**
    * The default engine has something to say: writes stall or go on, a flush or a
    * compaction is done, it takes no more writes (`poisoned`), and so on.
    */

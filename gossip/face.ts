@@ -14,9 +14,14 @@ import type { MemberChange, Node } from "./membership/mod.ts";
 import type { Version } from "./replication/entry.ts";
 import type { Token } from "./token.ts";
 
-/** Options for {@linkcode DB.get}. */
-export interface ReadOptions {
-  /** Waits until this node has what the token stands for. Not in this release. */
+/** Options for reads. */
+export interface ReadOptions extends CallOptions {
+  /**
+   * Waits until this node has what the token stands for, asking other nodes for
+   * it meanwhile: a session that hands on the tokens of its writes reads them on
+   * any node. `timeoutMs` and `signal` bound that wait; without a token a read
+   * waits for nobody.
+   */
   atLeast?: Token;
 }
 
@@ -31,13 +36,20 @@ export interface SetOptions extends CommitOptions {
    * node.
    */
   lease?: number;
+  /**
+   * After how many milliseconds the value ends by itself, up to 100 years: from
+   * that instant on no node shows it, each by its own clock. The leaseholder then
+   * deletes the key, of which watchers are told. A later set without it makes the
+   * value stay.
+   */
+  expireIn?: number;
 }
 
 /** What a write did. */
 export interface WriteResult {
   /** The new version; absent if there was nothing to change. */
   readonly version?: Version;
-  /** Stands for the state that the write left, on any node. */
+  /** Stands for the state that the write left, on any node; see `atLeast`. */
   readonly token: Token;
 }
 
@@ -51,6 +63,8 @@ export interface SetOp {
   readonly value: ValueLike;
   /** The node that is to lead the key; see {@linkcode SetOptions.lease}. */
   readonly lease?: number;
+  /** When the value ends, in milliseconds; see {@linkcode SetOptions.expireIn}. */
+  readonly expireIn?: number;
 }
 
 /** Deletes a key. */
@@ -82,7 +96,7 @@ export interface CommitResult {
   /** The new version of each op's key, in the order of the ops; `undefined` where
    * there was nothing to change. */
   readonly versions: readonly (Version | undefined)[];
-  /** Stands for the state that the commit left, on any node. */
+  /** Stands for the state that the commit left, on any node; see `atLeast`. */
   readonly token: Token;
 }
 
@@ -102,7 +116,7 @@ export interface RangeOptions {
   reverse?: boolean;
 }
 
-/** Options for {@linkcode DB.list}. */
+/** Options for {@linkcode DB.list} and {@linkcode DB.listSync}. */
 export interface ListOptions extends RangeOptions {
   /** How many at most. */
   limit?: number;
@@ -122,6 +136,8 @@ export interface EntryView extends KeyValue {
   readonly version: Version;
   /** The node that leads the key. */
   readonly leaseholder: number;
+  /** When the value ends by itself, in milliseconds since 1970; absent if it stays. */
+  readonly expiresAt?: number;
 }
 
 /** What {@linkcode DB.caughtUp} found. */

@@ -5,7 +5,7 @@
  *
  * ```
  * 01 name                         meta       host, ticket, format, members, counters,
- *                                            leaving, synced, floor
+ *                                            leaving, synced, floor, leap
  * 02 …                            acceptor   registers of this node as acceptor (register/)
  * 03 node u16                     incarnation  generation and nonce last accepted of a member
  * 10 origin seq key          *    dot index  ->  nothing; which entries a record wrote
@@ -13,11 +13,17 @@
  * 12 position u48 origin seq *    log        ->  a whole record, in the order applied here
  * 13 number u48                   conflicts  ->  a report
  * 14 origin seq origin seq   *    open intents  txn dot, intent dot -> the intent
+ * 15 position u48 origin seq *    log marks  ->  what its ops met here (replication/log.ts)
+ * 16 node u16 instant u48 key *   expiries   ->  nothing; when entries of a leaseholder end
+ * 17 key                     *    expiring   ->  instant u48; of those living entries that end
  * 20 key                     *    living entries  ->  entry (replication/entry.ts)
  * 21 key                     *    tombstones  ->  entry
  * ```
  * Living and dead entries stand apart so that listing keys, and counting them,
- * reads no values. A key is in at most one of the two.
+ * reads no values. A key is in at most one of the two. For the same reason it is
+ * told apart which living entries end by themselves, and when, in milliseconds since
+ * 1970: in the order of time for who has to end them (lease/expiry.ts), in the order
+ * of keys for who lists them (living_keys.ts).
  *
  * What has a star is there twice, in two banks, of which the counters name the one
  * that counts: bank 0 as above, bank 8 eight higher (18, 19, ..., 28, 29). A whole
@@ -51,6 +57,9 @@ export const Space = {
   LOG: 0x12,
   CONFLICT: 0x13,
   OPEN_INTENT: 0x14,
+  LOG_MARK: 0x15,
+  EXPIRY: 0x16,
+  EXPIRING: 0x17,
   LIVE: 0x20,
   DEAD: 0x21,
 } as const;
@@ -69,6 +78,9 @@ export const BANKED: readonly number[] = [
   Space.VECTOR,
   Space.LOG,
   Space.OPEN_INTENT,
+  Space.LOG_MARK,
+  Space.EXPIRY,
+  Space.EXPIRING,
   Space.LIVE,
   Space.DEAD,
 ];
@@ -157,10 +169,15 @@ export function originOfVectorKey(row: Uint8Array): Origin {
   return takeOrigin(row, 1);
 }
 
-/** The row of a record in the log. */
-export function logKey(bank: Bank, position: number, dot: Dot): Bytes {
+/** The row of a record in the log, or of what is marked of it. */
+export function logKey(
+  bank: Bank,
+  position: number,
+  dot: Dot,
+  space: number = Space.LOG,
+): Bytes {
   const row = new Uint8Array(1 + SEQ_BYTES + DOT_BYTES);
-  row[0] = Space.LOG + bank;
+  row[0] = space + bank;
   putSeq(row, putOrigin(row, putSeq(row, 1, position), dot.origin), dot.seq);
   return row;
 }
@@ -176,6 +193,28 @@ export function logOfKey(
       seq: takeSeq(row, 1 + SEQ_BYTES + ORIGIN_BYTES),
     },
   };
+}
+
+/** The row by which a leaseholder finds an entry that ends. */
+export function expiryKey(
+  bank: Bank,
+  node: number,
+  instantMs: number,
+  key: Uint8Array,
+): Bytes {
+  const row = new Uint8Array(3 + SEQ_BYTES + key.length);
+  row[0] = Space.EXPIRY + bank;
+  row[1] = node >>> 8;
+  row[2] = node;
+  row.set(key, putSeq(row, 3, instantMs));
+  return row;
+}
+
+/** What an {@linkcode expiryKey} says. */
+export function expiryOfKey(
+  row: Uint8Array,
+): { instantMs: number; key: Uint8Array } {
+  return { instantMs: takeSeq(row, 3), key: row.subarray(3 + SEQ_BYTES) };
 }
 
 /** The row of an intent that waits for its transaction. */

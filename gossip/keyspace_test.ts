@@ -3,6 +3,8 @@ import { compareBytes, startsWith, toBytes, toHex } from "../runtime/mod.ts";
 import { Prng } from "../runtime/virtual/mod.ts";
 import {
   BANKED,
+  expiryKey,
+  expiryOfKey,
   incarnationKey,
   indexKey,
   indexOfKey,
@@ -51,6 +53,18 @@ Deno.test("rows: golden bytes", () => {
   );
   assertEquals(toHex(vectorKey(0, dot.origin)), "11123456789abc01");
   assertEquals(toHex(logKey(0, 7, dot)), `12000000000007${text}`);
+  assertEquals(
+    toHex(logKey(0, 7, dot, Space.LOG_MARK)),
+    `15000000000007${text}`,
+  );
+  const ends = expiryKey(0, 0x1234, 0x0102030405, toBytes("k"));
+  assertEquals(toHex(ends), "1612340001020304056b");
+  assertEquals(
+    toHex(expiryKey(8, 0x1234, 0x0102030405, toBytes("k"))),
+    "1e12340001020304056b",
+  );
+  const { instantMs, key } = expiryOfKey(ends);
+  assertEquals([instantMs, toHex(key)], [0x0102030405, "6b"]);
   assertEquals(toHex(numberKey(Space.CONFLICT, 258)), "13000000000102");
   assertEquals(toHex(openIntentKey(0, dot, dot)), `14${text}${text}`);
   assertEquals(toHex(metaKey("host")), "01686f7374");

@@ -43,10 +43,11 @@ export {
 export type { Conflict, ConflictSide } from "./replication/conflict.ts";
 export type { Dot, Origin } from "./replication/dot.ts";
 export { compareVersions, type Version } from "./replication/entry.ts";
-export type { Token } from "./token.ts";
+export { joinTokens, type Token } from "./token.ts";
 export type { Transaction } from "./transaction.ts";
 export type {
   Change,
+  ChangeStream,
   KeyChange,
   LaggedChange,
   ResetChange,

@@ -37,6 +37,7 @@ import { type DatabaseParts, DB } from "./db.ts";
 import { Dispatch, strangerIdentity } from "./dispatch.ts";
 import type { Events } from "./events.ts";
 import { isOwnFault, isRoutine } from "./failure.ts";
+import { Expiry } from "./lease/expiry.ts";
 import { Router } from "./lease/router.ts";
 import {
   drawBytes,
@@ -55,6 +56,7 @@ import { type NodeRecord, NONCE_BYTES } from "./membership/mod.ts";
 import { pledge } from "./membership/pledge.ts";
 import { Seeds } from "./membership/seeds.ts";
 import type { Propagation } from "./propagation.ts";
+import { Arrivals } from "./replication/arrivals.ts";
 import { conflictOf } from "./replication/conflict.ts";
 import type { Applied } from "./replication/draft.ts";
 import { Collector } from "./replication/collector.ts";
@@ -152,6 +154,7 @@ export async function openNode(options: NodeOptions): Promise<DB> {
     node.rooms.leaving.start();
   }
   node.rooms.collector.start();
+  node.expiry.start();
   const seeds = endpoint &&
     seedsOf(options, endpoint, node.rooms.cluster, address);
   seeds?.start();
@@ -309,7 +312,10 @@ interface Wires {
 }
 
 /** The rooms of a node, and what else its database needs. */
-type Assembled = Pick<DatabaseParts, "rooms" | "push" | "watchers" | "counts">;
+type Assembled = Pick<
+  DatabaseParts,
+  "rooms" | "push" | "arrivals" | "expiry" | "watchers" | "counts"
+>;
 
 /** Asks the `peers` for ever, but for this node's own address. */
 function seedsOf(
@@ -339,7 +345,6 @@ async function assemble(
   const { clock, timers, random } = runtime;
   const nodeKey = host.node;
   const generation = new Generation(host);
-  const watchers = new Watchers(nodeKey);
   const counts = { records: 0, conflicts: 0, pushes: 0 };
   const replica: Replica = await Replica.open({
     kv,
@@ -450,6 +455,17 @@ async function assemble(
     },
   });
   opened.defer(() => pull.close());
+  const arrivals = new Arrivals({
+    replica,
+    timers,
+    random,
+    isOther: (node) => cluster.others().includes(node),
+    candidates: () => cluster.candidates(),
+    pullFrom: (node) => pull.from(node),
+  });
+  const watchers = new Watchers(nodeKey, { replica, arrivals, clock });
+  const expiry = new Expiry({ nodeKey, replica, kv, clock, timers });
+  opened.defer(() => expiry.close());
   const router = new Router({
     nodeKey,
     nonce,
@@ -476,6 +492,7 @@ async function assemble(
     }
     counts.records += applied.length;
     watchers.publish(applied);
+    expiry.saw(applied);
     for (const { record } of applied) {
       if (record !== undefined && record.origin === replica.origin) {
         push?.add(record);
@@ -518,7 +535,7 @@ async function assemble(
     collector,
   };
   dispatch.attach(rooms);
-  return { rooms, push, watchers, counts };
+  return { rooms, push, arrivals, expiry, watchers, counts };
 }
 
 /**

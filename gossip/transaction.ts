@@ -23,7 +23,13 @@ import type {
   SetOptions,
 } from "./face.ts";
 import type { KeyLike, ValueLike } from "./check.ts";
-import { checkKey, checkLease, checkLimit, checkValue } from "./check.ts";
+import {
+  checkExpireIn,
+  checkKey,
+  checkLease,
+  checkLimit,
+  checkValue,
+} from "./check.ts";
 import { keyText } from "./replication/draft.ts";
 
 /** What a transaction asks of its database. */
@@ -40,6 +46,7 @@ interface Write {
   readonly key: Uint8Array;
   readonly value: Uint8Array | undefined;
   readonly lease: number | undefined;
+  readonly expireIn?: number | undefined;
 }
 
 /**
@@ -75,18 +82,21 @@ export class Transaction implements AsyncDisposable {
    * Sets a key when the transaction is committed.
    *
    * @throws {LimitError} If the key or the value is beyond its limit.
+   * @throws {RangeError} If `expireIn`, which counts from the commit on, is not
+   * positive, or too long.
    * @throws {ClosedError} If the transaction has ended.
    */
   set(
     key: KeyLike,
     value: ValueLike,
-    options: Pick<SetOptions, "lease"> = {},
+    options: Pick<SetOptions, "lease" | "expireIn"> = {},
   ): this {
     this.#checkOpen("write");
     return this.#write({
       key: checkKey("set", key),
       value: checkValue("set", value),
       lease: checkLease(options.lease),
+      expireIn: checkExpireIn(options.expireIn),
     });
   }
 
@@ -156,10 +166,15 @@ export class Transaction implements AsyncDisposable {
   async commit(options: CommitOptions = {}): Promise<CommitResult> {
     this.#checkOpen("commit");
     this.#ended = true;
-    const ops = [...this.#writes.values()].map(({ key, value, lease }) =>
-      value === undefined
-        ? { type: "delete" as const, key }
-        : { type: "set" as const, key, value, ...lease && { lease } }
+    const ops = [...this.#writes.values()].map(
+      ({ key, value, lease, expireIn }) =>
+        value === undefined ? { type: "delete" as const, key } : {
+          type: "set" as const,
+          key,
+          value,
+          ...lease && { lease },
+          ...expireIn && { expireIn },
+        },
     );
     return await this.#home.commit({ ops }, options);
   }

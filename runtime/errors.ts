@@ -520,6 +520,21 @@ export class PartialCommitError extends AspenError {
   }
 }
 
+/**
+ * What happened after a token cannot be told any more: it is older than the recent
+ * records that the node keeps, or the node has caught up with many changes at once
+ * since. Read what is there, or watch with `initial`.
+ */
+export class TokenTooOldError extends AspenError {
+  /** `action` is what was asked for. */
+  constructor(action: string, options?: ErrorOptions) {
+    super(
+      `Cannot ${action}: the changes since the token are no longer kept`,
+      options,
+    );
+  }
+}
+
 /** No majority of the voters answered. */
 export class QuorumUnavailableError extends AspenError {
   /** The voters that did not answer. */

@@ -33,6 +33,7 @@ const samples: Error[] = [
     keys: [],
     error: cause,
   }]),
+  new errors.TokenTooOldError("watch"),
   new errors.QuorumUnavailableError("pledge", [1, 2]),
   new errors.NotCaughtUpError("list"),
   new errors.RejectedError("NotMember", "node 7 is no member", { cause }),

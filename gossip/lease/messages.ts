@@ -6,8 +6,8 @@
  *           varint checks, check*
  *           varint ops, op*
  * check  := varint keyLength, key | u8 exists | [version]
- * op     := u8 flags (1 delete, 2 lease given) | varint keyLength, key
- *           [varint lease] | [varint valueLength, value]
+ * op     := u8 flags (1 delete, 2 lease given, 4 ends) | varint keyLength, key
+ *           [varint lease] | [varint expireIn] | [varint valueLength, value]
  * its reply := u8 hasRecord | [varint length, record] | varint n, dot*
  * ```
  * The call's name (the start of the gateway, and a number) is one that a holder
@@ -24,6 +24,7 @@ import {
   VALUE_BYTES_MAX,
   Writer,
 } from "../../runtime/mod.ts";
+import { EXPIRE_IN_MS_MAX } from "../check.ts";
 import { type Dot, readDot, writeDot } from "../replication/dot.ts";
 import type {
   CommitCheck,
@@ -41,6 +42,7 @@ import {
 
 const DELETE = 1;
 const LEASE_GIVEN = 2;
+const EXPIRES = 4;
 
 /** What a forwarded commit says beside what it asks for. */
 export interface CommitHead {
@@ -62,12 +64,14 @@ export function encodeCommit(head: CommitHead, request: CommitRequest): Bytes {
     if (version !== null) writeVersion(writer, version);
   }
   writer.varint(request.ops.length);
-  for (const { key, value, lease } of request.ops) {
+  for (const { key, value, lease, expireIn } of request.ops) {
     writer.u8(
       (value === undefined ? DELETE : 0) |
-        (lease === undefined ? 0 : LEASE_GIVEN),
+        (lease === undefined ? 0 : LEASE_GIVEN) |
+        (expireIn === undefined ? 0 : EXPIRES),
     ).bytes(key);
     if (lease !== undefined) writer.varint(lease);
+    if (expireIn !== undefined) writer.varint(expireIn);
     if (value !== undefined) writer.bytes(value);
   }
   return writer.view();
@@ -92,10 +96,17 @@ export function decodeCommit(
   const ops: CommitOp[] = [];
   for (let n = reader.count(OPS_MAX); n > 0; n--) {
     const flags = reader.u8();
+    if (flags > (DELETE | LEASE_GIVEN | EXPIRES)) {
+      reader.fail(`the flags of an op are ${flags}`);
+    }
     const key = readKey(reader);
     const lease = flags & LEASE_GIVEN ? reader.count(NODE_KEY_MAX) : undefined;
+    const expireIn = flags & EXPIRES
+      ? reader.count(EXPIRE_IN_MS_MAX)
+      : undefined;
+    if (expireIn === 0) reader.fail("a value is to end at once");
     const value = flags & DELETE ? undefined : reader.bytes(VALUE_BYTES_MAX);
-    ops.push({ key, value, lease });
+    ops.push({ key, value, lease, ...expireIn && { expireIn } });
   }
   return { head, request: { checks, ops } };
 }

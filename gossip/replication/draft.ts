@@ -31,6 +31,7 @@ import {
 import type { BatchOp, IterateOptions, KV } from "../../engine/kv.ts";
 import {
   type Bank,
+  expiryKey,
   indexKey,
   indexOfKey,
   indexRange,
@@ -53,18 +54,22 @@ import {
   type Origin,
   originLane,
   originNode,
+  putSeq,
+  SEQ_BYTES,
   SEQ_MAX,
 } from "./dot.ts";
 import {
   compareEntries,
   decodeEntry,
   encodeEntry,
+  endOf,
   type Entry,
   EntryFlag,
+  hasExpired,
   hasVersion,
   type Version,
 } from "./entry.ts";
-import { hlcAt, isTooFarAhead } from "./hlc.ts";
+import { hlcAt, hlcToMs, isTooFarAhead } from "./hlc.ts";
 import {
   decodeRecord,
   dotOf,
@@ -93,6 +98,13 @@ export interface CommitOp {
   readonly value: Uint8Array | undefined;
   /** The node that must lead the key; `undefined` for whoever does. */
   readonly lease?: number | undefined;
+  /** When the value ends by itself, in milliseconds from the commit on. */
+  readonly expireIn?: number | undefined;
+  /**
+   * Deletes the key only if its value has ended by itself, and this node leads it.
+   * Never sent to another node.
+   */
+  readonly ifExpired?: boolean;
 }
 
 /** A version that a key must have for a commit to happen. */
@@ -144,6 +156,8 @@ export interface Applied {
   readonly changes: readonly Entry[];
   /** Where a whole copy has replaced all of it: what was covered, and what it was. */
   readonly replaced?: { readonly vector: Vector; readonly copy: SessionData };
+  /** What a session covers; `undefined` for a record. */
+  readonly vector?: Vector;
 }
 
 /** A key that the draft has read: what is stored, and what would stand. */
@@ -232,7 +246,7 @@ export class Draft {
       const current = await this.entry(key);
       const holder = this.#holderOf(current);
       if (holder !== nodeKey) throw new NotLeaseholderError(key, holder);
-      const living = current?.value === undefined ? undefined : current;
+      const living = this.#isLiving(current) ? current : undefined;
       if (
         version === null ? living !== undefined : living === undefined ||
           !hasVersion(living, version)
@@ -246,12 +260,16 @@ export class Draft {
     const after: Dot[] = [];
     for (const op of ops.values()) {
       const current = await this.entry(op.key);
+      if (op.ifExpired === true) {
+        if (this.#mayExpire(current)) replaced.push({ op, current });
+        continue;
+      }
       const holder = this.#holderOf(current);
       if (op.lease !== undefined && op.lease !== holder) {
         throw new LeaseNotTransferableError(holder, op.lease);
       }
       if (holder !== nodeKey) throw new NotLeaseholderError(op.key, holder);
-      if (op.value === undefined && current?.value === undefined) {
+      if (op.value === undefined && !this.#isLiving(current)) {
         if (current !== undefined) after.push(dotOf(current));
       } else {
         replaced.push({ op, current });
@@ -267,6 +285,19 @@ export class Draft {
       );
     }
     return { record, after: [...after, dotOf(record)] };
+  }
+
+  /** Whether a key has a value now: it is absent from the instant on that it ends. */
+  #isLiving(current: Entry | undefined): boolean {
+    return current?.value !== undefined &&
+      !hasExpired(current, this.#options.nowMs);
+  }
+
+  /** Whether this node is to make a tombstone of what has ended by itself. */
+  #mayExpire(current: Entry | undefined): boolean {
+    return current?.value !== undefined &&
+      current.holder === this.#state.nodeKey &&
+      hasExpired(current, this.#options.nowMs);
   }
 
   /** Who leads a key: this node, where nobody does or the one that did is gone. */
@@ -301,10 +332,15 @@ export class Draft {
       // A key of a node that is gone is claimed anew, above all that it wrote.
       const kept = current?.holder === state.nodeKey ? current : undefined;
       const lifeBefore = current?.life ?? this.#counters.lifeGone;
+      const ttlMs = this.#ttlOf(op, hlc);
       return {
         key: op.key,
         value: op.value,
-        flags: op.value === undefined ? EntryFlag.TOMBSTONE : 0,
+        flags: op.value === undefined
+          ? EntryFlag.TOMBSTONE
+          : ttlMs > 0
+          ? EntryFlag.TTL
+          : 0,
         life: kept?.life ?? lifeBefore + 1,
         term: kept?.term ?? 0,
         sub: kept?.sub ?? 0,
@@ -316,7 +352,7 @@ export class Draft {
         tenure: state.tenure,
         holder: state.nodeKey,
         holderTenure: state.tenure,
-        ttlMs: 0,
+        ttlMs,
       };
     });
     return makeRecord({
@@ -331,6 +367,15 @@ export class Draft {
       intent: undefined,
       entries,
     });
+  }
+
+  /** Time to live after an hlc, which may be ahead of the wall clock, or behind. */
+  #ttlOf({ value, expireIn }: CommitOp, hlc: number): number {
+    if (value === undefined || expireIn === undefined) return 0;
+    return Math.max(
+      1,
+      Math.ceil(this.#options.nowMs + expireIn) - hlcToMs(hlc),
+    );
   }
 
   /**
@@ -350,15 +395,19 @@ export class Draft {
     for (const entry of record.entries) slots.push(await this.#slot(entry.key));
     // From here on nothing waits and nothing fails: all of it or none.
     const changes: Entry[] = [];
+    const marks = { lost: [] as number[], won: [] as number[] };
     for (let i = 0; i < slots.length; i++) {
       const entry = record.entries[i]!;
       const slot = slots[i]!;
       const current = slot.now;
+      const changed = changes.length;
       const lost = this.#merge(entry, slot, changes);
+      if (changes.length === changed) marks.lost.push(i);
       if (lost === entry) {
         this.#losses.push({ kept: current!, lost });
       } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {
         this.#losses.push({ kept: entry, lost });
+        marks.won.push(i);
       }
     }
     if (record.intent !== undefined) {
@@ -367,7 +416,11 @@ export class Draft {
     if (originLane(origin) === 1) this.#decided.push(dotOf(record));
     this.vector.add(origin, seq);
     this.#moved.add(origin);
-    this.#ops.push(this.#log.append(record));
+    const log = this.#log;
+    this.#ops.push(log.append(record));
+    if (marks.lost.length + marks.won.length > 0) {
+      this.#ops.push(log.mark(marks));
+    }
     this.#bytes += record.bytes.length * 2 + OP_OVERHEAD_BYTES;
     this.applied.push({ record, changes });
     return "applied";
@@ -415,7 +468,8 @@ export class Draft {
     }
     this.vector.join(session.vector);
     this.#inherit(session);
-    this.applied.push({ record: undefined, changes });
+    this.#ops.push(this.#log.leap());
+    this.applied.push({ record: undefined, changes, vector: session.vector });
     return true;
   }
 
@@ -450,6 +504,7 @@ export class Draft {
     for (const origin of this.vector.origins()) this.#moved.add(origin);
     for (const intent of session.intents) this.#openIntent(intent);
     this.#log = this.#state.emptyLog(bank);
+    this.#ops.push(this.#log.leap());
     this.copy = session;
     this.#ops.push(floorOp(session.floor));
     await this.#replaceIncarnations(session.incarnations);
@@ -539,6 +594,9 @@ export class Draft {
     const { bank } = this.#counters;
     for (const { key, before, now } of this.#slots.values()) {
       if (now === before || now === undefined) continue;
+      if (before?.ttlMs || now.ttlMs) {
+        ops.push(...expiryOps(bank, now, before));
+      }
       if (before !== undefined) {
         ops.push({
           key: indexKey(bank, before.origin, before.seq, key),
@@ -548,7 +606,7 @@ export class Draft {
           ops.push({ key: entryKey(bank, before), value: undefined });
         }
       }
-      ops.push(...rowsOf(bank, now));
+      ops.push(...standingRows(bank, now));
     }
     for (const origin of this.#moved) {
       const value = this.vector.encodeOrigin(origin);
@@ -701,11 +759,45 @@ export function checkCovered(
 
 /** The rows of an entry: where nothing is compared they are all that is written. */
 export function rowsOf(bank: Bank, entry: Entry): BatchOp[] {
+  return [...standingRows(bank, entry), ...expiryOps(bank, entry, undefined)];
+}
+
+/** The rows by which an entry is found, without those that tell when it ends. */
+function standingRows(bank: Bank, entry: Entry): BatchOp[] {
   const { key, origin, seq } = entry;
   return [
     { key: indexKey(bank, origin, seq, key), value: EMPTY_BYTES },
     { key: entryKey(bank, entry), value: encodeEntry(entry) },
   ];
+}
+
+/** The rows that tell when an entry ends, and no longer when that before it does. */
+function expiryOps(
+  bank: Bank,
+  now: Entry,
+  before: Entry | undefined,
+): BatchOp[] {
+  const ops: BatchOp[] = [];
+  const { key } = now;
+  const ended = before && endOf(before);
+  const ends = endOf(now);
+  if (ended !== undefined && ended === ends && before?.holder === now.holder) {
+    return ops;
+  }
+  const expiring = rowKey(Space.EXPIRING + bank, key);
+  if (ended !== undefined) {
+    const row = expiryKey(bank, before!.holder, ended, key);
+    ops.push({ key: row, value: undefined });
+    if (ends === undefined) ops.push({ key: expiring, value: undefined });
+  }
+  if (ends !== undefined) {
+    const value = new Uint8Array(SEQ_BYTES);
+    putSeq(value, 0, ends);
+    ops.push({ key: expiring, value });
+    const row = expiryKey(bank, now.holder, ends, key);
+    ops.push({ key: row, value: EMPTY_BYTES });
+  }
+  return ops;
 }
 
 /** An entry that changes the lease only: it takes the value that is there. */

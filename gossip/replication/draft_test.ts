@@ -372,6 +372,7 @@ Deno.test("I4: a batch is applied whole, in one engine batch, with vector, index
       Space.VECTOR,
       Space.LOG,
       Space.CONFLICT,
+      Space.LOG_MARK,
       Space.LIVE,
     ],
   );

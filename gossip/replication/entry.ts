@@ -244,6 +244,15 @@ export function valueOfRow(row: Bytes, nowMs: () => number): Bytes | undefined {
   return row.subarray(row[0]! + 1);
 }
 
+/**
+ * When an entry ends by itself, in milliseconds since 1970; `undefined` if it does
+ * not, or is a tombstone. At most 48 bits, as the rows that tell of it have.
+ */
+export function endOf(entry: Entry): number | undefined {
+  if (entry.ttlMs === 0 || entry.value === undefined) return undefined;
+  return Math.min(hlcToMs(entry.hlc) + entry.ttlMs, SEQ_MAX);
+}
+
 /** Whether the time to live of an entry has passed. */
 export function hasExpired(entry: Entry, nowMs: number): boolean {
   return entry.ttlMs > 0 && nowMs >= hlcToMs(entry.hlc) + entry.ttlMs;

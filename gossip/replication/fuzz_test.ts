@@ -38,6 +38,7 @@ import {
   versionOf,
   writeVersion,
 } from "./entry.ts";
+import { decodeMarks, encodeMarks } from "./log.ts";
 import {
   decodeChunkRequest,
   decodePull,
@@ -191,6 +192,10 @@ const FORMATS: Record<
     decode: (bytes) => new Vector().decodeOrigin(makeOrigin(3, 7, 1), bytes),
   },
   "counters": { sample: encodeCounters(COUNTERS), decode: decodeCounters },
+  "log marks": {
+    sample: encodeMarks({ lost: [0, 300], won: [2] }),
+    decode: decodeMarks,
+  },
   "conflict": { sample: encodeClash(CLASH), decode: decodeClash },
   "offer": { sample: encodeOffer(OFFER), decode: decodeOffer },
   "chunk": {
@@ -225,6 +230,16 @@ const FORMATS: Record<
     decode: decodeChunkRequest,
   },
   "commit": { sample: encodeCommit(HEAD, REQUEST), decode: decodeCommit },
+  "commit that ends": {
+    sample: encodeCommit(HEAD, {
+      checks: [],
+      ops: [
+        { key: KEY, value: toBytes("value"), expireIn: 1000 },
+        { key: KEY, value: toBytes("value"), lease: 3, expireIn: 7 },
+      ],
+    }),
+    decode: decodeCommit,
+  },
   "outcome": {
     sample: encodeOutcome({
       record: PLAIN,

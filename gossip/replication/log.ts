@@ -8,6 +8,18 @@
  *   vectors can be handed out.
  * - It holds at most `bytesMax` bytes of records (and always the newest one);
  *   older records are reachable through the entries only (session.ts).
+ * - {@linkcode RecentLog.replays} is true only if what was told of the records
+ *   between the two vectors, when they were applied, can be told again
+ *   (replay.ts).
+ *
+ * Of a record whose ops all changed their keys, and built upon what they replaced,
+ * nothing is marked: that is nearly every one. The others have a row of their own.
+ * ```
+ * marks := varint lost, varint* | varint won, varint*      numbers of ops, from 0
+ * leap  := varint position        meta row: records before it came before a session
+ * ```
+ * `lost` are ops that changed nothing here, and `won` those that replaced what their
+ * writer had not known.
  *
  * The index is in memory and made anew at open: per origin, the positions of the
  * unbroken run of its records that ends at the vector. A session leaps over
@@ -16,18 +28,19 @@
  * @module
  */
 
-import { isPromise } from "../../runtime/mod.ts";
+import { type Bytes, isPromise, Reader, Writer } from "../../runtime/mod.ts";
 import type { BatchOp, KVReader } from "../../engine/kv.ts";
 import {
   type Bank,
   logKey,
   logOfKey,
+  metaKey,
   Space,
   spacePrefix,
 } from "../keyspace.ts";
 import { type Dot, type Origin, originLane } from "./dot.ts";
-import type { LogRecord } from "./record.ts";
-import type { Vector } from "./vector.ts";
+import { type LogRecord, OPS_MAX } from "./record.ts";
+import { Vector } from "./vector.ts";
 
 /**
  * The unbroken run of one origin: records `from` to the last; `positions` begins
@@ -48,11 +61,29 @@ interface Row {
   readonly bytes: number;
 }
 
+/** What the ops of a record met here, as far as it is out of the ordinary. */
+export interface LogMarks {
+  /** The ops that changed nothing. */
+  readonly lost: readonly number[];
+  /** The ops that replaced what their writer had not known. */
+  readonly won: readonly number[];
+}
+
+/** A record as it is handed out, and where it stands. */
+export interface LogRow {
+  readonly position: number;
+  readonly bytes: Uint8Array;
+  readonly marks: LogMarks | undefined;
+}
+
 /** The recent log of one node. */
 export class RecentLog {
   readonly #bytesMax: number;
   readonly #bank: Bank;
   readonly #runs = new Map<Origin, Run>();
+  readonly #marks = new Map<number, LogMarks & { readonly dot: Dot }>();
+  /** Records before this position came before the last session. */
+  #leap = 0;
   #rows: Row[] = [];
   /** Rows before this index were trimmed. */
   #head = 0;
@@ -90,6 +121,26 @@ export class RecentLog {
     } finally {
       await rows.close();
     }
+    await this.#loadMarks(reader);
+  }
+
+  async #loadMarks(reader: KVReader): Promise<void> {
+    const leap = await reader.get(metaKey("leap"));
+    if (leap !== undefined) this.#leap = new Reader(leap, "a leap").varint();
+    this.#nextPosition = Math.max(this.#nextPosition, this.#leap);
+    const rows = reader.iterate({
+      prefix: spacePrefix(Space.LOG_MARK + this.#bank),
+    });
+    try {
+      for (;;) {
+        const more = rows.next();
+        if (!(isPromise(more) ? await more : more)) break;
+        const { position, dot } = logOfKey(rows.key);
+        this.#marks.set(position, { ...decodeMarks(rows.value), dot });
+      }
+    } finally {
+      await rows.close();
+    }
   }
 
   /** Appends a record: takes it into the index and gives its row. */
@@ -98,6 +149,67 @@ export class RecentLog {
     const position = this.#nextPosition;
     this.#take({ position, dot, bytes: record.bytes.length });
     return { key: logKey(this.#bank, position, dot), value: record.bytes };
+  }
+
+  /** Marks the record that was appended last; gives the row. */
+  mark(marks: LogMarks): BatchOp {
+    const { position, dot } = this.#rows.at(-1)!;
+    this.#marks.set(position, { ...marks, dot });
+    return {
+      key: logKey(this.#bank, position, dot, Space.LOG_MARK),
+      value: encodeMarks(marks),
+    };
+  }
+
+  /**
+   * A session was applied: what it brought is in no record, so that of those before
+   * it nobody can tell what they were above. Gives the row that says so.
+   */
+  leap(): BatchOp {
+    this.#leap = this.#nextPosition;
+    const value = new Writer(8).varint(this.#leap).finish();
+    return { key: metaKey("leap"), value };
+  }
+
+  /**
+   * What was covered here when the last of these records had been applied.
+   *
+   * @param covered What is covered now.
+   * @returns `undefined` if the log no longer tells.
+   */
+  stateAfter(records: Vector, covered: Vector): Vector | undefined {
+    let last = 0;
+    for (const origin of records.origins()) {
+      // What is not at hand came before all that is.
+      const dot = { origin, seq: records.seq(origin) };
+      last = Math.max(last, this.positionOf(dot) ?? 0);
+    }
+    if (last === 0 || last < this.#leap) return undefined;
+    const dots: Dot[] = [];
+    for (const origin of covered.origins()) {
+      if (originLane(origin) === 1) return undefined;
+      const run = this.#runs.get(origin);
+      const count = run === undefined ? 0 : countUpTo(run.positions, last);
+      const head = covered.seq(origin);
+      // Else all of it came before, also what came by a session.
+      const isLater = run !== undefined && count < run.positions.length;
+      const seq = isLater ? Math.max(run.start + count, run.from) - 1 : head;
+      dots.push({ origin, seq: Math.min(seq, head) });
+    }
+    return Vector.upTo(dots);
+  }
+
+  /** The records that are covered and marked, and their marked ops. */
+  marked(
+    covered: Vector,
+  ): { position: number; dot: Dot; ops: readonly number[] }[] {
+    const found = [];
+    for (const [position, { dot, lost, won }] of this.#marks) {
+      if (covered.covers(dot.origin, dot.seq)) {
+        found.push({ position, dot, ops: [...lost, ...won] });
+      }
+    }
+    return found;
   }
 
   /** Where a record stands, if it is at hand. */
@@ -115,6 +227,10 @@ export class RecentLog {
       const { position, dot, bytes } = this.#rows[this.#head++]!;
       this.#bytes -= bytes;
       ops.push({ key: logKey(this.#bank, position, dot), value: undefined });
+      if (this.#marks.delete(position)) {
+        const key = logKey(this.#bank, position, dot, Space.LOG_MARK);
+        ops.push({ key, value: undefined });
+      }
       const run = this.#runs.get(dot.origin)!;
       if (run.from === dot.seq) {
         run.from++;
@@ -146,9 +262,20 @@ export class RecentLog {
   }
 
   /**
+   * Whether all that `to` covers beyond `from` can be told as it was told when it
+   * was applied.
+   */
+  replays(from: Vector, to: Vector): boolean {
+    if (!this.reaches(from, to)) return false;
+    return this.#cursors(from, to).every((cursor) =>
+      cursor.position() >= this.#leap
+    );
+  }
+
+  /**
    * Hands out records that `to` covers and `from` does not, in log order.
    *
-   * @returns Their bytes, at most `bytesMax` of them (but one record always),
+   * @returns Their rows, at most `bytesMax` of bytes (but one record always),
    * and whether there are more.
    */
   async read(
@@ -156,9 +283,9 @@ export class RecentLog {
     from: Vector,
     to: Vector,
     bytesMax: number,
-  ): Promise<{ records: Uint8Array[]; more: boolean }> {
+  ): Promise<{ records: LogRow[]; more: boolean }> {
     const cursors = this.#cursors(from, to);
-    const records: Uint8Array[] = [];
+    const records: LogRow[] = [];
     let bytes = 0;
     for (;;) {
       let first: typeof cursors[number] | undefined;
@@ -170,16 +297,16 @@ export class RecentLog {
       }
       if (first === undefined) return { records, more: false };
       const { origin, seq } = first;
-      const found = reader.get(
-        logKey(this.#bank, first.position(), { origin, seq }),
-      );
+      const position = first.position();
+      const marks = this.#marks.get(position);
+      const found = reader.get(logKey(this.#bank, position, { origin, seq }));
       const record = isPromise(found) ? await found : found;
       // Trimmed since, or about to be: what is left goes by session.
       if (record === undefined) return { records, more: true };
       if (records.length > 0 && bytes + record.length > bytesMax) {
         return { records, more: true };
       }
-      records.push(record);
+      records.push({ position, bytes: record, marks });
       bytes += record.length;
       first.seq++;
     }
@@ -225,4 +352,35 @@ export class RecentLog {
       });
     }
   }
+}
+
+/** The row of a record's marks. */
+export function encodeMarks({ lost, won }: LogMarks): Bytes {
+  const writer = new Writer(16);
+  for (const ops of [lost, won]) {
+    writer.varint(ops.length);
+    for (const op of ops) writer.varint(op);
+  }
+  return writer.finish();
+}
+
+/** Reads the row of a record's marks. */
+export function decodeMarks(row: Uint8Array): LogMarks {
+  const reader = new Reader(row, "the marks of a record");
+  const readOps = () => {
+    const count = reader.count(Math.min(OPS_MAX, reader.remaining));
+    return Array.from({ length: count }, () => reader.varint());
+  };
+  return { lost: readOps(), won: readOps() };
+}
+
+/** How many of some rising numbers are at most a number. */
+function countUpTo(numbers: readonly number[], max: number): number {
+  let [low, high] = [0, numbers.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (numbers[middle]! <= max) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

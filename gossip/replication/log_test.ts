@@ -81,7 +81,7 @@ Deno.test("the recent log hands out exactly what lies between two vectors, in lo
       const all = await log.read(kv, vectorOf(from), to, 1e9);
       assertEquals(all.more, false);
       assertEquals(
-        all.records.map((bytes) => decodeRecord(bytes)).map((
+        all.records.map(({ bytes }) => decodeRecord(bytes)).map((
           { origin, seq },
         ) => [origin, seq]),
         wanted.map(({ origin, seq }) => [origin, seq]),

@@ -55,6 +55,7 @@ import { HeldRecords } from "./held.ts";
 import { isTooFarAhead } from "./hlc.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
 import type { LogRecord } from "./record.ts";
+import { Replay } from "./replay.ts";
 import type { FrozenState, SessionData } from "./session.ts";
 import {
   countersOf,
@@ -143,7 +144,7 @@ type Item =
   };
 
 interface Waiter {
-  readonly dots: readonly Dot[];
+  readonly isMet: (vector: Vector) => boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -338,6 +339,11 @@ export class Replica {
     }
   }
 
+  /** What is durable here, all of it with that could be read before this call. */
+  settled(): Promise<Vector> {
+    return this.#inTurn(() => Promise.resolve(this.#state.vector));
+  }
+
   /** The durable state between two groups, and what it covers. */
   freeze(): Promise<FrozenState> {
     return this.#inTurn(async () => {
@@ -488,7 +494,21 @@ export class Replica {
   ): Promise<{ records: Uint8Array[]; more: boolean; vector: Vector } | null> {
     const { log, vector } = this.#state;
     if (!log.reaches(from, vector)) return null;
-    return { ...await log.read(this.#kv, from, vector, bytesMax), vector };
+    const { records, more } = await log.read(this.#kv, from, vector, bytesMax);
+    return { records: records.map(({ bytes }) => bytes), more, vector };
+  }
+
+  /**
+   * What was covered here when the last of these records, all covered, had been
+   * applied; `undefined` if the log no longer tells.
+   */
+  stateAfter(records: Vector): Vector | undefined {
+    return this.#state.log.stateAfter(records, this.#state.vector);
+  }
+
+  /** Tells again what was applied here and `from` does not cover. */
+  replay(from: Vector): Replay {
+    return new Replay(this.#kv, this.#state, from);
   }
 
   /**
@@ -536,11 +556,27 @@ export class Replica {
    * @throws {ClosedError} If this replica is closed before.
    * @throws {PoisonedError} If its engine fails before.
    */
-  async covers(dots: readonly Dot[], signal: AbortSignal): Promise<void> {
-    if (this.#coversAll(dots)) return;
+  covers(dots: readonly Dot[], signal: AbortSignal): Promise<void> {
+    return this.#meets(
+      (vector) => dots.every(({ origin, seq }) => vector.covers(origin, seq)),
+      signal,
+    );
+  }
+
+  /** Resolves once all that a vector covers is durable here. Throws as `covers`. */
+  includes(wanted: Vector, signal: AbortSignal): Promise<void> {
+    const missing = wanted.beyond(this.#state.vector);
+    return this.#meets((vector) => vector.includes(missing), signal);
+  }
+
+  async #meets(
+    isMet: (vector: Vector) => boolean,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (isMet(this.#state.vector)) return;
     this.#checkWriting("wait for a record");
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const waiter = { dots, resolve, reject };
+    const waiter = { isMet, resolve, reject };
     this.#waiters.add(waiter);
     try {
       await abortable(promise, signal);
@@ -692,7 +728,7 @@ export class Replica {
     if (draft.clashes.length > 0) listener.clashed(draft.clashes);
     if (draft.skewedHlc > 0) listener.skewed(draft.skewedHlc);
     for (const waiter of this.#waiters) {
-      if (this.#coversAll(waiter.dots)) waiter.resolve();
+      if (waiter.isMet(this.#state.vector)) waiter.resolve();
     }
   }
 
@@ -715,11 +751,6 @@ export class Replica {
       reject(new PoisonedError({ cause: error }));
     }
     if (isFirst) this.#options.listener.failed(error);
-  }
-
-  #coversAll(dots: readonly Dot[]): boolean {
-    const { vector } = this.#state;
-    return dots.every(({ origin, seq }) => vector.covers(origin, seq));
   }
 }
 

@@ -15,7 +15,7 @@
  */
 
 import { type Bytes, crc32, Reader, toHex, Writer } from "../../runtime/mod.ts";
-import { type Origin, originLane, SEQ_MAX } from "./dot.ts";
+import { type Dot, type Origin, originLane, SEQ_MAX } from "./dot.ts";
 
 /** Origins that a vector may have when it is read. */
 export const VECTOR_ORIGINS_MAX = 1_000_000;
@@ -120,6 +120,40 @@ export class Vector {
       copy.#ranges.set(origin, ranges.map((range) => ({ ...range })));
     }
     return copy;
+  }
+
+  /**
+   * All records of lane 0 up to each of these; in lane 1, where none comes before
+   * another, these alone.
+   */
+  static upTo(dots: readonly Dot[]): Vector {
+    const vector = new Vector();
+    for (const dot of dots) vector.reach(dot);
+    return vector;
+  }
+
+  /** Adds a record, in lane 0 with all that come before it. */
+  reach({ origin, seq }: Dot): void {
+    if (originLane(origin) === 1) this.add(origin, seq);
+    else if (seq > this.seq(origin)) this.#seqs.set(origin, seq);
+  }
+
+  /** The origins of which it covers something that `other` does not, with all of
+   * theirs. */
+  beyond(other: Vector): Vector {
+    const beyond = new Vector();
+    for (const [origin, seq] of this.#seqs) {
+      const ranges = this.#ranges.get(origin) ?? [];
+      if (
+        seq <= other.seq(origin) &&
+        ranges.every(({ start, end }) => other.#coversRange(origin, start, end))
+      ) continue;
+      beyond.#seqs.set(origin, seq);
+      if (ranges.length > 0) {
+        beyond.#ranges.set(origin, ranges.map((range) => ({ ...range })));
+      }
+    }
+    return beyond;
   }
 
   /** Writes it into a format. */

@@ -34,20 +34,55 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "watch-splits-batches",
-    file: "gossip/watch.ts",
-    find:
-      "        watcher.feed.push(wanted.map((entry) => changeOf(entry, coalesced)));\n",
-    replace:
-      "        for (const entry of wanted) {\n          watcher.feed.push([changeOf(entry, coalesced)]);\n        }\n",
+    file: "gossip/watcher.ts",
+    find: "      this.#queue.push(wanted, step);\n",
+    replace: "      for (const one of wanted) this.#queue.push([one], step);\n",
     caughtBy: SEEDS,
   },
   {
     name: "watch-shows-a-key-twice",
-    file: "gossip/watch.ts",
-    find: "        if (wanted.length === 0) continue;\n",
+    file: "gossip/watcher.ts",
+    find: "    if (wanted.length > 0) {\n",
     replace:
-      "        if (wanted.length === 0) continue;\n        if (wanted.length > 2) wanted.push(wanted[0]!);\n",
+      "    if (wanted.length > 2) wanted.push(wanted[0]!);\n    if (wanted.length > 0) {\n",
     caughtBy: SEEDS,
+  },
+  {
+    name: "watch-leaves-a-gap-where-it-goes-live",
+    file: "gossip/watcher.ts",
+    find:
+      "        if (i === told.length - 1 && replay.isAtEnd) this.#isLive = true;\n",
+    replace: "        if (i === told.length - 1) this.#isLive = true;\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "token-runs-ahead-of-what-was-seen",
+    file: "gossip/progress.ts",
+    find: "after(base, steps.slice(0, length))",
+    replace: "after(base, steps.slice(0, length + 1))",
+    caughtBy: "gossip/change_queue_test.ts :: a token stands for the moment",
+  },
+  {
+    name: "slow-watcher-loses-before-it-coalesces",
+    file: "gossip/change_queue.ts",
+    find: "    if (this.#missed === 0 && this.#fits(changes)) {\n",
+    replace: "    if (this.#missed > 0 && this.#fits(changes)) {\n",
+    caughtBy: "gossip/change_queue_test.ts :: without room",
+  },
+  {
+    name: "token-of-a-stream-stands-still",
+    file: "gossip/watcher.ts",
+    find:
+      "    } else if (this.#queue.isEmpty) this.#progress.advance([step]);\n    else this.#queue.pass(step);\n",
+    replace: "    } else this.#queue.pass(step);\n",
+    caughtBy: "gossip/watch_test.ts :: the token of a stream moves on",
+  },
+  {
+    name: "watched-state-never-let-go",
+    file: "gossip/watcher.ts",
+    find: "      await this.#earlier?.return(undefined);\n",
+    replace: "      await Promise.resolve();\n",
+    caughtBy: "gossip/watch_test.ts :: is let go of",
   },
   {
     name: "caught-up-without-asking",
@@ -57,10 +92,31 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     caughtBy: SEEDS,
   },
   {
+    name: "read-does-not-wait-for-its-token",
+    file: "gossip/db.ts",
+    find: "    await this.#parts.arrivals.of(vector, {\n",
+    replace: "    void this.#parts.arrivals.of(vector, {\n",
+    caughtBy: "tests/scenarios/session_test.ts :: a read with the token",
+  },
+  {
+    name: "token-of-a-node-without-what-was-just-read",
+    file: "gossip/token.ts",
+    find: "  vector.write(writer);\n",
+    replace: "  new Vector().write(writer);\n",
+    caughtBy: "tests/scenarios/session_test.ts :: never go back",
+  },
+  {
+    name: "ended-keys-still-listed",
+    file: "gossip/living_keys.ts",
+    find: "    return takeSeq(expiring.value, 0) <= now();\n",
+    replace: "    return takeSeq(expiring.value, 0) < now() - 1e6;\n",
+    caughtBy: "gossip/living_keys_test.ts",
+  },
+  {
     name: "lists-leave-their-namespace",
     file: "gossip/db.ts",
-    find: "        ? spacePrefix(this.#live)\n",
-    replace: "        ? new Uint8Array()\n",
+    find: "      ? spacePrefix(space)\n",
+    replace: "      ? new Uint8Array()\n",
     caughtBy: "tests/scenarios/kv_test.ts :: X16",
   },
   {

@@ -5,6 +5,27 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
   {
+    name: "forwarded-value-never-ends",
+    file: "gossip/lease/messages.ts",
+    find: "...expireIn && { expireIn }",
+    replace: "...expireIn && {}",
+    caughtBy: "tests/scenarios/ttl_test.ts :: through any node",
+  },
+  {
+    name: "what-is-due-forgotten-by-a-restart",
+    file: "gossip/lease/expiry.ts",
+    find: "    this.#wakeAt(0);\n",
+    replace: "    this.#wakeAt(Infinity);\n",
+    caughtBy: "tests/scenarios/ttl_test.ts :: that was killed",
+  },
+  {
+    name: "values-end-in-one-batch-however-many",
+    file: "gossip/lease/expiry.ts",
+    find: "due.length === BATCH_MAX",
+    replace: "due.length === BATCH_MAX * 100",
+    caughtBy: "gossip/lease/expiry_test.ts :: bounded batches",
+  },
+  {
     name: "lease-of-a-node-not-heard-of-yet-is-of-no-member",
     file: "gossip/lease/router.ts",
     find:

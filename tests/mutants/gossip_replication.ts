@@ -5,6 +5,86 @@ import { type Mutant, SEEDS } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
+    name: "expiry-deletes-what-was-set-meanwhile",
+    file: "gossip/replication/draft.ts",
+    find:
+      "        if (this.#mayExpire(current)) replaced.push({ op, current });\n",
+    replace: "        if (current?.value) replaced.push({ op, current });\n",
+    caughtBy: "gossip/lease/expiry_test.ts :: set meanwhile stays",
+  },
+  {
+    name: "ended-value-holds-a-check",
+    file: "gossip/replication/draft.ts",
+    find:
+      "      const living = this.#isLiving(current) ? current : undefined;\n",
+    replace: "      const living = current?.value ? current : undefined;\n",
+    caughtBy: "gossip/lease/expiry_test.ts :: for a commit",
+  },
+  {
+    name: "first-copy-forgets-what-ends",
+    file: "gossip/replication/draft.ts",
+    find: "    ops.push(...expiryOps(entry, undefined));\n",
+    replace: "    void expiryOps;\n",
+    caughtBy: "tests/scenarios/ttl_test.ts :: hidden by every read",
+  },
+  {
+    name: "end-follows-the-clock-of-versions",
+    file: "gossip/replication/draft.ts",
+    find: "Math.ceil(this.#nowMs + expireIn) - hlcToMs(hlc)",
+    replace: "Math.ceil(expireIn) + 0 * hlcToMs(hlc)",
+    caughtBy:
+      "gossip/lease/expiry_test.ts :: at the instant that was asked for",
+  },
+  {
+    name: "replay-tells-of-what-lost",
+    file: "gossip/replication/replay.ts",
+    find: "      if (marks?.lost.includes(i)) continue;\n",
+    replace: "      void marks;\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "replay-tells-of-what-another-node-was-above",
+    file: "gossip/replication/replay.ts",
+    find: "    if (this.#overtakers!.size === 0) return false;\n",
+    replace: "    if (this.#overtakers!.size >= 0) return false;\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "replay-from-before-a-session",
+    file: "gossip/replication/log.ts",
+    find: "      cursor.position() >= this.#leap\n",
+    replace: "      cursor.position() >= 0\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "after-a-write-what-was-there-before-it",
+    file: "gossip/replication/log.ts",
+    find: "countUpTo(run.positions, last)",
+    replace: "countUpTo(run.positions, last - 2)",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "after-a-write-nothing-of-a-session",
+    file: "gossip/replication/log.ts",
+    find: "    if (last === 0 || last < this.#leap) return undefined;\n",
+    replace: "    if (last === 0) return undefined;\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "marks-forgotten-by-a-restart",
+    file: "gossip/replication/log.ts",
+    find: "    await this.#loadMarks(reader);\n",
+    replace: "    void this.#loadMarks;\n",
+    caughtBy: "gossip/watch_schedules_test.ts",
+  },
+  {
+    name: "missing-for-a-token-not-asked-for",
+    file: "gossip/replication/arrivals.ts",
+    find: "      void this.#ask(wanted, either);\n",
+    replace: "      void either;\n",
+    caughtBy: "gossip/replication/arrivals_test.ts :: asks its author first",
+  },
+  {
     name: "ack-before-the-sync",
     file: "gossip/replication/replica.ts",
     find: `          (outcome) => () => item.resolve(outcome),`,
@@ -195,7 +275,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "deletes-of-absent-keys-written",
     file: "gossip/replication/draft.ts",
-    find: `      if (op.value === undefined && current?.value === undefined) {`,
+    find: `      if (op.value === undefined && !this.#isLiving(current)) {`,
     replace: `      if (op.value === undefined && current?.value === null) {`,
     caughtBy: "gossip/replication/draft_test.ts :: deletes of absent keys",
   },

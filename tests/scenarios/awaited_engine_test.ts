@@ -7,6 +7,7 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
+  type Change,
   CheckFailedError,
   type KV,
   NotSupportedError,
@@ -93,6 +94,62 @@ scenario(
     }
     assertEquals(reports, 1);
     assert(seen.flat().length >= 24);
+  },
+);
+
+scenario(
+  "awaited engine: a read waits for a token, and a watch tells what is there, goes on, and goes on again where it was",
+  async (cluster) => {
+    const a = await cluster.open("a", await engine());
+    const { engine: kv } = await engine();
+    const b = await cluster.open("b", { engine: kv });
+    const { token } = await a.set("key", "1");
+    assertEquals(text(await b.get("key", { atLeast: token })), "1");
+    const told: string[] = [];
+    let since: string | undefined;
+    const take = async (
+      reader: ReadableStreamDefaultReader<Change[]>,
+      until: string,
+    ) => {
+      while (told.at(-1) !== until) {
+        for (const change of (await reader.read()).value!) {
+          assert(change.type === "set");
+          told.push(text(change.value)!);
+          since = change.token;
+        }
+      }
+    };
+    const reader = b.watch({ initial: true }).getReader();
+    await take(reader, "1");
+    await a.set("key", "2");
+    await take(reader, "2");
+    await reader.cancel();
+    await b.set("own", "3");
+    await a.set("key", "4");
+    await cluster.converged("a", "b");
+    await b.close();
+    const again = await cluster.reopen("b", { engine: kv });
+    await take(again.watch({ since }).getReader(), "4");
+    assertEquals(told, ["1", "2", "3", "4"]);
+  },
+);
+
+scenario(
+  "awaited engine: values that end are hidden from every read, and deleted",
+  async (cluster) => {
+    const a = await cluster.open("a", await engine());
+    const seen = collect(a.watch());
+    for (const key of ["a", "b", "c", "d"]) {
+      await a.set(key, "v", key < "c" ? { expireIn: 50 } : {});
+    }
+    assertEquals(await a.count(), 4);
+    await cluster.world.sleep(55);
+    assertEquals([await a.count(), await a.has("a")], [2, false]);
+    const keys: string[] = [];
+    for await (const key of a.keys({ reverse: true })) keys.push(text(key));
+    assertEquals(keys, ["d", "c"]);
+    await cluster.until("they are deleted", () => seen.length === 5);
+    assertEquals(seen[4]!.map(({ type }) => type), ["delete", "delete"]);
   },
 );
 

@@ -5,8 +5,14 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
-import type { Change } from "../../mod.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import {
+  type Change,
+  type DB,
+  DeadlineExceededError,
+  type Token,
+  TokenTooOldError,
+} from "../../mod.ts";
 import { collect, scenario, text } from "../sim/cluster.ts";
 
 scenario(
@@ -226,17 +232,21 @@ scenario(
     const a = await cluster.open("a");
     const slow = a.watch({ queueBytesMax: 4096 }).getReader();
     const fast = collect(a.watch());
-    for (let i = 0; i < 200; i++) await a.set("key", `${i}`);
+    for (let i = 0; i < 200; i++) await a.set(`key ${i}`, "value");
     await cluster.until("the fast one is told", () => fast.length === 200);
-    const seen: number[] = [];
+    const seen: string[] = [];
     let missed = 0;
     while (missed === 0) {
-      const [change] = (await slow.read()).value!;
-      if (change?.type === "lagged") missed = change.missed;
-      else if (change?.type === "set") seen.push(Number(text(change.value)));
+      for (const change of (await slow.read()).value!) {
+        if (change.type === "lagged") missed = change.missed;
+        else if (change.type !== "reset") seen.push(text(change.key));
+      }
     }
     assert(seen.length > 0 && seen.length < 50, `${seen.length}`);
-    assertEquals(seen, Array.from({ length: seen.length }, (_, i) => i));
+    assertEquals(
+      seen,
+      Array.from({ length: seen.length }, (_, i) => `key ${i}`),
+    );
     assertEquals(seen.length + missed, 200);
     // Afterwards it sees what comes.
     await a.set("key", "on");
@@ -245,6 +255,150 @@ scenario(
     assertEquals(text(next.value), "on");
     await slow.cancel();
     assertEquals(texts(fast).flat().length, 201);
+  },
+);
+
+scenario(
+  "watch: a watcher that does not keep up is told the newest version of each key, marked, before anything is dropped",
+  async (cluster) => {
+    const a = await cluster.open("a");
+    const slow = a.watch({ queueBytesMax: 4096 }).getReader();
+    for (let i = 0; i < 200; i++) await a.set(`key ${i % 5}`, `${i}`);
+    const changes = (await slow.read()).value!;
+    assertEquals(
+      changes.map((change) =>
+        change.type === "set" && change.coalesced && text(change.value)
+      ),
+      ["195", "196", "197", "198", "199"],
+    );
+    await a.set("key 0", "on");
+    const [next] = (await slow.read()).value!;
+    assert(next?.type === "set" && !next.coalesced);
+    await slow.cancel();
+  },
+);
+
+scenario(
+  "watch: with the token of the last batch a watch goes on where it was, after a kill, on another node, and back",
+  async (cluster) => {
+    const [a, b] = await cluster.openAll(["a", "b", "c"]);
+    const told: string[] = [];
+    let since: Token | undefined = await a!.token();
+    const follow = async (db: DB, until: string) => {
+      for await (const batch of db.watch({ prefix: "key", since })) {
+        told.push(...texts([batch]).flat());
+        since = batch.at(-1)!.token;
+        if (told.at(-1) === `set key=${until}`) return;
+      }
+    };
+    await a!.set("key", "1");
+    await a!.set("other", "1");
+    await follow(a!, "1");
+    await a!.set("key", "2");
+    await a!.delete("key");
+    cluster.kill("a");
+    const again = await cluster.reopen("a");
+    await again.set("key", "3");
+    await follow(again, "3");
+    // What it writes does not reach b: b is told of nothing until it has it.
+    cluster.cut(["a"], ["b", "c"]);
+    await again.set("key", "4");
+    const followed = follow(again, "4");
+    await followed;
+    const onB = follow(b!, "6");
+    await cluster.world.sleep(1000);
+    cluster.world.heal();
+    await again.set("key", "5");
+    await b!.set("key", "6");
+    await onB;
+    await again.set("key", "7");
+    await follow(again, "7");
+    assertEquals(told, [
+      "set key=1",
+      "set key=2",
+      "delete key",
+      ...[3, 4, 5, 6, 7].map((i) => `set key=${i}`),
+    ]);
+  },
+);
+
+scenario(
+  "watch: while others write, readers that stop, and go on anywhere with their tokens, see every change of a key once and in order",
+  async (cluster, seed) => {
+    const [a, b, c] = await cluster.openAll(["a", "b", "c"]);
+    const start = await a!.token();
+    let ended = false;
+    const writes = (async () => {
+      for (let i = 1; i <= 60; i++) {
+        await Promise.all([a!, b!].map((db, n) => db.set(`key ${n}`, `${i}`)));
+        if (i === 20) cluster.cut(["a"], ["c"]);
+        if (i === 40) cluster.world.heal();
+        await cluster.world.sleep(i % 7);
+      }
+      ended = true;
+    })();
+    const seen = new Map<string, number[]>();
+    let since: Token | undefined = start;
+    let last = 0;
+    for (let turn = seed; last < 120; turn++) {
+      const db = [a!, b!, c!][(turn * 5 + (turn >> 1)) % 3]!;
+      const reader: ReadableStreamDefaultReader<Change[]> = db
+        .watch({ since }).getReader();
+      for (let n = turn % 9; n >= 0 && last < 120; n--) {
+        const batch = (await reader.read()).value!;
+        for (const change of batch) {
+          assert(change.type === "set" && !change.coalesced);
+          const key = text(change.key);
+          seen.set(key, [...seen.get(key) ?? [], Number(text(change.value))]);
+          last++;
+        }
+        since = batch.at(-1)!.token;
+      }
+      await reader.cancel();
+    }
+    await writes;
+    assert(ended);
+    const all = Array.from({ length: 60 }, (_, i) => i + 1);
+    assertEquals(seen, new Map([["key 0", all], ["key 1", all]]));
+  },
+);
+
+scenario(
+  "watch: a token older than the log is refused as such, and so is one that this node never gets; an initial state begins anew",
+  async (cluster) => {
+    const a = await cluster.open("a", { propagation: { logBytesMax: 10_000 } });
+    const events = collect(a.events());
+    const { token } = await a.set("key", "0");
+    for (let i = 1; i <= 200; i++) {
+      await a.set("key", `${i} ${"x".repeat(100)}`);
+    }
+    const old = a.watch({ since: token }).getReader();
+    await assertRejects(() => old.read(), TokenTooOldError);
+    const never = { since: "AQKOgICAIASAgICAIKwC", timeoutMs: 500 };
+    const tookMs = await cluster.timed(() =>
+      assertRejects(
+        () => a.watch(never).getReader().read(),
+        DeadlineExceededError,
+      )
+    );
+    assert(tookMs >= 500 && tookMs < 600, `${tookMs} ms`);
+    using _watch = a.onChange(() => {}, { since: token });
+    await cluster.until(
+      "it is told",
+      () =>
+        events.some((event) =>
+          event.type === "watchFailed" &&
+          event.error instanceof TokenTooOldError
+        ),
+    );
+    const reader = a.watch({ initial: true }).getReader();
+    const [state] = (await reader.read()).value!;
+    assert(state?.type === "set" && state.coalesced);
+    assert(text(state.value)?.startsWith("200 "));
+    await a.set("key", "on");
+    assertEquals(texts([(await reader.read()).value!]), [["set key=on"]]);
+    await reader.cancel();
+    assertEquals(a.metrics().watchers, 0);
   },
 );
 

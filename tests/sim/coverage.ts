@@ -38,6 +38,8 @@ export const PATHS = [
   "lagged",
   /** A watcher that was shown the newest of several versions. */
   "coalesced",
+  /** A watch that went on after a restart where it was. */
+  "resumed",
   /** A clock too far ahead to be adopted. */
   "clockSkew",
   /** A directory that was open already. */

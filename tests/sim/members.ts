@@ -17,6 +17,8 @@ import {
   LockedError,
   open,
   type OpenOptions,
+  type Token,
+  TokenTooOldError,
   type Version,
 } from "../../mod.ts";
 import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
@@ -52,6 +54,8 @@ export interface Member {
   covered: Vector;
   /** What watches of this disk have shown. */
   shown: Map<string, Version>;
+  /** From where its watch goes on, and what it had when the first one began. */
+  watched: { token: Token; first: NodeState } | undefined;
   /** What was taken away and is to be compared with the next start. */
   discards: Discard[];
   /** What becomes of it for ever (`going.ts`); only who leaves may start again. */
@@ -153,6 +157,7 @@ export class Members {
       vector: new Vector(),
       covered: new Vector(),
       shown: new Map(),
+      watched: undefined,
       discards: [],
       fate: undefined,
       seen: { epoch: 0, voters: "" },
@@ -318,7 +323,7 @@ export class Members {
       this.discard(member, before);
     }
     this.#options.world.disk(member.name).restore(image);
-    member.shown = new Map();
+    forgetShown(member);
   }
 
   /** Opens a copy of a node's directory beside it; ends it after a while. */
@@ -558,7 +563,7 @@ export class Members {
     const { oracle } = this.#options;
     const state = readState(life.engine!);
     oracle.inspects(`the disk of ${member.name}`, state);
-    if (member.discards.length > 0) member.shown = new Map();
+    if (member.discards.length > 0) forgetShown(member);
     else if (!state.vector.includes(member.vector)) {
       oracle.violate(
         "I6",
@@ -653,9 +658,11 @@ export class Members {
     } else if (event.type === "poisoned") life.failed = true;
   }
 
+  /** Watches a node; after a restart the watch goes on where it was, if it can. */
   async #watch(member: Member, life: Life, db: DB): Promise<void> {
-    const { oracle } = this.#options;
-    const changes = db.watch();
+    const { oracle, coverage } = this.#options;
+    const since = member.watched?.token;
+    const changes = db.watch({ since });
     const watch = oracle.watch(member.name, member.shown, {
       now: () =>
         dbOf(member) === db && !life.failed
@@ -663,9 +670,34 @@ export class Members {
           : undefined,
     });
     life.watch = watch;
-    watch.begins(readState(life.engine!));
-    for await (const batch of changes) watch.takes(batch);
+    const first = member.watched?.first ?? readState(life.engine!);
+    watch.begins(first);
+    try {
+      for await (const batch of changes) {
+        watch.takes(batch);
+        coverage.path("resumed", since === undefined ? 0 : 1);
+        const token = batch.at(-1)!.token!;
+        // What was dropped, nobody sees any more.
+        member.watched = watch.lagged > 0 ? undefined : { token, first };
+      }
+    } catch (error) {
+      member.watched = undefined;
+      if (!(error instanceof TokenTooOldError)) {
+        const explained = life.failed || life.faulted || life.closing;
+        if (!explained) oracle.violate("E1", `a watch failed: ${error}`);
+        return;
+      }
+      if (dbOf(member) === db && !life.failed) {
+        await this.#watch(member, life, db);
+      }
+    }
   }
+}
+
+/** The disk is not what it was when something was shown. */
+function forgetShown(member: Member): void {
+  member.shown = new Map();
+  member.watched = undefined;
 }
 
 /** Whether something has kept a node from answering in time since then. */
