@@ -1,0 +1,496 @@
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { Prng } from "../../runtime/virtual/mod.ts";
+import { Coverage, MemberList } from "./coverage.ts";
+import { makeOrigin } from "./dot.ts";
+import { BATCH_BYTES, RECORD_BYTES_PUSHED_MAX } from "./push.ts";
+import type { PassedRecord } from "./record.ts";
+import type { FeedbackItem, RumourGroup } from "./messages.ts";
+import {
+  ATTEMPTS_MAX,
+  fanoutOf,
+  GAP_MS,
+  type RumourEffect,
+  Rumours,
+  type RumoursOptions,
+} from "./rumours.ts";
+
+const DELAY_MS = 2;
+const ORIGIN = makeOrigin(9, 1, 0);
+
+/** Node 1 of so many, and what is durable there. */
+function nodeOf(members: number, options: Partial<RumoursOptions> = {}) {
+  const durable = new Set<number>();
+  const rumours = new Rumours({
+    node: 1,
+    random: new Prng(1),
+    delayMs: DELAY_MS,
+    fanout: 0,
+    redundancyMax: 3,
+    covers: (_, seq) => durable.has(seq),
+    ...options,
+  });
+  const list = listOf(members);
+  rumours.members(list, 0);
+  /** Node 1 writes. */
+  const write = (seq: number, now = 0, size = 10) => {
+    durable.add(seq);
+    rumours.add(recordOf(seq, size), now);
+  };
+  /** What has come becomes durable. */
+  const apply = (now: number, ...records: PassedRecord[]) => {
+    for (const { seq } of records) durable.add(seq);
+    rumours.applied(records, now);
+  };
+  return { rumours, list, durable, write, apply };
+}
+
+function listOf(members: number): MemberList {
+  return new MemberList(Array.from({ length: members }, (_, i) => i + 1));
+}
+
+function nameOf(list: MemberList) {
+  return { members: list.size, hash: list.hash };
+}
+
+function recordOf(seq: number, size = 10): PassedRecord {
+  return { origin: ORIGIN, seq, bytes: new Uint8Array(size) };
+}
+
+function groupOf(
+  list: MemberList,
+  share: readonly number[],
+  records: readonly PassedRecord[],
+  id = 7,
+): RumourGroup {
+  const coverage = Coverage.full(list).removeAll(Coverage.of(list, ...share));
+  return { id, coverage: coverage.bytes, records, announced: [] };
+}
+
+function itemOf(
+  list: MemberList,
+  id: number,
+  covered: readonly number[],
+  redundant: FeedbackItem["redundant"] = [],
+): FeedbackItem {
+  return { id, coverage: Coverage.of(list, ...covered).bytes, redundant };
+}
+
+type Sent = Extract<RumourEffect, { type: "rumour" }>;
+
+function sentIn(effects: readonly RumourEffect[]): Sent[] {
+  return effects.filter((effect) => effect.type === "rumour");
+}
+
+function answersIn(effects: readonly RumourEffect[]) {
+  return effects.filter((effect) => effect.type === "feedback");
+}
+
+/** Whom a target is to bring it to. */
+function shareOf({ list, group }: Sent): number[] {
+  return Coverage.read(list, group.coverage).others();
+}
+
+function seqsOf({ group }: Sent): number[] {
+  return group.records.map(({ seq }) => seq);
+}
+
+/** All steps that are due until then. */
+function stepsUntil(rumours: Rumours, until: number): RumourEffect[] {
+  const effects: RumourEffect[] = [];
+  for (let i = 0; rumours.dueAt <= until; i++) {
+    assert(i < 1000, "it is due for ever");
+    effects.push(...rumours.step(rumours.dueAt));
+  }
+  return effects;
+}
+
+Deno.test("a record is susceptible until it is durable, infected while it is brought to others, then recovered", () => {
+  const { rumours, list, apply } = nodeOf(3);
+  const dot = { origin: ORIGIN, seq: 1 };
+  assertEquals(rumours.stateOf(dot), "susceptible");
+  rumours.arrive(2, nameOf(list), [groupOf(list, [3], [recordOf(1)])], 0);
+  assertEquals(rumours.stateOf(dot), "susceptible");
+  assertEquals(rumours.figures.susceptible, 1);
+  apply(1, recordOf(1));
+  assertEquals(rumours.stateOf(dot), "infected");
+  assertEquals(rumours.figures.infected, 1);
+  const [sent] = sentIn(stepsUntil(rumours, 10));
+  assertEquals(rumours.stateOf(dot), "infected");
+  const item = itemOf(list, sent!.group.id, [3]);
+  rumours.feedback(3, nameOf(list), [item], 20);
+  assertEquals(rumours.stateOf(dot), "recovered");
+  const { susceptible, infected, recovered, useful } = rumours.figures;
+  assertEquals([susceptible, infected, recovered, useful], [0, 0, 1, 1]);
+});
+
+Deno.test("a record that has come is passed on, and acknowledged, only once it is durable", () => {
+  const { rumours, list, apply } = nodeOf(4);
+  const group = groupOf(list, [3, 4], [recordOf(1)]);
+  rumours.arrive(2, nameOf(list), [group], 0);
+  const early = stepsUntil(rumours, 500);
+  assertEquals(sentIn(early), []);
+  // That it has come is said; nobody is told that it is here.
+  assertEquals(answersIn(early).map(({ items }) => items), [[
+    itemOf(list, 7, []),
+  ]]);
+  apply(500, recordOf(1));
+  const later = stepsUntil(rumours, 550);
+  assertEquals(sentIn(later).map(({ node }) => node).sort(), [3, 4]);
+  assertEquals(answersIn(later).map(({ items }) => items), [[
+    itemOf(list, 7, [1, 2]),
+  ]]);
+});
+
+Deno.test("targets are drawn from who is not covered, and each of the others is one target's to bring it to", () => {
+  for (const members of [2, 3, 5, 10, 20, 50]) {
+    const { rumours, write } = nodeOf(members);
+    write(1);
+    const sent = sentIn(stepsUntil(rumours, DELAY_MS));
+    assertEquals(sent.length, Math.min(members - 1, fanoutOf(members)));
+    const all = sent.flatMap((each) => [each.node, ...shareOf(each)]);
+    assertEquals(
+      all.sort((a, b) => a - b),
+      Array.from({ length: members - 1 }, (_, i) => i + 2),
+    );
+  }
+  assertEquals([2, 5, 10, 20, 50].map(fanoutOf), [2, 3, 4, 5, 6]);
+});
+
+Deno.test("whoever gets a share brings it to the members of the share only", () => {
+  const { rumours, list, apply } = nodeOf(50);
+  rumours.arrive(2, nameOf(list), [groupOf(list, [30, 40], [recordOf(1)])], 0);
+  apply(0, recordOf(1));
+  const sent = sentIn(stepsUntil(rumours, 10));
+  assertEquals(sent.map(({ node }) => node).sort(), [30, 40]);
+  assertEquals(sent.flatMap(shareOf), []);
+});
+
+Deno.test("records written within the delay travel together, and at once when they are many bytes", () => {
+  const { rumours, write } = nodeOf(2);
+  write(1, 0);
+  write(2, 1);
+  assertEquals(rumours.dueAt, DELAY_MS);
+  assertEquals(sentIn(rumours.step(DELAY_MS)).map(seqsOf), [[1, 2]]);
+  write(3, 10, BATCH_BYTES);
+  assertEquals(rumours.dueAt, 10);
+});
+
+Deno.test("one draw holds for a while: what follows takes the same ways, and arrives in order", () => {
+  const { rumours, write } = nodeOf(50);
+  const drawn = [0, 100, 20_000].map((now, i) => {
+    write(i + 1, now);
+    return sentIn(stepsUntil(rumours, now + DELAY_MS)).filter((sent) =>
+      seqsOf(sent).includes(i + 1)
+    ).map(({ node }) => node);
+  });
+  assertEquals(drawn[0], drawn[1]);
+  assertNotEquals(drawn[0], drawn[2]);
+});
+
+Deno.test("whose list is another reads no bit: the sender and itself alone are covered, and it passes on after a silence", () => {
+  const { rumours, apply } = nodeOf(4);
+  const theirs = new MemberList([1, 2, 3, 4, 5]);
+  // Read by this node's list, nobody would be left.
+  const group = groupOf(theirs, [5], [recordOf(1)]);
+  rumours.arrive(2, nameOf(theirs), [group], 0);
+  apply(0, recordOf(1));
+  assertEquals(sentIn(stepsUntil(rumours, 99)), []);
+  const sent = sentIn(stepsUntil(rumours, 600));
+  assertEquals(sent.map(({ node }) => node).sort(), [3, 4]);
+});
+
+Deno.test("a target whose list is another is known to have it; the share falls back", () => {
+  const { rumours, write } = nodeOf(10);
+  write(1);
+  const [first] = sentIn(stepsUntil(rumours, DELAY_MS));
+  const share = shareOf(first!);
+  assert(share.length > 0);
+  const theirs = new MemberList([first!.node, 77]);
+  const item = itemOf(theirs, first!.group.id, [77]);
+  rumours.feedback(first!.node, nameOf(theirs), [item], 50);
+  const again = sentIn(stepsUntil(rumours, 60));
+  assertEquals(
+    again.flatMap((each) => [each.node, ...shareOf(each)]).sort(),
+    share,
+  );
+});
+
+Deno.test("feedback says who else is known to have it: nobody sends it there", () => {
+  const { rumours, list, write } = nodeOf(10);
+  write(1);
+  const sent = sentIn(stepsUntil(rumours, DELAY_MS));
+  for (const each of sent) {
+    const covered = [each.node, ...shareOf(each)];
+    const item = itemOf(list, each.group.id, covered);
+    rumours.feedback(each.node, nameOf(list), [item], 50);
+  }
+  assertEquals(rumours.stateOf({ origin: ORIGIN, seq: 1 }), "recovered");
+  assertEquals(rumours.dueAt < Infinity, true, "a timer may be left");
+  assertEquals(stepsUntil(rumours, 60_000), []);
+  assertEquals(rumours.dueAt, Infinity);
+});
+
+Deno.test("who had a record already does not take the share: it falls back, and after k of them the record is recovered", () => {
+  const { rumours, list, write } = nodeOf(50, { redundancyMax: 2 });
+  write(1);
+  let sent = sentIn(stepsUntil(rumours, DELAY_MS));
+  const answer = (each: Sent, now: number) => {
+    const item = itemOf(list, each.group.id, [each.node], "all");
+    rumours.feedback(each.node, nameOf(list), [item], now);
+  };
+  const [first] = sent;
+  const share = shareOf(first!);
+  answer(first!, 50);
+  assertEquals(rumours.stateOf({ origin: ORIGIN, seq: 1 }), "infected");
+  sent = sentIn(stepsUntil(rumours, 60));
+  assertEquals(
+    sent.flatMap((each) => [each.node, ...shareOf(each)]).sort(),
+    [...share].sort(),
+  );
+  assert(sent.length <= 2, "who draws again draws at most k");
+  answer(sent[0]!, 70);
+  assertEquals(rumours.stateOf({ origin: ORIGIN, seq: 1 }), "recovered");
+  assertEquals(stepsUntil(rumours, 60_000), []);
+});
+
+Deno.test("of records that come together only those that were not new fall back", () => {
+  const { rumours, list, write } = nodeOf(10);
+  write(1);
+  write(2);
+  const [first] = sentIn(stepsUntil(rumours, DELAY_MS));
+  const share = shareOf(first!);
+  const item = itemOf(list, first!.group.id, [first!.node], [1]);
+  rumours.feedback(first!.node, nameOf(list), [item], 50);
+  const again = sentIn(stepsUntil(rumours, 60));
+  assertEquals(again.map(seqsOf), again.map(() => [2]));
+  assertEquals(
+    again.flatMap((each) => [each.node, ...shareOf(each)]).sort(),
+    share,
+  );
+  // That the share has the one says nothing of the other.
+  const done = itemOf(list, first!.group.id, [first!.node, ...share]);
+  rumours.feedback(first!.node, nameOf(list), [done], 60);
+  assertEquals(rumours.stateOf({ origin: ORIGIN, seq: 2 }), "infected");
+});
+
+Deno.test("a silent target is asked again under the same id, then others get what it was given", () => {
+  const { rumours, list, write } = nodeOf(10);
+  write(1);
+  const sent = sentIn(stepsUntil(rumours, DELAY_MS));
+  const [silent, ...rest] = sent;
+  for (const each of rest) {
+    const covered = [each.node, ...shareOf(each)];
+    const item = itemOf(list, each.group.id, covered);
+    rumours.feedback(each.node, nameOf(list), [item], 50);
+  }
+  const later = sentIn(stepsUntil(rumours, 1200));
+  const asked = later.filter(({ node }) => node === silent!.node);
+  assertEquals(asked.slice(0, 2).map(({ group: { id } }) => id), [
+    silent!.group.id,
+    silent!.group.id,
+  ]);
+  const others = later.filter(({ node }) => node !== silent!.node);
+  // Who was silent is somebody else's to bring it to.
+  assertEquals(
+    others.slice(0, 3).flatMap((each) => [each.node, ...shareOf(each)]).sort(),
+    [silent!.node, ...shareOf(silent!)].sort(),
+  );
+});
+
+Deno.test("a target that has answered, and not brought it to its share, is asked without the records", () => {
+  const { rumours, list, write } = nodeOf(10);
+  write(1);
+  const [first] = sentIn(stepsUntil(rumours, DELAY_MS));
+  const item = itemOf(list, first!.group.id, [first!.node]);
+  rumours.feedback(first!.node, nameOf(list), [item], 50);
+  const asked = sentIn(stepsUntil(rumours, 700)).filter(({ group: { id } }) =>
+    id === first!.group.id
+  );
+  assert(asked.length > 0);
+  assertEquals(asked.map(seqsOf), asked.map(() => []));
+});
+
+Deno.test("a group that comes twice is answered twice, and passed on once", () => {
+  const { rumours, list, apply } = nodeOf(4);
+  const group = groupOf(list, [3], [recordOf(1)]);
+  rumours.arrive(2, nameOf(list), [group], 0);
+  apply(0, recordOf(1));
+  assertEquals(sentIn(stepsUntil(rumours, 25)).length, 1);
+  for (const records of [group.records, []]) {
+    rumours.arrive(2, nameOf(list), [{ ...group, records }], 30);
+    const effects = stepsUntil(rumours, 55);
+    assertEquals(sentIn(effects), []);
+    // It does not refuse its share: it was new when it came first.
+    assertEquals(answersIn(effects).map(({ items }) => items), [[
+      itemOf(list, 7, [1, 2]),
+    ]]);
+  }
+  assertEquals(rumours.figures.redundant, 1);
+});
+
+Deno.test("a record that comes from two nodes is new once", () => {
+  const { rumours, list, apply } = nodeOf(5);
+  rumours.arrive(2, nameOf(list), [groupOf(list, [4], [recordOf(1)])], 0);
+  rumours.arrive(3, nameOf(list), [groupOf(list, [5], [recordOf(1)])], 0);
+  apply(0, recordOf(1));
+  rumours.arrive(4, nameOf(list), [groupOf(list, [], [recordOf(1)])], 0);
+  const effects = stepsUntil(rumours, 25);
+  assertEquals(sentIn(effects).map(({ node }) => node), [4]);
+  const told = answersIn(effects).map(({ node, items }) =>
+    [node, items[0]!.redundant] as const
+  );
+  assertEquals(told, [[2, []], [3, "all"], [4, "all"]]);
+  const { useful, redundant } = rumours.figures;
+  assertEquals([useful, redundant], [1, 2]);
+});
+
+Deno.test("a record that came before one that precedes it is pulled after a while from who told of it", () => {
+  const { rumours, list, apply } = nodeOf(4);
+  rumours.arrive(2, nameOf(list), [groupOf(list, [3], [recordOf(2)])], 0);
+  const pulled = (until: number) =>
+    stepsUntil(rumours, until).filter(({ type }) => type === "pull");
+  assertEquals(pulled(GAP_MS - 1), []);
+  assertEquals(pulled(GAP_MS), [{ type: "pull", node: 2 }]);
+  // What the pull brought is passed on as any other.
+  apply(GAP_MS + 10, recordOf(1), recordOf(2));
+  assertEquals(
+    sentIn(stepsUntil(rumours, GAP_MS + 20)).map(seqsOf),
+    [[2]],
+  );
+});
+
+Deno.test("a record that never comes is forgotten, and what a session brought needs no waiting", () => {
+  const { rumours, list, durable } = nodeOf(4);
+  rumours.arrive(2, nameOf(list), [groupOf(list, [3], [recordOf(2)])], 0);
+  stepsUntil(rumours, 60_000);
+  assertEquals(rumours.figures.susceptible, 0);
+  rumours.arrive(2, nameOf(list), [groupOf(list, [3], [recordOf(3)], 8)], 0);
+  stepsUntil(rumours, 100);
+  durable.add(3);
+  rumours.jumped(100);
+  assertEquals(rumours.figures.susceptible, 0);
+  assertEquals(
+    answersIn(stepsUntil(rumours, 200)).map(({ items }) => items),
+    [[itemOf(list, 8, [1])]],
+  );
+});
+
+Deno.test("a large record is announced, pulled at once from who announced it, and announced on", () => {
+  const { rumours, list, write, apply } = nodeOf(3);
+  const large = recordOf(1, RECORD_BYTES_PUSHED_MAX + 1);
+  write(1, 0, large.bytes.length);
+  for (const { group } of sentIn(stepsUntil(rumours, DELAY_MS))) {
+    assertEquals(group.records, []);
+    assertEquals(group.announced, [{ origin: ORIGIN, seq: 1 }]);
+  }
+  const announced = [{ origin: ORIGIN, seq: 2 }];
+  const group = { ...groupOf(list, [3], []), announced };
+  rumours.arrive(2, nameOf(list), [group], 10);
+  assertEquals(rumours.step(rumours.dueAt), [{ type: "pull", node: 2 }]);
+  apply(20, recordOf(2, large.bytes.length));
+  const [sent] = sentIn(stepsUntil(rumours, 20 + DELAY_MS));
+  assertEquals([sent!.node, sent!.group.announced], [3, announced]);
+});
+
+Deno.test("members that are dead are not waited for, and those that are new get it from others", () => {
+  const { rumours, list, write } = nodeOf(4);
+  write(1);
+  const sent = sentIn(stepsUntil(rumours, DELAY_MS));
+  const [first] = sent;
+  const item = itemOf(list, first!.group.id, [first!.node]);
+  rumours.feedback(first!.node, nameOf(list), [item], 10);
+  assertEquals(rumours.figures.infected, 1);
+  rumours.members(new MemberList([1, first!.node, 5, 6]), 20);
+  // Whom the first target was to bring it to is dead too.
+  assertEquals(rumours.figures.infected, 0);
+  assertEquals(sentIn(stepsUntil(rumours, 60_000)), []);
+});
+
+Deno.test("the share of a target that dies falls back", () => {
+  const { rumours, write } = nodeOf(10);
+  write(1);
+  const [first] = sentIn(stepsUntil(rumours, DELAY_MS));
+  const share = shareOf(first!);
+  const living = listOf(10).keys.filter((key) => key !== first!.node);
+  rumours.members(new MemberList(living), 10);
+  const again = sentIn(stepsUntil(rumours, 20));
+  assertEquals(
+    again.flatMap((each) => [each.node, ...shareOf(each)]).sort(),
+    share,
+  );
+});
+
+Deno.test("the bytes of all rumours are bounded: the oldest are recovered", () => {
+  const { rumours, write } = nodeOf(3, { bytesMax: 100_000 });
+  for (let seq = 1; seq <= 50; seq++) {
+    write(seq, seq * 10, 10_000);
+    rumours.step(seq * 10 + DELAY_MS);
+    assert(rumours.bytes <= 100_000);
+  }
+  const { infected, recovered, evicted } = rumours.figures;
+  assertEquals([infected + recovered, recovered === evicted], [50, true]);
+  assert(evicted >= 40);
+  assertEquals(rumours.stateOf({ origin: ORIGIN, seq: 1 }), "recovered");
+  assertEquals(rumours.stateOf({ origin: ORIGIN, seq: 50 }), "infected");
+});
+
+Deno.test("what could not be sent goes elsewhere, and after some rounds nowhere", () => {
+  const { rumours, write } = nodeOf(5);
+  write(1);
+  let rounds = 0;
+  for (let now = 0; now < 60_000; now++) {
+    const sent = sentIn(stepsUntil(rumours, now));
+    if (sent.length > 0) rounds++;
+    for (const { group } of sent) rumours.unsent(group.id, now);
+  }
+  assertEquals(rounds, ATTEMPTS_MAX + 1);
+  assertEquals(rumours.stateOf({ origin: ORIGIN, seq: 1 }), "recovered");
+  assertEquals(rumours.bytes, 0);
+});
+
+Deno.test("nodes that nobody can reach from here are reached by others", () => {
+  const { rumours, list, write } = nodeOf(3);
+  write(1);
+  const sent = sentIn(stepsUntil(rumours, DELAY_MS));
+  assertEquals(sent.length, 2);
+  rumours.unsent(sent[0]!.group.id, 10);
+  const [again] = sentIn(stepsUntil(rumours, 20));
+  // The only other one has it by now: it is tried once more.
+  assertEquals(again!.node, sent[0]!.node);
+  assertEquals(nameOf(again!.list), nameOf(list));
+});
+
+Deno.test("feedback of nobody's group, of another's, or with places that are none changes nothing", () => {
+  const { rumours, list, write } = nodeOf(5);
+  write(1);
+  const [first, second] = sentIn(stepsUntil(rumours, DELAY_MS));
+  const items = [
+    itemOf(list, 123, [1, 2, 3, 4, 5]),
+    itemOf(list, second!.group.id, [1, 2, 3, 4, 5]),
+    itemOf(list, first!.group.id, [], [5, 70_000]),
+  ];
+  rumours.feedback(first!.node, nameOf(list), items, 10);
+  assertEquals(rumours.stateOf({ origin: ORIGIN, seq: 1 }), "infected");
+});
+
+Deno.test("a node that tells of more than can be waited for is not listened to for ever", () => {
+  const { rumours, list } = nodeOf(3);
+  for (let n = 0; n < 30; n++) {
+    const announced = Array.from(
+      { length: 5000 },
+      (_, i) => ({ origin: ORIGIN, seq: 1 + n * 5000 + i }),
+    );
+    const group = { ...groupOf(list, [], [], n), announced };
+    rumours.arrive(2, nameOf(list), [group], n);
+    assert(rumours.figures.susceptible <= 65_536);
+  }
+});
+
+Deno.test("at the end what waits goes out at once", () => {
+  const { rumours, list, write } = nodeOf(3);
+  write(1, 0);
+  rumours.arrive(2, nameOf(list), [groupOf(list, [], [recordOf(5)])], 0);
+  const effects = rumours.flush(0);
+  assertEquals(sentIn(effects).length, 2);
+  assertEquals(answersIn(effects).length, 1);
+});
