@@ -32,6 +32,7 @@ import { decodePull, decodeRecords } from "./replication/messages.ts";
 import type { Pull } from "./replication/pull.ts";
 import type { Leaving } from "./membership/leaving.ts";
 import type { Replica } from "./replication/replica.ts";
+import type { Spread } from "./replication/spread.ts";
 
 /** The rooms of a node. */
 export interface Rooms {
@@ -41,6 +42,8 @@ export interface Rooms {
   readonly pull: Pull;
   readonly router: Router;
   readonly leaving: Leaving;
+  /** `undefined` without a network. */
+  readonly spread: Spread | undefined;
 }
 
 /** Takes what arrives. */
@@ -135,6 +138,10 @@ export class Dispatch implements EndpointHandler {
       }
       case MessageType.SESSION_CHUNK:
         return await donor.chunk(node, payload);
+      case MessageType.RUMOURS:
+        // Asked since a request dials, where connections are made on demand.
+        rooms.spread?.takeRumours(node, payload);
+        return EMPTY_BYTES;
       case MessageType.COMMIT:
         return await router.serve(payload);
       default:
@@ -149,9 +156,20 @@ export class Dispatch implements EndpointHandler {
     const { node } = from.remote;
     if (this.#rooms === undefined || node === 0) return;
     try {
-      if (type === MessageType.RECORDS) this.#takeRecords(node, payload);
-      else if (type === MessageType.CLUSTER_NEWS) {
-        this.#rooms.cluster.takeNews(payload);
+      const { spread, cluster } = this.#rooms;
+      switch (type) {
+        case MessageType.RECORDS:
+          this.#takeRecords(node, payload);
+          break;
+        case MessageType.RUMOURS:
+          spread?.takeRumours(node, payload);
+          break;
+        case MessageType.FEEDBACK:
+          spread?.takeFeedback(node, payload);
+          break;
+        case MessageType.CLUSTER_NEWS:
+          cluster.takeNews(payload);
+          break;
       }
     } catch (error) {
       this.#events.emit({ type: "peerFailed", node, error });
@@ -183,11 +201,12 @@ export class Dispatch implements EndpointHandler {
   }
 
   #takeRecords(node: number, payload: Uint8Array): void {
-    const { replica, pull } = this.#rooms!;
+    const { replica, pull, spread } = this.#rooms!;
     const { heads, records } = decodeRecords(payload);
     const taken = records.map((record) => replica.receive(record));
     // Once what came is applied, whatever the heads show beyond it is missing.
-    Promise.all(taken).then(() => {
+    Promise.all(taken).then((arrivals) => {
+      spread?.count(arrivals);
       const missing = heads.some(({ origin, seq }) =>
         !replica.vector.covers(origin, seq)
       );

@@ -28,11 +28,7 @@ import {
   UnreachableError,
 } from "../runtime/mod.ts";
 import type { KV } from "../engine/kv.ts";
-import {
-  createEndpoint,
-  type Endpoint,
-  MessageType,
-} from "../transport/mod.ts";
+import { createEndpoint, type Endpoint } from "../transport/mod.ts";
 import { type DatabaseParts, DB } from "./db.ts";
 import { Dispatch, strangerIdentity } from "./dispatch.ts";
 import type { Events } from "./events.ts";
@@ -59,8 +55,8 @@ import type { Applied } from "./replication/draft.ts";
 import { Donor } from "./replication/donor.ts";
 import { hlcToMs } from "./replication/hlc.ts";
 import { Pull } from "./replication/pull.ts";
-import { Push } from "./replication/push.ts";
 import { Replica } from "./replication/replica.ts";
+import { Spread } from "./replication/spread.ts";
 import { decodeConfig, encodeConfig } from "./register/mod.ts";
 import { Watchers } from "./watch.ts";
 
@@ -301,7 +297,7 @@ interface Wires {
 }
 
 /** The rooms of a node, and what else its database needs. */
-type Assembled = Pick<DatabaseParts, "rooms" | "push" | "watchers" | "counts">;
+type Assembled = Pick<DatabaseParts, "rooms" | "watchers" | "counts">;
 
 /** Asks the `peers` for ever, but for this node's own address. */
 function seedsOf(
@@ -331,7 +327,7 @@ async function assemble(
   const { clock, timers, random } = runtime;
   const nodeKey = host.node;
   const watchers = new Watchers(nodeKey);
-  const counts = { records: 0, conflicts: 0, pushes: 0 };
+  const counts = { records: 0, conflicts: 0 };
   const replica: Replica = await Replica.open({
     kv,
     clock,
@@ -389,16 +385,6 @@ async function assemble(
     },
   });
   opened.defer(() => cluster.close());
-  const push = endpoint && new Push({
-    timers,
-    delayMs: propagation.pushDelayMs,
-    broadcast: (message) => {
-      for (const node of cluster.others()) {
-        const peer = endpoint.peer(node);
-        if (peer?.send(MessageType.RECORDS, message, "bulk")) counts.pushes++;
-      }
-    },
-  });
   const donor = new Donor({
     replica,
     timers,
@@ -426,6 +412,32 @@ async function assemble(
     },
   });
   opened.defer(() => pull.close());
+  const spread = endpoint && new Spread({
+    node: nodeKey,
+    replica,
+    clock,
+    timers,
+    random,
+    delayMs: propagation.pushDelayMs,
+    directPeersMax: propagation.directPeersMax,
+    fanout: propagation.sirFanout,
+    redundancyMax: propagation.sirRedundancy,
+    revision: () => cluster.revision,
+    living: () => cluster.living(),
+    others: () => cluster.others(),
+    send: (node, type, message) =>
+      endpoint.peer(node)?.send(type, message, "bulk") ?? false,
+    dial: (node, type, message) =>
+      cluster.isOnDemand
+        ? endpoint.peer(node)?.request(type, message, {
+          lane: "bulk",
+          timeoutMs: propagation.dialTimeoutMs,
+        })
+        : undefined,
+    pull: (node) => pull.nudge(node),
+    failed: (node, error) => events.emit({ type: "peerFailed", node, error }),
+  });
+  if (spread !== undefined) opened.defer(() => spread.close());
   const router = new Router({
     nodeKey,
     nonce,
@@ -447,18 +459,14 @@ async function assemble(
   function onApplied(applied: readonly Applied[]): void {
     counts.records += applied.length;
     watchers.publish(applied);
-    for (const { record } of applied) {
-      if (record !== undefined && record.origin === replica.origin) {
-        push?.add(record);
-      }
-    }
+    spread?.published(applied);
   }
   const leaving = await Leaving.open({ kv, cluster, replica, pull, timers });
   last.leaving = leaving;
   opened.defer(() => leaving.close());
-  const rooms = { cluster, replica, donor, pull, router, leaving };
+  const rooms = { cluster, replica, donor, pull, router, leaving, spread };
   dispatch.attach(rooms);
-  return { rooms, push, watchers, counts };
+  return { rooms, watchers, counts };
 }
 
 /**
