@@ -170,6 +170,27 @@ Deno.test("records that this node's own engine does not take, or that come while
   }
 });
 
+Deno.test("rumours and answers to them are taken from members, and rumours that had to be asked are answered", async () => {
+  const { dispatch, rooms, reader } = await dispatchOf();
+  const taken: string[] = [];
+  const take = (what: string) => (node: number, bytes: Uint8Array) => {
+    taken.push(`${what} ${node} ${bytes}`);
+  };
+  const spread = {
+    takeRumours: take("rumours"),
+    takeFeedback: take("feedback"),
+  } as unknown as Rooms["spread"];
+  dispatch.attach({ ...rooms, spread });
+  const { RUMOURS, FEEDBACK } = MessageType;
+  dispatch.message(from(2), RUMOURS, Uint8Array.of(1));
+  dispatch.message(from(3), FEEDBACK, Uint8Array.of(2));
+  dispatch.message(from(0), RUMOURS, Uint8Array.of(3));
+  const asked = dispatch.request(from(4), RUMOURS, Uint8Array.of(4), signal);
+  assertEquals(await asked, EMPTY_BYTES);
+  assertEquals(taken, ["rumours 2 1", "feedback 3 2", "rumours 4 4"]);
+  await reader.cancel();
+});
+
 Deno.test("bad bytes from a peer are an event, and the node lives", async () => {
   const { dispatch, rooms, replica, reader } = await dispatchOf();
   dispatch.attach(rooms);
