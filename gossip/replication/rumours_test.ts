@@ -297,6 +297,21 @@ Deno.test("a silent target is asked again under the same id, then others get wha
   );
 });
 
+Deno.test("an answer that may be to a second question says nothing of how long answers take", () => {
+  const { rumours, list, write } = nodeOf(2);
+  const askedAt = (seq: number, from: number) => {
+    write(seq, from);
+    const [{ group: { id } }] = sentIn(stepsUntil(rumours, from + 2)) as [Sent];
+    for (let now = from + 3;; now++) {
+      if (sentIn(stepsUntil(rumours, now)).length > 0) return { id, now };
+    }
+  };
+  const { id, now } = askedAt(1, 0);
+  rumours.feedback(2, nameOf(list), [itemOf(list, id, [2])], now + 100);
+  const again = askedAt(2, 10_000);
+  assertEquals(again.now - 10_000, now, "as long as where nothing is known");
+});
+
 Deno.test("a target that has answered, and not brought it to its share, is asked without the records", () => {
   const { rumours, list, write } = nodeOf(10);
   write(1);
