@@ -250,7 +250,7 @@ export class Rumours {
   #now = 0;
   #bytes = 0;
   #waitingCount = 0;
-  #nextId: number;
+  #nextId: number | undefined;
   #answerMs: number | undefined;
   #answerVarMs = 0;
   #drawAt = Infinity;
@@ -268,8 +268,6 @@ export class Rumours {
     this.#options = options;
     this.#bytesMax = options.bytesMax ?? BYTES_MAX;
     this.#list = new MemberList([options.node]);
-    // What was asked before a restart is answered under no id of this start.
-    this.#nextId = Math.floor(options.random.float() * 2 ** 32);
   }
 
   /** Numbers for metrics. */
@@ -709,6 +707,8 @@ export class Rumours {
     share: Coverage,
     effects: RumourEffect[],
   ): void {
+    // What was asked before a restart is answered under no id of this start.
+    this.#nextId ??= Math.floor(this.#options.random.float() * 2 ** 32);
     const rumours = [...bundle.rumours];
     const contact: Contact = {
       id: this.#nextId++,

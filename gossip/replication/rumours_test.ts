@@ -75,6 +75,10 @@ function itemOf(
   return { id, coverage: Coverage.of(list, ...covered).bytes, redundant };
 }
 
+function rising(a: number, b: number): number {
+  return a - b;
+}
+
 type Sent = Extract<RumourEffect, { type: "rumour" }>;
 
 function sentIn(effects: readonly RumourEffect[]): Sent[] {
@@ -135,7 +139,7 @@ Deno.test("a record that has come is passed on, and acknowledged, only once it i
   ]]);
   apply(500, recordOf(1));
   const later = stepsUntil(rumours, 550);
-  assertEquals(sentIn(later).map(({ node }) => node).sort(), [3, 4]);
+  assertEquals(sentIn(later).map(({ node }) => node).sort(rising), [3, 4]);
   assertEquals(answersIn(later).map(({ items }) => items), [[
     itemOf(list, 7, [1, 2]),
   ]]);
@@ -149,7 +153,7 @@ Deno.test("targets are drawn from who is not covered, and each of the others is 
     assertEquals(sent.length, Math.min(members - 1, fanoutOf(members)));
     const all = sent.flatMap((each) => [each.node, ...shareOf(each)]);
     assertEquals(
-      all.sort((a, b) => a - b),
+      all.sort(rising),
       Array.from({ length: members - 1 }, (_, i) => i + 2),
     );
   }
@@ -161,7 +165,7 @@ Deno.test("whoever gets a share brings it to the members of the share only", () 
   rumours.arrive(2, nameOf(list), [groupOf(list, [30, 40], [recordOf(1)])], 0);
   apply(0, recordOf(1));
   const sent = sentIn(stepsUntil(rumours, 10));
-  assertEquals(sent.map(({ node }) => node).sort(), [30, 40]);
+  assertEquals(sent.map(({ node }) => node).sort(rising), [30, 40]);
   assertEquals(sent.flatMap(shareOf), []);
 });
 
@@ -196,7 +200,7 @@ Deno.test("whose list is another reads no bit: the sender and itself alone are c
   apply(0, recordOf(1));
   assertEquals(sentIn(stepsUntil(rumours, 99)), []);
   const sent = sentIn(stepsUntil(rumours, 600));
-  assertEquals(sent.map(({ node }) => node).sort(), [3, 4]);
+  assertEquals(sent.map(({ node }) => node).sort(rising), [3, 4]);
 });
 
 Deno.test("a target whose list is another is known to have it; the share falls back", () => {
@@ -210,7 +214,7 @@ Deno.test("a target whose list is another is known to have it; the share falls b
   rumours.feedback(first!.node, nameOf(theirs), [item], 50);
   const again = sentIn(stepsUntil(rumours, 60));
   assertEquals(
-    again.flatMap((each) => [each.node, ...shareOf(each)]).sort(),
+    again.flatMap((each) => [each.node, ...shareOf(each)]).sort(rising),
     share,
   );
 });
@@ -244,8 +248,8 @@ Deno.test("who had a record already does not take the share: it falls back, and 
   assertEquals(rumours.stateOf({ origin: ORIGIN, seq: 1 }), "infected");
   sent = sentIn(stepsUntil(rumours, 60));
   assertEquals(
-    sent.flatMap((each) => [each.node, ...shareOf(each)]).sort(),
-    [...share].sort(),
+    sent.flatMap((each) => [each.node, ...shareOf(each)]).sort(rising),
+    [...share].sort(rising),
   );
   assert(sent.length <= 2, "who draws again draws at most k");
   answer(sent[0]!, 70);
@@ -264,7 +268,7 @@ Deno.test("of records that come together only those that were not new fall back"
   const again = sentIn(stepsUntil(rumours, 60));
   assertEquals(again.map(seqsOf), again.map(() => [2]));
   assertEquals(
-    again.flatMap((each) => [each.node, ...shareOf(each)]).sort(),
+    again.flatMap((each) => [each.node, ...shareOf(each)]).sort(rising),
     share,
   );
   // That the share has the one says nothing of the other.
@@ -292,8 +296,10 @@ Deno.test("a silent target is asked again under the same id, then others get wha
   const others = later.filter(({ node }) => node !== silent!.node);
   // Who was silent is somebody else's to bring it to.
   assertEquals(
-    others.slice(0, 3).flatMap((each) => [each.node, ...shareOf(each)]).sort(),
-    [silent!.node, ...shareOf(silent!)].sort(),
+    others.slice(0, 3).flatMap((each) => [each.node, ...shareOf(each)]).sort(
+      rising,
+    ),
+    [silent!.node, ...shareOf(silent!)].sort(rising),
   );
 });
 
@@ -430,7 +436,7 @@ Deno.test("the share of a target that dies falls back", () => {
   rumours.members(new MemberList(living), 10);
   const again = sentIn(stepsUntil(rumours, 20));
   assertEquals(
-    again.flatMap((each) => [each.node, ...shareOf(each)]).sort(),
+    again.flatMap((each) => [each.node, ...shareOf(each)]).sort(rising),
     share,
   );
 });
