@@ -188,7 +188,8 @@ export class Dispatch implements EndpointHandler {
   }
 
   disconnected({ remote: { node }, lane }: Connection, reason: unknown): void {
-    if (this.#rooms === undefined || node === 0 || lane === "bulk") return;
+    if (this.#rooms === undefined || node === 0) return;
+    if (lane === "bulk") return this.#rooms.spread?.lost(node);
     this.#events.emit({ type: "disconnected", node, reason });
     this.#rooms.cluster.lost(node);
   }

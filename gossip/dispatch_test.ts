@@ -170,7 +170,7 @@ Deno.test("records that this node's own engine does not take, or that come while
   }
 });
 
-Deno.test("rumours and answers to them are taken from members, and rumours that had to be asked are answered", async () => {
+Deno.test("rumours and answers to them are taken from members, and rumours that had to be asked are answered; that a lane broke is told", async () => {
   const { dispatch, rooms, reader } = await dispatchOf();
   const taken: string[] = [];
   const take = (what: string) => (node: number, bytes: Uint8Array) => {
@@ -179,6 +179,7 @@ Deno.test("rumours and answers to them are taken from members, and rumours that 
   const spread = {
     takeRumours: take("rumours"),
     takeFeedback: take("feedback"),
+    lost: (node: number) => taken.push(`lost ${node}`),
   } as unknown as Rooms["spread"];
   dispatch.attach({ ...rooms, spread });
   const { RUMOURS, FEEDBACK } = MessageType;
@@ -187,7 +188,13 @@ Deno.test("rumours and answers to them are taken from members, and rumours that 
   dispatch.message(from(0), RUMOURS, Uint8Array.of(3));
   const asked = dispatch.request(from(4), RUMOURS, Uint8Array.of(4), signal);
   assertEquals(await asked, EMPTY_BYTES);
-  assertEquals(taken, ["rumours 2 1", "feedback 3 2", "rumours 4 4"]);
+  dispatch.disconnected(from(5), "reset");
+  assertEquals(taken, [
+    "rumours 2 1",
+    "feedback 3 2",
+    "rumours 4 4",
+    "lost 5",
+  ]);
   await reader.cancel();
 });
 

@@ -103,6 +103,16 @@ export class Coverage {
     return this.#bits.every((byte) => byte === 0);
   }
 
+  /** Whether it has all members. */
+  get isFull(): boolean {
+    const { size } = this.list;
+    for (let at = 0; at < size; at += 8) {
+      const all = at + 8 <= size ? 0xff : (1 << (size - at)) - 1;
+      if (this.#bits[at >>> 3] !== all) return false;
+    }
+    return true;
+  }
+
   /** Whether a member is in it. */
   has(key: number): boolean {
     const at = this.list.positionOf(key);

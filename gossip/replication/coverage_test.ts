@@ -23,6 +23,14 @@ Deno.test("bit i, from the lowest, is member i of the sorted list: golden", () =
 Deno.test("bits beyond the list are nobody's: full is full whatever a message sets there", () => {
   const list = new MemberList([1, 2, 3]);
   assertEquals(toHex(Coverage.full(list).bytes), "07");
+  for (const size of [1, 7, 8, 9, 16, 50]) {
+    const keys = Array.from({ length: size }, (_, i) => i + 1);
+    const sized = new MemberList(keys);
+    assert(Coverage.full(sized).isFull);
+    assert(Coverage.of(sized, ...keys).isFull);
+    assert(!Coverage.of(sized, ...keys.slice(1)).isFull);
+    assert(!Coverage.of(sized, ...keys.slice(0, -1)).isFull);
+  }
   const read = Coverage.read(list, Uint8Array.of(0xfa));
   assertEquals(toHex(read.bytes), "02");
   assertEquals(Coverage.of(list, 7).isEmpty, true, "7 is not in the list");

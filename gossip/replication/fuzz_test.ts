@@ -170,7 +170,10 @@ const GROUP = {
   records: [PLAIN],
   announced: [{ origin: origin(2), seq: 9 }],
 };
-const ITEMS = ([[], "all", [0, 3, 4]] as const).map((redundant, i) => ({
+const ITEMS = ([[], "all", [0, 3, 4], "refused"] as const).map((
+  redundant,
+  i,
+) => ({
   id: 300 + i,
   coverage: Coverage.of(LIST, 2, 9).bytes,
   redundant,

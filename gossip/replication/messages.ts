@@ -22,6 +22,7 @@
  *   0 none            := nothing more
  *   1 all             := nothing more
  *   2 some            := varint n, varint delta*    places in the group, from 0
+ *   3 refused         := nothing more
  * ```
  * The heads of RECORDS name the newest record of each origin that the sender has
  * just committed, so that a receiver sees a gap even where a record was too
@@ -31,7 +32,8 @@
  * from somebody else: whoever takes the group brings it to the others. Announced
  * are records too large to be pushed. FEEDBACK answers the group of an id: its
  * coverage says who is known to have it, its places which records were not new,
- * first the records, then those announced.
+ * first the records, then those announced. A node without a copy of the data refuses:
+ * it gets the records with its first copy, and brings them to nobody.
  *
  * @module
  */
@@ -252,7 +254,7 @@ export interface FeedbackItem {
   /** The bytes of a coverage: who is known to have the records. */
   readonly coverage: Uint8Array;
   /** Places of the records that were not new, rising. */
-  readonly redundant: readonly number[] | "all";
+  readonly redundant: readonly number[] | "all" | "refused";
 }
 
 /** Answers to rumours. */
@@ -264,6 +266,7 @@ export interface FeedbackMessage {
 const NONE = 0;
 const ALL = 1;
 const SOME = 2;
+const REFUSED = 3;
 
 /** Encodes FEEDBACK. */
 export function encodeFeedback(
@@ -275,6 +278,7 @@ export function encodeFeedback(
   for (const { id, coverage, redundant } of items) {
     writer.varint(id).raw(coverage);
     if (redundant === "all") writer.u8(ALL);
+    else if (redundant === "refused") writer.u8(REFUSED);
     else if (redundant.length === 0) writer.u8(NONE);
     else {
       writer.u8(SOME).varint(redundant.length);
@@ -298,7 +302,7 @@ export function decodeFeedback(bytes: Uint8Array): FeedbackMessage {
     const id = reader.varint();
     const coverage = reader.raw(coverageBytes(list.members));
     const redundant = readRedundant(reader, placesMax);
-    if (redundant !== "all") placesMax -= redundant.length;
+    if (typeof redundant !== "string") placesMax -= redundant.length;
     items.push({ id, coverage, redundant });
   }
   return { list, items };
@@ -311,6 +315,7 @@ function readRedundant(
   const kind = reader.u8();
   if (kind === NONE) return [];
   if (kind === ALL) return "all";
+  if (kind === REFUSED) return "refused";
   if (kind !== SOME) return reader.fail(`its kind of redundance is ${kind}`);
   const places: number[] = [];
   let next = 0;

@@ -57,7 +57,7 @@ export const ATTEMPTS_MAX = 4;
 const RETRIES_MAX = 2;
 
 /** How often one is asked that answers, and has not brought it to its share. */
-const ASKS_MAX = 8;
+const ASKS_MAX = 4;
 
 /** Arrivals whose answers can be repeated. */
 const KNOWN_MAX = 16_384;
@@ -102,6 +102,8 @@ export interface RumoursOptions {
   readonly redundancyMax: number;
   /** Bytes of infected records that are kept. @default {16 MiB} */
   readonly bytesMax?: number;
+  /** Whether this node has a copy of the data: if not, it passes nothing on. */
+  readonly isWhole: () => boolean;
   /** Whether a record is durable here. */
   readonly covers: (origin: number, seq: number) => boolean;
 }
@@ -205,6 +207,7 @@ interface Arrival {
   /** Who has those whose spread has ended here. */
   covered: Coverage | undefined;
   readonly bundles: Set<Bundle>;
+  readonly refused: boolean;
   answered: boolean;
   pulled: boolean;
   deadline: number;
@@ -368,11 +371,16 @@ export class Rumours {
         count: group.records.length + group.announced.length,
         covered: undefined,
         bundles: new Set(),
+        refused: !this.#options.isWhole(),
         answered: false,
         pulled: false,
         deadline: now + GAP_MS,
       };
       this.#known.set(nameOf(node, group.id), arrival);
+      if (arrival.refused) {
+        this.#answer(arrival);
+        continue;
+      }
       let place = 0;
       for (const { origin, seq } of group.records) {
         this.#expect(arrival, { origin, seq }, place++);
@@ -462,6 +470,14 @@ export class Rumours {
       if (!isReadable) this.#refuse(contact);
       this.#closeIfDone(contact);
       for (const each of told) this.#settle(each);
+    }
+  }
+
+  /** The connection to a node broke: what was on its way may be gone. */
+  lost(node: number, now: number): void {
+    this.#now = now;
+    for (const contact of [...this.#open]) {
+      if (contact.node === node) this.#fail(contact);
     }
   }
 
@@ -588,11 +604,13 @@ export class Rumours {
     for (const [node, arrivals] of this.#answers) {
       const items: FeedbackItem[] = [];
       for (const arrival of arrivals) {
-        const { id, redundant, count, answered } = arrival;
+        const { id, redundant, count, answered, refused } = arrival;
         items.push({
           id,
           coverage: this.#coverageOf(arrival).bytes,
-          redundant: answered
+          redundant: refused
+            ? "refused"
+            : answered
             ? []
             : redundant.length === count
             ? "all"
@@ -680,8 +698,8 @@ export class Rumours {
   /** Draws targets, and shares among them whom they are to bring it to. */
   #draw(bundle: Bundle, effects: RumourEffect[]): void {
     bundle.dueAt = Infinity;
+    if (bundle.taken.isFull) return this.#settle(bundle);
     const open = bundle.taken.others();
-    if (open.length === 0) return this.#settle(bundle);
     this.#rank(open, bundle.tried);
     const { redundancyMax } = this.#options;
     const fanout = this.#options.fanout || fanoutOf(this.#list.size);
@@ -776,6 +794,7 @@ export class Rumours {
     contact.answered = true;
     // Of one that was asked twice nobody knows which it answers.
     if (contact.asks === 0) this.#measure(this.#now - contact.sentAt);
+    if (item.redundant === "refused") return this.#refuse(contact);
     const places = item.redundant === "all"
       ? rumours.keys()
       : new Set(item.redundant).values();
@@ -890,7 +909,7 @@ export class Rumours {
     if (!this.#bundles.has(bundle)) return;
     bundle.attempts = Math.max(bundle.attempts, contact.attempt + 1);
     if (bundle.attempts > ATTEMPTS_MAX) this.#end(bundle);
-    else if (bundle.taken.others().length > 0) this.#drawSoon(bundle);
+    else if (!bundle.taken.isFull) this.#drawSoon(bundle);
     else this.#settle(bundle);
   }
 
@@ -909,7 +928,7 @@ export class Rumours {
   /** Ends a bundle of which nothing is left to be done. */
   #settle(bundle: Bundle): void {
     if (!this.#bundles.has(bundle)) return;
-    if (bundle.taken.others().length > 0) {
+    if (!bundle.taken.isFull) {
       if (bundle.dueAt < Infinity || bundle.rumours.size === 0) return;
       // By a change of members, which has no time of its own.
       bundle.dueAt = 0;

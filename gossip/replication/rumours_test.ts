@@ -26,6 +26,7 @@ function nodeOf(members: number, options: Partial<RumoursOptions> = {}) {
     delayMs: DELAY_MS,
     fanout: 0,
     redundancyMax: 3,
+    isWhole: () => true,
     covers: (_, seq) => durable.has(seq),
     ...options,
   });
@@ -479,6 +480,42 @@ Deno.test("nodes that nobody can reach from here are reached by others", () => {
   // The only other one has it by now: it is tried once more.
   assertEquals(again!.node, sent[0]!.node);
   assertEquals(nameOf(again!.list), nameOf(list));
+});
+
+Deno.test("a node without a copy of the data brings nothing to others: it says so at once, and its share falls back", () => {
+  const joiner = nodeOf(4, { isWhole: () => false });
+  const group = groupOf(joiner.list, [3, 4], [recordOf(1)]);
+  joiner.rumours.arrive(2, nameOf(joiner.list), [group], 0);
+  const [answer] = answersIn(stepsUntil(joiner.rumours, 20));
+  assertEquals(answer!.items.map(({ redundant }) => redundant), ["refused"]);
+  joiner.apply(20, recordOf(1));
+  assertEquals(stepsUntil(joiner.rumours, 60_000), []);
+
+  const { rumours, list, write } = nodeOf(10, { redundancyMax: 1 });
+  write(1);
+  const [first] = sentIn(stepsUntil(rumours, DELAY_MS));
+  const item = itemOf(list, first!.group.id, [first!.node], "refused");
+  rumours.feedback(first!.node, nameOf(list), [item], 30);
+  assertEquals(
+    sentIn(stepsUntil(rumours, 40)).flatMap((each) => [
+      each.node,
+      ...shareOf(each),
+    ]).sort(rising),
+    shareOf(first!),
+  );
+});
+
+Deno.test("where the connection to a target breaks, what it was given goes elsewhere at once", () => {
+  const { rumours, write } = nodeOf(10);
+  write(1);
+  const [first] = sentIn(stepsUntil(rumours, DELAY_MS));
+  rumours.lost(first!.node, 10);
+  const again = sentIn(stepsUntil(rumours, 20));
+  assert(again.every(({ node }) => node !== first!.node));
+  assertEquals(
+    again.flatMap((each) => [each.node, ...shareOf(each)]).sort(rising),
+    [first!.node, ...shareOf(first!)].sort(rising),
+  );
 });
 
 Deno.test("feedback of nobody's group, of another's, or with places that are none changes nothing", () => {

@@ -39,7 +39,10 @@ const DIALS_MAX = 64;
 /** What a spread is made of. */
 export interface SpreadOptions {
   readonly node: number;
-  readonly replica: Pick<Replica, "origin" | "receive" | "vector">;
+  readonly replica: Pick<
+    Replica,
+    "caughtUp" | "origin" | "receive" | "vector"
+  >;
   readonly clock: Pick<Clock, "monotonic">;
   readonly timers: Timers;
   readonly random: Pick<Random, "float">;
@@ -137,6 +140,7 @@ export class Spread {
     });
     this.#rumours = new Rumours({
       ...options,
+      isWhole: () => replica.caughtUp,
       covers: (origin, seq) => replica.vector.covers(origin, seq),
     });
   }
@@ -213,6 +217,13 @@ export class Spread {
     const { list, items } = decodeFeedback(payload);
     this.#look();
     this.#rumours.feedback(node, list, items, this.#now);
+    this.#act();
+  }
+
+  /** The connection to a node, over which records go, was lost. */
+  lost(node: number): void {
+    this.#look();
+    this.#rumours.lost(node, this.#now);
     this.#act();
   }
 

@@ -40,6 +40,7 @@ function spreadOf(members: number, options: Partial<SpreadOptions> = {}) {
   const spread = new Spread({
     node: 1,
     replica: {
+      caughtUp: true,
       origin: origin(1),
       vector,
       receive(record) {
@@ -151,6 +152,7 @@ Deno.test("bytes that are no rumours are refused, and what the replica refuses i
   for (const error of [failure, new StorageError("write", "a", "full")]) {
     const { spread, failures } = spreadOf(3, {
       replica: {
+        caughtUp: true,
         origin: undefined,
         vector: new Vector(),
         receive: () => Promise.reject(error),

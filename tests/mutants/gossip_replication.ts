@@ -509,4 +509,18 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy:
       "gossip/replication/spread_test.ts :: passed on once told of as durable",
   },
+  {
+    name: "joiner-takes-its-share",
+    file: "gossip/replication/rumours.ts",
+    find: `        refused: !this.#options.isWhole(),`,
+    replace: `        refused: this.#bytes < 0,`,
+    caughtBy: "gossip/replication/rumours_test.ts :: a node without a copy",
+  },
+  {
+    name: "broken-lane-not-told",
+    file: "gossip/dispatch.ts",
+    find: `    if (lane === "bulk") return this.#rooms.spread?.lost(node);`,
+    replace: `    if (lane === "bulk") return;`,
+    caughtBy: "gossip/dispatch_test.ts :: that a lane broke is told",
+  },
 ];

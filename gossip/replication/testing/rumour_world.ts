@@ -72,6 +72,7 @@ export class RumourWorld {
           delayMs: 2,
           fanout: 0,
           redundancyMax: 3,
+          isWhole: () => true,
           covers: (origin, seq) => seq <= (seqs.get(origin) ?? 0),
           ...rumours,
         }),
