@@ -33,7 +33,9 @@
  * are records too large to be pushed. FEEDBACK answers the group of an id: its
  * coverage says who is known to have it, its places which records were not new,
  * first the records, then those announced. A node without a copy of the data refuses:
- * it gets the records with its first copy, and brings them to nobody.
+ * it gets the records with its first copy, and brings them to nobody. So does, without
+ * itself in the coverage, who is asked of a group that it does not know any more: a
+ * group without records is a question.
  *
  * @module
  */

@@ -36,7 +36,7 @@
  * @module
  */
 
-import type { Random } from "../../runtime/mod.ts";
+import { EMPTY_BYTES, type Random } from "../../runtime/mod.ts";
 import { Coverage, MemberList } from "./coverage.ts";
 import type { Dot } from "./dot.ts";
 import { DotMap } from "./dot_map.ts";
@@ -146,7 +146,9 @@ export interface RumourFigures {
 
 /** A record that this node brings to others. */
 interface Rumour {
+  /** Without its bytes, if it is announced only. */
   readonly record: PassedRecord;
+  readonly announced: boolean;
   /** Targets that had it already. */
   redundant: number;
   /** `undefined` once it is recovered. */
@@ -198,13 +200,13 @@ interface Arrival {
   readonly node: number;
   readonly id: number;
   /** Who needs them no more; `undefined` if the coverage could not be read. */
-  taken: Coverage | undefined;
+  readonly taken: Coverage | undefined;
   /** Those not durable here yet. */
   readonly missing: Set<Dot>;
   /** Places of those that were not new, in the order in which they came. */
   readonly redundant: number[];
   readonly count: number;
-  /** Who has those whose spread has ended here. */
+  /** Who has those whose spread has ended here; maybe of an earlier list. */
   covered: Coverage | undefined;
   readonly bundles: Set<Bundle>;
   readonly refused: boolean;
@@ -328,10 +330,6 @@ export class Rumours {
       if (list.positionOf(contact.node) === undefined) this.#giveBack(contact);
       else this.#closeIfDone(contact);
     }
-    for (const arrival of this.#arrivals) {
-      arrival.taken = arrival.taken?.translate(list, true);
-      arrival.covered = arrival.covered?.translate(list, false);
-    }
     for (const bundle of [...this.#bundles]) this.#settle(bundle);
   }
 
@@ -339,7 +337,9 @@ export class Rumours {
   add(record: PassedRecord, now: number): void {
     this.#now = now;
     this.#own.push(record);
-    this.#ownBytes += Math.min(record.bytes.length, RECORD_BYTES_PUSHED_MAX);
+    if (record.bytes.length <= RECORD_BYTES_PUSHED_MAX) {
+      this.#ownBytes += record.bytes.length;
+    }
     const full = this.#ownBytes >= BATCH_BYTES;
     this.#drawBy(full ? now : now + this.#options.delayMs);
   }
@@ -360,6 +360,7 @@ export class Rumours {
     const isReadable = this.#list.isNamed(list);
     for (const group of groups) {
       if (this.#isKnown(node, group)) continue;
+      const count = group.records.length + group.announced.length;
       const arrival: Arrival = {
         node,
         id: group.id,
@@ -368,10 +369,11 @@ export class Rumours {
           : undefined,
         missing: new Set(),
         redundant: [],
-        count: group.records.length + group.announced.length,
+        count,
         covered: undefined,
         bundles: new Set(),
-        refused: !this.#options.isWhole(),
+        // What is asked without its records, and is not known, is not here.
+        refused: count === 0 || !this.#options.isWhole(),
         answered: false,
         pulled: false,
         deadline: now + GAP_MS,
@@ -455,6 +457,12 @@ export class Rumours {
         ? Coverage.read(this.#list, item.coverage)
         : Coverage.of(this.#list, node);
       contact.share.removeAll(covered);
+      if (item.redundant === "refused" && !covered.has(node)) {
+        // It has forgotten what it had taken.
+        contact.answered = false;
+        if (this.#open.has(contact)) this.#fail(contact);
+        continue;
+      }
       if (!contact.answered) this.#firstAnswer(contact, item, covered);
       this.#heard(contact);
       const { bundle, rumours } = contact;
@@ -477,7 +485,7 @@ export class Rumours {
   lost(node: number, now: number): void {
     this.#now = now;
     for (const contact of [...this.#open]) {
-      if (contact.node === node) this.#fail(contact);
+      if (contact.node === node && this.#open.has(contact)) this.#fail(contact);
     }
   }
 
@@ -562,11 +570,11 @@ export class Rumours {
       const isReadable = arrival.taken !== undefined;
       const bundle = this.#begin(records, arrival, {
         covered: known,
-        taken: arrival.taken?.clone().addAll(known) ?? known.clone(),
+        taken: arrival.taken?.translate(list, true).addAll(known) ??
+          known.clone(),
         dueAt: this.#now +
           (isReadable ? this.#options.delayMs : this.#silenceMs),
       });
-      arrival.bundles.add(bundle);
       this.#drawBy(bundle.dueAt);
       this.#settle(bundle);
     }
@@ -575,9 +583,11 @@ export class Rumours {
     this.#answer(arrival);
   }
 
-  /** An arrival is not waited for any more. */
+  /** An arrival is not waited for any more, nor known: it may come again. */
   #drop(arrival: Arrival): void {
     this.#arrivals.delete(arrival);
+    this.#answers.get(arrival.node)?.delete(arrival);
+    this.#known.delete(nameOf(arrival.node, arrival.id));
     this.#waitingCount -= arrival.missing.size;
     for (const { origin, seq } of arrival.missing) {
       const left = this.#waiting.take(origin, seq)?.filter((each) =>
@@ -634,8 +644,9 @@ export class Rumours {
 
   /** Who is known to have all records of an arrival; not this node, too early. */
   #coverageOf(arrival: Arrival): Coverage {
-    if (arrival.missing.size > 0) return Coverage.of(this.#list);
-    let covered = arrival.covered?.clone();
+    const { missing, count } = arrival;
+    if (missing.size > 0 || count === 0) return Coverage.of(this.#list);
+    let covered = arrival.covered?.translate(this.#list, false);
     for (const bundle of arrival.bundles) {
       covered = covered?.keepOnly(bundle.covered) ?? bundle.covered.clone();
     }
@@ -661,12 +672,19 @@ export class Rumours {
       dueAt,
     };
     for (const record of ownBytes(records)) {
-      const rumour: Rumour = { record, redundant: 0, bundle };
+      const announced = record.bytes.length > RECORD_BYTES_PUSHED_MAX;
+      const rumour: Rumour = {
+        record: announced ? { ...record, bytes: EMPTY_BYTES } : record,
+        announced,
+        redundant: 0,
+        bundle,
+      };
       bundle.rumours.add(rumour);
       this.#infected.set(record.origin, record.seq, rumour);
-      this.#bytes += costOf(record);
+      this.#bytes += costOf(rumour);
     }
     this.#bundles.add(bundle);
+    arrival?.bundles.add(bundle);
     for (const oldest of this.#bundles) {
       if (this.#bytes <= this.#bytesMax) break;
       this.#figures.evicted += oldest.rumours.size;
@@ -733,8 +751,8 @@ export class Rumours {
       node,
       bundle,
       rumours: [
-        ...rumours.filter(({ record }) => isPushed(record)),
-        ...rumours.filter(({ record }) => !isPushed(record)),
+        ...rumours.filter(({ announced }) => !announced),
+        ...rumours.filter(({ announced }) => announced),
       ],
       share,
       sentAt: this.#now,
@@ -762,13 +780,14 @@ export class Rumours {
     const { id, node, rumours, share, answered } = contact;
     this.#watchBy(contact.deadline);
     const records: PassedRecord[] = [];
-    const announced: Dot[] = [];
-    for (const { record } of answered ? [] : rumours) {
-      if (isPushed(record)) records.push(record);
-      else announced.push({ origin: record.origin, seq: record.seq });
+    const dots: Dot[] = [];
+    for (const { record, announced } of answered ? [] : rumours) {
+      const { origin, seq } = record;
+      if (announced) dots.push({ origin, seq });
+      else records.push(record);
     }
     const coverage = Coverage.full(this.#list).removeAll(share).bytes;
-    const group = { id, coverage, records, announced };
+    const group = { id, coverage, records, announced: dots };
     effects.push({ type: "rumour", node, list: this.#list, group });
   }
 
@@ -798,21 +817,17 @@ export class Rumours {
     const places = item.redundant === "all"
       ? rumours.keys()
       : new Set(item.redundant).values();
-    const redundant: Rumour[] = [];
+    const redundant = new Set<Rumour>();
     for (const place of places) {
       const rumour = rumours[place];
       if (rumour?.bundle === undefined) continue;
-      redundant.push(rumour);
+      redundant.add(rumour);
       rumour.redundant++;
     }
     if (this.#open.has(contact)) {
       const refused = share.clone().removeAll(covered);
-      const isAll = [...bundle.rumours].every((each) =>
-        redundant.includes(each)
-      );
-      if (isAll || redundant.length === rumours.length) {
-        this.#refuse(contact);
-      } else if (redundant.length > 0 && !refused.isEmpty) {
+      if (bundle.rumours.isSubsetOf(redundant)) this.#refuse(contact);
+      else if (redundant.size > 0 && !refused.isEmpty) {
         this.#split(bundle, redundant, refused);
       }
     }
@@ -853,7 +868,7 @@ export class Rumours {
   /** Some records of a bundle go on by themselves, to members of their own. */
   #split(
     bundle: Bundle,
-    rumours: readonly Rumour[],
+    rumours: Iterable<Rumour>,
     open: Coverage,
   ): void {
     const apart: Bundle = {
@@ -880,6 +895,7 @@ export class Rumours {
   #watch(effects: RumourEffect[]): void {
     this.#watchAt = Infinity;
     for (const contact of [...this.#open]) {
+      if (!this.#open.has(contact)) continue;
       if (contact.deadline > this.#now) this.#watchBy(contact.deadline);
       else if (
         contact.retries < RETRIES_MAX && contact.asks < ASKS_MAX
@@ -947,7 +963,7 @@ export class Rumours {
     rumour.bundle = undefined;
     bundle.rumours.delete(rumour);
     this.#infected.delete(record.origin, record.seq);
-    this.#bytes -= costOf(record);
+    this.#bytes -= costOf(rumour);
     this.#figures.recovered++;
     if (bundle.rumours.size === 0) this.#end(bundle);
   }
@@ -963,7 +979,9 @@ export class Rumours {
     const { arrival, covered } = bundle;
     if (arrival === undefined) return;
     arrival.bundles.delete(bundle);
-    arrival.covered = arrival.covered?.keepOnly(covered) ?? covered;
+    arrival.covered =
+      arrival.covered?.translate(this.#list, false).keepOnly(covered) ??
+        covered;
     // Whoever sent it learns that all of its share has it.
     if (arrival.bundles.size === 0 && arrival.missing.size === 0) {
       if (arrival.answered) this.#answer(arrival);
@@ -1004,13 +1022,8 @@ export class Rumours {
   }
 }
 
-/** Whether a record travels; a larger one is announced. */
-function isPushed({ bytes }: PassedRecord): boolean {
-  return bytes.length <= RECORD_BYTES_PUSHED_MAX;
-}
-
-function costOf({ bytes }: PassedRecord): number {
-  return bytes.length + RECORD_OVERHEAD_BYTES;
+function costOf({ record }: Rumour): number {
+  return record.bytes.length + RECORD_OVERHEAD_BYTES;
 }
 
 /**

@@ -381,6 +381,38 @@ Deno.test("a record that came before one that precedes it is pulled after a whil
   );
 });
 
+Deno.test("of a record that was waited for in vain nobody is told that it is here, asked again or not", () => {
+  const { rumours, list } = nodeOf(4);
+  const group = groupOf(list, [3], [recordOf(2)]);
+  rumours.arrive(2, nameOf(list), [group], 0);
+  stepsUntil(rumours, 60_000);
+  for (const records of [[], group.records]) {
+    rumours.arrive(2, nameOf(list), [{ ...group, records }], 60_000);
+  }
+  for (const { items } of answersIn(stepsUntil(rumours, 61_000))) {
+    for (const { coverage } of items) {
+      assertEquals(Coverage.read(list, coverage).members(), []);
+    }
+  }
+});
+
+Deno.test("what a target has forgotten that it took falls back, itself with it", () => {
+  const { rumours, list, write } = nodeOf(10);
+  write(1);
+  const [first] = sentIn(stepsUntil(rumours, DELAY_MS));
+  const { node, group: { id } } = first!;
+  rumours.feedback(node, nameOf(list), [itemOf(list, id, [])], 30);
+  const forgotten = itemOf(list, id, [], "refused");
+  rumours.feedback(node, nameOf(list), [forgotten], 60);
+  assertEquals(
+    sentIn(stepsUntil(rumours, 70)).flatMap((each) => [
+      each.node,
+      ...shareOf(each),
+    ]).sort(rising),
+    [node, ...shareOf(first!)].sort(rising),
+  );
+});
+
 Deno.test("a record that never comes is forgotten, and what a session brought needs no waiting", () => {
   const { rumours, list, durable } = nodeOf(4);
   rumours.arrive(2, nameOf(list), [groupOf(list, [3], [recordOf(2)])], 0);
@@ -412,6 +444,11 @@ Deno.test("a large record is announced, pulled at once from who announced it, an
   apply(20, recordOf(2, large.bytes.length));
   const [sent] = sentIn(stepsUntil(rumours, 20 + DELAY_MS));
   assertEquals([sent!.node, sent!.group.announced], [3, announced]);
+  // However large, it takes no room: its bytes are in the store.
+  const huge = nodeOf(3, { bytesMax: 1_000_000 });
+  huge.write(1, 0, 5_000_000);
+  assertEquals(sentIn(stepsUntil(huge.rumours, DELAY_MS)).length, 2);
+  assertEquals(huge.rumours.figures.evicted, 0);
 });
 
 Deno.test("members that are dead are not waited for, and those that are new get it from others", () => {
@@ -426,6 +463,39 @@ Deno.test("members that are dead are not waited for, and those that are new get 
   // Whom the first target was to bring it to is dead too.
   assertEquals(rumours.figures.infected, 0);
   assertEquals(sentIn(stepsUntil(rumours, 60_000)), []);
+});
+
+Deno.test("members may come and go while the records of a group become durable one by one, and are brought on", () => {
+  const { rumours, list, apply } = nodeOf(4);
+  const group = groupOf(list, [3, 4], [recordOf(1), recordOf(2)]);
+  rumours.arrive(2, nameOf(list), [group], 0);
+  let members = list;
+  const answerAll = (now: number) => {
+    for (const { node, group: { id } } of sentIn(stepsUntil(rumours, now))) {
+      rumours.feedback(
+        node,
+        nameOf(members),
+        [itemOf(members, id, [node])],
+        now,
+      );
+    }
+  };
+  apply(10, recordOf(1));
+  answerAll(20);
+  members = new MemberList([1, 2, 3, 5]);
+  rumours.members(members, 30);
+  apply(40, recordOf(2));
+  members = new MemberList([1, 2, 3, 5, 6, 7, 8, 9, 10]);
+  rumours.members(members, 41);
+  answerAll(50);
+  const answers = answersIn(stepsUntil(rumours, 100));
+  assertEquals(answers.at(-1)!.items, [itemOf(members, 7, [1, 2, 3])]);
+  rumours.arrive(2, nameOf(list), [group], 100);
+  assertEquals(
+    answersIn(stepsUntil(rumours, 200)).at(-1)!.items,
+    [itemOf(members, 7, [1, 2, 3])],
+  );
+  assertEquals(rumours.bytes, 0);
 });
 
 Deno.test("the share of a target that dies falls back", () => {
@@ -551,4 +621,79 @@ Deno.test("at the end what waits goes out at once", () => {
   const effects = rumours.flush(0);
   assertEquals(sentIn(effects).length, 2);
   assertEquals(answersIn(effects).length, 1);
+});
+
+Deno.test("whatever comes, in whatever order, nothing throws, all ends, and nothing is kept", () => {
+  for (let seed = 1; seed <= 200; seed++) {
+    const random = new Prng(seed, "rumours");
+    const { rumours, durable, write, apply } = nodeOf(6, {
+      random,
+      bytesMax: 20_000,
+      isWhole: () => random.chance(0.95),
+    });
+    let list = listOf(6);
+    let seq = 0;
+    let now = 0;
+    const ids: number[] = [];
+    const some = (count: number) =>
+      Array.from({ length: random.below(count) }, () => 1 + random.below(9));
+    const dots = () =>
+      Array.from({ length: random.below(4) }, () => ({
+        origin: ORIGIN,
+        seq: 1 + random.below(40),
+      }));
+    const take = (effects: readonly RumourEffect[]) => {
+      for (const { group: { id }, node } of sentIn(effects)) {
+        ids.push(id);
+        assertNotEquals(node, 1, "it sends nothing to itself");
+        if (random.chance(0.1)) rumours.unsent(id, now);
+      }
+      assert(rumours.bytes <= 20_000);
+    };
+    const inputs = [
+      () => write(100 + ++seq, now, random.below(3000)),
+      () => {
+        const name = random.chance(0.8) ? nameOf(list) : nameOf(listOf(4));
+        const bytes = new Uint8Array(Math.ceil(name.members / 8));
+        const coverage = random.fill(bytes);
+        const records = dots().map(({ seq }) => recordOf(seq));
+        const announced = random.chance(0.2) ? dots() : [];
+        const group = { id: random.below(20), coverage, records, announced };
+        rumours.arrive(2 + random.below(8), name, [group, group], now);
+      },
+      () => apply(now, ...dots().map(({ seq }) => recordOf(seq))),
+      () => {
+        const redundant = random.chance(0.3)
+          ? "all" as const
+          : random.chance(0.2)
+          ? "refused" as const
+          : some(3);
+        const id = ids[random.below(ids.length + 1)] ?? 5;
+        const name = random.chance(0.8) ? list : listOf(3);
+        const item = itemOf(name, id, some(6), redundant);
+        rumours.feedback(2 + random.below(8), nameOf(name), [item], now);
+      },
+      () => {
+        list = new MemberList([1, ...some(9)]);
+        rumours.members(list, now);
+      },
+      () => rumours.lost(2 + random.below(8), now),
+      () => {
+        durable.add(1 + random.below(40));
+        rumours.jumped(now);
+      },
+    ];
+    for (let i = 0; i < 150; i++) {
+      inputs[random.below(inputs.length)]!();
+      now += random.below(100);
+      take(stepsUntil(rumours, now));
+    }
+    while (rumours.dueAt < Infinity) {
+      now = Math.max(now, rumours.dueAt);
+      assert(now < 1_000_000, "it is due for ever");
+      take(rumours.step(now));
+    }
+    const { susceptible, infected } = rumours.figures;
+    assertEquals([susceptible, infected, rumours.bytes], [0, 0, 0]);
+  }
 });

@@ -374,7 +374,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "rumour-acknowledged-before-it-is-durable",
     file: "gossip/replication/rumours.ts",
-    find: `    if (arrival.missing.size > 0) return Coverage.of(this.#list);
+    find:
+      `    if (missing.size > 0 || count === 0) return Coverage.of(this.#list);
 `,
     replace: ``,
     caughtBy: "gossip/replication/rumours_test.ts :: only once it is durable",
@@ -398,16 +399,17 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "redundant-target-keeps-its-share",
     file: "gossip/replication/rumours.ts",
-    find: `      if (isAll || redundant.length === rumours.length) {`,
-    replace: `      if (isAll && redundant.length > rumours.length) {`,
+    find:
+      `      if (bundle.rumours.isSubsetOf(redundant)) this.#refuse(contact);`,
+    replace: `      if (bundle.rumours.size === 0) this.#refuse(contact);`,
     caughtBy: "gossip/replication/rumours_test.ts :: who had a record already",
   },
   {
     name: "share-of-one-record-taken-for-all",
     file: "gossip/replication/rumours.ts",
-    find: `      } else if (redundant.length > 0 && !refused.isEmpty) {`,
+    find: `      else if (redundant.size > 0 && !refused.isEmpty) {`,
     replace:
-      `      } else if (redundant.length > rumours.length && !refused.isEmpty) {`,
+      `      else if (redundant.size > rumours.length && !refused.isEmpty) {`,
     caughtBy:
       "gossip/replication/rumours_test.ts :: of records that come together",
   },
@@ -512,8 +514,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "joiner-takes-its-share",
     file: "gossip/replication/rumours.ts",
-    find: `        refused: !this.#options.isWhole(),`,
-    replace: `        refused: this.#bytes < 0,`,
+    find: `        refused: count === 0 || !this.#options.isWhole(),`,
+    replace: `        refused: count === 0,`,
     caughtBy: "gossip/replication/rumours_test.ts :: a node without a copy",
   },
   {
@@ -522,5 +524,20 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     find: `    if (lane === "bulk") return this.#rooms.spread?.lost(node);`,
     replace: `    if (lane === "bulk") return;`,
     caughtBy: "gossip/dispatch_test.ts :: that a lane broke is told",
+  },
+  {
+    name: "coverage-of-an-earlier-list",
+    file: "gossip/replication/rumours.ts",
+    find: `    let covered = arrival.covered?.translate(this.#list, false);`,
+    replace: `    let covered = arrival.covered?.clone();`,
+    caughtBy: "gossip/replication/rumours_test.ts :: members may come and go",
+  },
+  {
+    name: "forgotten-group-acknowledged",
+    file: "gossip/replication/rumours.ts",
+    find: `    this.#known.delete(nameOf(arrival.node, arrival.id));
+`,
+    replace: ``,
+    caughtBy: "gossip/replication/rumours_test.ts :: waited for in vain",
   },
 ];
