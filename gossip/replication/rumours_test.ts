@@ -490,6 +490,8 @@ Deno.test("members may come and go while the records of a group become durable o
   answerAll(50);
   const answers = answersIn(stepsUntil(rumours, 100));
   assertEquals(answers.at(-1)!.items, [itemOf(members, 7, [1, 2, 3])]);
+  members = listOf(3);
+  rumours.members(members, 100);
   rumours.arrive(2, nameOf(list), [group], 100);
   assertEquals(
     answersIn(stepsUntil(rumours, 200)).at(-1)!.items,
