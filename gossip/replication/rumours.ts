@@ -219,7 +219,6 @@ interface Arrival {
 interface Waiting {
   readonly arrival: Arrival;
   readonly dot: Dot;
-  readonly place: number;
   /** Whether it came with this arrival first. */
   readonly fresh: boolean;
 }
@@ -551,7 +550,7 @@ export class Rumours {
       this.#figures.redundant++;
       arrival.redundant.push(place);
     }
-    waiting.push({ arrival, dot, place, fresh });
+    waiting.push({ arrival, dot, fresh });
     arrival.missing.add(dot);
     this.#waitingCount++;
     return fresh;
