@@ -9,7 +9,7 @@
  * A set goes: {@linkcode DB.set} → `lease/router.ts` (who leads the key?) →
  * `replication/replica.ts` (the apply loop) → `replication/draft.ts` (one batch)
  * → the engine; once durable back through `Replica.#publish` to the watchers
- * (`watch.ts`), to the peers (`replication/push.ts`) and to the caller.
+ * (`watch.ts`), to the peers (`replication/spread.ts`) and to the caller.
  *
  * @module
  */
@@ -59,6 +59,7 @@ import {
   type Version,
   versionOf,
 } from "./replication/entry.ts";
+import type { SirState } from "./replication/rumours.ts";
 import { readToken, type Token, tokenOf, vectorToken } from "./token.ts";
 import { Transaction } from "./transaction.ts";
 import type { Rooms } from "./dispatch.ts";
@@ -80,7 +81,6 @@ import type {
   SetOptions,
   WriteResult,
 } from "./face.ts";
-import type { Push } from "./replication/push.ts";
 import type { Change, ChangeStream, Watchers, WatchOptions } from "./watch.ts";
 
 /** Nodes that {@linkcode DB.caughtUp} asks at a time. */
@@ -98,12 +98,11 @@ export interface DatabaseParts {
   readonly rooms: Rooms;
   /** Who is asked where the others are; `undefined` without a network. */
   readonly seeds: Seeds | undefined;
-  readonly push: Push | undefined;
   readonly arrivals: Arrivals;
   readonly expiry: Expiry;
   readonly watchers: Watchers;
   readonly events: Events;
-  readonly counts: { records: number; conflicts: number; pushes: number };
+  readonly counts: { records: number; conflicts: number };
 }
 
 /**
@@ -226,6 +225,32 @@ export class DB implements AsyncDisposable {
       leaseholder: entry.holder,
       ...entry.ttlMs > 0 && { expiresAt: endOf(entry)! },
     };
+  }
+
+  /**
+   * How far this node is with bringing the newest write of a key that it has to
+   * others: `"infected"` while it does so, `"recovered"` afterwards, or if that was
+   * never its part. `"susceptible"`: it has no write of the key. Throws as `get`.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * assertEquals(await db.sirState("planet"), "susceptible");
+   * await db.set("planet", "Earth");
+   * // It has nobody to bring it to.
+   * assertEquals(await db.sirState("planet"), "recovered");
+   * ```
+   */
+  async sirState(key: KeyLike): Promise<SirState> {
+    this.#checkOpen("read");
+    const { replica, spread } = this.#parts.rooms;
+    const [entry] = await replica.entries([checkKey("get", key)]);
+    if (entry === undefined) return "susceptible";
+    const { origin, seq } = entry;
+    return spread?.stateOf({ origin, seq }) ?? "recovered";
   }
 
   /** Whether a key has a value. Throws as `get`. */
@@ -762,7 +787,8 @@ export class DB implements AsyncDisposable {
       heldRecords: held,
       waiting,
       recordsApplied: counts.records,
-      pushes: counts.pushes,
+      pushes: rooms.spread?.messages ?? 0,
+      spread: rooms.spread?.metrics,
       pulls: rooms.pull.figures.pulls,
       sessionsTaken: rooms.pull.figures.sessions,
       sessionsOpen: rooms.donor.sessions,
@@ -790,7 +816,7 @@ export class DB implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const { rooms, seeds, push, endpoint, watchers, events, kv } = this.#parts;
+    const { rooms, seeds, endpoint, watchers, events, kv } = this.#parts;
     const { isVolatile, runtime } = this.#parts;
     // From the bottom up, and each whatever becomes of the others: what stayed
     // open would hold the address and the directory.
@@ -806,7 +832,7 @@ export class DB implements AsyncDisposable {
     closing.defer(() => rooms.reset.close());
     closing.defer(() => rooms.collector.close());
     closing.defer(() => rooms.pull.close());
-    closing.defer(() => push?.flush());
+    closing.defer(() => rooms.spread?.close());
     closing.defer(() => rooms.replica.close());
     closing.defer(() => this.#parts.expiry.close());
     if (isVolatile) closing.defer(() => leaveForEver(rooms, runtime.timers));

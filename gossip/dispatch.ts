@@ -35,6 +35,7 @@ import type { Leaving } from "./membership/leaving.ts";
 import { readOutdated } from "./membership/outdated.ts";
 import type { Reset } from "./membership/reset.ts";
 import type { Replica } from "./replication/replica.ts";
+import type { Spread } from "./replication/spread.ts";
 
 /** The rooms of a node. */
 export interface Rooms {
@@ -46,6 +47,8 @@ export interface Rooms {
   readonly leaving: Leaving;
   readonly reset: Reset;
   readonly collector: Collector;
+  /** `undefined` without a network. */
+  readonly spread: Spread | undefined;
 }
 
 /** Takes what arrives. */
@@ -142,6 +145,12 @@ export class Dispatch implements EndpointHandler {
       }
       case MessageType.SESSION_CHUNK:
         return await donor.chunk(node, payload);
+      case MessageType.RUMOURS:
+        // Asked since a request dials, where connections are made on demand.
+        if (cluster.isAccepted(from.remote)) {
+          rooms.spread?.takeRumours(node, payload);
+        }
+        return EMPTY_BYTES;
       case MessageType.COMMIT:
         return await router.serve(payload);
       default:
@@ -156,9 +165,22 @@ export class Dispatch implements EndpointHandler {
     const { node } = from.remote;
     if (this.#rooms === undefined || node === 0) return;
     try {
-      if (type === MessageType.RECORDS) this.#takeRecords(from, payload);
-      else if (type === MessageType.CLUSTER_NEWS) {
-        this.#rooms.cluster.takeNews(payload);
+      const { spread, cluster } = this.#rooms;
+      const { remote } = from;
+      switch (type) {
+        case MessageType.RECORDS:
+          // Of an earlier incarnation of the node nothing counts any more.
+          if (cluster.isAccepted(remote)) this.#takeRecords(node, payload);
+          break;
+        case MessageType.RUMOURS:
+          if (cluster.isAccepted(remote)) spread?.takeRumours(node, payload);
+          break;
+        case MessageType.FEEDBACK:
+          if (cluster.isAccepted(remote)) spread?.takeFeedback(node, payload);
+          break;
+        case MessageType.CLUSTER_NEWS:
+          cluster.takeNews(payload);
+          break;
       }
     } catch (error) {
       this.#events.emit({ type: "peerFailed", node, error });
@@ -177,7 +199,8 @@ export class Dispatch implements EndpointHandler {
   }
 
   disconnected({ remote: { node }, lane }: Connection, reason: unknown): void {
-    if (this.#rooms === undefined || node === 0 || lane === "bulk") return;
+    if (this.#rooms === undefined || node === 0) return;
+    if (lane === "bulk") return this.#rooms.spread?.lost(node);
     this.#events.emit({ type: "disconnected", node, reason });
     this.#rooms.cluster.lost(node);
   }
@@ -195,15 +218,13 @@ export class Dispatch implements EndpointHandler {
     }
   }
 
-  #takeRecords({ remote }: Connection, payload: Uint8Array): void {
-    const { cluster, replica, pull } = this.#rooms!;
-    const { node } = remote;
-    // Of an earlier incarnation of the node nothing counts any more.
-    if (!cluster.isAccepted(remote)) return;
+  #takeRecords(node: number, payload: Uint8Array): void {
+    const { replica, pull, spread } = this.#rooms!;
     const { heads, records } = decodeRecords(payload);
     const taken = records.map((record) => replica.receive(record));
     // Once what came is applied, whatever the heads show beyond it is missing.
-    Promise.all(taken).then(() => {
+    Promise.all(taken).then((arrivals) => {
+      spread?.count(arrivals);
       const missing = heads.some(({ origin, seq }) =>
         !replica.vector.covers(origin, seq)
       );

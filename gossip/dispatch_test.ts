@@ -215,6 +215,39 @@ Deno.test("records that this node's own engine does not take, or that come while
   }
 });
 
+Deno.test("rumours and answers to them are taken from members, and rumours that had to be asked are answered; that a lane broke is told", async () => {
+  const { dispatch, rooms, refused, reader } = await dispatchOf();
+  const taken: string[] = [];
+  const take = (what: string) => (node: number, bytes: Uint8Array) => {
+    taken.push(`${what} ${node} ${bytes}`);
+  };
+  const spread = {
+    takeRumours: take("rumours"),
+    takeFeedback: take("feedback"),
+    lost: (node: number) => taken.push(`lost ${node}`),
+  } as unknown as Rooms["spread"];
+  dispatch.attach({ ...rooms, spread });
+  const { RUMOURS, FEEDBACK } = MessageType;
+  dispatch.message(from(2), RUMOURS, Uint8Array.of(1));
+  dispatch.message(from(3), FEEDBACK, Uint8Array.of(2));
+  dispatch.message(from(0), RUMOURS, Uint8Array.of(3));
+  const asked = dispatch.request(from(4), RUMOURS, Uint8Array.of(4), signal);
+  assertEquals(await asked, EMPTY_BYTES);
+  // Nor of one whose incarnation was not accepted.
+  refused.add(6);
+  dispatch.message(from(6), RUMOURS, Uint8Array.of(5));
+  dispatch.message(from(6), FEEDBACK, Uint8Array.of(6));
+  await dispatch.request(from(6), RUMOURS, Uint8Array.of(7), signal);
+  dispatch.disconnected(from(5), "reset");
+  assertEquals(taken, [
+    "rumours 2 1",
+    "feedback 3 2",
+    "rumours 4 4",
+    "lost 5",
+  ]);
+  await reader.cancel();
+});
+
 Deno.test("bad bytes from a peer are an event, and the node lives", async () => {
   const { dispatch, rooms, replica, reader } = await dispatchOf();
   dispatch.attach(rooms);

@@ -12,6 +12,7 @@ import type { AgreementMetrics } from "./membership/agreement.ts";
 import type { DetectorMetrics } from "./membership/detector.ts";
 import type { MemberChange, Node } from "./membership/mod.ts";
 import type { Version } from "./replication/entry.ts";
+import type { SpreadMetrics } from "./replication/spread.ts";
 import type { Token } from "./token.ts";
 
 /** Options for reads. */
@@ -235,6 +236,8 @@ export interface Metrics {
   readonly recordsApplied: number;
   /** Messages with records that were pushed to peers. */
   readonly pushes: number;
+  /** How what is written spreads by pushes; `undefined` without a network. */
+  readonly spread: SpreadMetrics | undefined;
   /** Requests for missing records that were sent. */
   readonly pulls: number;
   /** Whole copies and large differences taken from peers. */

@@ -43,6 +43,8 @@ export {
 export type { Conflict, ConflictSide } from "./replication/conflict.ts";
 export type { Dot, Origin } from "./replication/dot.ts";
 export { compareVersions, type Version } from "./replication/entry.ts";
+export type { SirState } from "./replication/rumours.ts";
+export type { SpreadMetrics } from "./replication/spread.ts";
 export { joinTokens, type Token } from "./token.ts";
 export type { Transaction } from "./transaction.ts";
 export type {

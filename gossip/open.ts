@@ -28,11 +28,7 @@ import {
   UnreachableError,
 } from "../runtime/mod.ts";
 import type { KV } from "../engine/kv.ts";
-import {
-  createEndpoint,
-  type Endpoint,
-  MessageType,
-} from "../transport/mod.ts";
+import { createEndpoint, type Endpoint } from "../transport/mod.ts";
 import { type DatabaseParts, DB } from "./db.ts";
 import { Dispatch, strangerIdentity } from "./dispatch.ts";
 import type { Events } from "./events.ts";
@@ -64,8 +60,8 @@ import { Donor } from "./replication/donor.ts";
 import { hlcToMs } from "./replication/hlc.ts";
 import { Reset } from "./membership/reset.ts";
 import { Pull } from "./replication/pull.ts";
-import { Push } from "./replication/push.ts";
 import { Replica } from "./replication/replica.ts";
+import { Spread } from "./replication/spread.ts";
 import { decodeConfig, encodeConfig } from "./register/mod.ts";
 import { Watchers } from "./watch.ts";
 
@@ -314,7 +310,7 @@ interface Wires {
 /** The rooms of a node, and what else its database needs. */
 type Assembled = Pick<
   DatabaseParts,
-  "rooms" | "push" | "arrivals" | "expiry" | "watchers" | "counts"
+  "rooms" | "arrivals" | "expiry" | "watchers" | "counts"
 >;
 
 /** Asks the `peers` for ever, but for this node's own address. */
@@ -345,7 +341,7 @@ async function assemble(
   const { clock, timers, random } = runtime;
   const nodeKey = host.node;
   const generation = new Generation(host);
-  const counts = { records: 0, conflicts: 0, pushes: 0 };
+  const counts = { records: 0, conflicts: 0 };
   const replica: Replica = await Replica.open({
     kv,
     clock,
@@ -418,16 +414,6 @@ async function assemble(
     },
   });
   opened.defer(() => cluster.close());
-  const push = endpoint && new Push({
-    timers,
-    delayMs: propagation.pushDelayMs,
-    broadcast: (message) => {
-      for (const node of cluster.others()) {
-        const peer = endpoint.peer(node);
-        if (peer?.send(MessageType.RECORDS, message, "bulk")) counts.pushes++;
-      }
-    },
-  });
   const donor = new Donor({
     replica,
     timers,
@@ -466,6 +452,32 @@ async function assemble(
   const watchers = new Watchers(nodeKey, { replica, arrivals, clock });
   const expiry = new Expiry({ nodeKey, replica, kv, clock, timers });
   opened.defer(() => expiry.close());
+  const spread = endpoint && new Spread({
+    node: nodeKey,
+    replica,
+    clock,
+    timers,
+    random,
+    delayMs: propagation.pushDelayMs,
+    directPeersMax: propagation.directPeersMax,
+    fanout: propagation.sirFanout,
+    redundancyMax: propagation.sirRedundancy,
+    revision: () => cluster.revision,
+    living: () => cluster.living(),
+    others: () => cluster.others(),
+    send: (node, type, message) =>
+      endpoint.peer(node)?.send(type, message, "bulk") ?? false,
+    dial: (node, type, message) =>
+      cluster.isOnDemand
+        ? endpoint.peer(node)?.request(type, message, {
+          lane: "bulk",
+          timeoutMs: propagation.dialTimeoutMs,
+        })
+        : undefined,
+    pull: (node) => pull.nudge(node),
+    failed: (node, error) => events.emit({ type: "peerFailed", node, error }),
+  });
+  if (spread !== undefined) opened.defer(() => spread.close());
   const router = new Router({
     nodeKey,
     nonce,
@@ -493,11 +505,7 @@ async function assemble(
     counts.records += applied.length;
     watchers.publish(applied);
     expiry.saw(applied);
-    for (const { record } of applied) {
-      if (record !== undefined && record.origin === replica.origin) {
-        push?.add(record);
-      }
-    }
+    spread?.published(applied);
   }
   const leaving = await Leaving.open({ kv, cluster, replica, pull, timers });
   last.leaving = leaving;
@@ -533,9 +541,10 @@ async function assemble(
     leaving,
     reset,
     collector,
+    spread,
   };
   dispatch.attach(rooms);
-  return { rooms, push, arrivals, expiry, watchers, counts };
+  return { rooms, arrivals, expiry, watchers, counts };
 }
 
 /**

@@ -14,6 +14,28 @@ export interface Propagation {
    */
   pushDelayMs: number;
   /**
+   * Other living nodes up to which a node pushes what it commits to each of them
+   * itself. In a larger cluster a record spreads by SIR gossip: whoever it comes to
+   * brings it to a part of the others. 0: always so.
+   *
+   * @default {16}
+   */
+  directPeersMax: number;
+  /**
+   * Nodes to which a node that is infected with a record sends it at once; 0:
+   * log2 of the number of living nodes, rounded up, but two at least.
+   *
+   * @default {0}
+   */
+  sirFanout: number;
+  /**
+   * The k of SIR gossip: a record is recovered at a node once so many of those to
+   * which it was sent had it already.
+   *
+   * @default {3}
+   */
+  sirRedundancy: number;
+  /**
    * Time between two comparisons of data with a random peer, ± 50 %. It bounds
    * how long what no push brought is missing.
    *
@@ -126,6 +148,9 @@ export interface Propagation {
 /** The defaults. */
 export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   pushDelayMs: 2,
+  directPeersMax: 16,
+  sirFanout: 0,
+  sirRedundancy: 3,
   antiEntropyIntervalMs: 2000,
   logBytesMax: 64 * 1024 * 1024,
   reportIntervalMs: 5000,
@@ -147,6 +172,9 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
 /** For tests and small clusters on one machine: `propagation: "fast"`. */
 export const PROPAGATION_FAST: Readonly<Propagation> = {
   pushDelayMs: 1,
+  directPeersMax: 16,
+  sirFanout: 0,
+  sirRedundancy: 3,
   antiEntropyIntervalMs: 50,
   logBytesMax: 64 * 1024 * 1024,
   reportIntervalMs: 100,
@@ -165,11 +193,18 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   connectionsMax: 64,
 };
 
+/** Those that are whole numbers, and the least that each may be. */
+const WHOLE: ReadonlyMap<string, number> = new Map([
+  ["directPeersMax", 0],
+  ["sirFanout", 0],
+  ["sirRedundancy", 1],
+]);
+
 /**
  * What a user's choice comes to.
  *
- * @throws {RangeError} If an interval is not a positive number, or a probe's
- * timeout more than half of its interval.
+ * @throws {RangeError} If an interval is not a positive number, a number of nodes
+ * not a whole one, or a probe's timeout more than half of its interval.
  * @throws {TypeError} If there is no such interval.
  */
 export function propagationOf(
@@ -188,13 +223,25 @@ export function propagationOf(
         `Cannot open: there is no propagation interval "${name}"`,
       );
     }
+    const least = WHOLE.get(name);
+    if (least !== undefined) {
+      if (Number.isSafeInteger(value) && value >= least) continue;
+      throw new RangeError(
+        `Cannot open: propagation.${name} must be a whole number from ${least}, received ${value}`,
+      );
+    }
     if (!(value > 0 && value < Infinity)) {
       throw new RangeError(
         `Cannot open: propagation.${name} must be positive, received ${value}`,
       );
     }
   }
-  const { probeIntervalMs, probeTimeoutMs, votersMax } = chosen;
+  const { probeIntervalMs, probeTimeoutMs, votersMax, sirFanout } = chosen;
+  if (sirFanout === 1) {
+    throw new RangeError(
+      "Cannot open: propagation.sirFanout must be 0, or 2 or more: with 1, nodes would pass a record along one chain",
+    );
+  }
   if (![1, 3, 5].includes(votersMax)) {
     throw new RangeError(
       `Cannot open: propagation.votersMax must be 1, 3 or 5, received ${votersMax}`,

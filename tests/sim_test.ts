@@ -7,6 +7,7 @@ import {
   measureRow,
   spreadRow,
 } from "./sim/detection.ts";
+import { measureRumours, RUMOUR_ROWS } from "./sim/rumours.ts";
 import { isFault, writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
 import { runScript, runWorkload } from "./sim/workload.ts";
@@ -165,6 +166,30 @@ Deno.test("a row of detection is met by the detector, and not by nodes that call
     1,
   );
   assert(wrong.falseDeaths > 0 && !wrong.met);
+});
+
+Deno.test("the rows of rumours are met by five nodes, with messages lost too, and a row that is not met says so", async () => {
+  const of = (row: string) =>
+    RUMOUR_ROWS.find((kind) => kind.row === row && kind.nodes === 5)!;
+  const bytes = await measureRumours(of("sir.bytes"), 1, 200);
+  assertEquals([bytes.n, bytes.ops, bytes.missed, bytes.met], [
+    5,
+    200,
+    0,
+    true,
+  ]);
+  assertEquals(bytes.copies, 0.8);
+  assert(bytes.maxDelays >= 2 && bytes.maxDelays <= 3, `${bytes.maxDelays}`);
+  const residue = await measureRumours(of("sir.residue"), 1, 200);
+  assert(residue.lost > 0 && residue.met);
+  const { promise, ...kind } = of("sir.bytes");
+  const strict = { ...kind, promise: { ...promise, delays: 1 } };
+  assertEquals((await measureRumours(strict, 1, 20)).met, false);
+  // Where most is lost rumours miss something, and comparing brings it.
+  const loss = { ...of("sir.residue"), loss: 0.9 };
+  const most = await measureRumours(loss, 1, 50);
+  assert(most.missed > 0 && !most.met);
+  assertEquals(most.missedAfter, 0);
 });
 
 Deno.test("nodes that connect on demand meet what is promised of a thousand, and a row that is not met says so", async () => {

@@ -17,6 +17,9 @@
  * deno task simulate --scenario membership       how parts find each other again,
  *                                                what up to 1,000 nodes say, and a
  *                                                node that is attacked
+ * deno task simulate --scenario replication      how often and how soon records come
+ *                                                to all by rumours; --nodes 5 --ops
+ *                                                1000 for one, smaller
  * deno task simulate --invariants                what is judged
  * ```
  *
@@ -43,6 +46,7 @@ import {
 } from "./sim/detection.ts";
 import { ATTACKS, measureHostile, NODES } from "./sim/hostile.ts";
 import { INVARIANTS, type Violation } from "./sim/invariants.ts";
+import { measureRumours, RUMOUR_OPS, RUMOUR_ROWS } from "./sim/rumours.ts";
 import { FAULT_KINDS, writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
 import { runScript } from "./sim/workload.ts";
@@ -101,7 +105,10 @@ if (Deno.args.includes("--invariants")) {
   for (const [id, says] of Object.entries(INVARIANTS)) {
     console.log(`${id}  ${says}`);
   }
-} else if (DETECTION_ROWS.has(text("scenario") ?? "")) {
+} else if (
+  text("scenario") === "replication" ||
+  DETECTION_ROWS.has(text("scenario") ?? "")
+) {
   await runRows(text("scenario")!);
 } else if (text("scenario") !== undefined) {
   await runScenarios(text("scenario")!);
@@ -165,7 +172,7 @@ async function runRows(scenario: string): Promise<void> {
     console.log(JSON.stringify(row));
     if (!row.met) Deno.exitCode = 1;
   };
-  for (const kind of DETECTION_ROWS.get(scenario)!) {
+  for (const kind of DETECTION_ROWS.get(scenario) ?? []) {
     await run(kind.row, kind.nodes, async () => {
       const row = await measureRow(kind, seed, seeds, rows);
       rows.push(row);
@@ -174,6 +181,14 @@ async function runRows(scenario: string): Promise<void> {
   }
   if (scenario === "membership") {
     await run("hostile", NODES, () => measureHostile(seed, ATTACKS));
+  }
+  if (scenario === "replication") {
+    const only = text("nodes") === undefined ? undefined : nodes;
+    const ops = option("ops", RUMOUR_OPS);
+    for (const kind of RUMOUR_ROWS) {
+      if (only !== undefined && only !== kind.nodes) continue;
+      await run(kind.row, kind.nodes, () => measureRumours(kind, seed, ops));
+    }
   }
 }
 

@@ -47,7 +47,8 @@ export const MessageType = {
   RECORDS: 80, // one-way push of whole records
   PULL: 81, // vector -> records, or the offer of a session
   SESSION_CHUNK: 82, // next chunk of a session
-  FEEDBACK: 83, // reserved
+  FEEDBACK: 83, // answers to rumours, one-way
+  RUMOURS: 84, // whole records, and who needs them; a request where that dials
   AUDIT_ROOT: 86, // reserved
   AUDIT_BUCKETS: 87, // reserved
   AUDIT_LIST: 88, // reserved

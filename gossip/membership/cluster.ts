@@ -142,6 +142,7 @@ export class Cluster {
   #timer: Timer | undefined;
   #entered = false;
   #exchanges = 0;
+  #revision = 0;
   /** How many nodes the config known here has retired. */
   #removed = 0;
   #wasTold = false;
@@ -337,6 +338,11 @@ export class Cluster {
     return this.others().filter((key) =>
       this.#members.get(key)!.state !== "dead"
     );
+  }
+
+  /** Another number whenever somebody else may be living, or be no member. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** Whether a member that is connected is known at an address. */
@@ -803,6 +809,7 @@ export class Cluster {
   }
 
   #changed(changes: readonly MemberChange[]): void {
+    this.#revision++;
     for (const change of changes) this.#keepAsChanged(change);
     this.#prober.changed(changes.map(({ node }) => node.key));
     for (const feed of this.#feeds) feed.push([...changes]);

@@ -28,6 +28,7 @@ import {
 import { nodeRecord } from "../membership/mod.ts";
 import { decodeConfig, encodeConfig, foundConfig } from "../register/mod.ts";
 import { decodeClash, encodeClash } from "./conflict.ts";
+import { Coverage, MemberList } from "./coverage.ts";
 import { makeOrigin } from "./dot.ts";
 import {
   compareVersions,
@@ -41,14 +42,18 @@ import {
 import { decodeMarks, encodeMarks } from "./log.ts";
 import {
   decodeChunkRequest,
+  decodeFeedback,
   decodePull,
   decodePullReply,
   decodeRecords,
+  decodeRumours,
   encodeBusyReply,
   encodeChunkRequest,
+  encodeFeedback,
   encodePull,
   encodeRecords,
   encodeRecordsReply,
+  encodeRumours,
   encodeSessionReply,
 } from "./messages.ts";
 import { decodeRecord, makeRecord, RecordKind } from "./record.ts";
@@ -167,6 +172,22 @@ function chunkOf(last: boolean, rows: [Uint8Array, Uint8Array][]): Uint8Array {
   return writer.finish();
 }
 
+const LIST = new MemberList([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+const GROUP = {
+  id: 300,
+  coverage: Coverage.of(LIST, 1, 9).bytes,
+  records: [PLAIN],
+  announced: [{ origin: origin(2), seq: 9 }],
+};
+const ITEMS = ([[], "all", [0, 3, 4], "refused"] as const).map((
+  redundant,
+  i,
+) => ({
+  id: 300 + i,
+  coverage: Coverage.of(LIST, 2, 9).bytes,
+  redundant,
+}));
+
 const FORMATS: Record<
   string,
   { sample: Uint8Array; decode: (bytes: Uint8Array) => unknown }
@@ -208,6 +229,14 @@ const FORMATS: Record<
       FULL.bytes,
     ]),
     decode: decodeRecords,
+  },
+  "rumours": {
+    sample: encodeRumours(LIST, [GROUP, { ...GROUP, records: [] }]),
+    decode: decodeRumours,
+  },
+  "feedback": {
+    sample: encodeFeedback(LIST, ITEMS),
+    decode: decodeFeedback,
   },
   "pull": {
     sample: encodePull({ configEpoch: 3, whole: true, vector: VECTOR }),
@@ -322,6 +351,9 @@ Deno.test("a count that nothing stands behind allocates nothing", () => {
   const cases: [(bytes: Uint8Array) => unknown, Uint8Array][] = [
     [Vector.decode, huge((w) => w)],
     [decodeRecords, huge((w) => w)],
+    [decodeRumours, huge((w) => w.varint(9).u32(1))],
+    [decodeRumours, Uint8Array.of(0xff, 0xff, 3, 0, 0, 0, 0, 1, 7)],
+    [decodeFeedback, huge((w) => w.varint(9).u32(1))],
     [decodeChunk, huge((w) => w.u8(1))],
     [decodePull, huge((w) => w.varint(1).u8(0))],
   ];
@@ -334,6 +366,15 @@ Deno.test("a message cannot be blown up into millions of small parts", () => {
   const zeros = new Uint8Array(8 * 1024 * 1024);
   const heads = new Writer().varint(zeros.length / 2).raw(zeros).finish();
   assertThrows(() => decodeRecords(heads), DecodeError, "at most");
+  const head = () => new Writer().varint(0).u32(0);
+  const announced = head().varint(1).varint(1).varint(0)
+    .varint(zeros.length / 2).raw(zeros).finish();
+  assertThrows(() => decodeRumours(announced), DecodeError, "at most");
+  const places = head().varint(2);
+  for (let id = 0; id < 2; id++) {
+    places.varint(id).u8(2).varint(40_000).raw(zeros.subarray(0, 40_000));
+  }
+  assertThrows(() => decodeFeedback(places.finish()), DecodeError, "at most");
   const checks = new Writer().varint(1).raw(new Uint8Array(8)).varint(1)
     .varint(zeros.length / 3 | 0).raw(zeros).finish();
   assertThrows(() => decodeCommit(checks), DecodeError, "at most");
@@ -435,6 +476,19 @@ Deno.test("messages come back as they were", () => {
     toHex(PLAIN.bytes),
     toHex(FULL.bytes),
   ]);
+  const name = { members: LIST.size, hash: LIST.hash };
+  const rumours = decodeRumours(FORMATS["rumours"]!.sample);
+  assertEquals(rumours.list, name);
+  assertEquals(rumours.groups.map(({ records }) => records.length), [1, 0]);
+  assertEquals(toHex(rumours.groups[0]!.records[0]!.bytes), toHex(PLAIN.bytes));
+  for (const { records: _, ...group } of rumours.groups) {
+    const { records: _, ...sent } = GROUP;
+    assertEquals(group, sent);
+  }
+  assertEquals(decodeFeedback(FORMATS["feedback"]!.sample), {
+    list: name,
+    items: ITEMS,
+  });
   const pull = decodePull(FORMATS["pull"]!.sample);
   assertEquals([pull.configEpoch, pull.whole], [3, true]);
   assertEquals(pull.vector.fingerprint(), VECTOR.fingerprint());

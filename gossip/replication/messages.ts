@@ -12,21 +12,56 @@
  *   2 busy          := vector of the donor
  * SESSION_CHUNK     := varint id
  * its reply         := chunk (session.ts)
+ * RUMOURS           := list (coverage.ts) | varint n, group*
+ * group             := varint id | coverage (coverage.ts)
+ *                      varint n, (varint length, record)*
+ *                      varint announced, (varint origin, varint seq)*
+ * its reply         := empty, where it is asked since that dials
+ * FEEDBACK (one-way) := list | varint n, item*
+ * item              := varint id | coverage | u8 redundant | …
+ *   0 none            := nothing more
+ *   1 all             := nothing more
+ *   2 some            := varint n, varint delta*    places in the group, from 0
+ *   3 refused         := nothing more
  * ```
  * The heads of RECORDS name the newest record of each origin that the sender has
  * just committed, so that a receiver sees a gap even where a record was too
  * large to be pushed.
  *
+ * A member that the coverage of a group has needs its records no more, or gets them
+ * from somebody else: whoever takes the group brings it to the others. Announced
+ * are records too large to be pushed. FEEDBACK answers the group of an id: its
+ * coverage says who is known to have it, its places which records were not new,
+ * first the records, then those announced. A node without a copy of the data refuses:
+ * it gets the records with its first copy, and brings them to nobody. So does, without
+ * itself in the coverage, who is asked of a group that it does not know any more: a
+ * group without records is a question.
+ *
  * @module
  */
 
-import { type Bytes, Reader, Writer } from "../../runtime/mod.ts";
+import { type Bytes, NODE_KEY_MAX, Reader, Writer } from "../../runtime/mod.ts";
+import { coverageBytes, type MemberList } from "./coverage.ts";
 import { type Dot, readDot, writeDot } from "./dot.ts";
-import { decodeRecord, type LogRecord, RECORD_BYTES_MAX } from "./record.ts";
+import {
+  decodeRecord,
+  type LogRecord,
+  type PassedRecord,
+  RECORD_BYTES_MAX,
+} from "./record.ts";
 import { Vector } from "./vector.ts";
 
-/** Heads that a push may have; a sender names one for each origin it pushes. */
+/**
+ * Heads that a push may have; a sender names one for each origin it pushes. As
+ * many records may rumours announce, and answers to them name.
+ */
 const HEADS_MAX = 65_536;
+
+/** Groups that a message of rumours may have, or answers to them. */
+export const GROUPS_MAX = 4096;
+
+/** A place in a group is below this. */
+const PLACES_MAX = 2 ** 24;
 
 /** A push of records. */
 export interface RecordsMessage {
@@ -150,6 +185,151 @@ export function encodeChunkRequest(id: number): Bytes {
 /** Decodes SESSION_CHUNK. */
 export function decodeChunkRequest(bytes: Uint8Array): number {
   return new Reader(bytes, "a request for a chunk").varint();
+}
+
+/** The name of a list of members, as read. */
+export interface ListName {
+  /** How many members it has. */
+  readonly members: number;
+  /** {@linkcode MemberList.hash}. */
+  readonly hash: number;
+}
+
+/** Records that travel together, and who needs them no more. */
+export interface RumourGroup {
+  /** By which they are answered. */
+  readonly id: number;
+  /** The bytes of a coverage, of the list that the message names. */
+  readonly coverage: Uint8Array;
+  readonly records: readonly PassedRecord[];
+  readonly announced: readonly Dot[];
+}
+
+/** Rumours. */
+export interface RumoursMessage {
+  readonly list: ListName;
+  readonly groups: readonly (RumourGroup & {
+    readonly records: readonly LogRecord[];
+  })[];
+}
+
+/** Encodes RUMOURS. */
+export function encodeRumours(
+  list: Pick<MemberList, "size" | "hash">,
+  groups: readonly RumourGroup[],
+): Bytes {
+  const writer = new Writer(1024).varint(list.size).u32(list.hash);
+  writer.varint(groups.length);
+  for (const { id, coverage, records, announced } of groups) {
+    writer.varint(id).raw(coverage);
+    writeAll(writer, records.map(({ bytes }) => bytes));
+    writer.varint(announced.length);
+    for (const dot of announced) writeDot(writer, dot);
+  }
+  return writer.finish();
+}
+
+/** Decodes RUMOURS; the records are views into the message. */
+export function decodeRumours(bytes: Uint8Array): RumoursMessage {
+  const reader = new Reader(bytes, "rumours");
+  const list = readList(reader);
+  const groups: RumoursMessage["groups"][number][] = [];
+  let announcedMax = HEADS_MAX;
+  for (let n = reader.count(GROUPS_MAX); n > 0; n--) {
+    const id = reader.varint();
+    const coverage = reader.raw(coverageBytes(list.members));
+    const records = readAll(reader);
+    const announced: Dot[] = [];
+    for (let n = reader.count(announcedMax); n > 0; n--) {
+      announced.push(readDot(reader));
+    }
+    announcedMax -= announced.length;
+    groups.push({ id, coverage, records, announced });
+  }
+  return { list, groups };
+}
+
+/** The answer to a group. */
+export interface FeedbackItem {
+  /** The group's. */
+  readonly id: number;
+  /** The bytes of a coverage: who is known to have the records. */
+  readonly coverage: Uint8Array;
+  /** Places of the records that were not new, rising. */
+  readonly redundant: readonly number[] | "all" | "refused";
+}
+
+/** Answers to rumours. */
+export interface FeedbackMessage {
+  readonly list: ListName;
+  readonly items: readonly FeedbackItem[];
+}
+
+const NONE = 0;
+const ALL = 1;
+const SOME = 2;
+const REFUSED = 3;
+
+/** Encodes FEEDBACK. */
+export function encodeFeedback(
+  list: Pick<MemberList, "size" | "hash">,
+  items: readonly FeedbackItem[],
+): Bytes {
+  const writer = new Writer(256).varint(list.size).u32(list.hash);
+  writer.varint(items.length);
+  for (const { id, coverage, redundant } of items) {
+    writer.varint(id).raw(coverage);
+    if (redundant === "all") writer.u8(ALL);
+    else if (redundant === "refused") writer.u8(REFUSED);
+    else if (redundant.length === 0) writer.u8(NONE);
+    else {
+      writer.u8(SOME).varint(redundant.length);
+      let next = 0;
+      for (const place of redundant) {
+        writer.varint(place - next);
+        next = place + 1;
+      }
+    }
+  }
+  return writer.finish();
+}
+
+/** Decodes FEEDBACK. */
+export function decodeFeedback(bytes: Uint8Array): FeedbackMessage {
+  const reader = new Reader(bytes, "feedback");
+  const list = readList(reader);
+  const items: FeedbackItem[] = [];
+  let placesMax = HEADS_MAX;
+  for (let n = reader.count(GROUPS_MAX); n > 0; n--) {
+    const id = reader.varint();
+    const coverage = reader.raw(coverageBytes(list.members));
+    const redundant = readRedundant(reader, placesMax);
+    if (typeof redundant !== "string") placesMax -= redundant.length;
+    items.push({ id, coverage, redundant });
+  }
+  return { list, items };
+}
+
+function readRedundant(
+  reader: Reader,
+  max: number,
+): FeedbackItem["redundant"] {
+  const kind = reader.u8();
+  if (kind === NONE) return [];
+  if (kind === ALL) return "all";
+  if (kind === REFUSED) return "refused";
+  if (kind !== SOME) return reader.fail(`its kind of redundance is ${kind}`);
+  const places: number[] = [];
+  let next = 0;
+  for (let n = reader.count(max); n > 0; n--) {
+    next += reader.count(PLACES_MAX);
+    places.push(next++);
+  }
+  return places;
+}
+
+function readList(reader: Reader): ListName {
+  return { members: reader.count(NODE_KEY_MAX), hash: reader.u32() };
 }
 
 function writeAll(writer: Writer, records: readonly Uint8Array[]): void {

@@ -15,24 +15,37 @@ import { encodeRecords } from "./messages.ts";
 import type { LogRecord } from "./record.ts";
 
 /** Bytes of waiting records at which a push goes out before its time. */
-const BATCH_BYTES = 64 * 1024;
+export const BATCH_BYTES = 64 * 1024;
 
 /** A larger record is announced only, and pulled by whoever lacks it, in bytes. */
-const RECORD_BYTES_PUSHED_MAX = 256 * 1024;
+export const RECORD_BYTES_PUSHED_MAX = 256 * 1024;
 
 /** What a push is made of. */
 export interface PushOptions {
   readonly timers: Timers;
   /** How long records wait for others, in milliseconds. */
   readonly delayMs: number;
-  /** Sends a message to every connected peer. */
-  readonly broadcast: (message: Uint8Array) => void;
+  /** Sends a message, which has such records, to every connected peer. */
+  readonly broadcast: (message: Uint8Array, sent: PushedRecords) => void;
+}
+
+/** What a push has. */
+export interface PushedRecords {
+  readonly records: number;
+  /** Of those records. */
+  readonly bytes: number;
+}
+
+/** Records of an origin that wait: from a seq to a seq, both inclusive. */
+interface Run {
+  readonly first: number;
+  last: number;
 }
 
 /** The records that wait to be pushed. */
 export class Push {
   readonly #options: PushOptions;
-  readonly #heads = new Map<Origin, number>();
+  readonly #runs = new Map<Origin, Run>();
   #records: Uint8Array[] = [];
   #bytes = 0;
   #timer: Timer | undefined;
@@ -41,9 +54,25 @@ export class Push {
     this.#options = options;
   }
 
+  /** Records that wait. */
+  get size(): number {
+    let size = 0;
+    for (const { first, last } of this.#runs.values()) size += 1 + last - first;
+    return size;
+  }
+
+  /** Whether a record waits. */
+  has({ origin, seq }: Dot): boolean {
+    const run = this.#runs.get(origin);
+    return run !== undefined && run.first <= seq && seq <= run.last;
+  }
+
   /** Takes a durable record of this node. */
   add(record: LogRecord): void {
-    this.#heads.set(record.origin, record.seq);
+    const { origin, seq } = record;
+    const run = this.#runs.get(origin);
+    if (run === undefined) this.#runs.set(origin, { first: seq, last: seq });
+    else run.last = seq;
     if (record.bytes.length <= RECORD_BYTES_PUSHED_MAX) {
       this.#records.push(record.bytes);
       this.#bytes += record.bytes.length;
@@ -59,13 +88,16 @@ export class Push {
   flush(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (this.#heads.size === 0) return;
+    if (this.#runs.size === 0) return;
     const heads: Dot[] = [];
-    for (const [origin, seq] of this.#heads) heads.push({ origin, seq });
+    for (const [origin, { last }] of this.#runs) {
+      heads.push({ origin, seq: last });
+    }
     const message = encodeRecords(heads, this.#records);
-    this.#heads.clear();
+    const sent = { records: this.#records.length, bytes: this.#bytes };
+    this.#runs.clear();
     this.#records = [];
     this.#bytes = 0;
-    this.#options.broadcast(message);
+    this.#options.broadcast(message, sent);
   }
 }

@@ -91,6 +91,9 @@ export interface LogRecord {
   readonly bytes: Uint8Array;
 }
 
+/** A record as it is passed on: its name and its bytes. */
+export type PassedRecord = Pick<LogRecord, "origin" | "seq" | "bytes">;
+
 /**
  * Bytes that an op takes beside its key and value, at most, with the dependency
  * that it may bring: what limits and buffers count for it.

@@ -28,8 +28,8 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
   {
     name: "close-pushes-nothing",
     file: "gossip/db.ts",
-    find: "    closing.defer(() => push?.flush());\n",
-    replace: "    void push;\n",
+    find: "    closing.defer(() => rooms.spread?.close());\n",
+    replace: "",
     caughtBy: "tests/scenarios/recovery_test.ts :: close: what was acked just",
   },
   {

@@ -513,8 +513,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "records-of-any-incarnation",
     file: "gossip/dispatch.ts",
-    find: "    if (!cluster.isAccepted(remote)) return;\n",
-    replace: "",
+    find: "          if (cluster.isAccepted(remote)) this.#takeRecords(",
+    replace: "          if (remote !== undefined) this.#takeRecords(",
     caughtBy: "gossip/dispatch_test.ts :: records of an incarnation",
   },
 ];

@@ -199,10 +199,21 @@ Deno.test("C7: without a way to a cluster, or with an option of a wrong form, no
   await wrong({ bootstrap: false, peers: ["b"] });
   await wrong({ durability: "later" });
   await wrong({ propagation: { gossip: 1 } });
-  await assertRejects(
-    () => opening({ bootstrap: true, propagation: { pushDelayMs: 0 } }),
-    RangeError,
-  );
+  for (
+    const propagation of [
+      { pushDelayMs: 0 },
+      { directPeersMax: -1 },
+      { directPeersMax: 1.5 },
+      { sirFanout: 1 },
+      { sirRedundancy: 0 },
+    ]
+  ) {
+    await assertRejects(
+      () => opening({ bootstrap: true, propagation }),
+      RangeError,
+      "Cannot open: propagation.",
+    );
+  }
   // Nothing was left behind that stands in the way.
   const db = await opening({ bootstrap: true });
   await world.run(db.close());

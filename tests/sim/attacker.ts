@@ -247,8 +247,16 @@ export class Attacker {
   /** Who claims to be a member, and then speaks as one. */
   #forged(): Bytes {
     const { random } = this.#options;
-    const { RECORDS, CLUSTER_NEWS, COMMIT, REGISTER_ACCEPT } = MessageType;
-    const types = [RECORDS, CLUSTER_NEWS, COMMIT, REGISTER_ACCEPT];
+    const { RECORDS, RUMOURS, FEEDBACK, CLUSTER_NEWS } = MessageType;
+    const { COMMIT, REGISTER_ACCEPT } = MessageType;
+    const types = [
+      RECORDS,
+      RUMOURS,
+      FEEDBACK,
+      CLUSTER_NEWS,
+      COMMIT,
+      REGISTER_ACCEPT,
+    ];
     const said = [this.#greeting()];
     for (let i = random.below(4); i >= 0; i--) {
       const type = types[random.below(types.length)]!;

@@ -27,6 +27,8 @@ export const PATHS = [
   "record",
   /** A record that came early and waited. */
   "held",
+  /** A record that was brought by a rumour. */
+  "rumour",
   /** A pull. */
   "pull",
   /** A difference too large for the log. */

@@ -579,9 +579,10 @@ export class Members {
   #down(member: Member, life: Life): void {
     const { coverage } = this.#options;
     if (life.db !== undefined) {
-      const { recordsApplied, pulls, sessionsTaken, detection } = life.db
-        .metrics();
+      const { recordsApplied, pulls, sessionsTaken, detection, spread } = life
+        .db.metrics();
       coverage.path("record", recordsApplied);
+      coverage.path("rumour", spread?.extraBytes);
       coverage.path("pull", pulls);
       coverage.path("suspected", detection.suspected);
       coverage.path("died", detection.died);

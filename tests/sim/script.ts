@@ -295,6 +295,8 @@ function drawWorld(random: Prng): WorldDraw {
       ]),
       // In some lives connections are made on demand.
       connectionsMax: random.fork("connections").chance(0.25) ? 2 : 64,
+      // In some lives nothing is pushed directly: records spread by rumours.
+      directPeersMax: random.fork("gossip").chance(0.5) ? 0 : 16,
     },
   };
 }
