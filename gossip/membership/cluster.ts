@@ -385,8 +385,9 @@ export class Cluster {
     payload: Uint8Array,
     signal: AbortSignal,
   ): Promise<Uint8Array> {
-    const { ticket } = decodePledge(payload);
+    const { ticket, address } = decodePledge(payload);
     const node = await this.#agreement.admit(ticket, signal);
+    this.#members.expect(node, address);
     const { host } = this.#options;
     return encodePledgeReply({
       clusterId: host.clusterId,

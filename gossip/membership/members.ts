@@ -45,6 +45,7 @@ import {
   compareStandings,
   isPlausible,
   nodeRecord,
+  NONCE_BYTES,
   rankOf,
   sameStanding,
   toNode,
@@ -147,6 +148,19 @@ export class Members {
   update(news: Partial<Pick<NodeRecord, "address" | "state">>): void {
     const old = this.#self;
     this.#say(nodeRecord({ ...old, ...news, version: old.version + 1 }));
+  }
+
+  /**
+   * Knows of a node that was given its key and has said nothing yet. Where it dies
+   * before its first word, it is a member all the same, which users must see: the
+   * others wait for what it has (replication.md §5) until it is removed.
+   */
+  expect(key: number, address: string): void {
+    if (this.#records.has(key)) return;
+    const nonce = new Uint8Array(NONCE_BYTES);
+    this.merge([
+      nodeRecord({ key, address, generation: 0, nonce, state: "suspect" }),
+    ]);
   }
 
   /**

@@ -450,4 +450,12 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     replace: "",
     caughtBy: "tests/scenarios/electorate_test.ts :: before its first copy",
   },
+  {
+    name: "joiner-unlisted-before-its-first-word",
+    file: "gossip/membership/cluster.ts",
+    find: "    this.#members.expect(node, address);\n",
+    replace: "",
+    caughtBy:
+      "tests/scenarios/electorate_test.ts :: dies before its first word",
+  },
 ];

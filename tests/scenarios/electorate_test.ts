@@ -455,3 +455,42 @@ scenario(
     );
   },
 );
+
+scenario(
+  "a joiner that dies before its first word is a node that all see, until it is removed",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    const [a] = dbs as [DB];
+    const opening = cluster.open("d", {}, "/data");
+    await cluster.until(
+      "it is a member",
+      () => a.metrics().agreement.members === 4,
+    );
+    cluster.kill("d");
+    void opening.catch(() => {});
+    for (const db of dbs) {
+      await cluster.until(
+        "it is dead",
+        () => db.cluster.nodes().get(4)?.state === "dead",
+        20_000,
+      );
+      assertEquals(db.cluster.node(4), {
+        key: 4,
+        address: "d:1",
+        state: "dead",
+        heartbeat: { generation: 0, version: 0 },
+      });
+    }
+    // Nobody can say what it has: the keys of others wait for it.
+    await dbs[2]!.set("key", "value");
+    await dbs[2]!.cluster.leave();
+    await assertRejects(
+      () => a.set("key", "again", { timeoutMs: 5000 }),
+      LeaseholderUnavailableError,
+    );
+    await a.cluster.remove(4);
+    await sealed(cluster, dbs.slice(0, 2));
+    await a.set("key", "again");
+    assertEquals(dbs[1]!.cluster.nodes().has(4), false);
+  },
+);
