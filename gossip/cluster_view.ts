@@ -84,9 +84,9 @@ export async function leaveForEver(
   timers: Timers,
 ): Promise<void> {
   const { cluster, leaving } = rooms;
-  if (cluster.isRemoved || cluster.connected().length === 0) return;
+  if (cluster.connected().length === 0) return;
   using deadline = startDeadline(timers, CLOSING_LEAVE_MS, "leave");
   await leaving.leave(deadline.signal).catch(() => {
-    // No majority, or nobody answers.
+    // No majority, nobody answers, or others have removed it.
   });
 }

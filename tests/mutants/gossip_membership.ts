@@ -273,15 +273,16 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "who-may-have-left-writes-on",
     file: "gossip/membership/leaving.ts",
-    find: "        if (this.#begun) this.#askLater();\n        else replica",
-    replace: "        if (this.#begun) this.#askLater();\n        replica",
+    find:
+      "        if (this.#isUnderWay) this.#askLater();\n        else replica",
+    replace: "        if (this.#isUnderWay) this.#askLater();\n        replica",
     caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
     name: "who-may-have-left-writes-on-after-a-start",
     file: "gossip/membership/leaving.ts",
-    find: "    if (begun) options.replica",
-    replace: "    if (!begun) options.replica",
+    find: "    if (stage !== undefined) {",
+    replace: "    if (stage === undefined) {",
     caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
@@ -402,15 +403,16 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "second-leave-before-the-row",
     file: "gossip/membership/leaving.ts",
-    find: "    this.#begun = true;\n    return this.#write(",
+    find: "    if (rankOf(this.#stage) < rankOf(stage)) this.#stage = stage;\n",
     replace:
-      "    if (this.#begun) return Promise.resolve();\n    this.#begun = true;\n    return this.#write(",
+      "    if (rankOf(this.#stage) >= rankOf(stage)) return Promise.resolve();\n" +
+      "    this.#stage = stage;\n",
     caughtBy: "gossip/membership/leaving_test.ts :: before any call asks",
   },
   {
     name: "leaving-again-undone",
     file: "gossip/membership/leaving.ts",
-    find: "      if (this.#begun || this.#calls.size > 0) continue;\n",
+    find: "      if (this.#isUnderWay || this.#calls.size > 0) continue;\n",
     replace: "",
     caughtBy: "gossip/membership/leaving_test.ts :: is void once",
   },
@@ -434,6 +436,28 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     find: '    if (this.isRemoved) throw new NotMemberError("recover");\n',
     replace: "",
     caughtBy: "tests/scenarios/electorate_test.ts :: begins no era",
+  },
+  {
+    name: "has-left-though-nobody-knows",
+    file: "gossip/membership/leaving.ts",
+    find: "  if (known > 0) return;\n",
+    replace: "  if (known >= 0) return;\n",
+    caughtBy: "tests/scenarios/electorate_test.ts :: is told so only once one",
+  },
+  {
+    name: "removed-by-others-counts-as-left",
+    file: "gossip/membership/leaving.ts",
+    find: '    if (rankOf(this.#stage) < rankOf("begun")) {',
+    replace: '    if (rankOf(this.#stage) < rankOf("told")) {',
+    caughtBy:
+      "tests/scenarios/electorate_test.ts :: have not all that it wrote",
+  },
+  {
+    name: "told-once-is-told-for-ever",
+    file: "gossip/membership/leaving.ts",
+    find: '    } else if (this.#stage === "heard") return;',
+    replace: "    } else return;",
+    caughtBy: "gossip/membership/leaving_test.ts :: tells them again when",
   },
   {
     name: "leaves-without-a-word",

@@ -11,6 +11,7 @@ import {
   DeadlineExceededError,
   JoinAbortedError,
   LeaseholderUnavailableError,
+  LeftUnheardError,
   NodeNotFoundError,
   NotMemberError,
   QuorumUnavailableError,
@@ -432,6 +433,67 @@ scenario(
     assertEquals(b.metrics().agreement.voters, [2]);
     const c = await cluster.open("c", { peers: ["b:1"] });
     assertEquals(c.cluster.host.key, 3);
+  },
+);
+
+scenario(
+  "who has left is told so only once one that votes knows it: before, that one could do nothing alone",
+  async (cluster) => {
+    for (const closes of [false, true]) {
+      const name = closes ? "d" : "b";
+      const [a, b] = closes
+        ? [cluster.node("b"), await cluster.open("d", { peers: ["b:1"] })]
+        : await cluster.openAll(["a", "b"]) as [DB, DB];
+      const { key } = b.cluster.host;
+      await a.set(`k${key}`, "v");
+      await cluster.until("it is there", () => b.has(`k${key}`));
+      void (async () => {
+        for await (const { type } of a.events()) {
+          if (type !== "removed") continue;
+          // It knows what was agreed, and nobody else does.
+          cluster.cut([closes ? "b" : "a"], [name]);
+          if (closes) void a.close();
+        }
+      })();
+      const error = await assertRejects(
+        () => a.cluster.leave({ timeoutMs: 5000 }),
+        LeftUnheardError,
+      );
+      assertEquals(error.missing, [key]);
+      await assertRejects(
+        () => b.cluster.remove(99, { timeoutMs: 1000 }),
+        QuorumUnavailableError,
+      );
+      cluster.world.heal();
+      // Kept running, or opened again, it tells them.
+      if (closes) await cluster.reopen("b");
+      await cluster.node(closes ? "b" : "a").cluster.leave();
+      await voters(cluster, [b], [key]);
+      await cluster.node(closes ? "b" : "a").close();
+      await sealed(cluster, [b]);
+      await b.set(`k${key}`, "anew");
+    }
+  },
+);
+
+scenario(
+  "a node that is removed while others have not all that it wrote has not left",
+  async (cluster) => {
+    const [a, , c] = await cluster.openAll(["a", "b", "c"]) as [DB, DB, DB];
+    cluster.cut(["c"], ["a", "b"]);
+    await c.set("only", "here");
+    const leaving = assertRejects(
+      () => c.cluster.leave({ timeoutMs: 60_000 }),
+      NotMemberError,
+    );
+    await a.cluster.remove(3);
+    cluster.world.heal();
+    await leaving;
+    assertEquals(text(await c.get("only")), "here");
+    await assertRejects(() => c.cluster.leave(), NotMemberError);
+    await c.close();
+    const back = await cluster.reopen("c");
+    await assertRejects(() => back.cluster.leave(), NotMemberError);
   },
 );
 
