@@ -172,7 +172,7 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "generation-that-leaves-no-room",
     file: "gossip/membership/members.ts",
-    find: "    if (!isPlausible(record)) return false;\n",
+    find: "    if (!isPlausible(said)) return false;\n",
     replace: "",
     caughtBy: "gossip/membership/members_test.ts :: what no node can have",
   },
@@ -182,6 +182,28 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     find: "    compareBytes(a.nonce, b.nonce) || rankOf",
     replace: "    0 * compareBytes(a.nonce, b.nonce) || rankOf",
     caughtBy: "gossip/membership/members_test.ts :: of two starts",
+  },
+  {
+    name: "start-that-stands-higher-hears-of-no-other",
+    file: "gossip/membership/members.ts",
+    find: "said === undefined ? NOTHING : this.stands(said);",
+    replace: "said === undefined || answer ? NOTHING : this.stands(said);",
+    caughtBy: "gossip/membership/members_test.ts :: of another one of its gen",
+  },
+  {
+    name: "start-that-stands-higher-is-not-told-of-another",
+    file: "gossip/membership/members.ts",
+    find:
+      "      if (order > 0 || (theirs !== undefined && isOtherStart(record, theirs))) {",
+    replace: "      if (order > 0) {",
+    caughtBy: "gossip/membership/members_test.ts :: of another one of its gen",
+  },
+  {
+    name: "pinged-as-another-start-answers-as-itself",
+    file: "gossip/membership/prober.ts",
+    find: "    merged(members.stands(receiver));\n",
+    replace: "    if (members.refute(receiver)) this.refuted();\n",
+    caughtBy: "gossip/membership/prober_test.ts :: as another start",
   },
   {
     name: "what-a-copy-said-of-a-node-stands",
@@ -259,8 +281,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "config-not-told-by-gossip",
     file: "gossip/membership/exchange.ts",
-    find: "    if (told !== undefined) await adopt(told);\n    const ack",
-    replace: "    if (told?.epoch === 0) await adopt(told);\n    const ack",
+    find: "    if (told !== undefined) await adopt(told);\n    const { ack",
+    replace: "    if (told?.epoch === 0) await adopt(told);\n    const { ack",
     caughtBy: "gossip/membership/exchange_test.ts",
   },
   {

@@ -142,6 +142,42 @@ scenario(
 );
 
 scenario(
+  "a voter whose disk was put back by one start is told so too: what it accepted in that start, and forgot, it votes on no more",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    await voters(cluster, dbs, [1, 2, 3]);
+    cluster.kill("c");
+    const image = cluster.world.disk("c").image();
+    // It starts once more, which a hears; then b and c give d its key, and it dies.
+    await cluster.reopen("c");
+    await cluster.until(
+      "a has heard of that start",
+      () => dbs[0]!.cluster.node(3).heartbeat.generation === 2,
+    );
+    cluster.cut(["a"], ["b", "c", "d"]);
+    const d = await cluster.open("d", { peers: ["b:1"] });
+    assertEquals(d.cluster.host.key, 4);
+    cluster.kill("c");
+    cluster.world.disk("c").restore(image);
+    cluster.world.heal("a");
+    cluster.cut(["b", "d"], ["a", "c", "e"]);
+    const c = await cluster.reopen("c");
+    const abort = new AbortController();
+    const { signal } = abort;
+    cluster.world.schedule(20_000, () => abort.abort());
+    await assertRejects(
+      () => cluster.open("e", { peers: ["a:1"], signal }),
+      JoinAbortedError,
+    );
+    cluster.world.heal();
+    const e = await cluster.open("e", { peers: ["a:1"] });
+    assertEquals(e.cluster.host.key, 5);
+    await voters(cluster, [dbs[0]!, dbs[1]!, c, d, e], [1, 2, 3, 4, 5]);
+  },
+  { seeds: 8 },
+);
+
+scenario(
   "a removed node is nobody's peer any more: its keys are claimed anew, it writes no more, and joins anew under a new key",
   async (cluster) => {
     const dbs = await cluster.openAll(["a", "b", "c", "d"]);
