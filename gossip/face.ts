@@ -175,7 +175,8 @@ export interface ClusterView {
    * database was closed, no voter had said that it knows: until one does the others
    * may be unable to decide anything. Keep the directory, let the node run, or open
    * it again, and leave again.
-   * @throws {ClosedError} If the database is closed before.
+   * @throws {ClosedError} If the database is closed before: whether it has left its
+   * next start finds out.
    */
   leave(options?: CallOptions): Promise<void>;
   /**
@@ -191,6 +192,7 @@ export interface ClusterView {
    * may have been removed, or would answer without it.
    * @throws {DeadlineExceededError} If it was not done in time: it may have been
    * removed, and removing it again does no harm.
+   * @throws {ClosedError} If the database is closed before: the same holds.
    */
   remove(key: number, options?: CallOptions): Promise<void>;
   /**
@@ -207,6 +209,9 @@ export interface ClusterView {
    * @throws {RangeError} If a majority of the voters answers.
    * @throws {NotMemberError} If this node was removed.
    * @throws {NotCaughtUpError} If this node has no copy of the data yet.
+   * @throws {DeadlineExceededError} If it was not found out in time whether a
+   * majority answers: nothing has begun.
+   * @throws {ClosedError} If the database is closed before: likewise.
    */
   recover(options: CallOptions & { force: true }): Promise<void>;
 }

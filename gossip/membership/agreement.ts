@@ -11,6 +11,7 @@
  * - After a start nothing is promised before another member has said that this
  *   disk is as new as the node's word (agreement A10), for a while at most; a node
  *   that learns the contrary falls silent and asks to be retired.
+ * - {@linkcode Agreement.close} ends all that was asked for, and waits for it.
  *
  * @module
  */
@@ -18,6 +19,7 @@
 import {
   type Bytes,
   type Clock,
+  ClosedError,
   NotCaughtUpError,
   QuorumUnavailableError,
   type Random,
@@ -144,6 +146,8 @@ export class Agreement {
   readonly #proposer: Proposer;
   readonly #electorate: Electorate;
   readonly #abort = new AbortController();
+  /** What was asked for and has not ended. */
+  readonly #calls = new Set<Promise<unknown>>();
   readonly #deadSince = new Map<number, number>();
   readonly #witnessed = Promise.withResolvers<void>();
   #witnessTimer: Timer | undefined;
@@ -229,7 +233,11 @@ export class Agreement {
   }
 
   /** Gives a ticket its node key, and makes that node a member. */
-  async admit(ticket: Uint8Array, signal: AbortSignal): Promise<number> {
+  admit(ticket: Uint8Array, signal: AbortSignal): Promise<number> {
+    return this.#call(signal, (signal) => this.#admit(ticket, signal));
+  }
+
+  async #admit(ticket: Uint8Array, signal: AbortSignal): Promise<number> {
     // Whoever asks, asks again: it is to hear who is missing before it gives up.
     const options = { signal, attemptsMax: STEP_ATTEMPTS };
     const ids = await this.#proposer.change(
@@ -253,7 +261,11 @@ export class Agreement {
    * @throws {QuorumUnavailableError} If no majority would answer, and there is
    * nobody to promote.
    */
-  async makeDispensable(node: number, signal: AbortSignal): Promise<void> {
+  makeDispensable(node: number, signal: AbortSignal): Promise<void> {
+    return this.#call(signal, (signal) => this.#makeDispensable(node, signal));
+  }
+
+  async #makeDispensable(node: number, signal: AbortSignal): Promise<void> {
     const { votersMax } = this.#options;
     for (;;) {
       signal.throwIfAborted();
@@ -284,12 +296,16 @@ export class Agreement {
   }
 
   /** Retires a node key for ever; throws as {@linkcode makeDispensable} does. */
-  async remove(node: number, signal: AbortSignal): Promise<void> {
+  remove(node: number, signal: AbortSignal): Promise<void> {
+    return this.#call(signal, (signal) => this.#remove(node, signal));
+  }
+
+  async #remove(node: number, signal: AbortSignal): Promise<void> {
     do {
       // Also where others have changed who votes meanwhile.
       signal.throwIfAborted();
       if (seatOf(this.known, node) !== undefined) {
-        await this.makeDispensable(node, signal);
+        await this.#makeDispensable(node, signal);
       }
     } while (!await this.#electorate.remove(node, { signal }));
     // Who has left is nobody's peer any more: the others settle it.
@@ -305,17 +321,24 @@ export class Agreement {
     signal: AbortSignal,
     timeoutMs = STEP_TIMEOUT_MS,
   ): Promise<void> {
-    await this.#inStep(
-      signal,
-      (options) => this.#electorate.change((config) => config, options),
-      timeoutMs,
-    );
+    const run = (options: StepOptions) =>
+      this.#electorate.change((config) => config, options);
+    await this.#call(signal, (signal) => this.#inStep(signal, run, timeoutMs));
   }
 
-  /** Whether a majority of the voters answers, before long. */
+  /**
+   * Whether a majority of the voters answers, before long.
+   *
+   * @throws What kept this node from finding out, such as its engine.
+   */
   async answers(signal: AbortSignal): Promise<boolean> {
-    const answers = await this.refresh(signal, ANSWER_MS)
-      .then(() => true, () => false);
+    const answers = await this.refresh(signal, ANSWER_MS).then(
+      () => true,
+      (error) => {
+        if (error instanceof QuorumUnavailableError) return false;
+        throw error;
+      },
+    );
     signal.throwIfAborted();
     return answers;
   }
@@ -327,6 +350,8 @@ export class Agreement {
    * @param highestKey The highest node key that was ever seen here.
    * @param members Nodes known besides the members.
    * @throws {NotCaughtUpError} If this node has no copy of the data yet.
+   * @throws {ClosedError} If it is closed: then whether anybody answers was not found
+   * out.
    */
   async beginEra(
     highestKey: number,
@@ -334,7 +359,8 @@ export class Agreement {
   ): Promise<void> {
     const { host: { node }, random, isCaughtUp } = this.#options;
     if (!isCaughtUp()) throw new NotCaughtUpError("recover");
-    await this.#acceptor.beginAnew((known) => {
+    const begun = this.#acceptor.beginAnew((known) => {
+      this.#abort.signal.throwIfAborted();
       const seat = random.fill(new Uint8Array(SEAT_BYTES));
       const highest = Math.max(
         highestKey,
@@ -349,6 +375,7 @@ export class Agreement {
       };
       return { config, seat, registers };
     });
+    await this.#track(begun);
   }
 
   /** What a member has, durable, under the config known here or a newer one. */
@@ -393,12 +420,29 @@ export class Agreement {
     });
   }
 
-  /** Begins nothing any more, and waits until nothing runs. */
+  /** Begins nothing any more, ends what runs, and waits until nothing does. */
   async close(): Promise<void> {
     this.#witnessTimer?.cancel();
     this.#witnessed.resolve();
-    this.#abort.abort();
-    await this.#running;
+    this.#abort.abort(new ClosedError("agree"));
+    await Promise.allSettled([this.#running, ...this.#calls]);
+  }
+
+  /** Runs what was asked for, until the close at most. */
+  #call<T>(
+    signal: AbortSignal,
+    run: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.#track(run(AbortSignal.any([signal, this.#abort.signal])));
+  }
+
+  async #track<T>(call: Promise<T>): Promise<T> {
+    this.#calls.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#calls.delete(call);
+    }
   }
 
   #step(): ElectorateStep | { kind: "seal" } | undefined {

@@ -1,5 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { NotCaughtUpError, NotVoterError } from "../../runtime/mod.ts";
+import {
+  ClosedError,
+  DecodeError,
+  NotCaughtUpError,
+  NotVoterError,
+} from "../../runtime/mod.ts";
 import { World } from "../../runtime/virtual/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
 import {
@@ -119,6 +124,24 @@ Deno.test("a node without a copy of the data takes no seat", async () => {
       ),
     NotCaughtUpError,
   );
+  await agreement.close();
+});
+
+Deno.test("who is closed begins no era, also where it was asked to before", async () => {
+  const { agreement } = await started(3);
+  const silent = agreement.fallSilent();
+  const begun = assertRejects(() => agreement.beginEra(3, []), ClosedError);
+  await agreement.close();
+  await begun;
+  await silent;
+  assertEquals(agreement.known.era, 0);
+});
+
+Deno.test("who answers what is not to be understood has answered", async () => {
+  // Its register holds no config.
+  const { agreement } = await started(1);
+  const { signal } = new AbortController();
+  await assertRejects(() => agreement.answers(signal), DecodeError);
   await agreement.close();
 });
 

@@ -372,6 +372,35 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/scenarios/electorate_test.ts",
   },
   {
+    name: "new-era-after-the-close",
+    file: "gossip/membership/agreement.ts",
+    find: "      this.#abort.signal.throwIfAborted();\n      const seat",
+    replace: "      const seat",
+    caughtBy: "gossip/membership/agreement_test.ts :: closed begins no era",
+  },
+  {
+    name: "any-failure-is-no-answer",
+    file: "gossip/membership/agreement.ts",
+    find:
+      "        if (error instanceof QuorumUnavailableError) return false;\n",
+    replace: "        if (error instanceof Error) return false;\n",
+    caughtBy: "gossip/membership/agreement_test.ts :: not to be understood",
+  },
+  {
+    name: "closes-beside-what-was-asked-for",
+    file: "gossip/membership/agreement.ts",
+    find: "run(AbortSignal.any([signal, this.#abort.signal])));",
+    replace: "run(AbortSignal.any([signal])));",
+    caughtBy: "tests/scenarios/electorate_test.ts :: closing ends",
+  },
+  {
+    name: "what-a-close-ended-says-something-else",
+    file: "gossip/cluster_view.ts",
+    find: "if (!(error instanceof LeftUnheardError)) checkOpen(action);",
+    replace: "if (error instanceof LeftUnheardError) checkOpen(action);",
+    caughtBy: "tests/scenarios/electorate_test.ts :: closing ends",
+  },
+  {
     name: "new-era-beside-a-majority",
     file: "gossip/membership/cluster.ts",
     find: "    if (answers) {",

@@ -7,6 +7,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  ClosedError,
   type DB,
   DeadlineExceededError,
   JoinAbortedError,
@@ -407,6 +408,35 @@ scenario(
     await sealed(cluster, [b, c]);
     await c.set("k", "of c");
     assertEquals(text(await c.get("k")), "of c");
+  },
+);
+
+scenario(
+  "closing ends a removal and a recovery that are under way: no era is begun because of it",
+  async (cluster) => {
+    const [a, b] = await cluster.openAll(["a", "b"]) as [DB, DB];
+    await a.caughtUp();
+    cluster.cut(["a"], ["b"]);
+    const options = { timeoutMs: 120_000 };
+    const calls = [
+      assertRejects(() => b.cluster.remove(1, options), ClosedError),
+      assertRejects(
+        () => b.cluster.recover({ force: true, ...options }),
+        ClosedError,
+      ),
+    ];
+    await cluster.world.sleep(1000);
+    const tookMs = await cluster.timed(async () => {
+      const closed = b.close();
+      await Promise.all(calls);
+      await closed;
+    });
+    assert(tookMs < 1000, `it took ${tookMs} ms`);
+    cluster.world.heal();
+    const again = await cluster.reopen("b");
+    await again.caughtUp();
+    assertEquals(again.metrics().agreement.era, 0);
+    await voters(cluster, [a, again], [1]);
   },
 );
 
