@@ -20,6 +20,7 @@ import {
   type Bytes,
   type Clock,
   ClosedError,
+  DeadlineExceededError,
   NotCaughtUpError,
   QuorumUnavailableError,
   type Random,
@@ -232,14 +233,22 @@ export class Agreement {
     return await this.#acceptor.handle(type, payload);
   }
 
-  /** Gives a ticket its node key, and makes that node a member. */
-  admit(ticket: Uint8Array, signal: AbortSignal): Promise<number> {
-    return this.#call(signal, (signal) => this.#admit(ticket, signal));
+  /**
+   * Gives a ticket its node key, and makes that node a member.
+   *
+   * @throws {QuorumUnavailableError} If no majority of the voters agreed in time.
+   * Whoever asks, asks again: it is to hear who is missing before it gives up.
+   */
+  admit(
+    ticket: Uint8Array,
+    signal: AbortSignal,
+    timeoutMs: number,
+  ): Promise<number> {
+    const run = (options: StepOptions) => this.#admit(ticket, options);
+    return this.#call(signal, (signal) => this.#inStep(signal, run, timeoutMs));
   }
 
-  async #admit(ticket: Uint8Array, signal: AbortSignal): Promise<number> {
-    // Whoever asks, asks again: it is to hear who is missing before it gives up.
-    const options = { signal, attemptsMax: STEP_ATTEMPTS };
+  async #admit(ticket: Uint8Array, options: StepOptions): Promise<number> {
     const ids = await this.#proposer.change(
       IDS_REGISTER,
       assigning(ticket),
@@ -505,7 +514,7 @@ export class Agreement {
   ): Promise<T> {
     const abort = new AbortController();
     const timer = this.#options.timers.set(
-      () => abort.abort(new Error("the step took too long")),
+      () => abort.abort(new DeadlineExceededError("agree", timeoutMs)),
       timeoutMs,
     );
     try {

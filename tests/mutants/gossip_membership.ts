@@ -429,6 +429,22 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/membership/prober_test.ts",
   },
   {
+    name: "joiner-gives-up-before-it-is-told",
+    file: "gossip/membership/cluster.ts",
+    find: "const ADMIT_SHARE = 0.8;",
+    replace: "const ADMIT_SHARE = 1.2;",
+    caughtBy:
+      "tests/scenarios/electorate_test.ts :: two voters that are silent",
+  },
+  {
+    name: "joiner-that-waits-shorter-is-told-later",
+    file: "gossip/membership/cluster.ts",
+    find: "Math.min(patienceMs ?? maxMs, maxMs)",
+    replace: "Math.max(patienceMs ?? maxMs, maxMs)",
+    caughtBy:
+      "tests/scenarios/electorate_test.ts :: two voters that are silent",
+  },
+  {
     name: "two-vote-before-the-third-is-ready",
     file: "gossip/membership/agreement.ts",
     find: "      if (next !== undefined) await this",

@@ -97,6 +97,41 @@ scenario(
 );
 
 scenario(
+  "with two voters that are silent a joiner is told who is missing as well, however short it waits",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    await voters(cluster, dbs, [1, 2, 3]);
+    // Before anybody knows it, and long after.
+    for (
+      const [waitsMs, patienceMs] of [[0, 1000], [60_000, undefined]] as const
+    ) {
+      cluster.cut(["a", "b"], ["c", "d"]);
+      await cluster.world.sleep(waitsMs);
+      const abort = new AbortController();
+      cluster.world.schedule(7500, () => abort.abort());
+      const { signal } = abort;
+      const propagation = patienceMs && { pledgeTimeoutMs: patienceMs };
+      const error = await assertRejects(
+        () =>
+          cluster.open("d", {
+            peers: ["c:1"],
+            signal,
+            ...propagation && { propagation },
+          }),
+        JoinAbortedError,
+      );
+      assert(
+        String((error.cause as Error).message).includes("missing 1, 2"),
+        String(error.cause),
+      );
+      cluster.world.heal();
+    }
+    const d = await cluster.open("d", { peers: ["c:1"] });
+    assertEquals(d.cluster.host.key, 4);
+  },
+);
+
+scenario(
   "a voter that is dead for a minute is replaced, and votes no more when it is back",
   async (cluster) => {
     const dbs = await cluster.openAll(["a", "b", "c", "d"]);
