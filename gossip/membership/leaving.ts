@@ -7,7 +7,8 @@
  * leave themselves, or by the only one that is not dead. If the node does not leave,
  * it writes on. Where a majority may have agreed without this node having heard of
  * it, or a member says that it was removed, it asks them until they say, and writes
- * nothing until then, nor after a start in between: that is on disk before. It has
+ * nothing until then, nor after a start in between: that is on disk before. As long
+ * as it writes nothing no other one that leaves relies on what it holds. It has
  * left only once a voter has said that it knows: before, the cluster may be unable
  * to decide anything without this node.
  *
@@ -84,11 +85,10 @@ export class Leaving {
   #row: Promise<void> = Promise.resolve();
 
   private constructor(options: LeavingOptions, stage: Stage | undefined) {
+    const { cluster } = options;
     this.#options = options;
     this.#stage = stage;
-    if (stage !== undefined) {
-      options.replica.refuse(new NotMemberError("write"));
-    }
+    if (this.#isUnderWay || cluster.isRemoved) this.#refuse();
   }
 
   /**
@@ -130,14 +130,13 @@ export class Leaving {
    * @throws The signal's reason, if nobody held what this node wrote before.
    */
   async leave(signal: AbortSignal): Promise<void> {
-    const { cluster, replica } = this.#options;
+    const { cluster } = this.#options;
     if (!cluster.isRemoved && cluster.config.members.length === 1) {
       throw new RangeError(
         "Cannot leave: this node is the only member of the cluster",
       );
     }
-    replica.refuse(new NotMemberError("write"));
-    cluster.leaving = true;
+    this.#refuse();
     const call = this.#leave(AbortSignal.any([signal, this.#closing.signal]));
     this.#calls.add(call);
     try {
@@ -145,9 +144,8 @@ export class Leaving {
     } finally {
       this.#calls.delete(call);
       if (!cluster.isRemoved && this.#calls.size === 0) {
-        cluster.leaving = false;
         if (this.#isUnderWay) this.#askLater();
-        else replica.refuse(undefined);
+        else this.#goOn();
       }
     }
   }
@@ -200,6 +198,20 @@ export class Leaving {
     return written;
   }
 
+  /** Writes nothing from now on, and says that others are not to rely on it. */
+  #refuse(): void {
+    const { cluster, replica } = this.#options;
+    replica.refuse(new NotMemberError("write"));
+    cluster.leaving = true;
+  }
+
+  /** It has not left. */
+  #goOn(): void {
+    const { cluster, replica } = this.#options;
+    cluster.leaving = false;
+    replica.refuse(undefined);
+  }
+
   /** Whether it was begun, or told of, and not found to be void. */
   get #isUnderWay(): boolean {
     return this.#stage !== undefined;
@@ -216,7 +228,7 @@ export class Leaving {
 
   /** Asks the voters until they have said whether this node is a member. */
   async #ask(): Promise<void> {
-    const { cluster, replica, timers } = this.#options;
+    const { cluster, timers } = this.#options;
     const { signal } = this.#closing;
     for (;;) {
       await sleep(timers, ASK_MS, { signal });
@@ -234,7 +246,7 @@ export class Leaving {
       this.#stage = undefined;
       await this.#write(undefined);
       if (this.#isUnderWay || this.#calls.size > 0) continue;
-      if (!cluster.isRemoved) replica.refuse(undefined);
+      if (!cluster.isRemoved) this.#goOn();
       return;
     }
   }

@@ -248,6 +248,38 @@ Deno.test("a node of whose leaving nobody knows the outcome writes nothing until
   }
 });
 
+Deno.test("another one that leaves relies on none that may have left, also after a start, and on it again once it has not", async () => {
+  const { run, options, cluster, world, stops } = leaving(() =>
+    Promise.reject(new QuorumUnavailableError("change", [2]))
+  );
+  await assertRejects(() => run(signal), QuorumUnavailableError);
+  assertEquals(cluster.leaving, true);
+  await stops[0]!();
+  cluster.leaving = false;
+  const kv = new ForgetfulKV(true, options.kv.image());
+  const started = await Leaving.open({ ...options, kv });
+  assertEquals(cluster.leaving, true);
+  started.start();
+  cluster.refresh = () => Promise.resolve();
+  await world.advance(2000);
+  assertEquals(cluster.leaving, false);
+  await started.close();
+
+  const failed = leaving(
+    () => Promise.reject(new Error("not asked for")),
+    () => Promise.reject(new QuorumUnavailableError("do without", [2])),
+  );
+  await assertRejects(() => failed.run(signal), QuorumUnavailableError);
+  assertEquals(failed.cluster.leaving, false);
+});
+
+Deno.test("a node that knows that it was removed writes nothing from its first moment on", async () => {
+  const { options, cluster, refusals } = leaving(() => Promise.resolve());
+  cluster.isRemoved = true;
+  await Leaving.open(options);
+  assertEquals(refusals, [true]);
+});
+
 Deno.test("once it is known that it has not left, a start knows nothing of it", async () => {
   const { run, options, cluster, world, refusals } = leaving(() =>
     Promise.reject(new RangeError("Cannot remove node 1: nobody would vote"))

@@ -288,23 +288,22 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "who-could-not-leave-writes-no-more",
     file: "gossip/membership/leaving.ts",
-    find: "        else replica.refuse(undefined);",
+    find: "        else this.#goOn();",
     replace: "",
     caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
     name: "who-may-have-left-writes-on",
     file: "gossip/membership/leaving.ts",
-    find:
-      "        if (this.#isUnderWay) this.#askLater();\n        else replica",
-    replace: "        if (this.#isUnderWay) this.#askLater();\n        replica",
+    find: "        if (this.#isUnderWay) this.#askLater();\n        else this",
+    replace: "        if (this.#isUnderWay) this.#askLater();\n        this",
     caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
     name: "who-may-have-left-writes-on-after-a-start",
     file: "gossip/membership/leaving.ts",
-    find: "    if (stage !== undefined) {",
-    replace: "    if (stage === undefined) {",
+    find: "    if (this.#isUnderWay || cluster.isRemoved) this",
+    replace: "    if (cluster.isRemoved) this",
     caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
@@ -468,6 +467,28 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/membership/leaving_test.ts :: about to leave itself",
   },
   {
+    name: "removed-and-writes-until-it-listens",
+    file: "gossip/membership/leaving.ts",
+    find: "    if (this.#isUnderWay || cluster.isRemoved) this",
+    replace: "    if (this.#isUnderWay) this",
+    caughtBy: "gossip/membership/leaving_test.ts :: from its first moment on",
+  },
+  {
+    name: "who-may-have-left-is-relied-on",
+    file: "gossip/membership/leaving.ts",
+    find: "    cluster.leaving = true;\n",
+    replace:
+      "    cluster.leaving = this.#calls.size > 0 || !this.#isUnderWay;\n",
+    caughtBy: "gossip/membership/leaving_test.ts :: relies on none",
+  },
+  {
+    name: "who-has-not-left-is-not-relied-on",
+    file: "gossip/membership/leaving.ts",
+    find: "    cluster.leaving = false;\n",
+    replace: "",
+    caughtBy: "gossip/membership/leaving_test.ts :: relies on none",
+  },
+  {
     name: "second-leave-before-the-row",
     file: "gossip/membership/leaving.ts",
     find: "    if (rankOf(this.#stage) < rankOf(stage)) this.#stage = stage;\n",
@@ -486,8 +507,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "removal-heard-meanwhile-undone",
     file: "gossip/membership/leaving.ts",
-    find: "      if (!cluster.isRemoved) replica.refuse(undefined);",
-    replace: "      replica.refuse(undefined);",
+    find: "      if (!cluster.isRemoved) this.#goOn();",
+    replace: "      this.#goOn();",
     caughtBy: "gossip/membership/leaving_test.ts :: is void once",
   },
   {
