@@ -263,8 +263,8 @@ export class Agreement {
   }
 
   /**
-   * Sees to it that a majority answers of those who vote without a node, and that
-   * they are no fewer than are to vote: others are promoted before. With a vote
+   * Sees to it that a majority answers, when it is asked, of those who vote without a
+   * node, and that they are no fewer than are to vote: others are promoted before. With a vote
    * less, one that dies besides would have nothing decided any more.
    *
    * @throws {QuorumUnavailableError} If no majority would answer, and there is
@@ -276,31 +276,55 @@ export class Agreement {
 
   async #makeDispensable(node: number, signal: AbortSignal): Promise<void> {
     const { votersMax } = this.#options;
+    /** Those that have been asked, and did not answer as voters do. */
+    const mute = new Set<number>();
     for (;;) {
       signal.throwIfAborted();
       const { members, voters } = this.known;
       const left = voters.filter((voter) => voter.node !== node)
         .map((voter) => voter.node);
-      const missing = left.filter((voter) => !this.#isHealthy(voter));
+      const missing = left.filter((voter) =>
+        mute.has(voter) || !this.#isHealthy(voter)
+      );
       const answers = missing.length < left.length / 2;
       const votes = left.length < voters.length;
       const size = electorateSize(members.length - 1, votersMax);
-      if (answers && (!votes || left.length >= size)) return;
       const other = members.find((key) =>
         key !== node && seatOf(this.known, key) === undefined &&
         this.#isHealthy(key) && !this.#isUnable(key)
       );
-      if (!votes || other === undefined) {
-        if (answers) return;
+      const isDone = answers && (!votes || left.length >= size);
+      if (votes && other !== undefined && !isDone) {
+        try {
+          const step = { kind: "promote", node: other } as const;
+          await this.#inStep(signal, (options) => this.#promote(step, options));
+        } catch (error) {
+          if (error instanceof QuorumUnavailableError) throw error;
+          // It is not there now, or has no copy yet; or it is time, as seen above.
+        }
+        continue;
+      }
+      if (!answers) {
         throw new QuorumUnavailableError(`do without node ${node}`, missing);
       }
-      try {
-        const step = { kind: "promote", node: other } as const;
-        await this.#inStep(signal, (options) => this.#promote(step, options));
-      } catch (error) {
-        if (error instanceof QuorumUnavailableError) throw error;
-        // It is not there now, or has no copy yet; or it is time, as seen above.
-      }
+      // Who answers pings need not vote: its disk may have been put back.
+      const unheard = await this.#mute(node, signal);
+      if (unheard.length === 0) return;
+      for (const voter of unheard) mute.add(voter);
+    }
+  }
+
+  /** The voters beside a node that do not answer; none if most of them do. */
+  async #mute(node: number, signal: AbortSignal): Promise<readonly number[]> {
+    const run = (options: StepOptions) =>
+      this.#proposer.names({ ...options, without: node });
+    try {
+      await this.#inStep(signal, run, ANSWER_MS);
+      return [];
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof QuorumUnavailableError) return error.missing;
+      throw error;
     }
   }
 

@@ -316,9 +316,24 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "leaves-without-a-majority-that-answers",
     file: "gossip/membership/agreement.ts",
-    find: "        if (answers) return;",
-    replace: "        if (left.length > 0) return;",
+    find: "      if (!answers) {\n        throw new Quorum",
+    replace: "      if (!answers && left.length > 0) return;\n" +
+      "      if (!answers) {\n        throw new Quorum",
     caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "leaves-who-pings-and-does-not-vote-behind",
+    file: "gossip/membership/agreement.ts",
+    find: "      if (unheard.length === 0) return;\n",
+    replace: "      if (unheard.length >= 0) return;\n",
+    caughtBy: "gossip/membership/agreement_test.ts :: leaves none behind",
+  },
+  {
+    name: "counts-its-own-vote-when-it-leaves",
+    file: "gossip/register/proposer.ts",
+    find: ".filter(({ node }) => node !== without);",
+    replace: ".filter(({ node }) => node !== without || node > 0);",
+    caughtBy: "gossip/membership/agreement_test.ts :: leaves none behind",
   },
   {
     name: "takes-its-vote-along",
