@@ -209,8 +209,8 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
   {
     name: "two-eras-of-one-age",
     file: "gossip/register/config.ts",
-    find: "(Math.floor(config.epoch / ERA_EPOCHS) + 2) * ERA_EPOCHS + node",
-    replace: "config.epoch + ERA_EPOCHS + node",
+    find: "      node * FOUNDER_EPOCHS,",
+    replace: "      node + 0 * FOUNDER_EPOCHS,",
     caughtBy: "gossip/register/config_test.ts :: never of one age",
   },
   {
