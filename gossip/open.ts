@@ -398,6 +398,7 @@ async function assemble(
     probeIntervalMs: propagation.probeIntervalMs,
     probeTimeoutMs: propagation.probeTimeoutMs,
     events,
+    pledgeTimeoutMs: propagation.pledgeTimeoutMs,
     votersMax: propagation.votersMax,
     voterGoneMs: propagation.voterGoneMs,
     isCaughtUp: () => replica.caughtUp,

@@ -48,6 +48,7 @@ function openCluster(
     probeIntervalMs: 1000,
     probeTimeoutMs: 500,
     events: new Events(),
+    pledgeTimeoutMs: 5000,
     votersMax: 5,
     voterGoneMs: 60_000,
     isCaughtUp,
