@@ -5,6 +5,13 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
+    name: "slices-between-which-only-promises-run",
+    file: "engine/options.ts",
+    find: `        timers.set(resolve, 0, { persistent: true });`,
+    replace: `        resolve();`,
+    caughtBy: "engine/options_test.ts",
+  },
+  {
     name: "engine-acks-before-the-sync",
     file: "engine/commit.ts",
     find: "await this.#wals.sync();",

@@ -152,6 +152,12 @@ export class Faults {
           });
         };
         return true;
+      case "killAtSlice":
+        member.onSlice = () => {
+          if (this.#stopped) return;
+          this.#kill(member, step.unsynced, Math.min(forMs, 3000));
+        };
+        return true;
       case "close":
       case "move":
         if (dbOf(member) === undefined) return false;

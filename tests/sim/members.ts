@@ -2,13 +2,17 @@
  * The nodes of a life: opened, killed, closed, moved, copied and put back, with
  * the oracle told of all that it must know.
  *
- * Guarantees: nodes run through the public `open`, over the default engine; what
- * a killed node had on record (conflicts, log) is read before it goes.
+ * Guarantees: nodes run through the public `open`, over the default engine, which
+ * is opened as `open` opens its own (`optionsIn`), but for its sizes; copies of
+ * nodes have the one that `open` makes. What a killed node had on record
+ * (conflicts, log) is read before it goes.
  *
  * @module
  */
 
-import { type KV, type LsmEvent, openLsm } from "../../engine/mod.ts";
+import { type KV, Lsm, openLsm } from "../../engine/mod.ts";
+import { type LsmEvent, optionsIn } from "../../engine/options.ts";
+import { openReadOnly } from "../../engine/read_only.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import {
   AspenError,
@@ -20,6 +24,7 @@ import {
   type Version,
 } from "../../mod.ts";
 import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
+import { sleep } from "../../runtime/time.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Discard, Oracle, WatchJudge } from "./oracle.ts";
@@ -58,6 +63,8 @@ export interface Member {
   fate: "leaves" | "lost" | "gone" | undefined;
   /** The epoch of the config that it was last seen with, and who voted. */
   seen: { readonly epoch: number; readonly voters: string };
+  /** Called once, when a flush or compaction of its engine pauses next. */
+  onSlice: (() => void) | undefined;
   /** How many things keep it from answering in time now. */
   hindrances: number;
   /** When the last of them passed. */
@@ -94,6 +101,12 @@ export interface MembersOptions {
   /** A node has been told that it was removed. */
   readonly onRemoved: (member: Member) => void;
 }
+
+/** Work of a slice of the engine, in bytes: small, as memtables are. */
+const SLICE_BYTES = 16 * 1024;
+
+/** What a slice takes, in ms: what a large one does on a machine. */
+const SLICE_MS_MAX = 2;
 
 /** How long after a failure a node is started again, in ms. */
 const RETRY_MS = 700;
@@ -156,6 +169,7 @@ export class Members {
       discards: [],
       fate: undefined,
       seen: { epoch: 0, voters: "" },
+      onSlice: undefined,
       hindrances: 0,
       hinderedAt: -Infinity,
     };
@@ -223,9 +237,19 @@ export class Members {
     };
     member.life = life;
     try {
+      const options = optionsIn(runtime);
+      const slices = world.random(`slices:${member.name}`);
       life.engine = await openLsm("/data", {
-        files: runtime.files,
-        random: runtime.random,
+        ...options,
+        sliceBytes: SLICE_BYTES,
+        // Time passes with the work of a slice: others have their turn amid it.
+        yieldNow: async () => {
+          const { onSlice } = member;
+          member.onSlice = undefined;
+          onSlice?.();
+          await sleep(runtime.timers, SLICE_MS_MAX * slices.float());
+          await options.yieldNow!();
+        },
         memtableBytes: draw.memtableBytes,
         tableBytes: 64 * 1024,
         onEvent: (event) => this.#engineEvent(life, event),
@@ -321,31 +345,37 @@ export class Members {
     member.shown = new Map();
   }
 
-  /** Opens a copy of a node's directory beside it; ends it after a while. */
+  /**
+   * Opens a copy of a node's directory beside it, with an engine of its own as
+   * users have it. After a while it ends: every other copy in order.
+   */
   async clone(member: Member, forMs: number): Promise<void> {
     const image = this.image(member);
     if (image === undefined) return;
     const { world, oracle, draw } = this.#options;
     this.images = true;
     const name = `${member.name}x${++this.#probes}`;
+    const inOrder = this.#probes % 2 === 0;
     world.disk(name).restore(image);
-    const runtime = world.runtime(name);
-    let engine: KV | undefined;
-    world.schedule(forMs, () => {
-      const before = engine === undefined ? new Vector() : readVector(engine);
-      if (engine !== undefined) this.#readReports(engine);
+    let db: DB | undefined;
+    const end = async () => {
+      try {
+        if (inOrder) await db?.close();
+      } catch (error) {
+        oracle.violate(
+          "E1",
+          `a copy of ${member.name} was not closed: ${error}`,
+        );
+      }
+      const before = this.#readDisk(name);
       this.discard(undefined, before);
       world.kill(name, { unsynced: "lost" });
-    });
+    };
+    world.schedule(forMs, () => void end());
     try {
-      engine = await openLsm("/data", {
-        files: runtime.files,
-        random: runtime.random,
-      });
-      const db = await open("/data", {
+      db = await open("/data", {
         address: `${name}:1`,
-        runtime,
-        engine,
+        runtime: world.runtime(name),
         propagation: draw.propagation,
       });
       for await (const event of db.events() as AsyncIterable<DatabaseEvent>) {
@@ -354,6 +384,20 @@ export class Members {
     } catch (error) {
       oracle.violate("E1", `a copy of ${member.name} failed: ${error}`);
     }
+  }
+
+  /** What a disk that is in use covers; the conflicts on it are reported. */
+  #readDisk(name: string): Vector {
+    const { world } = this.#options;
+    const reader = `${name}r`;
+    world.disk(reader).restore(world.disk(name).image());
+    const { files } = world.runtime(reader);
+    const engine = new Lsm(openReadOnly("/data", { files }), undefined);
+    this.#readReports(engine);
+    const vector = readVector(engine);
+    void engine.close();
+    world.kill(reader);
+    return vector;
   }
 
   /** Opens a node's directory once more: it must be found locked. */
@@ -400,8 +444,7 @@ export class Members {
     const [path] = sizes.find(([, size]) => at < size || (at -= size, false))!;
     disk.flip(path, at, 1 << pick % 8);
     try {
-      const { files, random } = world.runtime(name);
-      const engine = await openLsm("/data", { files, random });
+      const engine = await openLsm("/data", optionsIn(world.runtime(name)));
       oracle.inspects(`the damaged disk of ${member.name}`, readState(engine));
       await engine.close();
     } catch (error) {

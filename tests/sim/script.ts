@@ -84,7 +84,7 @@ export type FaultStep =
     }
     | { readonly fault: "reset" | "halfOpen" | "corrupt"; readonly nodes: Pair }
     | {
-      readonly fault: "kill" | "killAtSync";
+      readonly fault: "kill" | "killAtSync" | "killAtSlice";
       readonly node: number;
       readonly unsynced: Unsynced;
     }
@@ -206,6 +206,7 @@ const COMMON: readonly FaultKind[] = [
   "corrupt",
   "kill",
   "killAtSync",
+  "killAtSlice",
   "killAtOpen",
   "close",
   "move",
@@ -436,6 +437,7 @@ function drawFault(
       };
     case "kill":
     case "killAtSync":
+    case "killAtSlice":
       return { ...when, fault, node, unsynced };
     case "stall":
       return {
