@@ -55,26 +55,6 @@ Deno.test("a cluster joins, writes, is cut, heals, and loses nothing by a kill: 
   assertNotEquals(hashes.size, 1);
 });
 
-/** Lives that once broke a rule, and why. */
-const REGRESSIONS: Readonly<Record<string, number>> = {
-  "a node killed within its first copy has entries that count for nothing":
-    200_099,
-  "a node that joins is told anew where the others are, if they have moved":
-    201_210,
-  "a key led by a node of which only its entry has come cannot be reached":
-    300_831,
-  "what a failed engine had acked but not synced may go when its node is killed":
-    400_276,
-  "much may wait at a node that stood still and then waits for its disk":
-    501_061,
-};
-for (const [what, seed] of Object.entries(REGRESSIONS)) {
-  Deno.test(`${what}: seed ${seed}`, async () => {
-    const { violations } = await runWorkload({ seed });
-    assertEquals(violations, [], `deno task simulate --seed ${seed}`);
-  });
-}
-
 /** How long the random lives may take, in real milliseconds. */
 const BUDGET_MS = 40_000;
 

@@ -1,0 +1,59 @@
+/**
+ * Defects of the simulator, to be put in on purpose; see `mutants_table.ts`. A
+ * judge that blames the innocent is as wrong as one that sees nothing.
+ */
+
+import type { Mutant } from "./mutant.ts";
+
+/** The defects. */
+export const SIM_MUTANTS: readonly Mutant[] = [
+  {
+    name: "judge-takes-half-a-copy-for-one",
+    file: "tests/sim/rows.ts",
+    find: `      return { rows, vector: readVector(snapshot) };
+    }
+    for`,
+    replace: `    }
+    for`,
+    caughtBy: "tests/scripts_test.ts :: seed 200099",
+  },
+  {
+    name: "joiner-that-asks-where-nobody-is",
+    file: "tests/sim/members.ts",
+    find:
+      `    return !this.staying.some((member) => peers.includes(this.address(member)));`,
+    replace: `    return false;`,
+    caughtBy: "tests/scripts_test.ts :: seed 201210",
+  },
+  {
+    name: "judge-holds-a-failed-engine-to-what-it-had-not-synced",
+    file: "tests/sim/members.ts",
+    find: `    if (engine === undefined || !failed) return member.vector;`,
+    replace: `    if (engine === undefined || failed) return member.vector;`,
+    caughtBy: "tests/scripts_test.ts :: seed 400276",
+  },
+  {
+    name: "judge-allows-less-to-wait-than-stands-still",
+    file: "tests/sim/members.ts",
+    find: `const WAITING_MAX = 4000;`,
+    replace: `const WAITING_MAX = 1000;`,
+    caughtBy: "tests/scripts_test.ts :: seed 501061",
+  },
+  {
+    name: "judge-waits-for-who-was-removed-unheard",
+    file: "tests/sim/going.ts",
+    find:
+      `    } else if (member.fate === "leaves" && !this.#leaving.has(member.life!)) {
+      await this.#hasLeft(member);
+    }`,
+    replace: `    }`,
+    caughtBy: "tests/scripts_test.ts :: seeds 1000761",
+  },
+  {
+    name: "judge-asks-a-store-that-is-closed",
+    file: "tests/sim/members.ts",
+    find: `      if (dbOf(member) === undefined || life!.failed) return false;`,
+    replace: `      if (life?.db === undefined || life.failed) return false;`,
+    caughtBy: "tests/scripts_test.ts :: seeds 1003528",
+  },
+];
