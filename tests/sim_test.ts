@@ -69,6 +69,7 @@ Deno.test("random lives of five nodes, with 3000 calls and 20 faults each, break
     assert(Object.keys(faults).length >= 6);
     assert(Object.values(faults).reduce((a, b) => a + b) >= 12);
     assert(report.acked > 1000);
+    assert(report.judged);
     coverage.add(report.coverage);
   }
   // A path that never happened was not tested.

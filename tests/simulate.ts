@@ -21,7 +21,7 @@
  * ```
  *
  * Progress goes to standard error. Ends with exit code 1 if an invariant did not
- * hold, or if a campaign of at least 50 seeds never met a fault or a path, unless
+ * hold, if a life was not judged to its end, or if a campaign of at least 50 seeds never met a fault or a path, unless
  * it was told which faults to have. Of a
  * failing seed it prints the command that replays it, a shrunk script and the end
  * of its trace; both are kept whole in the folder of `--keep`, by default one
@@ -207,6 +207,8 @@ async function runScenarios(name: string): Promise<void> {
         seed: life++,
         tookMs: performance.now() - started,
         acked: 0,
+        lost: 0,
+        judged: violations.length === 0,
         conflicts: 0,
         faults: {},
         paths: {},
@@ -274,10 +276,9 @@ async function explain(life: LifeReport, shrunk: boolean): Promise<void> {
 }
 
 function end(campaign: Campaign): void {
-  const isWhole = campaign.failed.length === 0 && kinds === undefined;
-  const never = isWhole ? campaign.never : [];
-  if (never.length > 0) console.log(`never happened: ${never.join(", ")}`);
-  print(campaign.summary, never.length > 0);
+  const complaints = campaign.complaints(kinds === undefined);
+  for (const complaint of complaints) console.log(complaint);
+  print(campaign.summary, complaints.length > 0);
 }
 
 function print(summary: Summary, incomplete = false): void {

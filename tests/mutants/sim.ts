@@ -56,4 +56,18 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     replace: `      if (life?.db === undefined || life.failed) return false;`,
     caughtBy: "tests/scripts_test.ts :: seeds 1003528",
   },
+  {
+    name: "life-that-was-not-judged-is-well",
+    file: "tests/sim/campaign.ts",
+    find: `    total.judged += Number(life.judged);`,
+    replace: `    total.judged++;`,
+    caughtBy: "tests/campaign_test.ts :: was not judged",
+  },
+  {
+    name: "losses-counted-by-what-is-said-of-them",
+    file: "tests/sim/campaign.ts",
+    find: `    total.lost += life.lost;`,
+    replace: `    total.lost += count("I2") + count("I3");`,
+    caughtBy: "tests/campaign_test.ts :: every acked write",
+  },
 ];

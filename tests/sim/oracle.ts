@@ -74,6 +74,7 @@ export class Oracle {
   #watched: { at: number; watch: WatchJudge; changes: Change[] }[] = [];
   readonly #removed = new Set<number>();
   #conflicts = 0;
+  #lostAcks = 0;
 
   /** An oracle that knows nothing; `now` is virtual time. */
   constructor(now: () => number) {
@@ -83,6 +84,11 @@ export class Oracle {
   /** Writes acked. */
   get acked(): number {
     return this.#acks.length;
+  }
+
+  /** Writes that were acked and are gone, or deleted and back; all of them. */
+  get lostAcks(): number {
+    return this.#lostAcks;
   }
 
   /** Versions that were reported to have lost. */
@@ -266,6 +272,7 @@ export class Oracle {
         (sameClaim(final, version) || this.#isTakenOver(final, version)) &&
         compareVersions(final, version) >= 0;
       if (kept || this.#isExplained(key, version)) continue;
+      this.#lostAcks++;
       this.violate(
         deleted && row?.value !== undefined ? "I3" : "I2",
         `"${key}", acked as ${versionText(version)}, is ${

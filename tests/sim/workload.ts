@@ -31,6 +31,10 @@ export interface WorkloadReport {
   readonly events: number;
   readonly simulatedMs: number;
   readonly acked: number;
+  /** Acked writes that are gone, however many violations say so. */
+  readonly lost: number;
+  /** Whether all was judged that is judged once all nodes have converged. */
+  readonly judged: boolean;
   readonly conflicts: number;
   readonly coverage: Coverage;
   /** What must not be: empty if all invariants held. */
@@ -94,6 +98,8 @@ export async function runScript(
     events: world.events,
     simulatedMs: world.now,
     acked: oracle.acked,
+    lost: oracle.lostAcks,
+    judged: life.judged,
     conflicts: oracle.conflicts,
     coverage: life.coverage,
     violations: oracle.violations,
@@ -105,6 +111,8 @@ class ClusterLife {
   readonly oracle: Oracle;
   readonly coverage = new Coverage();
   readonly clients: Clients;
+  /** Whether the last judgement was reached, whatever it is. */
+  judged = false;
   readonly #script: Script;
   readonly #members: Members;
   readonly #going: Going;
@@ -218,15 +226,8 @@ class ClusterLife {
     ) return;
     await this.#going.finish();
     const staying = this.#members.staying;
-    if (
-      !await this.#converge("those who stay", () => staying, CONVERGENCE_MS)
-    ) {
-      return;
-    }
-    // What was applied last is reported, or shown, just after.
-    await this.world.sleep(50);
-    const states = staying.map((member) => this.#members.inspect(member));
-    if (states.includes(undefined)) return;
+    const states = await this.#lastStates(staying);
+    if (states === undefined) return;
     staying.forEach(({ life }, i) => life!.watch!.ends(states[i]!));
     this.oracle.concludes(states[0]!.rows);
     const joined = all.filter(({ nodeKey }) => nodeKey !== 0);
@@ -236,6 +237,28 @@ class ClusterLife {
     }
     await this.#agreeOnHealth();
     await this.#settle(staying);
+    this.judged = true;
+  }
+
+  /** What those who stay hold in the end; `undefined` if that is a violation. */
+  async #lastStates(
+    staying: readonly Member[],
+  ): Promise<NodeState[] | undefined> {
+    const end = this.world.now + CONVERGENCE_MS;
+    const which = () => staying;
+    while (await this.#converge("those who stay", which, CONVERGENCE_MS)) {
+      // What was applied last is reported, or shown, just after.
+      await this.world.sleep(50);
+      const states = staying.flatMap((member) =>
+        this.#members.inspect(member) ?? []
+      );
+      if (states.length === staying.length) return states;
+      // An engine that a fault had broken before was found to be so just now.
+      if (this.world.now < end) continue;
+      this.oracle.violate("L1", "one is always down when it is to be judged");
+      break;
+    }
+    return undefined;
   }
 
   /** All know one config before long, in which nothing is left to be done. */
