@@ -1,6 +1,6 @@
 /** Defects of `gossip/lease/`, to be put in on purpose; see `mutants_table.ts`. */
 
-import type { Mutant } from "./mutant.ts";
+import { type Mutant, SEEDS } from "./mutant.ts";
 
 /** The defects. */
 export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
@@ -70,5 +70,17 @@ export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
     find: "this.#led.get(keyText(key))?.holder;",
     replace: "(key.length > 1e6 ? nodeKey : undefined);",
     caughtBy: "gossip/lease/router_test.ts :: a node claims no key",
+  },
+  {
+    name: "leaseholder-that-trips-over-large-batches",
+    file: "gossip/lease/router.ts",
+    find: `    checkBatch(request.ops);
+    try {
+      return encodeOutcome(`,
+    replace: `    checkBatch(request.ops);
+    if (request.ops.length > 3) ({} as { a: string }).a.trim();
+    try {
+      return encodeOutcome(`,
+    caughtBy: SEEDS,
   },
 ];

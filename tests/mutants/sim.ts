@@ -70,4 +70,18 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     replace: `    total.lost += count("I2") + count("I3");`,
     caughtBy: "tests/campaign_test.ts :: every acked write",
   },
+  {
+    name: "mistakes-elsewhere-are-excused",
+    file: "tests/sim/excuses.ts",
+    find: `  if (OF_NO_FAULT.has(name)) return name;`,
+    replace: `  if (OF_NO_FAULT.has(name) && !wasRemote) return name;`,
+    caughtBy: "tests/excuses_test.ts :: a mistake of the program",
+  },
+  {
+    name: "one-failing-disk-excuses-all",
+    file: "tests/sim/excuses.ts",
+    find: `!(wasRemote ? disks.elsewhere : disks.here)`,
+    replace: `!(disks.elsewhere || disks.here)`,
+    caughtBy: "tests/excuses_test.ts :: an engine's errors",
+  },
 ];

@@ -9,7 +9,6 @@ import {
   CheckFailedError,
   ClosedError,
   compareVersions,
-  CorruptionError,
   type DB,
   DeadlineExceededError,
   LeaseholderUnavailableError,
@@ -20,7 +19,6 @@ import {
   OutcomeUnknownError,
   PartialCommitError,
   PoisonedError,
-  RemoteError,
   StorageError,
   type Version,
 } from "../../mod.ts";
@@ -34,6 +32,7 @@ import {
   type Member,
   type Members,
 } from "./members.ts";
+import { unexplained } from "./excuses.ts";
 import type { Oracle } from "./oracle.ts";
 import { readRow, readVector } from "./rows.ts";
 import type { CallStep, OpStep } from "./script.ts";
@@ -308,9 +307,15 @@ export class Clients {
     await reader.cancel();
   }
 
-  #fails(error: unknown, { life }: Call): void {
+  #fails(error: unknown, { life, startedAt }: Call): void {
     if (error instanceof PartialCommitError) this.#coverage.path("partial");
-    if (
+    const strange = unexplained(error, {
+      here: life.faulted,
+      elsewhere: this.#members.haveDisksFailed(startedAt),
+    });
+    if (strange !== undefined) {
+      this.#oracle.violate("E1", `a call failed by a ${strange}: ${error}`);
+    } else if (
       error instanceof OutcomeUnknownError ||
       error instanceof PartialCommitError
     ) {
@@ -335,9 +340,7 @@ export class Clients {
     ) {
       this.#coverage.path("refused");
     } else if (
-      this.#members.disksFaulted &&
-      (error instanceof StorageError || error instanceof PoisonedError ||
-        error instanceof CorruptionError || error instanceof RemoteError)
+      error instanceof StorageError || error instanceof PoisonedError
     ) {
       this.#coverage.path("unknown");
     } else this.#oracle.violate("E1", `a call failed: ${error}`);

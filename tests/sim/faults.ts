@@ -183,12 +183,17 @@ export class Faults {
       case "diskFull":
         members.hinder(member, { disk: true });
         faults.full = true;
-        this.#hinderedFor(forMs, member, () => faults.full = false);
+        this.#hinderedFor(forMs, member, () => faults.full = false, true);
         return true;
       case "syncFails":
         members.hinder(member, { disk: true });
         faults.failingSyncs = step.times;
-        this.#hinderedFor(forMs, member, () => faults.failingSyncs = 0);
+        this.#hinderedFor(
+          forMs,
+          member,
+          () => faults.failingSyncs = 0,
+          true,
+        );
         return true;
       case "slowSync":
         members.hinder(member);
@@ -289,10 +294,15 @@ export class Faults {
     this.#world.schedule(ms, () => void this.#members.start(member));
   }
 
-  #hinderedFor(ms: number, member: Member, end: () => void): void {
+  #hinderedFor(
+    ms: number,
+    member: Member,
+    end: () => void,
+    disk = false,
+  ): void {
     this.#world.schedule(ms, () => {
       end();
-      this.#members.unhinder(member);
+      this.#members.unhinder(member, { disk });
     });
   }
 

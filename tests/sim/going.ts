@@ -13,6 +13,7 @@ import { AspenError } from "../../mod.ts";
 import type { World } from "../../runtime/virtual/mod.ts";
 import type { Coverage } from "./coverage.ts";
 import { dbOf, type Life, type Member, type Members } from "./members.ts";
+import { unexplained } from "./excuses.ts";
 import type { Oracle } from "./oracle.ts";
 
 /** How long a node may take to leave or to be removed, once all is well, in ms. */
@@ -119,8 +120,12 @@ export class Going {
     try {
       await db.cluster.leave();
     } catch (error) {
-      if (member.life !== life || life.faulted) return;
-      if (!(error instanceof AspenError)) {
+      if (member.life !== life) return;
+      const disks = { here: life.faulted, elsewhere: true };
+      if (
+        !(error instanceof AspenError) ||
+        unexplained(error, disks) !== undefined
+      ) {
         oracle.violate("E1", `${member.name} could not leave: ${error}`);
       }
       return;

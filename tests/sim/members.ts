@@ -27,6 +27,7 @@ import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import { sleep } from "../../runtime/time.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
+import { isOfDisk, unexplained } from "./excuses.ts";
 import type { Discard, Oracle, WatchJudge } from "./oracle.ts";
 import {
   hasSeat,
@@ -69,6 +70,8 @@ export interface Member {
   hindrances: number;
   /** When the last of them passed. */
   hinderedAt: number;
+  /** When it went down last with an engine that might fail. */
+  faultedAt: number;
 }
 
 /** One start of a node. */
@@ -76,7 +79,7 @@ export interface Life {
   /** `undefined` while it opens. */
   db: DB | undefined;
   engine: KV | undefined;
-  /** Its engine may fail: something was done to its disk. */
+  /** Its engine may fail: something is, or was just now, wrong with its disk. */
   faulted: boolean;
   failed: boolean;
   closing: boolean;
@@ -108,6 +111,9 @@ const SLICE_BYTES = 16 * 1024;
 /** What a slice takes, in ms: what a large one does on a machine. */
 const SLICE_MS_MAX = 2;
 
+/** How long after its cause an error of a disk may still come, in ms. */
+const DISK_ERROR_MS = 3000;
+
 /** How long after a failure a node is started again, in ms. */
 const RETRY_MS = 700;
 
@@ -132,8 +138,6 @@ export class Members {
   readonly all: Member[] = [];
   /** Whether directories were put back or copied: nothing is strange then. */
   images = false;
-  /** Whether a disk has failed: its errors reach callers elsewhere too. */
-  disksFaulted = false;
   readonly #options: MembersOptions;
   #probes = 0;
 
@@ -172,6 +176,7 @@ export class Members {
       onSlice: undefined,
       hindrances: 0,
       hinderedAt: -Infinity,
+      faultedAt: -Infinity,
     };
     this.all.push(member);
     return member;
@@ -276,7 +281,7 @@ export class Members {
       void this.#watch(member, life, db);
     } catch (error) {
       if (member.life !== life) return;
-      if (!life.faulted || !(error instanceof AspenError)) {
+      if (!isOfDisk(error, life.faulted)) {
         oracle.violate("E1", `${member.name} could not be opened: ${error}`);
       }
       coverage.path("poisoned");
@@ -310,7 +315,7 @@ export class Members {
       await life.db.close();
       await life.engine!.close();
     } catch (error) {
-      if (!life.faulted) {
+      if (!isOfDisk(error, life.faulted)) {
         oracle.violate("E1", `${member.name} could not be closed: ${error}`);
       }
     }
@@ -415,7 +420,7 @@ export class Members {
       oracle.violate("E1", `${member.name} was opened twice`);
     } catch (error) {
       if (error instanceof LockedError) coverage.path("locked");
-      else if (!life!.faulted) {
+      else if (!isOfDisk(error, life!.faulted)) {
         oracle.violate("E1", `${member.name} opened twice: ${error}`);
       }
     }
@@ -460,14 +465,31 @@ export class Members {
   hinder(member: Member, { disk = false } = {}): void {
     member.hindrances++;
     if (!disk) return;
-    this.disksFaulted = true;
     if (member.life !== undefined) member.life.faulted = true;
   }
 
   /** It has passed. */
-  unhinder(member: Member): void {
+  unhinder(member: Member, { disk = false } = {}): void {
     member.hindrances--;
     member.hinderedAt = this.#options.world.now;
+    if (disk) this.#expectHealth(member, member.life);
+  }
+
+  /** Whether an engine might fail since then: callers elsewhere may be told. */
+  haveDisksFailed(since: number): boolean {
+    return this.all.some(({ life, faultedAt }) =>
+      life?.faulted || faultedAt >= since
+    );
+  }
+
+  /** After a while an engine that has not failed by then has no reason to. */
+  #expectHealth(member: Member, life: Life | undefined): void {
+    this.#options.world.schedule(DISK_ERROR_MS, () => {
+      if (life === undefined || life !== member.life || life.failed) return;
+      // What was under way is later where it stands still, or has a slow disk.
+      if (member.hindrances > 0) this.#expectHealth(member, life);
+      else life.faulted = false;
+    });
   }
 
   /** Whether nodes are up and cover the same. */
@@ -543,7 +565,7 @@ export class Members {
         this.#options.oracle.sees(record, member.name);
       }
     } catch (error) {
-      if (!life.faulted && !life.closing) throw error;
+      if (!life.closing && !isOfDisk(error, life.faulted)) throw error;
     }
   }
 
@@ -615,7 +637,8 @@ export class Members {
   }
 
   #down(member: Member, life: Life): void {
-    const { coverage } = this.#options;
+    const { coverage, world } = this.#options;
+    if (life.faulted) member.faultedAt = world.now;
     if (life.db !== undefined) {
       const { recordsApplied, pulls, sessionsTaken, detection } = life.db
         .metrics();
@@ -644,7 +667,7 @@ export class Members {
       switch (event.type) {
         case "failed":
           life.failed = true;
-          if (!life.faulted) {
+          if (!isOfDisk(event.error, life.faulted)) {
             oracle.violate("E1", `${member.name} failed: ${event.error}`);
           }
           this.#options.coverage.path("poisoned");
@@ -657,6 +680,15 @@ export class Members {
         case "handlerFailed":
           oracle.violate("E1", `${member.name}: ${event.error}`);
           break;
+        case "peerFailed": {
+          const strange = unexplained(event.error, {
+            here: life.faulted,
+            elsewhere: this.haveDisksFailed(world.now - DISK_ERROR_MS),
+          });
+          if (strange === undefined) break;
+          oracle.violate("E1", `${member.name} blames a peer: ${event.error}`);
+          break;
+        }
         case "removed":
           this.#options.onRemoved(member);
           break;
