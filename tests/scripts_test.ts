@@ -87,7 +87,7 @@ Deno.test("a node killed within its first copy has entries that count for nothin
   for (const ms of [48, 52, 56, 60, 66, 72]) {
     await assertClean(script([
       ...writes({ from: 0, count: 200, everyMs: 10, bytes: 3000 }),
-      { at: 3000, forMs: 0, fault: "join", peers: [0, 1] },
+      { at: 3000, forMs: 0, fault: "join", node: 2, peers: [0, 1] },
       {
         at: 3000 + ms,
         forMs: 1000,
@@ -101,7 +101,7 @@ Deno.test("a node killed within its first copy has entries that count for nothin
 
 Deno.test("a node that joins is told anew where the others are, if they have moved (seed 201210)", async () => {
   await assertClean(script([
-    { at: 1000, forMs: 0, fault: "join", peers: [1] },
+    { at: 1000, forMs: 0, fault: "join", node: 2, peers: [1] },
     { at: 1001, forMs: 3000, fault: "cut", nodes: [1, 2] },
     { at: 1500, forMs: 1000, fault: "move", node: 1 },
   ]));

@@ -7,8 +7,8 @@ import {
   measureRow,
   spreadRow,
 } from "./sim/detection.ts";
-import { isFault, writeScript } from "./sim/script.ts";
-import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
+import { isFault, type Step, writeScript } from "./sim/script.ts";
+import { isAlike, parseScript, scriptText, shrink } from "./sim/shrink.ts";
 import { runScript, runWorkload } from "./sim/workload.ts";
 
 /** Join, write, cut, heal, kill and restart, all through the public `open`. */
@@ -100,6 +100,76 @@ Deno.test("a life replays from its script as text: one seed, one trace", async (
   assertNotEquals(other.hash, first.hash);
 });
 
+Deno.test("of a script that lost a join the others are of the nodes that they were", async () => {
+  const ops = (value: number) => [["k", value, 10]] as const;
+  const script = writeScript({ seed: 9, nodes: 2, steps: 0, faults: 0 });
+  const steps = [
+    { at: 500, forMs: 0, fault: "join", node: 2, peers: [0] },
+    { at: 600, forMs: 0, fault: "join", node: 3, peers: [0] },
+    { at: 1500, node: 2, call: "write", ops: ops(1) },
+    { at: 1600, node: 3, call: "write", ops: ops(2) },
+    { at: 1700, node: 3, call: "write", ops: ops(3) },
+    { at: 1800, forMs: 50, fault: "stall", node: 2 },
+  ] as const satisfies Step[];
+  const whole = await runScript({ ...script, steps });
+  assertEquals(whole.violations, []);
+  assertEquals(whole.acked, 3);
+  assertEquals(whole.coverage.faults, { join: 2, stall: 1 });
+  const { violations, acked, coverage } = await runScript({
+    ...script,
+    steps: steps.slice(1),
+  });
+  assertEquals(violations, []);
+  assertEquals([acked, coverage.faults], [2, { join: 1 }]);
+});
+
+Deno.test("a script names each node that joins, in their order, and calls none before", () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const { steps } = writeScript({ seed, nodes: 3, steps: 300, faults: 20 });
+    let nodes = 3;
+    for (const step of steps) {
+      if (isFault(step) && step.fault === "join") {
+        assertEquals(step.node, nodes++);
+      } else if ("node" in step) {
+        assert(step.node < nodes, JSON.stringify(step));
+      }
+    }
+  }
+});
+
+Deno.test("a violation is shrunk to one that says the same, not to any error", () => {
+  const failed = {
+    id: "E1",
+    at: 5,
+    text: "b failed: Error: 17 is odd",
+  } as const;
+  const alike = { ...failed, at: 9, text: "cx2 failed: Error: 3 is odd" };
+  const other = { ...failed, text: "b could not be opened: Error: 17 is odd" };
+  assert(isAlike(alike, failed) && !isAlike(other, failed));
+  const lost = { id: "I2", at: 1, text: "one" } as const;
+  assert(isAlike({ ...lost, text: "another" }, lost));
+  assert(!isAlike({ ...lost, id: "I3" }, lost));
+});
+
+Deno.test("when faults stop clocks are right, also those that have drifted", async () => {
+  const lines: string[] = [];
+  const script = writeScript({ seed: 9, nodes: 2, steps: 0, faults: 0 });
+  const at = 500;
+  await runScript({
+    ...script,
+    steps: [
+      { at, forMs: 800, fault: "clockDrift", node: 0, drift: 0.1 },
+      // It ends as the faults stop: who is first at one moment is drawn.
+      { at, forMs: 1500, fault: "clockJump", node: 1, byMs: 50_000 },
+    ],
+  }, { trace: (line) => lines.push(line) });
+  const last = (node: string) =>
+    lines.findLast((line) => new RegExp(` (skew|drift) ${node} `).test(line));
+  for (const node of ["a", "b"]) {
+    assert(last(node)?.endsWith(` skew ${node} 0`), last(node));
+  }
+});
+
 Deno.test("a device that lies about its syncs is found out, and shrunk to a few steps that replay", async () => {
   const script = writeScript({
     seed: 4,
@@ -110,13 +180,13 @@ Deno.test("a device that lies about its syncs is found out, and shrunk to a few 
   });
   const { violations } = await runScript(script);
   assert(violations.length > 0, "nothing was found");
-  const { id } = violations[0]!;
-  const small = await shrink(script, id);
+  const violation = violations[0]!;
+  const small = await shrink(script, violation);
   const kinds = small.steps.map((step) => isFault(step) ? step.fault : "call");
   assert(small.steps.length <= 6, scriptText(small));
   assert(kinds.includes("lyingSync") && kinds.includes("kill"));
   const again = await runScript(parseScript(scriptText(small)));
-  assert(again.violations.some((violation) => violation.id === id));
+  assert(again.violations.some((each) => isAlike(each, violation)));
   // It is the device: with an honest one the same life breaks nothing.
   const honest = script.steps.filter((step) =>
     !isFault(step) || step.fault !== "lyingSync"

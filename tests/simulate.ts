@@ -238,11 +238,12 @@ async function explain(life: LifeReport, shrunk: boolean): Promise<void> {
   console.log(
     `  deno task simulate --seed ${seed} --nodes ${nodes} --steps ${steps}${only} --trace`,
   );
-  const { id } = violations[0]!;
+  const violation = violations[0]!;
+  const { id } = violation;
   // Two traces of one seed have no script that could be shrunk.
   if (!shrunk || id === "T1") return;
   const script = writeScript({ seed, ...draw });
-  const small = await shrink(script, id);
+  const small = await shrink(script, violation);
   const folder = text("keep") ??
     await Deno.makeTempDir({ prefix: "aspen-simulate-" });
   await Deno.mkdir(folder, { recursive: true });

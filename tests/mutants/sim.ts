@@ -84,4 +84,26 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     replace: `!(disks.elsewhere || disks.here)`,
     caughtBy: "tests/excuses_test.ts :: an engine's errors",
   },
+  {
+    name: "joiners-numbered-as-they-come",
+    file: "tests/sim/faults.ts",
+    find: `members.add(index, ways)`,
+    replace: `members.add(members.all.length, ways)`,
+    caughtBy: "tests/sim_test.ts :: lost a join",
+  },
+  {
+    name: "any-error-is-alike",
+    file: "tests/sim/shrink.ts",
+    find:
+      `  return a.id === b.id && (a.id !== "E1" || kindOf(a) === kindOf(b));`,
+    replace: `  return a.id === b.id && kindOf(a) !== "";`,
+    caughtBy: "tests/sim_test.ts :: says the same",
+  },
+  {
+    name: "clocks-stay-as-they-drifted",
+    file: "tests/sim/faults.ts",
+    find: `      this.#world.skewClock(a.name, 0);\n`,
+    replace: "",
+    caughtBy: "tests/sim_test.ts :: clocks are right",
+  },
 ];

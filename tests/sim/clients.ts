@@ -96,7 +96,7 @@ export class Clients {
 
   /** Makes a call, if its node can take one; does not wait for it. */
   begin(step: CallStep): void {
-    const member = this.#members.all[step.node];
+    const member = this.#members.at(step.node);
     const db = member && dbOf(member);
     if (db === undefined || this.#world.stalled(member!.name)) return;
     const call: Call = {
@@ -174,7 +174,7 @@ export class Clients {
     this.#oracle.writes(key, value);
     const lease = wanted === undefined
       ? 0
-      : this.#members.all[wanted]?.nodeKey ?? 0;
+      : this.#members.at(wanted)?.nodeKey ?? 0;
     return {
       type: "set" as const,
       key,

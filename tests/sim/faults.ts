@@ -44,6 +44,7 @@ export class Faults {
     for (const a of this.#members.all) {
       this.#world.disk(a.name).repair();
       this.#world.driftClock(a.name, 0);
+      this.#world.skewClock(a.name, 0);
       for (const b of this.#members.all) {
         if (a !== b) this.#world.condition(a.name, b.name);
       }
@@ -117,7 +118,7 @@ export class Faults {
         world.corruptNext(...this.#pair(step.nodes));
         return true;
       case "join":
-        return this.#join(step.peers);
+        return this.#join(step.node, step.peers);
       default:
         return this.#performAt(step, this.#member(step.node));
     }
@@ -255,8 +256,9 @@ export class Faults {
     return true;
   }
 
-  #join(peers: readonly number[]): boolean {
+  #join(index: number, peers: readonly number[]): boolean {
     const members = this.#members;
+    if (members.at(index) !== undefined) return false;
     const ways = () => {
       const asked = members.staying.filter(({ index }) =>
         peers.includes(index)
@@ -265,7 +267,7 @@ export class Faults {
       const there = asked.length > 0 ? asked : members.staying;
       return { peers: there.map((member) => members.address(member)) };
     };
-    void members.start(members.add(ways));
+    void members.start(members.add(index, ways));
     return true;
   }
 
@@ -317,19 +319,19 @@ export class Faults {
   }
 
   #member(index: number): Member {
-    return this.#members.all[index]!;
+    return this.#members.at(index)!;
   }
 
   /** Of a script that was shrunk some joins may be missing. */
   #haveJoined(nodes: readonly number[]): boolean {
-    return nodes.every((index) => index < this.#members.all.length);
+    return nodes.every((index) => this.#members.at(index) !== undefined);
   }
 }
 
-/** The nodes that a fault names. */
+/** The nodes that a fault names, and that there must be. */
 function nodesOf(step: FaultStep): readonly number[] {
   return [
-    ..."node" in step ? [step.node] : [],
+    ..."node" in step && step.fault !== "join" ? [step.node] : [],
     ..."nodes" in step ? step.nodes : [],
     ..."side" in step ? step.side : [],
     ..."order" in step ? step.order : [],

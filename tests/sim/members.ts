@@ -157,9 +157,13 @@ export class Members {
     return this.all.filter((member) => dbOf(member) !== undefined);
   }
 
+  /** The node of a number; those of a shrunk script may have gaps. */
+  at(index: number): Member | undefined {
+    return this.all.find((member) => member.index === index);
+  }
+
   /** Adds a node, that is not started yet. */
-  add(ways: () => OpenOptions): Member {
-    const index = this.all.length;
+  add(index: number, ways: () => OpenOptions): Member {
     const member: Member = {
       index,
       name: String.fromCharCode(97 + index),

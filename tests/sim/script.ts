@@ -136,7 +136,12 @@ export type FaultStep =
       readonly node: number;
       readonly aloneMs: number;
     }
-    | { readonly fault: "join"; readonly peers: readonly number[] }
+    /** A node joins: the one of this number, that there is not yet. */
+    | {
+      readonly fault: "join";
+      readonly node: number;
+      readonly peers: readonly number[];
+    }
     /** It leaves for ever; where it cannot in time, it leaves at the end. */
     | { readonly fault: "leave"; readonly node: number }
     /** It is killed, its disk is gone, and after `forMs` others remove it. */
@@ -257,7 +262,8 @@ export function writeScript(options: ScriptOptions): Script {
   const quietAt = Math.max(2000, steps * 1000 / CALLS_PER_SECOND);
   const count = options.faults ?? Math.max(4, Math.round(steps / 150));
   const kinds = options.kinds ?? [...COMMON, ...pick(random, OWN)];
-  const faults = [...drawFaults(random, nodes, { kinds, count, quietAt })];
+  const drawn = [...drawFaults(random, nodes, { kinds, count, quietAt })];
+  const faults = [...numbered(nodes, drawn.sort((a, b) => a.at - b.at))];
   const all: Step[] = [
     ...drawCalls(random, nodes, { steps, quietAt, faults }),
     ...faults,
@@ -396,6 +402,16 @@ function* drawFaults(
   }
 }
 
+/** Numbers those that join, in their order. */
+function* numbered(
+  nodes: number,
+  faults: readonly FaultStep[],
+): Generator<FaultStep> {
+  for (const step of faults) {
+    yield step.fault === "join" ? { ...step, node: nodes++ } : step;
+  }
+}
+
 function drawFault(
   random: Prng,
   count: number,
@@ -466,7 +482,7 @@ function drawFault(
     case "bitFlip":
       return { ...when, fault, node, pick: random.below(1_000_000) };
     case "join":
-      return { ...when, fault, peers: side };
+      return { ...when, fault, node: 0, peers: side };
     case "clone":
       // Long enough to be met.
       return { ...when, fault, node, forMs: Math.max(when.forMs, 4000) };

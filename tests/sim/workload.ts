@@ -148,7 +148,7 @@ class ClusterLife {
     const { nodes } = this.#script;
     for (let i = 0; i < nodes; i++) {
       const ways = i === 0 ? { bootstrap: true } : { peers: ["a:1"] };
-      await this.#members.start(this.#members.add(() => ways));
+      await this.#members.start(this.#members.add(i, () => ways));
     }
     await this.#live();
     await this.#calm();
@@ -184,11 +184,11 @@ class ClusterLife {
     for (const member of this.#members.all) {
       if (core.includes(member.index)) continue;
       for (const index of core) {
-        this.world.cut(member.name, this.#members.all[index]!.name);
+        this.world.cut(member.name, this.#members.at(index)!.name);
       }
     }
     for (const index of core) {
-      void this.#members.start(this.#members.all[index]!);
+      void this.#members.start(this.#members.at(index)!);
     }
     const end = this.world.now + 30_000;
     while (this.clients.pending > 0 && this.world.now < end) {
