@@ -11,6 +11,8 @@ function life(seed: number, about: Partial<LifeReport> = {}): LifeReport {
     events: 1000,
     simulatedMs: 60_000,
     tookMs: 1000,
+    calls: 2950,
+    callsDrawn: 3000,
     acked: 2000,
     lost: 0,
     judged: true,
@@ -30,19 +32,38 @@ function campaignOf(lives: readonly LifeReport[]): Campaign {
 
 Deno.test("a campaign with a life that was not judged to its end has failed, whatever was found", () => {
   const well = campaignOf([life(1), life(2), life(3)]);
-  assertEquals(well.complaints(true), []);
+  assertEquals(well.complaints({ isDrawn: true }), []);
   assertEquals([well.summary.seeds, well.summary.judged], [3, 3]);
   const short = campaignOf([life(1), life(2, { judged: false }), life(3)]);
-  assertEquals(short.complaints(true), ["not judged: 1 lives"]);
-  assertEquals(short.complaints(false), ["not judged: 1 lives"]);
+  assertEquals(short.complaints({ isDrawn: true }), ["not judged: 1 lives"]);
+  assertEquals(short.complaints({ isDrawn: false }), ["not judged: 1 lives"]);
 });
 
 Deno.test("a campaign of fifty lives names what never happened in it, unless it was told what may", () => {
   const lives = [...Array(50).keys()].map((seed) => life(seed));
-  const [complaint] = campaignOf(lives).complaints(true);
+  const [complaint] = campaignOf(lives).complaints({ isDrawn: true });
   assert(complaint?.startsWith("never happened: cut, "), complaint);
-  assertEquals(campaignOf(lives).complaints(false), []);
-  assertEquals(campaignOf(lives.slice(1)).complaints(true), []);
+  assertEquals(campaignOf(lives).complaints({ isDrawn: false }), []);
+  assertEquals(campaignOf(lives.slice(1)).complaints({ isDrawn: true }), []);
+});
+
+Deno.test("a campaign in which too little happened, or too slowly, says so", () => {
+  const happened = (about: Partial<LifeReport>) => {
+    const lives = [...Array(50).keys()].map((seed) =>
+      life(seed, { faults: { kill: 20 }, ...about })
+    );
+    return (speedupMin: number) =>
+      campaignOf(lives).complaints({ isDrawn: true, speedupMin })
+        .filter((text) => !text.startsWith("never happened"));
+  };
+  assertEquals(happened({})(60), []);
+  assertEquals(happened({})(61), ["too slow: 60 × real time"]);
+  assertEquals(happened({ calls: 2840 })(0), [
+    "too few calls: 142000 of 150000",
+  ]);
+  assertEquals(happened({ faults: { kill: 19 } })(0), [
+    "too few faults: 950 for 150000 calls",
+  ]);
 });
 
 Deno.test("every acked write that is lost is counted, and every life whose nodes differ once", async () => {

@@ -106,4 +106,26 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     replace: "",
     caughtBy: "tests/sim_test.ts :: clocks are right",
   },
+  {
+    name: "faults-counted-when-they-are-armed",
+    file: "tests/sim/faults.ts",
+    find: `    if (outcome === "happened") this.#coverage.fault(step.fault);`,
+    replace:
+      `    if (outcome !== "impossible") this.#coverage.fault(step.fault);`,
+    caughtBy: "tests/sim_test.ts :: counts when it has happened",
+  },
+  {
+    name: "faults-that-cannot-be-are-dropped",
+    file: "tests/sim/faults.ts",
+    find: `const TRIES_MAX = 6;`,
+    replace: `const TRIES_MAX = 1;`,
+    caughtBy: "tests/sim_test.ts :: counts when it has happened",
+  },
+  {
+    name: "link-damages-on-after-all-is-healed",
+    file: "runtime/virtual/network.ts",
+    find: `    if (a === undefined) this.#damaging.clear();\n`,
+    replace: "",
+    caughtBy: "runtime/virtual/faults_test.ts :: once all is healed",
+  },
 ];

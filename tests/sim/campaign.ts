@@ -13,7 +13,13 @@
 import { crc32 } from "../../runtime/bytes.ts";
 import { Coverage } from "./coverage.ts";
 import type { Violation } from "./invariants.ts";
-import { FAULT_KINDS, type ScriptOptions, writeScript } from "./script.ts";
+import {
+  CALLS_PER_FAULT,
+  FAULT_KINDS,
+  isFault,
+  type ScriptOptions,
+  writeScript,
+} from "./script.ts";
 import { runScript, type WorkloadReport } from "./workload.ts";
 
 /** Seeds from which on everything must have happened. */
@@ -21,6 +27,9 @@ export const CAMPAIGN_SEEDS = 50;
 
 /** Every so many seeds one runs twice. */
 const TWICE_EVERY = 25;
+
+/** The share of the calls that are drawn which must have been made. */
+const CALLS_SHARE_MIN = 0.95;
 
 /** What is counted of a life, as it crosses from process to process. */
 export interface LifeReport {
@@ -30,6 +39,9 @@ export interface LifeReport {
   readonly simulatedMs: number;
   /** What it took, in milliseconds of the machine. */
   readonly tookMs: number;
+  /** Calls that were made, and those that its script has. */
+  readonly calls: number;
+  readonly callsDrawn: number;
   readonly acked: number;
   readonly lost: number;
   readonly judged: boolean;
@@ -46,6 +58,8 @@ export interface Summary {
   judged: number;
   simulatedHours: number;
   events: number;
+  /** Calls that were made. */
+  calls: number;
   faults: Coverage["faults"];
   paths: Coverage["paths"];
   acked: number;
@@ -82,6 +96,8 @@ export class Campaign {
     tookMs: 0,
     events: 0,
     judged: 0,
+    calls: 0,
+    callsDrawn: 0,
     acked: 0,
     lost: 0,
     conflicts: 0,
@@ -107,6 +123,8 @@ export class Campaign {
     total.events += life.events;
     total.acked += life.acked;
     total.judged += Number(life.judged);
+    total.calls += life.calls;
+    total.callsDrawn += life.callsDrawn;
     total.lost += life.lost;
     total.conflicts += life.conflicts;
     total.divergent += Math.min(1, count("I1"));
@@ -119,16 +137,26 @@ export class Campaign {
   /**
    * Why it proves less than it should, even if no invariant was broken: a line each.
    *
-   * @param isDrawn Whether its faults are of all kinds, as they are drawn.
+   * @param how `isDrawn`: its faults are of all kinds, as they are drawn.
+   * `speedupMin`: simulated time for a second of one processor, at least.
    */
-  complaints(isDrawn: boolean): string[] {
-    const { seeds, judged } = this.summary;
+  complaints(
+    { isDrawn, speedupMin = 0 }: { isDrawn: boolean; speedupMin?: number },
+  ): string[] {
+    const { seeds, judged, calls, speedup, faults } = this.summary;
     const isWhole = isDrawn && this.failed.length === 0 &&
       seeds >= CAMPAIGN_SEEDS;
     const never = isWhole ? this.coverage.missing(FAULT_KINDS) : [];
+    const drawn = this.#total.callsDrawn;
+    const fewCalls = isWhole && calls < drawn * CALLS_SHARE_MIN;
+    const happened = Object.values(faults).reduce((a, b) => a + b, 0);
+    const fewFaults = isWhole && happened < drawn / CALLS_PER_FAULT;
     return [
       ...judged < seeds ? [`not judged: ${seeds - judged} lives`] : [],
       ...never.length > 0 ? [`never happened: ${never.join(", ")}`] : [],
+      ...fewCalls ? [`too few calls: ${calls} of ${drawn}`] : [],
+      ...fewFaults ? [`too few faults: ${happened} for ${drawn} calls`] : [],
+      ...speedup < speedupMin ? [`too slow: ${speedup} × real time`] : [],
     ];
   }
 
@@ -142,6 +170,7 @@ export class Campaign {
     return {
       seeds: this.seeds,
       judged: counts.judged,
+      calls: counts.calls,
       simulatedHours: simulatedMs / 3_600_000,
       events,
       faults,
@@ -180,7 +209,7 @@ export async function runLife(options: ScriptOptions): Promise<LifeReport> {
 export function lifeOf(report: WorkloadReport, tookMs: number): LifeReport {
   const { script, hash, events, simulatedMs, acked, conflicts } = report;
   const { faults, paths } = report.coverage;
-  const { lost, judged, violations } = report;
+  const { calls, lost, judged, violations } = report;
   const { seed } = script;
   return {
     seed,
@@ -188,6 +217,8 @@ export function lifeOf(report: WorkloadReport, tookMs: number): LifeReport {
     events,
     simulatedMs,
     tookMs,
+    calls,
+    callsDrawn: script.steps.filter((step) => !isFault(step)).length,
     acked,
     lost,
     judged,

@@ -64,6 +64,7 @@ export class Clients {
   readonly #oracle: Oracle;
   readonly #coverage: Coverage;
   readonly #calls = new Set<Call>();
+  #made = 0;
 
   /** Clients of these nodes. */
   constructor(
@@ -80,6 +81,11 @@ export class Clients {
     this.#coverage = parts.coverage;
   }
 
+  /** Calls that were made. */
+  get made(): number {
+    return this.#made;
+  }
+
   /** Calls that have not ended. */
   get pending(): number {
     return this.#calls.size;
@@ -94,14 +100,25 @@ export class Clients {
     }
   }
 
-  /** Makes a call, if its node can take one; does not wait for it. */
+  /**
+   * Makes a call at its node, or at the next one if that cannot take one; at none,
+   * if none can. Does not wait for it.
+   */
   begin(step: CallStep): void {
-    const member = this.#members.at(step.node);
+    const { all, up } = this.#members;
+    const able = up.filter(({ name }) => !this.#world.stalled(name));
+    const span = 1 + Math.max(step.node, ...all.map(({ index }) => index));
+    const distance = ({ index }: Member) => (index - step.node + span) % span;
+    const member = able.reduce<Member | undefined>(
+      (best, each) => best && distance(best) <= distance(each) ? best : each,
+      undefined,
+    );
     const db = member && dbOf(member);
-    if (db === undefined || this.#world.stalled(member!.name)) return;
+    if (member === undefined || db === undefined) return;
+    this.#made++;
     const call: Call = {
-      life: member!.life!,
-      member: member!,
+      life: member.life!,
+      member,
       what: step.call,
       startedAt: this.#world.now,
       late: false,

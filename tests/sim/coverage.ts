@@ -85,9 +85,9 @@ export class Coverage {
   readonly faults: Partial<Record<FaultKind, number>> = {};
   readonly paths: Partial<Record<PathKind, number>> = {};
 
-  /** A fault happened. */
-  fault(kind: FaultKind): void {
-    this.faults[kind] = (this.faults[kind] ?? 0) + 1;
+  /** A fault happened, so often. */
+  fault(kind: FaultKind, times = 1): void {
+    if (times > 0) this.faults[kind] = (this.faults[kind] ?? 0) + times;
   }
 
   /** A path was taken, so often. */
@@ -98,8 +98,7 @@ export class Coverage {
   /** Adds what happened elsewhere. */
   add(other: Pick<Coverage, "faults" | "paths">): void {
     for (const [kind, count] of Object.entries(other.faults)) {
-      const fault = kind as FaultKind;
-      this.faults[fault] = (this.faults[fault] ?? 0) + count;
+      this.fault(kind as FaultKind, count);
     }
     for (const [kind, count] of Object.entries(other.paths)) {
       this.path(kind as PathKind, count);

@@ -33,6 +33,8 @@ export interface GoingOptions {
 /** Lets nodes go. */
 export class Going {
   readonly #options: GoingOptions;
+  /** Those that have left: told by its call, or by an event, or by both. */
+  readonly #left = new WeakSet<Member>();
   /** The starts of nodes that are, or were when they ended, in a call of leaving. */
   readonly #leaving = new WeakSet<Life>();
 
@@ -137,7 +139,8 @@ export class Going {
 
   async #hasLeft(member: Member): Promise<void> {
     const { members, oracle, coverage } = this.#options;
-    coverage.path("left");
+    if (!this.#left.has(member)) coverage.path("left");
+    this.#left.add(member);
     oracle.removes(member.nodeKey);
     await members.close(member);
     member.fate = "gone";

@@ -185,7 +185,10 @@ export interface ScriptOptions {
   readonly nodes?: number;
   /** Calls, 50 a simulated second. @default {3000} */
   readonly steps?: number;
-  /** Faults; one for 150 calls by default. */
+  /**
+   * Faults; by default so many that, of those that can be when their time comes, at
+   * least one happens for 150 calls ({@linkcode CALLS_PER_FAULT}) on average.
+   */
   readonly faults?: number;
   /** Faults are of these kinds only. */
   readonly kinds?: readonly FaultKind[];
@@ -193,6 +196,12 @@ export interface ScriptOptions {
 
 /** Nodes that join in one life, at most: a long one is to stay one of few nodes. */
 const JOINS_MAX = 3;
+
+/** Calls for which one fault happens, on average. */
+export const CALLS_PER_FAULT = 150;
+
+/** So many are drawn for one of them: some cannot be when their time comes. */
+const SPARE_FAULTS = 1.2;
 
 /** Calls a simulated second. */
 const CALLS_PER_SECOND = 50;
@@ -260,7 +269,8 @@ export function writeScript(options: ScriptOptions): Script {
   const { seed, nodes = 5, steps = 3000 } = options;
   const random = new Prng(seed, "script");
   const quietAt = Math.max(2000, steps * 1000 / CALLS_PER_SECOND);
-  const count = options.faults ?? Math.max(4, Math.round(steps / 150));
+  const count = options.faults ??
+    Math.max(4, Math.round(steps * SPARE_FAULTS / CALLS_PER_FAULT));
   const kinds = options.kinds ?? [...COMMON, ...pick(random, OWN)];
   const drawn = [...drawFaults(random, nodes, { kinds, count, quietAt })];
   const faults = [...numbered(nodes, drawn.sort((a, b) => a.at - b.at))];

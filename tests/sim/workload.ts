@@ -30,6 +30,8 @@ export interface WorkloadReport {
   readonly hash: string;
   readonly events: number;
   readonly simulatedMs: number;
+  /** Calls that were made. */
+  readonly calls: number;
   readonly acked: number;
   /** Acked writes that are gone, however many violations say so. */
   readonly lost: number;
@@ -97,6 +99,7 @@ export async function runScript(
     hash: world.traceHash(),
     events: world.events,
     simulatedMs: world.now,
+    calls: life.clients.made,
     acked: oracle.acked,
     lost: oracle.lostAcks,
     judged: life.judged,
@@ -117,6 +120,8 @@ class ClusterLife {
   readonly #members: Members;
   readonly #going: Going;
   readonly #faults: Faults;
+  /** When the steps begin. */
+  #begin = 0;
 
   constructor(script: Script, trace: RunOptions["trace"]) {
     const world = new World({ seed: script.seed, ...trace && { trace } });
@@ -140,6 +145,7 @@ class ClusterLife {
       members,
       going: this.#going,
       coverage,
+      quietAt: () => this.#begin + script.quietAt,
     });
     this.clients = new Clients({ world, members, oracle, coverage });
   }
@@ -160,7 +166,7 @@ class ClusterLife {
   /** Calls and faults. */
   async #live(): Promise<void> {
     const { steps, quietAt } = this.#script;
-    const begin = this.world.now;
+    const begin = this.#begin = this.world.now;
     const pauseMs = Math.max(INSPECTION_MS, quietAt / INSPECTIONS_MAX);
     let inspectAt = pauseMs;
     for (const step of steps) {
