@@ -163,6 +163,40 @@ Deno.test("a script names each node that joins, in their order, and calls none b
   }
 });
 
+Deno.test("of a disk a bit of which flips an engine gives all that was synced, or says where it is damaged", async () => {
+  const script = writeScript({ seed: 9, nodes: 1, steps: 0, faults: 0 });
+  const writes = [...Array(100).keys()].map((i) => ({
+    at: 10 * i,
+    node: 0,
+    call: "write" as const,
+    ops: [[`k${i}`, i + 1, 100]] as const,
+  }));
+  let found = 0;
+  // The log comes first among its files, and has all.
+  for (let pick = 0; pick < 20_000; pick += 999) {
+    const flip = {
+      at: 1500,
+      forMs: 20,
+      fault: "bitFlip",
+      node: 0,
+      pick,
+    } as const;
+    const { violations, coverage } = await runScript({
+      ...script,
+      world: {
+        durability: "synced",
+        memtableBytes: 1024 * 1024,
+        propagation: {},
+      },
+      steps: [...writes, flip],
+    });
+    assertEquals(violations, []);
+    assertEquals(coverage.faults, { bitFlip: 1 });
+    found += coverage.paths.corruption ?? 0;
+  }
+  assertEquals(found, 21);
+});
+
 Deno.test("a violation is shrunk to one that says the same, not to any error", () => {
   const failed = {
     id: "E1",

@@ -610,4 +610,11 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     replace: "if (disordered === -1) {",
     caughtBy: "engine/fuzz_test.ts :: rows are out of order",
   },
+  {
+    name: "damage-within-a-log-taken-for-its-end",
+    file: "engine/log/reader.ts",
+    find: `    if (this.#isDamaged(this.#end)) {`,
+    replace: `    if (this.#end < 0 && this.#isDamaged(this.#end)) {`,
+    caughtBy: "tests/sim_test.ts :: a bit of which flips",
+  },
 ];

@@ -128,4 +128,11 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     replace: "",
     caughtBy: "runtime/virtual/faults_test.ts :: once all is healed",
   },
+  {
+    name: "all-of-a-log-may-have-been-torn",
+    file: "tests/sim/damage.ts",
+    find: `    syncedTo = Math.max(syncedTo, frame.syncedTo);`,
+    replace: `    syncedTo = Math.min(syncedTo, frame.syncedTo);`,
+    caughtBy: "tests/damage_test.ts",
+  },
 ];

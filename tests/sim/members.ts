@@ -15,7 +15,7 @@ import { type LsmEvent, optionsIn } from "../../engine/options.ts";
 import { openReadOnly } from "../../engine/read_only.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import {
-  AspenError,
+  CorruptionError,
   type DatabaseEvent,
   type DB,
   LockedError,
@@ -27,6 +27,7 @@ import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import { sleep } from "../../runtime/time.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
+import { mayBeTorn, pickBit } from "./damage.ts";
 import { isOfDisk, unexplained } from "./excuses.ts";
 import type { Discard, Oracle, WatchJudge } from "./oracle.ts";
 import {
@@ -441,26 +442,29 @@ export class Members {
     const name = `${member.name}p${++this.#probes}`;
     const disk = world.disk(name);
     disk.restore(world.disk(member.name).image());
-    const sizes = disk.paths().map((
-      path,
-    ) => [path, disk.read(path).length]) as [
-      string,
-      number,
-    ][];
-    const total = sizes.reduce((sum, [, size]) => sum + size, 0);
-    if (total === 0) return;
-    let at = pick % total;
-    const [path] = sizes.find(([, size]) => at < size || (at -= size, false))!;
-    disk.flip(path, at, 1 << pick % 8);
+    const bit = pickBit(disk, pick);
+    if (bit === undefined) return;
+    const runtime = world.runtime(name);
+    const sound = new Lsm(
+      openReadOnly("/data", { files: runtime.files }),
+      undefined,
+    );
+    const covered = readVector(sound);
+    await sound.close();
+    const isTail = mayBeTorn(runtime.files, "/data", bit);
+    disk.flip(bit.path, bit.offset, bit.mask);
+    const what = `bit ${bit.mask} at ${bit.offset} of ${bit.path}, flipped,`;
     try {
-      const engine = await openLsm("/data", optionsIn(world.runtime(name)));
-      oracle.inspects(`the damaged disk of ${member.name}`, readState(engine));
+      const engine = await openLsm("/data", optionsIn(runtime));
+      const state = readState(engine);
+      oracle.inspects(`the damaged disk of ${member.name}`, state);
+      if (!isTail && !state.vector.includes(covered)) {
+        oracle.violate("F1", `${what} took away what had been synced`);
+      }
       await engine.close();
     } catch (error) {
-      if (error instanceof AspenError) coverage.path("corruption");
-      else {
-        oracle.violate("F1", `a flipped bit of ${path} gave ${error}`);
-      }
+      if (error instanceof CorruptionError) coverage.path("corruption");
+      else oracle.violate("F1", `${what} gave ${error}`);
     }
     world.kill(name);
   }
