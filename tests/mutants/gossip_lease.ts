@@ -83,4 +83,11 @@ export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
       return encodeOutcome(`,
     caughtBy: SEEDS,
   },
+  {
+    name: "damaged-leaseholder-is-told-of-as-it-says-it",
+    file: "gossip/lease/router.ts",
+    find: `    case "CorruptionError":\n`,
+    replace: "",
+    caughtBy: "gossip/lease/router_test.ts :: whose disk failed in the commit",
+  },
 ];
