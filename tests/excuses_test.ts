@@ -10,12 +10,14 @@ import {
   StorageError,
   UnreachableError,
 } from "../mod.ts";
-import { isOfDisk, unexplained } from "./sim/excuses.ts";
+import { isOfDisk, NO_TROUBLE, unexplained } from "./sim/excuses.ts";
 
-const WHOLE = { here: false, elsewhere: false };
-const HERE = { here: true, elsewhere: false };
-const ELSEWHERE = { here: false, elsewhere: true };
-const ALL = { here: true, elsewhere: true };
+const FAULTED = { faulted: true, damaged: false };
+const DAMAGED = { faulted: false, damaged: true };
+const WHOLE = { here: NO_TROUBLE, elsewhere: NO_TROUBLE };
+const HERE = { here: FAULTED, elsewhere: NO_TROUBLE };
+const ELSEWHERE = { here: NO_TROUBLE, elsewhere: FAULTED };
+const ALL = { here: FAULTED, elsewhere: FAULTED };
 
 const full = new StorageError("append to", "f", "no space");
 const poisoned = new PoisonedError({ cause: full });
@@ -34,9 +36,9 @@ Deno.test("an engine's errors are explained where its own disk fails, and nowher
   const told = unknown(new RemoteError("StorageError", "no space"));
   assertEquals(unexplained(told, ELSEWHERE), undefined);
   assertEquals(unexplained(told, HERE), "StorageError");
-  assertEquals(isOfDisk(poisoned, true), true);
-  assertEquals(isOfDisk(poisoned, false), false);
-  assertEquals(isOfDisk(new ClosedError("read", "the store"), true), false);
+  assertEquals(isOfDisk(poisoned, FAULTED), true);
+  assertEquals(isOfDisk(poisoned, NO_TROUBLE), false);
+  assertEquals(isOfDisk(new ClosedError("read", "the store"), FAULTED), false);
 });
 
 Deno.test("a mistake of the program is explained by nothing, wherever it lies and whoever made it", () => {
@@ -56,13 +58,29 @@ Deno.test("a mistake of the program is explained by nothing, wherever it lies an
       ]),
     ]
   ) assertEquals(unexplained(error, ALL), "TypeError", String(error));
-  const damaged = new CorruptionError("f", 0, "a checksum is wrong");
-  assertEquals(unexplained(damaged, ALL), "CorruptionError");
-  assertEquals(
-    unexplained(new PoisonedError({ cause: damaged }), ALL),
-    "CorruptionError",
-  );
   assertEquals(unexplained("text", ALL), "a thrown string");
+});
+
+Deno.test("damage is explained where a bit has flipped, and by no other trouble of a disk", () => {
+  const damaged = new CorruptionError("f", 0, "a checksum is wrong");
+  const failed = new PoisonedError({ cause: damaged });
+  for (const error of [damaged, failed, unknown(damaged)]) {
+    assertEquals(unexplained(error, ALL), "CorruptionError");
+    const here = { here: DAMAGED, elsewhere: NO_TROUBLE };
+    assertEquals(unexplained(error, here), undefined);
+  }
+  const told = new RemoteError("CorruptionError", "a checksum is wrong");
+  assertEquals(unexplained(told, ALL), "CorruptionError");
+  const elsewhere = { here: NO_TROUBLE, elsewhere: DAMAGED };
+  assertEquals(unexplained(told, elsewhere), undefined);
+  assertEquals(
+    unexplained(full, { here: DAMAGED, elsewhere: DAMAGED }),
+    "StorageError",
+  );
+  assertEquals([isOfDisk(failed, DAMAGED), isOfDisk(failed, FAULTED)], [
+    true,
+    false,
+  ]);
 });
 
 Deno.test("what nodes that are gone, or busy, lead to is explained", () => {

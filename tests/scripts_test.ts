@@ -33,6 +33,7 @@ const FOUND: Readonly<Record<number, string>> = {
   1_003_528: "judge-asks-a-store-that-is-closed",
   1_003_980: "judge-asks-a-store-that-is-closed",
   2_000_155: "removal-not-told-at-the-next-start",
+  4_101_005: "damaged-leaseholder-is-told-of-as-it-says-it",
 };
 
 Deno.test("what a life has found has a mutant that puts it back", () => {

@@ -197,6 +197,26 @@ Deno.test("of a disk a bit of which flips an engine gives all that was synced, o
   assertEquals(found, 21);
 });
 
+Deno.test("a node under which a bit of a table flips says so, and nobody reads what is wrong", async () => {
+  let noticed = 0;
+  for (let seed = 1; seed <= 4; seed++) {
+    const script = writeScript({
+      seed,
+      nodes: 3,
+      steps: 600,
+      faults: 16,
+      kinds: ["bitRot", "bitRot", "kill"],
+    });
+    const { violations, coverage } = await runScript({
+      ...script,
+      world: { ...script.world, memtableBytes: 16 * 1024 },
+    });
+    assertEquals(violations, []);
+    noticed += coverage.paths.rot ?? 0;
+  }
+  assert(noticed >= 5, `${noticed} flipped bits were noticed`);
+});
+
 Deno.test("a violation is shrunk to one that says the same, not to any error", () => {
   const failed = {
     id: "E1",

@@ -80,13 +80,22 @@ export class VirtualDisk {
     this.#state.put(path, content);
   }
 
-  /** Inverts the bits of `mask` in one byte, as a decaying device does. */
-  flip(path: string, offset: number, mask = 1): void {
-    const content = this.#file("damage", path).view();
+  /**
+   * Inverts the bits of `mask` in one byte, as a decaying device does, also under a
+   * program that has the file open.
+   *
+   * @returns Mends it, until the next crash, whatever name the file then has.
+   */
+  flip(path: string, offset: number, mask = 1): () => void {
+    const file = this.#file("damage", path);
+    const content = file.view();
     if (offset >= content.length) {
       throw new StorageError("damage", path, `it has no byte ${offset}`);
     }
     content[offset]! ^= mask;
+    return () => {
+      file.view()[offset]! ^= mask;
+    };
   }
 
   /** Cuts a file, durably. */

@@ -234,3 +234,21 @@ Deno.test("of what is wrong with a disk is counted what a program has met of it"
   await world.run(file.syncData());
   assertEquals(disk.faults.met, { full: 2, failing: 1, slow: 1, lying: 1 });
 });
+
+Deno.test("a bit flips under who has the file open, and is mended under whatever name the file has then", async () => {
+  const { world, files, file } = await written();
+  const reader = files.open("file", { mode: "read" });
+  const read = () => {
+    const bytes = new Uint8Array(6);
+    reader.readAt(bytes, 0);
+    return new TextDecoder().decode(bytes);
+  };
+  const mend = world.disk("a").flip("file", 1, 0b10);
+  assertEquals(read(), "s{nced");
+  files.rename("file", "other");
+  files.open("file", { mode: "create" }).close();
+  mend();
+  assertEquals(read(), "synced");
+  reader.close();
+  file.close();
+});

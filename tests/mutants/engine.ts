@@ -617,4 +617,14 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     replace: `    if (this.#end < 0 && this.#isDamaged(this.#end)) {`,
     caughtBy: "tests/sim_test.ts :: a bit of which flips",
   },
+  {
+    name: "block-taken-as-it-is",
+    file: "engine/table/table.ts",
+    find: `    if (!isIntact(stored, this.info.number, offset)) {
+      throw new CorruptionError(this.path, offset, "the block is damaged");`,
+    replace:
+      `    if (!isIntact(stored, this.info.number, offset) && offset < 0) {
+      throw new CorruptionError(this.path, offset, "the block is damaged");`,
+    caughtBy: "tests/sim_test.ts :: nobody reads what is wrong",
+  },
 ];

@@ -80,8 +80,9 @@ export const SIM_MUTANTS: readonly Mutant[] = [
   {
     name: "one-failing-disk-excuses-all",
     file: "tests/sim/excuses.ts",
-    find: `!(wasRemote ? disks.elsewhere : disks.here)`,
-    replace: `!(disks.elsewhere || disks.here)`,
+    find: `wasRemote ? disks.elsewhere : disks.here`,
+    replace:
+      `wasRemote || disks.elsewhere.faulted ? disks.elsewhere : disks.here`,
     caughtBy: "tests/excuses_test.ts :: an engine's errors",
   },
   {

@@ -9,6 +9,7 @@ import {
   CheckFailedError,
   ClosedError,
   compareVersions,
+  CorruptionError,
   type DB,
   DeadlineExceededError,
   LeaseholderUnavailableError,
@@ -31,6 +32,7 @@ import {
   type Life,
   type Member,
   type Members,
+  peek,
 } from "./members.ts";
 import { unexplained } from "./excuses.ts";
 import type { Oracle } from "./oracle.ts";
@@ -225,7 +227,7 @@ export class Clients {
       const waited = this.#world.now - call.startedAt >= TIMEOUT_MS - 1;
       if (waited || life.failed || member.life !== life) return;
       // Nobody reads any more where the database is closing.
-      if (life.closing) return;
+      if (life.closing || life.damaged) return;
       const here = readRow(life.engine!, key);
       if (here === undefined || compareVersions(here, version) < 0) {
         this.#oracle.violate("R1", `${member.name} does not read "${key}"`);
@@ -279,15 +281,16 @@ export class Clients {
       .map((other) => ({
         other,
         life: other.life,
-        vector: readVector(other.life!.engine!),
+        vector: peek(other.life!, readVector),
       }));
     const { peers } = await db.caughtUp({ timeoutMs: TIMEOUT_MS });
     this.#coverage.path("caughtUp", peers.length);
     // A copy may have answered in a node's place.
     if (this.#members.images || life.failed || member.life !== life) return;
-    const here = readVector(life.engine!);
+    const here = peek(life, readVector);
     for (const { other, life, vector } of before) {
       if (other.life !== life || !peers.includes(other.nodeKey)) continue;
+      if (here === undefined || vector === undefined) continue;
       if (here.includes(vector)) continue;
       this.#oracle.violate(
         "R5",
@@ -327,8 +330,8 @@ export class Clients {
   #fails(error: unknown, { life, startedAt }: Call): void {
     if (error instanceof PartialCommitError) this.#coverage.path("partial");
     const strange = unexplained(error, {
-      here: life.faulted,
-      elsewhere: this.#members.haveDisksFailed(startedAt),
+      here: life,
+      elsewhere: this.#members.troubleSince(startedAt),
     });
     if (strange !== undefined) {
       this.#oracle.violate("E1", `a call failed by a ${strange}: ${error}`);
@@ -357,8 +360,10 @@ export class Clients {
     ) {
       this.#coverage.path("refused");
     } else if (
-      error instanceof StorageError || error instanceof PoisonedError
+      error instanceof StorageError || error instanceof PoisonedError ||
+      error instanceof CorruptionError
     ) {
+      if (error instanceof CorruptionError) this.#coverage.path("rot");
       this.#coverage.path("unknown");
     } else this.#oracle.violate("E1", `a call failed: ${error}`);
   }

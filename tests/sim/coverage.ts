@@ -51,8 +51,10 @@ export const PATHS = [
   /** A memtable that became a table. */
   "flush",
   "compaction",
-  /** A flipped bit that was noticed. */
+  /** A flipped bit that was noticed when the disk was opened. */
   "corruption",
+  /** A flipped bit that a node noticed while it ran. */
+  "rot",
   /** A frame whose checksum was wrong. */
   "badFrame",
   /** A node that was killed while it opened. */

@@ -8,16 +8,32 @@
 
 import { PartialCommitError, RemoteError } from "../../mod.ts";
 
-/** Whose disks may fail, in the time that an error is of. */
-export interface FailingDisks {
-  /** That of the node whose caller got the error. */
-  readonly here: boolean;
-  /** That of any other, whose errors come as {@linkcode RemoteError}s. */
-  readonly elsewhere: boolean;
+/** What is wrong with disks in the time that an error is of. */
+export interface Trouble {
+  /** Writes or syncs may fail. */
+  readonly faulted: boolean;
+  /** A bit has flipped. */
+  readonly damaged: boolean;
 }
 
-/** Names of errors by which an engine says that its disk failed. */
-const OF_DISKS = new Set(["StorageError", "PoisonedError"]);
+/** Whose disks are in trouble. */
+export interface Disks {
+  /** That of the node whose caller got the error. */
+  readonly here: Trouble;
+  /** That of any other, whose errors come as {@linkcode RemoteError}s. */
+  readonly elsewhere: Trouble;
+}
+
+/** Disks that are all right. */
+export const NO_TROUBLE: Trouble = { faulted: false, damaged: false };
+
+/** Errors by which an engine says what is wrong with its disk. */
+const OF_DISKS: ReadonlyMap<string, (trouble: Trouble) => boolean> = new Map([
+  ["StorageError", ({ faulted }) => faulted],
+  ["CorruptionError", ({ damaged }) => damaged],
+  // Its cause says what it was, where it is known.
+  ["PoisonedError", ({ faulted, damaged }) => faulted || damaged],
+]);
 
 /**
  * Names of errors that no fault leads to: programs have mistakes, and what is
@@ -30,7 +46,6 @@ const OF_NO_FAULT = new Set([
   "SyntaxError",
   "InternalError",
   "DecodeError",
-  "CorruptionError",
   "FormatVersionError",
   "FileNotFoundError",
 ]);
@@ -38,14 +53,14 @@ const OF_NO_FAULT = new Set([
 /** What of an error, or of its causes, no fault explains. */
 export function unexplained(
   error: unknown,
-  disks: FailingDisks,
+  disks: Disks,
 ): string | undefined {
   return unexplainedOf(error, disks, false);
 }
 
 function unexplainedOf(
   error: unknown,
-  disks: FailingDisks,
+  disks: Disks,
   isRemote: boolean,
 ): string | undefined {
   if (error === undefined) return undefined;
@@ -53,9 +68,8 @@ function unexplainedOf(
   const wasRemote = isRemote || error instanceof RemoteError;
   const name = error instanceof RemoteError ? error.code : error.name;
   if (OF_NO_FAULT.has(name)) return name;
-  if (OF_DISKS.has(name) && !(wasRemote ? disks.elsewhere : disks.here)) {
-    return name;
-  }
+  const trouble = wasRemote ? disks.elsewhere : disks.here;
+  if (OF_DISKS.get(name)?.(trouble) === false) return name;
   // Its cause is that of the first part only.
   const causes = error instanceof PartialCommitError
     ? error.failed.map((part) => part.error)
@@ -67,8 +81,8 @@ function unexplainedOf(
   return undefined;
 }
 
-/** Whether an engine says by an error that its disk failed, which it may. */
-export function isOfDisk(error: unknown, mayFail: boolean): boolean {
+/** Whether an engine says by an error what is wrong with its disk. */
+export function isOfDisk(error: unknown, here: Trouble): boolean {
   return error instanceof Error && OF_DISKS.has(error.name) &&
-    unexplained(error, { here: mayFail, elsewhere: false }) === undefined;
+    unexplained(error, { here, elsewhere: NO_TROUBLE }) === undefined;
 }

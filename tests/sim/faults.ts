@@ -238,6 +238,12 @@ export class Faults {
         void members.probeDamage(member, step.pick);
         this.#startLater(member, Math.min(forMs, 3000));
         return "happened";
+      case "bitRot": {
+        const { life } = member;
+        if (!members.rot(member, step.pick)) return "impossible";
+        world.schedule(forMs, () => members.mend(member, life!));
+        return "happened";
+      }
       case "twice":
         if (dbOf(member) === undefined || world.stalled(name)) {
           return "impossible";

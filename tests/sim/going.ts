@@ -123,7 +123,8 @@ export class Going {
       await db.cluster.leave();
     } catch (error) {
       if (member.life !== life) return;
-      const disks = { here: life.faulted, elsewhere: true };
+      const elsewhere = { faulted: true, damaged: true };
+      const disks = { here: life, elsewhere };
       if (
         !(error instanceof AspenError) ||
         unexplained(error, disks) !== undefined

@@ -57,7 +57,8 @@ export const INVARIANTS = {
   T1: "the same seed gives the same trace (every 25th seed is run twice)",
   E1: "no error but those that the faults explain",
   F1:
-    "a damaged disk gives right data or a typed error, never wrong data, nor " +
+    "a damaged disk, also under a node that runs, gives right data or a typed " +
+    "error, never wrong data, nor " +
     "less: but for what no frame of the newest log says was synced, which nobody " +
     "can tell from a torn write",
 } as const;

@@ -27,8 +27,8 @@ import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import { sleep } from "../../runtime/time.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
-import { mayBeTorn, pickBit } from "./damage.ts";
-import { isOfDisk, unexplained } from "./excuses.ts";
+import { isTable, mayBeTorn, pickBit } from "./damage.ts";
+import { isOfDisk, type Trouble, unexplained } from "./excuses.ts";
 import type { Discard, Oracle, WatchJudge } from "./oracle.ts";
 import {
   hasSeat,
@@ -73,6 +73,8 @@ export interface Member {
   hinderedAt: number;
   /** When it went down last with an engine that might fail. */
   faultedAt: number;
+  /** The same, with one that might find damage. */
+  damagedAt: number;
 }
 
 /** One start of a node. */
@@ -82,6 +84,10 @@ export interface Life {
   engine: KV | undefined;
   /** Its engine may fail: something is, or was just now, wrong with its disk. */
   faulted: boolean;
+  /** A bit of its disk is, or was just now, not as it was written. */
+  damaged: boolean;
+  /** Makes it what it was. */
+  mend: (() => void) | undefined;
   failed: boolean;
   closing: boolean;
   joining: boolean;
@@ -182,6 +188,7 @@ export class Members {
       hindrances: 0,
       hinderedAt: -Infinity,
       faultedAt: -Infinity,
+      damagedAt: -Infinity,
     };
     this.all.push(member);
     return member;
@@ -202,7 +209,7 @@ export class Members {
     const db = dbOf(member);
     if (db === undefined) return false;
     // One with a seat may have been named without having heard of it.
-    return hasSeat(member.life!.engine!) ||
+    return (peek(member.life!, hasSeat) ?? true) ||
       db.metrics().agreement.voters.includes(member.nodeKey);
   }
 
@@ -237,6 +244,8 @@ export class Members {
       db: undefined,
       engine: undefined,
       faulted: full || failingSyncs > 0,
+      damaged: false,
+      mend: undefined,
       failed: false,
       closing: false,
       joining: member.nodeKey === 0 && member.index > 0,
@@ -286,7 +295,7 @@ export class Members {
       void this.#watch(member, life, db);
     } catch (error) {
       if (member.life !== life) return;
-      if (!isOfDisk(error, life.faulted)) {
+      if (!isOfDisk(error, life)) {
         oracle.violate("E1", `${member.name} could not be opened: ${error}`);
       }
       coverage.path("poisoned");
@@ -320,7 +329,7 @@ export class Members {
       await life.db.close();
       await life.engine!.close();
     } catch (error) {
-      if (!isOfDisk(error, life.faulted)) {
+      if (!isOfDisk(error, life)) {
         oracle.violate("E1", `${member.name} could not be closed: ${error}`);
       }
     }
@@ -335,6 +344,7 @@ export class Members {
 
   /** The first image of a disk that is known to be whole. */
   image(member: Member): DiskImage | undefined {
+    if (member.life?.damaged) return undefined;
     return dbOf(member) && this.#options.world.disk(member.name).image();
   }
 
@@ -425,7 +435,7 @@ export class Members {
       oracle.violate("E1", `${member.name} was opened twice`);
     } catch (error) {
       if (error instanceof LockedError) coverage.path("locked");
-      else if (!isOfDisk(error, life!.faulted)) {
+      else if (!isOfDisk(error, life!)) {
         oracle.violate("E1", `${member.name} opened twice: ${error}`);
       }
     }
@@ -483,11 +493,41 @@ export class Members {
     if (disk) this.#expectHealth(member, member.life);
   }
 
-  /** Whether an engine might fail since then: callers elsewhere may be told. */
-  haveDisksFailed(since: number): boolean {
-    return this.all.some(({ life, faultedAt }) =>
-      life?.faulted || faultedAt >= since
-    );
+  /** What was wrong with any disk since then: callers elsewhere may be told. */
+  troubleSince(since: number): Trouble {
+    return {
+      faulted: this.all.some(({ life, faultedAt }) =>
+        life?.faulted || faultedAt >= since
+      ),
+      damaged: this.all.some(({ life, damagedAt }) =>
+        life?.damaged || damagedAt >= since
+      ),
+    };
+  }
+
+  /**
+   * Flips a bit of a table under a node that runs, if it has one; whether it has.
+   *
+   * @param pick Which bit, counted over all tables and around.
+   */
+  rot(member: Member, pick: number): boolean {
+    const { life } = member;
+    if (life === undefined || dbOf(member) === undefined) return false;
+    if (life.failed || life.damaged) return false;
+    const disk = this.#options.world.disk(member.name);
+    const bit = pickBit(disk, pick, isTable);
+    if (bit === undefined) return false;
+    life.damaged = true;
+    life.mend = disk.flip(bit.path, bit.offset, bit.mask);
+    return true;
+  }
+
+  /** The bit is what it was, unless that happened before: when the node went down. */
+  mend(member: Member, life: Life): void {
+    if (life.mend === undefined) return;
+    life.mend();
+    life.mend = undefined;
+    this.#expectHealth(member, life);
   }
 
   /** After a while an engine that has not failed by then has no reason to. */
@@ -495,8 +535,9 @@ export class Members {
     this.#options.world.schedule(DISK_ERROR_MS, () => {
       if (life === undefined || life !== member.life || life.failed) return;
       // What was under way is later where it stands still, or has a slow disk.
-      if (member.hindrances > 0) this.#expectHealth(member, life);
-      else life.faulted = false;
+      if (member.hindrances > 0 || life.mend) {
+        this.#expectHealth(member, life);
+      } else life.faulted = life.damaged = false;
     });
   }
 
@@ -506,7 +547,8 @@ export class Members {
     for (const member of members) {
       const { life } = member;
       if (dbOf(member) === undefined || life!.failed) return false;
-      const vector = readVector(life!.engine!);
+      const vector = peek(life!, readVector);
+      if (vector === undefined) return false;
       first ??= vector;
       if (!first.includes(vector) || !vector.includes(first)) return false;
     }
@@ -520,7 +562,8 @@ export class Members {
     if (life === undefined || db === undefined || life.failed) return undefined;
     const { oracle, coverage, draw } = this.#options;
     this.harvest(member);
-    const state = readState(life.engine!);
+    const state = peek(life, readState);
+    if (state === undefined) return undefined;
     oracle.inspects(member.name, state);
     const {
       heldRecords,
@@ -573,7 +616,7 @@ export class Members {
         this.#options.oracle.sees(record, member.name);
       }
     } catch (error) {
-      if (!life.closing && !isOfDisk(error, life.faulted)) throw error;
+      if (!life.closing && !isOfDisk(error, life)) throw error;
     }
   }
 
@@ -647,6 +690,10 @@ export class Members {
   #down(member: Member, life: Life): void {
     const { coverage, world } = this.#options;
     if (life.faulted) member.faultedAt = world.now;
+    if (life.damaged) member.damagedAt = world.now;
+    // There is no repair from peers yet: somebody puts the bit right meanwhile.
+    life.mend?.();
+    life.mend = undefined;
     if (life.db !== undefined) {
       const { recordsApplied, pulls, sessionsTaken, detection } = life.db
         .metrics();
@@ -675,10 +722,13 @@ export class Members {
       switch (event.type) {
         case "failed":
           life.failed = true;
-          if (!isOfDisk(event.error, life.faulted)) {
+          if (!isOfDisk(event.error, life)) {
             oracle.violate("E1", `${member.name} failed: ${event.error}`);
           }
           this.#options.coverage.path("poisoned");
+          if (event.error instanceof CorruptionError) {
+            this.#options.coverage.path("rot");
+          }
           world.schedule(RETRY_MS, () => {
             if (member.life !== life) return;
             this.kill(member, "torn");
@@ -690,8 +740,8 @@ export class Members {
           break;
         case "peerFailed": {
           const strange = unexplained(event.error, {
-            here: life.faulted,
-            elsewhere: this.haveDisksFailed(world.now - DISK_ERROR_MS),
+            here: life,
+            elsewhere: this.troubleSince(world.now - DISK_ERROR_MS),
           });
           if (strange === undefined) break;
           oracle.violate("E1", `${member.name} blames a peer: ${event.error}`);
@@ -741,13 +791,26 @@ export class Members {
     const changes = db.watch();
     const watch = oracle.watch(member.name, member.shown, {
       now: () =>
-        dbOf(member) === db && !life.failed
+        dbOf(member) === db && !life.failed && !life.damaged
           ? (key) => readRow(life.engine!, key)
           : undefined,
     });
     life.watch = watch;
     watch.begins(readState(life.engine!));
     for await (const batch of changes) watch.takes(batch);
+  }
+}
+
+/**
+ * What is read of a node's engine behind its back; `undefined` where a bit of its
+ * disk has flipped, and the engine says so.
+ */
+export function peek<T>(life: Life, read: (engine: KV) => T): T | undefined {
+  try {
+    return read(life.engine!);
+  } catch (error) {
+    if (life.damaged && error instanceof CorruptionError) return undefined;
+    throw error;
   }
 }
 

@@ -123,6 +123,12 @@ export type FaultStep =
       readonly node: number;
       readonly pick: number;
     }
+    /** While it runs a bit of a table reads wrong, until it is down or `forMs` end. */
+    | {
+      readonly fault: "bitRot";
+      readonly node: number;
+      readonly pick: number;
+    }
     /** Opened a second time on its directory. */
     | { readonly fault: "twice"; readonly node: number }
     /** A copy of its directory is opened beside it. */
@@ -231,6 +237,7 @@ const COMMON: readonly FaultKind[] = [
   "syncFails",
   "slowSync",
   "bitFlip",
+  "bitRot",
   "twice",
 ];
 
@@ -490,6 +497,7 @@ function drawFault(
     case "slowSync":
       return { ...when, fault, node, byMs: 10 + random.below(1000) };
     case "bitFlip":
+    case "bitRot":
       return { ...when, fault, node, pick: random.below(1_000_000) };
     case "join":
       return { ...when, fault, node: 0, peers: side };
