@@ -69,7 +69,7 @@ Deno.test("random lives of five nodes, with 3000 calls and 20 faults each, break
     const { faults } = report.coverage;
     assert(Object.keys(faults).length >= 6);
     const count = Object.values(faults).reduce((a, b) => a + b);
-    assert(count >= 16, `${count} faults happened in the life of seed ${seed}`);
+    assert(count >= 14, `${count} faults happened in the life of seed ${seed}`);
     happened += count;
     assert(report.calls > 2900, `${report.calls} calls of seed ${seed}`);
     assert(report.acked > 1000);

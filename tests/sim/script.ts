@@ -207,7 +207,7 @@ const JOINS_MAX = 3;
 export const CALLS_PER_FAULT = 150;
 
 /** So many are drawn for one of them: some cannot be when their time comes. */
-const SPARE_FAULTS = 1.2;
+const SPARE_FAULTS = 1.25;
 
 /** Calls a simulated second. */
 const CALLS_PER_SECOND = 50;
