@@ -1,12 +1,17 @@
 /**
  * The cluster as users of a database see it: `db.cluster`.
  *
- * Guarantees: what goes over the network ends by its deadline.
+ * Guarantees: what goes over the network ends by its deadline, or, with a
+ * `ClosedError`, when the database is closed.
  *
  * @module
  */
 
-import { startDeadline, type Timers } from "../runtime/mod.ts";
+import {
+  LeftUnheardError,
+  startDeadline,
+  type Timers,
+} from "../runtime/mod.ts";
 import { checkTimeout } from "./check.ts";
 import type { Rooms } from "./dispatch.ts";
 import type { ClusterView } from "./face.ts";
@@ -28,6 +33,16 @@ export function clusterView(
   { rooms, timers, checkOpen }: ClusterViewOptions,
 ): ClusterView {
   const { cluster, leaving } = rooms;
+  /** What fails since the database is closed says so. */
+  const ended = async (action: string, call: Promise<void>): Promise<void> => {
+    try {
+      await call;
+    } catch (error) {
+      // It has left, closed or not.
+      if (!(error instanceof LeftUnheardError)) checkOpen(action);
+      throw error;
+    }
+  };
   return {
     get key() {
       return cluster.key;
@@ -43,10 +58,11 @@ export function clusterView(
       return cluster.watch();
     },
     async leave({ timeoutMs, signal }: CallOptions = {}) {
-      checkOpen("leave the cluster");
+      const action = "leave the cluster";
+      checkOpen(action);
       const ms = checkTimeout("leave", timeoutMs);
       using deadline = startDeadline(timers, ms, "leave", signal);
-      await leaving.leave(deadline.signal);
+      await ended(action, leaving.leave(deadline.signal));
     },
     async remove(key, { timeoutMs, signal }: CallOptions = {}) {
       const action = `remove node ${key}`;
@@ -58,7 +74,7 @@ export function clusterView(
       }
       const ms = checkTimeout("remove a node", timeoutMs);
       using deadline = startDeadline(timers, ms, action, signal);
-      await cluster.remove(key, deadline.signal);
+      await ended(action, cluster.remove(key, deadline.signal));
     },
     async recover({ force, timeoutMs, signal }) {
       checkOpen("recover");
@@ -69,7 +85,7 @@ export function clusterView(
       }
       const ms = checkTimeout("recover", timeoutMs);
       using deadline = startDeadline(timers, ms, "recover", signal);
-      await cluster.recover(deadline.signal);
+      await ended("recover", cluster.recover(deadline.signal));
     },
   };
 }
@@ -84,9 +100,9 @@ export async function leaveForEver(
   timers: Timers,
 ): Promise<void> {
   const { cluster, leaving } = rooms;
-  if (cluster.isRemoved || cluster.connected().length === 0) return;
+  if (cluster.connected().length === 0) return;
   using deadline = startDeadline(timers, CLOSING_LEAVE_MS, "leave");
   await leaving.leave(deadline.signal).catch(() => {
-    // No majority, or nobody answers.
+    // No majority, nobody answers, or others have removed it.
   });
 }

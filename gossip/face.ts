@@ -160,14 +160,23 @@ export interface ClusterView {
    * on until the database is closed. Whoever writes one of its keys next leads it.
    * A database in memory leaves when it is closed.
    *
+   * Once it has resolved the directory may be deleted; leaving again does no harm.
+   *
    * @throws {RangeError} If this is the only member.
+   * @throws {NotMemberError} If others have removed it: what it had acked and nobody
+   * else has is here only.
    * @throws {QuorumUnavailableError} If without it no majority of the voters would
    * answer: it writes on. Or if no majority agreed: it may have been removed, so
    * that it writes nothing until it has heard from a majority, also after it was
    * opened anew; then it writes on if it was not.
    * @throws {DeadlineExceededError} If it was not done in time: it writes on, or, if
    * a majority was asked already, as soon as that has said that it has not left.
-   * @throws {ClosedError} If the database is closed before.
+   * @throws {LeftUnheardError} If it has left, and by the deadline, or before the
+   * database was closed, no voter had said that it knows: until one does the others
+   * may be unable to decide anything. Keep the directory, let the node run, or open
+   * it again, and leave again.
+   * @throws {ClosedError} If the database is closed before: whether it has left its
+   * next start finds out.
    */
   leave(options?: CallOptions): Promise<void>;
   /**
@@ -183,6 +192,7 @@ export interface ClusterView {
    * may have been removed, or would answer without it.
    * @throws {DeadlineExceededError} If it was not done in time: it may have been
    * removed, and removing it again does no harm.
+   * @throws {ClosedError} If the database is closed before: the same holds.
    */
   remove(key: number, options?: CallOptions): Promise<void>;
   /**
@@ -199,6 +209,9 @@ export interface ClusterView {
    * @throws {RangeError} If a majority of the voters answers.
    * @throws {NotMemberError} If this node was removed.
    * @throws {NotCaughtUpError} If this node has no copy of the data yet.
+   * @throws {DeadlineExceededError} If it was not found out in time whether a
+   * majority answers: nothing has begun.
+   * @throws {ClosedError} If the database is closed before: likewise.
    */
   recover(options: CallOptions & { force: true }): Promise<void>;
 }

@@ -379,6 +379,7 @@ async function assemble(
     probeTimeoutMs: propagation.probeTimeoutMs,
     events,
     birth: replica.vector.encode(),
+    pledgeTimeoutMs: propagation.pledgeTimeoutMs,
     votersMax: propagation.votersMax,
     voterGoneMs: propagation.voterGoneMs,
     isCaughtUp: () => replica.caughtUp,

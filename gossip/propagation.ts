@@ -69,7 +69,8 @@ export interface Propagation {
    */
   pledgeRetryIntervalMs: number;
   /**
-   * Deadline of one pledge.
+   * Deadline of one pledge. Whoever answers says within four fifths of it, of the
+   * joiner's and of its own, which voters are missing.
    *
    * @default {5000}
    */

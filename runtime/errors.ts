@@ -564,6 +564,27 @@ export class NotMemberError extends AspenError {
   }
 }
 
+/**
+ * The node has left the cluster, and no voter has said that it knows: without this
+ * node they may be unable to decide anything. Keep it, and let it run, until one has
+ * heard; leaving again tells them, and resolves then.
+ */
+export class LeftUnheardError extends AspenError {
+  /** The voters that have not said that they know. */
+  readonly missing: readonly number[];
+
+  /** Names the voters; `options.cause` is why they were not told any longer. */
+  constructor(missing: readonly number[], options?: ErrorOptions) {
+    super(
+      `Cannot let this node go: it has left, but no voter has said that it knows, of ${
+        missing.toSorted((a, b) => a - b).join(", ")
+      }; keep it running or open it again, and leave again`,
+      options,
+    );
+    this.missing = missing;
+  }
+}
+
 /** Every node key was given away; keys are never given twice. */
 export class NodeKeysExhaustedError extends AspenError {
   /** The message says it all. */

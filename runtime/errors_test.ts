@@ -41,6 +41,7 @@ const samples: Error[] = [
   new errors.ConfigUnsettledError("add node 4", 2),
   new errors.NodeKeysExhaustedError(),
   new errors.NotMemberError("write"),
+  new errors.LeftUnheardError([2, 1]),
   new errors.JoinAbortedError(["a:1"], "enough", { cause }),
 ];
 

@@ -404,7 +404,11 @@ export class EstablishedConnection implements Connection {
           continue;
         }
         this.#queue.take(writer);
-        if (writer.length === 0) continue;
+        if (writer.length === 0) {
+          // All that waited had been given up.
+          this.#drain();
+          continue;
+        }
         this.#writing = true;
         this.#silence.writing();
         await this.#stream.write(writer.view());

@@ -19,6 +19,7 @@ import {
   Writer,
 } from "../runtime/mod.ts";
 import { World } from "../runtime/virtual/mod.ts";
+import type { EstablishedConnection } from "./connection.ts";
 import { encodeFailure, failureOf } from "./failure.ts";
 import { FrameDecoder, FrameFlag, readFrame, writeFrame } from "./frame.ts";
 import { encodeHello, encodeWelcome } from "./handshake.ts";
@@ -443,6 +444,49 @@ Deno.test("a request beyond what may be in work is answered so", async () => {
       tuning: { requestsMax: 2 },
       handler: { request: () => new Promise(() => {}) },
     },
+  });
+});
+
+Deno.test("requests that are given up hold up no others, also while the other end still works on them", async () => {
+  const seen: number[] = [];
+  await withTwo(async ({ a }) => {
+    const connection = await a.endpoint.dial("b:1");
+    const ask = (n: number, timeoutMs: number) =>
+      connection.request(PULL, new Uint8Array([n]), { timeoutMs });
+    const given = [1, 2].map((n) => ask(n, 100));
+    const waiting = [3, 4].map((n) => ask(n, 10_000));
+    await Promise.all(
+      given.map((request) => assertRejects(() => request, OutcomeUnknownError)),
+    );
+    assertEquals(await Promise.all(waiting), [
+      new Uint8Array([3]),
+      new Uint8Array([4]),
+    ]);
+    assertEquals(seen, [1, 2, 3, 4]);
+  }, {
+    a: { tuning: { requestsMax: 10 } },
+    b: {
+      handler: {
+        request: (_from, _type, payload) => {
+          seen.push(payload[0]!);
+          return payload[0]! < 3 ? new Promise(() => {}) : payload;
+        },
+      },
+    },
+  });
+});
+
+Deno.test("a connection that is to end does so at once, also where all that waits on it was given up", async () => {
+  await withTwo(async ({ a, world }) => {
+    const connection = await a.endpoint.dial("b:1");
+    const controller = new AbortController();
+    const { signal } = controller;
+    const asked = connection.request(PULL, new Uint8Array(1), { signal });
+    (connection as EstablishedConnection).retire();
+    controller.abort("never mind");
+    assertEquals(await asked.catch((reason) => reason), "never mind");
+    await world.sleep(1000);
+    assertEquals(a.endpoint.metrics().connections, 0);
   });
 });
 

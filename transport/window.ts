@@ -5,6 +5,11 @@
  * rest; those wait, in the order of asking. A few places are left to urgent ones,
  * for which others never make it wait.
  *
+ * A request that is given up is under way no more, although the other end may still
+ * work on it: if it kept its place, an end that never answers some requests would
+ * hold up all. Such an end may have more in work than it takes, and refuse what comes
+ * then.
+ *
  * Assumes: each request that was asked leaves once. What waits is bounded by who
  * asks: each has a deadline.
  *

@@ -11,6 +11,7 @@
  * - After a start nothing is promised before another member has said that this
  *   disk is as new as the node's word (agreement A10), for a while at most; a node
  *   that learns the contrary falls silent and asks to be retired.
+ * - {@linkcode Agreement.close} ends all that was asked for, and waits for it.
  *
  * @module
  */
@@ -18,6 +19,8 @@
 import {
   type Bytes,
   type Clock,
+  ClosedError,
+  DeadlineExceededError,
   NotCaughtUpError,
   QuorumUnavailableError,
   type Random,
@@ -144,6 +147,8 @@ export class Agreement {
   readonly #proposer: Proposer;
   readonly #electorate: Electorate;
   readonly #abort = new AbortController();
+  /** What was asked for and has not ended. */
+  readonly #calls = new Set<Promise<unknown>>();
   readonly #deadSince = new Map<number, number>();
   readonly #witnessed = Promise.withResolvers<void>();
   #witnessTimer: Timer | undefined;
@@ -228,10 +233,22 @@ export class Agreement {
     return await this.#acceptor.handle(type, payload);
   }
 
-  /** Gives a ticket its node key, and makes that node a member. */
-  async admit(ticket: Uint8Array, signal: AbortSignal): Promise<number> {
-    // Whoever asks, asks again: it is to hear who is missing before it gives up.
-    const options = { signal, attemptsMax: STEP_ATTEMPTS };
+  /**
+   * Gives a ticket its node key, and makes that node a member.
+   *
+   * @throws {QuorumUnavailableError} If no majority of the voters agreed in time.
+   * Whoever asks, asks again: it is to hear who is missing before it gives up.
+   */
+  admit(
+    ticket: Uint8Array,
+    signal: AbortSignal,
+    timeoutMs: number,
+  ): Promise<number> {
+    const run = (options: StepOptions) => this.#admit(ticket, options);
+    return this.#call(signal, (signal) => this.#inStep(signal, run, timeoutMs));
+  }
+
+  async #admit(ticket: Uint8Array, options: StepOptions): Promise<number> {
     const ids = await this.#proposer.change(
       IDS_REGISTER,
       assigning(ticket),
@@ -246,50 +263,82 @@ export class Agreement {
   }
 
   /**
-   * Sees to it that a majority answers of those who vote without a node, and that
-   * they are no fewer than are to vote: others are promoted before. With a vote
+   * Sees to it that a majority answers, when it is asked, of those who vote without a
+   * node, and that they are no fewer than are to vote: others are promoted before. With a vote
    * less, one that dies besides would have nothing decided any more.
    *
    * @throws {QuorumUnavailableError} If no majority would answer, and there is
    * nobody to promote.
    */
-  async makeDispensable(node: number, signal: AbortSignal): Promise<void> {
+  makeDispensable(node: number, signal: AbortSignal): Promise<void> {
+    return this.#call(signal, (signal) => this.#makeDispensable(node, signal));
+  }
+
+  async #makeDispensable(node: number, signal: AbortSignal): Promise<void> {
     const { votersMax } = this.#options;
+    /** Those that have been asked, and did not answer as voters do. */
+    const mute = new Set<number>();
     for (;;) {
       signal.throwIfAborted();
       const { members, voters } = this.known;
       const left = voters.filter((voter) => voter.node !== node)
         .map((voter) => voter.node);
-      const missing = left.filter((voter) => !this.#isHealthy(voter));
+      const missing = left.filter((voter) =>
+        mute.has(voter) || !this.#isHealthy(voter)
+      );
       const answers = missing.length < left.length / 2;
       const votes = left.length < voters.length;
       const size = electorateSize(members.length - 1, votersMax);
-      if (answers && (!votes || left.length >= size)) return;
       const other = members.find((key) =>
         key !== node && seatOf(this.known, key) === undefined &&
         this.#isHealthy(key) && !this.#isUnable(key)
       );
-      if (!votes || other === undefined) {
-        if (answers) return;
+      const isDone = answers && (!votes || left.length >= size);
+      if (votes && other !== undefined && !isDone) {
+        try {
+          const step = { kind: "promote", node: other } as const;
+          await this.#inStep(signal, (options) => this.#promote(step, options));
+        } catch (error) {
+          if (error instanceof QuorumUnavailableError) throw error;
+          // It is not there now, or has no copy yet; or it is time, as seen above.
+        }
+        continue;
+      }
+      if (!answers) {
         throw new QuorumUnavailableError(`do without node ${node}`, missing);
       }
-      try {
-        const step = { kind: "promote", node: other } as const;
-        await this.#inStep(signal, (options) => this.#promote(step, options));
-      } catch (error) {
-        if (error instanceof QuorumUnavailableError) throw error;
-        // It is not there now, or has no copy yet; or it is time, as seen above.
-      }
+      // Who answers pings need not vote: its disk may have been put back.
+      const unheard = await this.#mute(node, signal);
+      if (unheard.length === 0) return;
+      for (const voter of unheard) mute.add(voter);
+    }
+  }
+
+  /** The voters beside a node that do not answer; none if most of them do. */
+  async #mute(node: number, signal: AbortSignal): Promise<readonly number[]> {
+    const run = (options: StepOptions) =>
+      this.#proposer.names({ ...options, without: node });
+    try {
+      await this.#inStep(signal, run, ANSWER_MS);
+      return [];
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof QuorumUnavailableError) return error.missing;
+      throw error;
     }
   }
 
   /** Retires a node key for ever; throws as {@linkcode makeDispensable} does. */
-  async remove(node: number, signal: AbortSignal): Promise<void> {
+  remove(node: number, signal: AbortSignal): Promise<void> {
+    return this.#call(signal, (signal) => this.#remove(node, signal));
+  }
+
+  async #remove(node: number, signal: AbortSignal): Promise<void> {
     do {
       // Also where others have changed who votes meanwhile.
       signal.throwIfAborted();
       if (seatOf(this.known, node) !== undefined) {
-        await this.makeDispensable(node, signal);
+        await this.#makeDispensable(node, signal);
       }
     } while (!await this.#electorate.remove(node, { signal }));
     // Who has left is nobody's peer any more: the others settle it.
@@ -305,17 +354,24 @@ export class Agreement {
     signal: AbortSignal,
     timeoutMs = STEP_TIMEOUT_MS,
   ): Promise<void> {
-    await this.#inStep(
-      signal,
-      (options) => this.#electorate.change((config) => config, options),
-      timeoutMs,
-    );
+    const run = (options: StepOptions) =>
+      this.#electorate.change((config) => config, options);
+    await this.#call(signal, (signal) => this.#inStep(signal, run, timeoutMs));
   }
 
-  /** Whether a majority of the voters answers, before long. */
+  /**
+   * Whether a majority of the voters answers, before long.
+   *
+   * @throws What kept this node from finding out, such as its engine.
+   */
   async answers(signal: AbortSignal): Promise<boolean> {
-    const answers = await this.refresh(signal, ANSWER_MS)
-      .then(() => true, () => false);
+    const answers = await this.refresh(signal, ANSWER_MS).then(
+      () => true,
+      (error) => {
+        if (error instanceof QuorumUnavailableError) return false;
+        throw error;
+      },
+    );
     signal.throwIfAborted();
     return answers;
   }
@@ -327,6 +383,8 @@ export class Agreement {
    * @param highestKey The highest node key that was ever seen here.
    * @param members Nodes known besides the members.
    * @throws {NotCaughtUpError} If this node has no copy of the data yet.
+   * @throws {ClosedError} If it is closed: then whether anybody answers was not found
+   * out.
    */
   async beginEra(
     highestKey: number,
@@ -334,7 +392,8 @@ export class Agreement {
   ): Promise<void> {
     const { host: { node }, random, isCaughtUp } = this.#options;
     if (!isCaughtUp()) throw new NotCaughtUpError("recover");
-    await this.#acceptor.beginAnew((known) => {
+    const begun = this.#acceptor.beginAnew((known) => {
+      this.#abort.signal.throwIfAborted();
       const seat = random.fill(new Uint8Array(SEAT_BYTES));
       const highest = Math.max(
         highestKey,
@@ -349,6 +408,7 @@ export class Agreement {
       };
       return { config, seat, registers };
     });
+    await this.#track(begun);
   }
 
   /** What a member has, durable, under the config known here or a newer one. */
@@ -393,12 +453,29 @@ export class Agreement {
     });
   }
 
-  /** Begins nothing any more, and waits until nothing runs. */
+  /** Begins nothing any more, ends what runs, and waits until nothing does. */
   async close(): Promise<void> {
     this.#witnessTimer?.cancel();
     this.#witnessed.resolve();
-    this.#abort.abort();
-    await this.#running;
+    this.#abort.abort(new ClosedError("agree"));
+    await Promise.allSettled([this.#running, ...this.#calls]);
+  }
+
+  /** Runs what was asked for, until the close at most. */
+  #call<T>(
+    signal: AbortSignal,
+    run: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.#track(run(AbortSignal.any([signal, this.#abort.signal])));
+  }
+
+  async #track<T>(call: Promise<T>): Promise<T> {
+    this.#calls.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#calls.delete(call);
+    }
   }
 
   #step(): ElectorateStep | { kind: "seal" } | undefined {
@@ -461,7 +538,7 @@ export class Agreement {
   ): Promise<T> {
     const abort = new AbortController();
     const timer = this.#options.timers.set(
-      () => abort.abort(new Error("the step took too long")),
+      () => abort.abort(new DeadlineExceededError("agree", timeoutMs)),
       timeoutMs,
     );
     try {

@@ -1,5 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { NotCaughtUpError, NotVoterError } from "../../runtime/mod.ts";
+import {
+  ClosedError,
+  DecodeError,
+  NotCaughtUpError,
+  NotVoterError,
+  QuorumUnavailableError,
+} from "../../runtime/mod.ts";
 import { World } from "../../runtime/virtual/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
 import {
@@ -122,15 +128,34 @@ Deno.test("a node without a copy of the data takes no seat", async () => {
   await agreement.close();
 });
 
-/** Node 1, the one voter of some members, of which one has no copy yet. */
+Deno.test("who is closed begins no era, also where it was asked to before", async () => {
+  const { agreement } = await started(3);
+  const silent = agreement.fallSilent();
+  const begun = assertRejects(() => agreement.beginEra(3, []), ClosedError);
+  await agreement.close();
+  await begun;
+  await silent;
+  assertEquals(agreement.known.era, 0);
+});
+
+Deno.test("who answers what is not to be understood has answered", async () => {
+  // Its register holds no config.
+  const { agreement } = await started(1);
+  const { signal } = new AbortController();
+  await assertRejects(() => agreement.answers(signal), DecodeError);
+  await agreement.close();
+});
+
+/** Node 1, a voter, alone mostly, of some members, of which one has no copy yet. */
 async function growing(
   withoutCopy: number,
-  { sealing = [], members = 3 }: {
+  { sealing = [], members = 3, voters: voting = 1 }: {
     sealing?: readonly number[];
     members?: number;
+    voters?: number;
   } = {},
 ) {
-  const config = { ...votersConfig(1, members), removed: [9], sealing };
+  const config = { ...votersConfig(voting, members), removed: [9], sealing };
   const kv = new ForgetfulKV(true);
   const registers = { [CONFIG_REGISTER]: encodeConfig(config) };
   const ops = beginningOps(ACCEPTOR_PREFIX, {
@@ -144,7 +169,10 @@ async function growing(
   const others = new Map<number, Acceptor>();
   for (let node = 2; node <= members; node++) {
     const kv = new ForgetfulKV(true);
-    await kv.write(beginningOps(ACCEPTOR_PREFIX, { config }), { sync: true });
+    const beginning = node > voting
+      ? { config }
+      : { config, seat: seat(node), registers };
+    await kv.write(beginningOps(ACCEPTOR_PREFIX, beginning), { sync: true });
     const prefix = ACCEPTOR_PREFIX;
     others.set(
       node,
@@ -177,7 +205,7 @@ async function growing(
     }
   };
   const voters = () => agreement.known.voters.map(({ node }) => node);
-  return { agreement, tend, voters, asked };
+  return { agreement, tend, voters, asked, world, others };
 }
 
 function report(era: number, epoch: number): Report {
@@ -215,5 +243,35 @@ Deno.test("the last records of removed nodes are counted also while nobody can b
   const { agreement, tend, voters } = await growing(3, { sealing: [9] });
   await tend(20_000);
   assertEquals([voters(), agreement.known.sealing], [[1], []]);
+  await agreement.close();
+});
+
+Deno.test("a node leaves none behind that cannot decide: who answers pings, but does not vote, is not counted on", async () => {
+  const { signal } = new AbortController();
+  for (const members of [3, 4]) {
+    const options = { voters: 3, members };
+    const { agreement, voters, others, world } = await growing(0, options);
+    await others.get(3)!.fallSilent();
+    const left = agreement.makeDispensable(1, signal);
+    left.catch(() => {});
+    await world.advance(20_000);
+    if (members === 3) {
+      const error = await assertRejects(() => left, QuorumUnavailableError);
+      assertEquals(error.missing, [3]);
+    } else {
+      // Another one votes before: two of three are left that do.
+      await left;
+      assertEquals(voters(), [1, 2, 3, 4]);
+    }
+    await agreement.close();
+  }
+});
+
+Deno.test("a node that is silent beside enough others is not waited for", async () => {
+  const { signal } = new AbortController();
+  const options = { voters: 5, members: 5 };
+  const { agreement, others } = await growing(0, options);
+  others.get(3)!.handle = () => new Promise(() => {});
+  await agreement.makeDispensable(1, signal);
   await agreement.close();
 });

@@ -74,6 +74,9 @@ const GOSSIP_TIMEOUT_MS = 2000;
 /** After so many intervals of probes a start waits for no witness any more. */
 const WITNESS_PROBES = 5;
 
+/** Who joins is answered within this share of the time that it waits. */
+const ADMIT_SHARE = 0.8;
+
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
 
@@ -99,6 +102,8 @@ export interface ClusterOptions {
   readonly events: Events;
   /** The vector with which this start began. */
   readonly birth: Uint8Array;
+  /** How long nodes that join wait for a reply, if they wait no shorter, in ms. */
+  readonly pledgeTimeoutMs: number;
   /** At most how many nodes vote. */
   readonly votersMax: number;
   /** How long a voter is dead before another one votes for it, in milliseconds. */
@@ -385,8 +390,11 @@ export class Cluster {
     payload: Uint8Array,
     signal: AbortSignal,
   ): Promise<Uint8Array> {
-    const { ticket } = decodePledge(payload);
-    const node = await this.#agreement.admit(ticket, signal);
+    const { ticket, address, patienceMs } = decodePledge(payload);
+    const { pledgeTimeoutMs: maxMs } = this.#options;
+    const timeoutMs = ADMIT_SHARE * Math.min(patienceMs ?? maxMs, maxMs);
+    const node = await this.#agreement.admit(ticket, signal, timeoutMs);
+    this.#members.expect(node, address);
     const { host } = this.#options;
     return encodePledgeReply({
       clusterId: host.clusterId,

@@ -42,6 +42,7 @@ function openCluster(
     probeTimeoutMs: 500,
     events: new Events(),
     birth: new Vector().encode(),
+    pledgeTimeoutMs: 5000,
     votersMax: 5,
     voterGoneMs: 60_000,
     isCaughtUp: () => true,

@@ -47,7 +47,7 @@ export interface ExchangeOptions {
   readonly config: () => Config;
   /** Learns a chosen config, durably. */
   readonly adopt: (config: Config) => Promise<void>;
-  /** Records were merged. */
+  /** Records were merged, or it was heard how this node stands. */
   readonly merged: (outcome: MergeOutcome) => void;
 }
 
@@ -73,7 +73,8 @@ export class Exchange {
     const age = readConfigAge(reader);
     const told = readToldConfig(reader);
     if (told !== undefined) await adopt(told);
-    const ack = members.ack(standings) ?? EMPTY_BYTES;
+    const { ack = EMPTY_BYTES, ...outcome } = members.ack(standings);
+    merged(outcome);
     const lacked = newerThan(age, config());
     if (ack.length === 0 && lacked === undefined) return;
     const request = writeToldConfig(new Writer().bytes(ack), lacked).finish();

@@ -7,10 +7,16 @@
  * leave themselves, or by the only one that is not dead. If the node does not leave,
  * it writes on. Where a majority may have agreed without this node having heard of
  * it, or a member says that it was removed, it asks them until they say, and writes
- * nothing until then, nor after a start in between: that is on disk before.
+ * nothing until then, nor after a start in between: that is on disk before. As long
+ * as it writes nothing no other one that leaves relies on what it holds. It has
+ * left only once a voter has said that it knows: before, the cluster may be unable
+ * to decide anything without this node.
  *
  * ```text
- * leaving (in the namespace `meta`) := u8 version 1
+ * leaving (in the namespace `meta`) := u8 version 1 | u8 stage
+ * stage := 0 a member says that it was removed
+ *        | 1 others hold what it has, and a majority may have agreed that it leaves
+ *        | 2 it has left, and a voter has said that it knows
  * ```
  *
  * @module
@@ -18,9 +24,11 @@
 
 import {
   abortable,
-  type Bytes,
   ClosedError,
+  FormatVersionError,
+  LeftUnheardError,
   NotMemberError,
+  Reader,
   RejectedError,
   sleep,
   type Timer,
@@ -51,6 +59,10 @@ const TELL_MS = 500;
 /** The format of the row. */
 const VERSION = 1;
 
+/** How far it has come, by the number that says so in the row. */
+const STAGES = ["told", "begun", "heard"] as const;
+type Stage = typeof STAGES[number];
+
 /** What leaving needs of a node. */
 export interface LeavingOptions {
   readonly kv: KV;
@@ -64,24 +76,30 @@ export interface LeavingOptions {
 export class Leaving {
   readonly #options: LeavingOptions;
   readonly #closing = new AbortController();
-  /** Whether a majority may have agreed. */
-  #begun: boolean;
+  /** Set as soon as a majority may have agreed, or a member says so. */
+  #stage: Stage | undefined;
   /** The calls that are leaving. */
   readonly #calls = new Set<Promise<void>>();
   #asking: Promise<void> | undefined;
   /** What is being written of the row, one after the other. */
   #row: Promise<void> = Promise.resolve();
 
-  private constructor(options: LeavingOptions, begun: boolean) {
+  private constructor(options: LeavingOptions, stage: Stage | undefined) {
+    const { cluster } = options;
     this.#options = options;
-    this.#begun = begun;
-    if (begun) options.replica.refuse(new NotMemberError("write"));
+    this.#stage = stage;
+    if (this.#isUnderWay || cluster.isRemoved) this.#refuse();
   }
 
-  /** Opens what the engine knows: whether it was begun before this start. */
+  /**
+   * Opens what the engine knows: how far it had come before this start.
+   *
+   * @throws {DecodeError} If the row does not follow its format.
+   * @throws {FormatVersionError} If a newer release wrote it.
+   */
   static async open(options: LeavingOptions): Promise<Leaving> {
     const row = await options.kv.get(metaKey("leaving"));
-    return new Leaving(options, row !== undefined);
+    return new Leaving(options, row && decodeStage(row));
   }
 
   /** Begins to ask whether this node has left, if that is not known. */
@@ -94,43 +112,40 @@ export class Leaving {
    * before it has heard more. Never rejects.
    */
   async told(): Promise<void> {
-    await this.#mark().catch(() => {
+    await this.#reach("told").catch(() => {
       // The engine has failed, and nothing is written anyway.
     });
   }
 
   /**
-   * Leaves the cluster.
+   * Leaves the cluster. Where it has left before, voters are told again that have not
+   * said that they know.
    *
    * @throws {RangeError} If this is the only member.
+   * @throws {NotMemberError} If others have removed it.
    * @throws {QuorumUnavailableError} If no majority of the voters agreed, or would
    * answer without it.
+   * @throws {LeftUnheardError} If it has left, and no voter has said that it knows.
    * @throws {ClosedError} If the database is closed before.
    * @throws The signal's reason, if nobody held what this node wrote before.
    */
   async leave(signal: AbortSignal): Promise<void> {
-    const { cluster, replica } = this.#options;
-    if (cluster.isRemoved) return;
-    if (cluster.config.members.length === 1) {
+    const { cluster } = this.#options;
+    if (!cluster.isRemoved && cluster.config.members.length === 1) {
       throw new RangeError(
         "Cannot leave: this node is the only member of the cluster",
       );
     }
-    replica.refuse(new NotMemberError("write"));
-    cluster.leaving = true;
+    this.#refuse();
     const call = this.#leave(AbortSignal.any([signal, this.#closing.signal]));
     this.#calls.add(call);
     try {
       await call;
-    } catch (error) {
-      // Others have told it meanwhile.
-      if (!cluster.isRemoved) throw error;
     } finally {
       this.#calls.delete(call);
       if (!cluster.isRemoved && this.#calls.size === 0) {
-        cluster.leaving = false;
-        if (this.#begun) this.#askLater();
-        else replica.refuse(undefined);
+        if (this.#isUnderWay) this.#askLater();
+        else this.#goOn();
       }
     }
   }
@@ -143,21 +158,39 @@ export class Leaving {
 
   async #leave(signal: AbortSignal): Promise<void> {
     const { cluster } = this.#options;
+    if (!cluster.isRemoved) {
+      await this.#retire(signal).catch((error) => {
+        // It is known that it has left, whatever became of this call.
+        if (!cluster.isRemoved) throw error;
+      });
+    } else if (this.#stage === "heard") return;
+    // Others removed it: perhaps nobody has what only it had.
+    if (rankOf(this.#stage) < rankOf("begun")) {
+      throw new NotMemberError("leave");
+    }
+    await tellVoters(this.#options, signal);
+    void this.#reach("heard").catch(() => {
+      // The engine has failed: they are told again after the next start.
+    });
+  }
+
+  async #retire(signal: AbortSignal): Promise<void> {
+    const { cluster } = this.#options;
     await held(this.#options, signal);
     await cluster.makeDispensable(signal);
-    await this.#mark();
+    await this.#reach("begun");
     await cluster.remove(cluster.host.key, signal);
-    await tellVoters(this.#options, signal);
   }
 
-  /** Resolves once the row is on the device. */
-  #mark(): Promise<void> {
-    this.#begun = true;
-    return this.#write(Uint8Array.of(VERSION));
+  /** Resolves once it is on the device that it has come so far, or farther. */
+  #reach(stage: Stage): Promise<void> {
+    if (rankOf(this.#stage) < rankOf(stage)) this.#stage = stage;
+    return this.#write(this.#stage);
   }
 
-  #write(value: Bytes | undefined): Promise<void> {
+  #write(stage: Stage | undefined): Promise<void> {
     const { kv } = this.#options;
+    const value = stage && Uint8Array.of(VERSION, rankOf(stage));
     const written = this.#row.then(async () => {
       await kv.write([{ key: metaKey("leaving"), value }], { sync: true });
     });
@@ -165,8 +198,27 @@ export class Leaving {
     return written;
   }
 
+  /** Writes nothing from now on, and says that others are not to rely on it. */
+  #refuse(): void {
+    const { cluster, replica } = this.#options;
+    replica.refuse(new NotMemberError("write"));
+    cluster.leaving = true;
+  }
+
+  /** It has not left. */
+  #goOn(): void {
+    const { cluster, replica } = this.#options;
+    cluster.leaving = false;
+    replica.refuse(undefined);
+  }
+
+  /** Whether it was begun, or told of, and not found to be void. */
+  get #isUnderWay(): boolean {
+    return this.#stage !== undefined;
+  }
+
   #askLater(): void {
-    if (!this.#begun || this.#closing.signal.aborted) return;
+    if (!this.#isUnderWay || this.#closing.signal.aborted) return;
     this.#asking ??= this.#ask().catch(() => {
       // Closed; or the engine has failed, and nothing is written anyway.
     }).finally(() => {
@@ -176,7 +228,7 @@ export class Leaving {
 
   /** Asks the voters until they have said whether this node is a member. */
   async #ask(): Promise<void> {
-    const { cluster, replica, timers } = this.#options;
+    const { cluster, timers } = this.#options;
     const { signal } = this.#closing;
     for (;;) {
       await sleep(timers, ASK_MS, { signal });
@@ -191,10 +243,10 @@ export class Leaving {
       if (cluster.isRemoved) return;
       if (this.#calls.size > 0) continue;
       // What was asked for before was not chosen, and will not be any more.
-      this.#begun = false;
+      this.#stage = undefined;
       await this.#write(undefined);
-      if (this.#begun || this.#calls.size > 0) continue;
-      if (!cluster.isRemoved) replica.refuse(undefined);
+      if (this.#isUnderWay || this.#calls.size > 0) continue;
+      if (!cluster.isRemoved) this.#goOn();
       return;
     }
   }
@@ -223,6 +275,7 @@ async function held(
   };
   for (;;) {
     signal.throwIfAborted();
+    if (cluster.isRemoved) throw new NotMemberError("leave");
     // Also those that are not connected now; of the dead nobody expects it.
     const others = cluster.living();
     const holding = others.filter((node) => holders.has(node)).length;
@@ -237,7 +290,9 @@ async function held(
 /**
  * Tells those who vote that this node is no member any more: what they have accepted
  * they do not know, and nobody else would tell them. Ends once most of them do, or
- * one does and the others have had their time; or with the signal. Never rejects.
+ * one does and the others have had their time.
+ *
+ * @throws {LeftUnheardError} If none does when the signal aborts.
  */
 async function tellVoters(
   { cluster, timers }: LeavingOptions,
@@ -260,6 +315,11 @@ async function tellVoters(
       });}
   }));
   grace?.cancel();
+  if (known > 0) return;
+  throw new LeftUnheardError(
+    voters.map(({ node }) => node),
+    { cause: signal.reason },
+  );
 }
 
 /** Whether a voter has heard that this node is no member any more. */
@@ -278,4 +338,16 @@ async function knows(
     }
     return false;
   }
+}
+
+function rankOf(stage: Stage | undefined): number {
+  return stage === undefined ? -1 : STAGES.indexOf(stage);
+}
+
+function decodeStage(row: Uint8Array): Stage {
+  const what = "how far this node has left";
+  const reader = new Reader(row, what);
+  const version = reader.u8();
+  if (version > VERSION) throw new FormatVersionError(what, version, VERSION);
+  return STAGES[reader.u8()] ?? reader.fail("there is no such stage");
 }

@@ -1,10 +1,20 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { ClosedError, QuorumUnavailableError } from "../../runtime/mod.ts";
+import {
+  ClosedError,
+  DecodeError,
+  FormatVersionError,
+  LeftUnheardError,
+  NotMemberError,
+  QuorumUnavailableError,
+  RejectedError,
+  UnreachableError,
+} from "../../runtime/mod.ts";
 import { World } from "../../runtime/virtual/mod.ts";
 import { metaKey } from "../keyspace.ts";
 import type { Pull } from "../replication/pull.ts";
 import type { Replica } from "../replication/replica.ts";
 import { Vector } from "../replication/vector.ts";
+import { REMOVED } from "./admission.ts";
 import type { Cluster } from "./cluster.ts";
 import { ForgetfulKV } from "../register/world_test.ts";
 import { Leaving, type LeavingOptions } from "./leaving.ts";
@@ -21,11 +31,12 @@ function leaving(
   const cluster = {
     isRemoved: false,
     host: { key: 1 },
-    config: { members: [1, 2], voters: [] },
+    config: { members: [1, 2], voters: [{ node: 2, seat: new Uint8Array(8) }] },
     leaving: false,
     candidates: () => [2],
     living: () => [2],
-    reportOf: () => Promise.resolve({ vector, leaving: false }),
+    reportOf: (): Promise<unknown> =>
+      Promise.resolve({ vector, leaving: false }),
     makeDispensable,
     remove,
     refresh: (): Promise<void> =>
@@ -237,6 +248,38 @@ Deno.test("a node of whose leaving nobody knows the outcome writes nothing until
   }
 });
 
+Deno.test("another one that leaves relies on none that may have left, also after a start, and on it again once it has not", async () => {
+  const { run, options, cluster, world, stops } = leaving(() =>
+    Promise.reject(new QuorumUnavailableError("change", [2]))
+  );
+  await assertRejects(() => run(signal), QuorumUnavailableError);
+  assertEquals(cluster.leaving, true);
+  await stops[0]!();
+  cluster.leaving = false;
+  const kv = new ForgetfulKV(true, options.kv.image());
+  const started = await Leaving.open({ ...options, kv });
+  assertEquals(cluster.leaving, true);
+  started.start();
+  cluster.refresh = () => Promise.resolve();
+  await world.advance(2000);
+  assertEquals(cluster.leaving, false);
+  await started.close();
+
+  const failed = leaving(
+    () => Promise.reject(new Error("not asked for")),
+    () => Promise.reject(new QuorumUnavailableError("do without", [2])),
+  );
+  await assertRejects(() => failed.run(signal), QuorumUnavailableError);
+  assertEquals(failed.cluster.leaving, false);
+});
+
+Deno.test("a node that knows that it was removed writes nothing from its first moment on", async () => {
+  const { options, cluster, refusals } = leaving(() => Promise.resolve());
+  cluster.isRemoved = true;
+  await Leaving.open(options);
+  assertEquals(refusals, [true]);
+});
+
 Deno.test("once it is known that it has not left, a start knows nothing of it", async () => {
   const { run, options, cluster, world, refusals } = leaving(() =>
     Promise.reject(new RangeError("Cannot remove node 1: nobody would vote"))
@@ -262,4 +305,91 @@ Deno.test("a node that leaves asks a silent node no longer than it was told to",
   abort.abort(new Error("enough"));
   await world.advance(100);
   await refused;
+});
+
+Deno.test("a node has left only once a voter has said that it knows, and tells them again when it leaves again", async () => {
+  const { options, cluster, world, refusals } = leaving(() => {
+    cluster.isRemoved = true;
+    const silent = new UnreachableError("send", ["b:1"]);
+    cluster.reportOf = () => Promise.reject(silent);
+    return Promise.resolve();
+  });
+  const node = await Leaving.open(options);
+  const abort = new AbortController();
+  const unheard = assertRejects(
+    () => node.leave(abort.signal),
+    LeftUnheardError,
+  );
+  await world.advance(5000);
+  const reason = new Error("enough");
+  abort.abort(reason);
+  const error = await unheard;
+  assertEquals([error.missing, error.cause], [[2], reason]);
+  // Also after a start.
+  const kv = new ForgetfulKV(true, options.kv.image());
+  const started = await Leaving.open({ ...options, kv });
+  let hasLeft = false;
+  const left = started.leave(signal).then(() => hasLeft = true);
+  await world.advance(1000);
+  assertEquals(hasLeft, false);
+  cluster.reportOf = () =>
+    Promise.reject(
+      new UnreachableError("send", ["b:1"], {
+        cause: new RejectedError(REMOVED, "it was removed"),
+      }),
+    );
+  await world.advance(1000);
+  await left;
+  // Whoever has said so need not be there any more.
+  cluster.reportOf = () => Promise.reject(new Error("asked again"));
+  await started.leave(signal);
+  const last = new ForgetfulKV(true, kv.image());
+  await (await Leaving.open({ ...options, kv: last })).leave(signal);
+  assertEquals(refusals.includes(false), false);
+});
+
+Deno.test("a node that others remove before all is held that it wrote has not left", async () => {
+  const { options, cluster, world } = leaving(() => Promise.resolve());
+  cluster.reportOf = () => Promise.reject(new Error("not there"));
+  const node = await Leaving.open(options);
+  const refused = assertRejects(() => node.leave(signal), NotMemberError);
+  await world.advance(500);
+  cluster.isRemoved = true;
+  await node.told();
+  await world.advance(500);
+  await refused;
+  await assertRejects(() => node.leave(signal), NotMemberError);
+  const kv = new ForgetfulKV(true, options.kv.image());
+  const started = await Leaving.open({ ...options, kv });
+  await assertRejects(() => started.leave(signal), NotMemberError);
+});
+
+Deno.test("how far a node has left has its golden bytes", async () => {
+  const { options, cluster, world } = leaving(() => {
+    rows.push(options.kv.get(metaKey("leaving")));
+    return Promise.resolve();
+  });
+  const rows: unknown[] = [];
+  const kv = new ForgetfulKV(true);
+  await (await Leaving.open({ ...options, kv })).told();
+  rows.push(kv.get(metaKey("leaving")));
+  const left = leave(options, signal);
+  await world.advance(1000);
+  await left;
+  rows.push(options.kv.get(metaKey("leaving")));
+  assertEquals(
+    rows,
+    [[1, 0], [1, 1], [1, 2]].map((row) => Uint8Array.from(row)),
+  );
+  cluster.isRemoved = true;
+  for (
+    const [value, error] of [
+      [Uint8Array.of(2, 0), FormatVersionError],
+      [Uint8Array.of(1, 3), DecodeError],
+      [Uint8Array.of(1), DecodeError],
+    ] as const
+  ) {
+    kv.write([{ key: metaKey("leaving"), value }]);
+    await assertRejects(() => Leaving.open({ ...options, kv }), error);
+  }
 });

@@ -45,6 +45,7 @@ import {
   compareStandings,
   isPlausible,
   nodeRecord,
+  NONCE_BYTES,
   rankOf,
   sameStanding,
   toNode,
@@ -61,16 +62,19 @@ export type MemberChange =
   | { readonly type: "updated"; readonly old: Node; readonly node: Node }
   | { readonly type: "removed"; readonly node: Node };
 
-/** What merging records did. */
+/** A start of a node, and where it was, as far as known. */
+export type NodeStart = Pick<NodeRecord, "key" | "address" | "generation">;
+
+/** What merging records, or hearing how this node stands with others, did. */
 export interface MergeOutcome {
   /** What became of nodes, in the order of the records. */
   readonly changes: readonly MemberChange[];
   /**
-   * A record about this very node that it did not write, of this generation or
-   * a later one: another process runs with a copy of its directory, or its disk
-   * was put back to an older image. It was not taken.
+   * Another start of this very node, of this generation or a later one: another
+   * process runs with a copy of its directory, or its disk was put back to an older
+   * image. What it said was not taken.
    */
-  readonly cloned: NodeRecord | undefined;
+  readonly cloned: NodeStart | undefined;
   /** Whether others doubted this node, and it has said something newer. */
   readonly refuted: boolean;
 }
@@ -82,6 +86,12 @@ export interface StoredMembers {
   /** The other nodes. */
   readonly others: readonly NodeRecord[];
 }
+
+const NOTHING: MergeOutcome = {
+  changes: [],
+  cloned: undefined,
+  refuted: false,
+};
 
 /** Options for {@linkcode Members}. */
 export interface MembersOptions {
@@ -150,6 +160,19 @@ export class Members {
   }
 
   /**
+   * Knows of a node that was given its key and has said nothing yet. Where it dies
+   * before its first word, it is a member all the same, which users must see: the
+   * others wait for what it has (replication.md §5) until it is removed.
+   */
+  expect(key: number, address: string): void {
+    if (this.#records.has(key)) return;
+    const nonce = new Uint8Array(NONCE_BYTES);
+    this.merge([
+      nodeRecord({ key, address, generation: 0, nonce, state: "suspect" }),
+    ]);
+  }
+
+  /**
    * Says of another node that it is doing worse than it said itself; nothing
    * happens where that, or worse, is known.
    */
@@ -177,6 +200,21 @@ export class Members {
     ) return false;
     this.#say({ ...self, version: said.version + 1 });
     return true;
+  }
+
+  /**
+   * Takes how this node stands with another one: answers doubts, and hears of another
+   * start of it. Of two starts of one generation a record tells of one only, and it
+   * may be this one's own that stands higher.
+   */
+  stands(said: Standing): MergeOutcome {
+    const changes: readonly MemberChange[] = [];
+    if (!this.#isForeign(said)) {
+      return { changes, cloned: undefined, refuted: this.refute(said) };
+    }
+    const { key, address } = this.#self;
+    const cloned = { key, address, generation: said.generation };
+    return { changes, cloned, refuted: false };
   }
 
   /**
@@ -209,7 +247,7 @@ export class Members {
   /** Takes the records of a higher standing than those known. */
   merge(records: Iterable<NodeRecord>): MergeOutcome {
     const changes: MemberChange[] = [];
-    let cloned: NodeRecord | undefined;
+    let cloned: NodeStart | undefined;
     let refuted = false;
     for (const record of records) {
       if (record.key === this.#self.key) {
@@ -275,31 +313,36 @@ export class Members {
   }
 
   /**
-   * What follows on the answer to a CLUSTER_SYNC: the payload of a CLUSTER_ACK
-   * with the records that stand higher here or are unknown there, and which ones
-   * are wanted; `undefined` if there is nothing to say.
+   * What follows on the answer to a CLUSTER_SYNC.
    *
+   * @returns What it did, and the payload of a CLUSTER_ACK with the records that
+   * stand higher here or are unknown there, and which ones are wanted; `undefined`
+   * if there is nothing to say.
    * @throws {DecodeError} If the answer is none.
    */
-  ack(answer: Uint8Array): Bytes | undefined {
-    if (answer.length === 0) return undefined;
-    const standings = decodeStandings(answer);
+  ack(answer: Uint8Array): MergeOutcome & { readonly ack: Bytes | undefined } {
+    const standings = answer.length === 0 ? undefined : decodeStandings(answer);
+    const said = standings?.get(this.#self.key);
+    const outcome = said === undefined ? NOTHING : this.stands(said);
+    if (standings === undefined) return { ...outcome, ack: undefined };
     const newer: NodeRecord[] = [];
     const wanted: number[] = [];
     for (const record of this.#records.values()) {
       const theirs = standings.get(record.key);
-      if (theirs === undefined) newer.push(record);
-      else {
-        const order = compareStandings(record, theirs);
-        if (order > 0) newer.push(record);
-        else if (order < 0) wanted.push(record.key);
+      const order = theirs === undefined ? 1 : compareStandings(record, theirs);
+      if (order < 0) wanted.push(record.key);
+      // Who answers may be one of two starts itself, and is to hear of the other.
+      if (order > 0 || (theirs !== undefined && isOtherStart(record, theirs))) {
+        newer.push(record);
       }
     }
     for (const key of standings.keys()) {
       if (!this.#records.has(key) && !this.#removed.has(key)) wanted.push(key);
     }
-    if (newer.length === 0 && wanted.length === 0) return undefined;
-    return encodeAck(newer, wanted);
+    if (newer.length === 0 && wanted.length === 0) {
+      return { ...outcome, ack: undefined };
+    }
+    return { ...outcome, ack: encodeAck(newer, wanted) };
   }
 
   /**
@@ -338,12 +381,11 @@ export class Members {
     return writer.finish();
   }
 
-  /** Whether a record about this node was written by somebody else. */
-  #isForeign(record: NodeRecord): boolean {
-    const { generation, nonce } = this.#self;
-    if (!isPlausible(record)) return false;
-    return record.generation > generation ||
-      (record.generation === generation && !equalBytes(record.nonce, nonce));
+  /** Whether another start of this node says so. */
+  #isForeign(said: Standing): boolean {
+    if (!isPlausible(said)) return false;
+    return said.generation > this.#self.generation ||
+      isOtherStart(said, this.#self);
   }
 
   #say(record: NodeRecord): void {
@@ -404,6 +446,11 @@ export function decodeMembers(
   const self = records.find((record) => record.key === key) ??
     reader.fail("this node is not in it");
   return { self, others: records.filter((record) => record.key !== key) };
+}
+
+/** Whether two starts of a node have one generation. */
+function isOtherStart(a: Standing, b: Standing): boolean {
+  return a.generation === b.generation && !equalBytes(a.nonce, b.nonce);
 }
 
 /** Mixes an integer of up to 53 bits into a hash of 32 bits (murmur3's rounds). */

@@ -25,7 +25,7 @@ import { testRecord as node } from "./testing/record.ts";
 
 /** One whole exchange, which `from` begins. */
 function exchange(from: Members, to: Members): void {
-  const ack = from.ack(to.answer(from.sync()));
+  const { ack } = from.ack(to.answer(from.sync()));
   if (ack !== undefined) from.take(to.ack2(ack).reply);
 }
 
@@ -253,7 +253,7 @@ Deno.test("a sync between equal states is answered with nothing, whatever the st
   const one = new Members(node(1), { others: [node(2), node(3)] });
   const two = new Members(node(2), { others: [node(3), node(1)] });
   assertEquals(two.answer(one.sync()).length, 0);
-  assertEquals(one.ack(two.answer(one.sync())), undefined);
+  assertEquals(one.ack(two.answer(one.sync())).ack, undefined);
   one.accuse(3, "suspect");
   assertNotEquals(two.answer(one.sync()).length, 0);
   two.accuse(3, "suspect");
@@ -337,6 +337,38 @@ Deno.test("of two starts with one standing all take one, and each of the two hea
   for (const self of [low, high]) {
     const other = self === low ? high : low;
     assertEquals(new Members(self).merge([other]).cloned, other);
+  }
+});
+
+Deno.test("a start hears of another one of its generation whoever of two asks, also where its own word stands higher", () => {
+  for (const [mine, theirs] of [[1, 2], [2, 1]] as const) {
+    const [self, old] = [mine, theirs].map((byte) =>
+      node(7, { nonce: new Uint8Array(8).fill(byte), address: `${byte}:1` })
+    ) as [NodeRecord, NodeRecord];
+    const views = (): [Members, Members] => [
+      new Members(self, { others: [node(1)] }),
+      new Members(node(1), { others: [old] }),
+    ];
+    {
+      const [seven, one] = views();
+      assertEquals(seven.ack(one.answer(seven.sync())).cloned?.generation, 1);
+    }
+    {
+      const [seven, one] = views();
+      const { ack, cloned } = one.ack(seven.answer(one.sync()));
+      assertEquals([seven.ack2(ack!).cloned, cloned], [old, undefined]);
+    }
+    // And where it is told how it stands.
+    const [seven] = views();
+    const said = { ...old, version: 5, state: "suspect" as const };
+    const { generation, key, address } = self;
+    assertEquals(seven.stands(said), {
+      changes: [],
+      cloned: { generation, key, address },
+      refuted: false,
+    });
+    assertEquals(seven.self, self);
+    assertEquals(seven.stands({ ...self, state: "suspect" }).refuted, true);
   }
 });
 
@@ -431,9 +463,9 @@ Deno.test("a cluster too large for one message converges by several of bounded s
   const two = new Members(node(count + 1), { others: [node(1)] });
   let exchanges = 0;
   for (
-    let ack = two.ack(one.answer(two.sync()));
+    let { ack } = two.ack(one.answer(two.sync()));
     ack !== undefined;
-    ack = two.ack(one.answer(two.sync()))
+    ({ ack } = two.ack(one.answer(two.sync())))
   ) {
     const { reply } = one.ack2(ack);
     assert(reply.length <= RECORDS_BYTES_MAX + 4096);

@@ -37,7 +37,7 @@ export type NodeState = "healthy" | "suspect" | "dead" | "left";
 
 /** How often a node started, and how often it spoke since. */
 export interface Heartbeat {
-  /** Which start of the node it is, from 1. */
+  /** Which start of the node it is, from 1; 0 of one that has said nothing yet. */
   readonly generation: number;
   /** Rises with all that the node says of itself in this start. */
   readonly version: number;
@@ -61,7 +61,7 @@ export interface NodeRecord {
   readonly key: number;
   /** Where peers reach it; empty if nowhere. */
   readonly address: string;
-  /** Which start of the node it is. */
+  /** Which start of the node it is; 0 of one that has said nothing yet. */
   readonly generation: number;
   /** Rises with all that the node says of itself in this start. */
   readonly version: number;

@@ -3,10 +3,12 @@
  *
  * Guarantees: the key is unique for ever, since it comes from the `ids` register;
  * asking again with the same ticket, of whichever member, gives the same key. A
- * joiner asks its peers in turn, for ever, until its signal aborts.
+ * joiner asks its peers in turn, for ever, until its signal aborts. It says how long
+ * it waits, so that who finds no majority says which voters are missing before.
  *
  * ```
  * PLEDGE    := 16 bytes ticket | text address
+ *              varint ms that the joiner waits, or nothing
  * its reply := 16 bytes clusterId | u16 node | varint length, config
  *              u16 responder | varint length, node records as in CLUSTER_ACK
  * ```
@@ -43,6 +45,8 @@ export interface PledgeRequest {
   readonly ticket: Uint8Array;
   /** Where the joiner will be reached. */
   readonly address: string;
+  /** How long it waits for the reply, in whole milliseconds, if it says so. */
+  readonly patienceMs?: number | undefined;
 }
 
 /** What a joiner is given. */
@@ -59,15 +63,21 @@ export interface PledgeReply {
 }
 
 /** Encodes PLEDGE. */
-export function encodePledge({ ticket, address }: PledgeRequest): Bytes {
-  return new Writer(64).raw(ticket).text(address).finish();
+export function encodePledge(
+  { ticket, address, patienceMs }: PledgeRequest,
+): Bytes {
+  const writer = new Writer(64).raw(ticket).text(address);
+  if (patienceMs !== undefined) writer.varint(patienceMs);
+  return writer.finish();
 }
 
 /** Decodes PLEDGE. */
 export function decodePledge(bytes: Uint8Array): PledgeRequest {
   const reader = new Reader(bytes, "a pledge");
   const ticket = reader.raw(TICKET_BYTES).slice();
-  return { ticket, address: reader.text(ADDRESS_BYTES_MAX) };
+  const address = reader.text(ADDRESS_BYTES_MAX);
+  const patienceMs = reader.remaining === 0 ? undefined : reader.varint();
+  return { ticket, address, patienceMs };
 }
 
 /** Encodes the reply to PLEDGE. */
@@ -97,10 +107,13 @@ export interface PledgeOptions {
   readonly propagation: Propagation;
   /** The addresses to ask, in turn. At least one. */
   readonly peers: readonly string[];
-  readonly request: PledgeRequest;
+  readonly request: Omit<PledgeRequest, "patienceMs">;
   /** Ends the asking: the promise then rejects with its reason. */
   readonly signal: AbortSignal | undefined;
 }
+
+/** Who waits longer is told no later, in milliseconds. */
+const PATIENCE_MS_MAX = 2 ** 32;
 
 /** A pause grows by this factor, up to so many times the first. */
 const PAUSE_GROWTH = 1.25;
@@ -162,12 +175,14 @@ async function ask(
   address: string,
   { endpoint, request, propagation, signal }: PledgeOptions,
 ): Promise<PledgeReply> {
+  const { pledgeTimeoutMs: timeoutMs } = propagation;
+  const patienceMs = Math.ceil(Math.min(timeoutMs, PATIENCE_MS_MAX));
   const connection = await endpoint.dial(address, { signal });
   try {
     const reply = await connection.request(
       MessageType.PLEDGE,
-      encodePledge(request),
-      { timeoutMs: propagation.pledgeTimeoutMs, signal },
+      encodePledge({ ...request, patienceMs }),
+      { timeoutMs, signal },
     );
     return decodePledgeReply(reply);
   } finally {

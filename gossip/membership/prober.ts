@@ -132,8 +132,8 @@ export class Prober {
   /** Answers PING. */
   answerPing(payload: Uint8Array): Uint8Array {
     const { receiver, items } = decodePing(payload);
-    const { members } = this.#options;
-    if (members.refute(receiver)) this.refuted();
+    const { members, merged } = this.#options;
+    merged(members.stands(receiver));
     this.#learn(items);
     const news = this.#takeNews();
     const { self } = members;

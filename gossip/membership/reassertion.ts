@@ -12,7 +12,7 @@
  */
 
 import type { Clock } from "../../runtime/mod.ts";
-import type { NodeRecord } from "./node_record.ts";
+import type { NodeStart } from "./members.ts";
 
 /** Longest pause between two answers, in milliseconds. */
 const PAUSE_MS_MAX = 16_000;
@@ -46,7 +46,7 @@ export class Reassertion {
   }
 
   /** Another start has said something of this node. */
-  hear({ generation }: NodeRecord): void {
+  hear({ generation }: NodeStart): void {
     this.#heard = Math.max(this.#heard, generation);
   }
 

@@ -9,9 +9,11 @@
  *
  * A seat is made for one promotion, together with an empty memory (A8): also where
  * the node starts anew before it learns that it was named, since from then on its
- * vote may be needed. It is destroyed with the retirement, or when the node learns
- * that its disk is older than what it has said ({@linkcode Acceptor.fallSilent},
- * A9): it votes again after it was retired and promoted anew.
+ * vote may be needed. Whoever asks for a seat names it in the very next config, or
+ * nobody does: a newer one that does not name it destroys it, be it of a learner or of
+ * a voter that was retired. So does learning that the disk is older than what the
+ * node has said ({@linkcode Acceptor.fallSilent}, A9): it votes again after it was
+ * retired and promoted anew.
  *
  * Assumes: whoever calls bounds how many requests wait (the transport does, for
  * each connection). Configs that come with requests or into `adopt` are chosen
@@ -408,10 +410,14 @@ export class Acceptor {
     else if (ops.length > 0) await this.#write(ops);
   }
 
-  /** A config that retires this node takes its seat with it. */
+  /**
+   * A newer config takes a seat with it that it does not name: none after it will.
+   */
   async #learn(config: Config, ops: readonly BatchOp[]): Promise<void> {
-    const retired = this.votes && seatOf(config, this.#node) === undefined;
-    const seat = retired ? undefined : this.#seat;
+    const isNewer = compareConfigs(config, this.#known) > 0;
+    const isKept = !isNewer || (this.#seat !== undefined &&
+      hasSeat(config, this.#node, this.#seat));
+    const seat = isKept ? this.#seat : undefined;
     await this.#write([stateOp(this.#prefix, seat, config), ...ops]);
     this.#seat = seat;
     this.#known = config;

@@ -45,7 +45,7 @@ export const CONFIG_BYTES_MAX = 2 * 1024 * 1024;
 /** Most voters that a config may name; 1, 3 or 5 are in use. */
 const VOTERS_MAX = 255;
 
-/** Largest epoch and era: leaves room to count on from it. */
+/** Largest epoch and era: room for 32,767 eras, and to count on from it. */
 const EPOCH_MAX = 2 ** 47;
 
 /** A node that votes. */
@@ -81,10 +81,16 @@ export interface Config {
 }
 
 /**
- * Epochs begin at a multiple of this in a new era, and at the node key of who began
- * it: two that begin one at once have two epochs, however far each had come.
+ * Epochs begin at a multiple of this in a new era, and at a multiple of
+ * {@linkcode FOUNDER_EPOCHS} within it, which is the node key of who began it.
  */
-const ERA_EPOCHS = 2 ** 16;
+const ERA_EPOCHS = 2 ** 32;
+
+/**
+ * So many changes may be made of one era before its epochs are those of another that
+ * was begun at once by who has the next node key.
+ */
+const FOUNDER_EPOCHS = 2 ** 16;
 
 /** What tells two configs of one cluster apart. */
 export type ConfigAge = Pick<Config, "era" | "epoch" | "settled">;
@@ -227,7 +233,8 @@ export function sealed(
 /**
  * The config of a new era, in which `node` alone votes (agreement §1.4): what an
  * operator begins where the voters are lost for ever. Two that do so come to two
- * configs, of which all take the higher one.
+ * configs, of which, and of whatever is made of them, all take the one that the higher
+ * node key began.
  *
  * @param members Nodes known besides the members.
  * @param nextKey The first node key to be given. Those before it of nobody known are
@@ -247,7 +254,8 @@ export function withNewEra(
   return {
     ...config,
     era: config.era + 1,
-    epoch: (Math.floor(config.epoch / ERA_EPOCHS) + 2) * ERA_EPOCHS + node,
+    epoch: (Math.floor(config.epoch / ERA_EPOCHS) + 1) * ERA_EPOCHS +
+      node * FOUNDER_EPOCHS,
     members: [...all].sort((a, b) => a - b),
     voters: [{ node, seat }],
     settled: true,

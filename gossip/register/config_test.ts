@@ -123,23 +123,54 @@ Deno.test("a config with node keys out of order, or without version, is refused"
   refused({ version: 0 });
 });
 
-Deno.test("a new era has one voter, is above all epochs, and never of one age with another's", () => {
-  const known = (epoch: number): Config => ({ ...FULL, epoch, settled: true });
-  const begun = [[10, 4], [12, 2], [70_000, 2], [70_000, 4], [65_535, 1]].map(
-    ([epoch, node]) => {
-      const voter = { node: node!, seat: seat(9) };
-      const config = withNewEra(known(epoch!), voter, [7], 20);
-      assert(config.epoch > epoch!);
-      assertEquals(config.voters, [voter]);
-      return config;
-    },
+Deno.test("a new era has one voter, and is above all epochs", () => {
+  const known: Config = { ...FULL, settled: true };
+  const voter = { node: 2, seat: seat(9) };
+  for (const epoch of [2, 70_000, 2 ** 40 + 9]) {
+    const config = withNewEra({ ...known, epoch }, voter, [7], 20);
+    assert(config.epoch > epoch);
+    assertEquals(config.voters, [voter]);
+  }
+  const { era, settled, members, removed, sealing } = withNewEra(
+    known,
+    voter,
+    [7],
+    20,
   );
-  assertEquals(new Set(begun.map(({ epoch }) => epoch)).size, begun.length);
-  const { era, settled, members, removed, sealing } = begun[1]!;
   assertEquals([era, settled], [2, true]);
   // What is retired stays so; whoever might have joined unheard is retired too.
   assertEquals(members, [1, 2, 7, 513]);
   const unheard = [5, 6, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19];
   assertEquals(removed, [3, 4, ...unheard]);
   assertEquals(sealing, [4, ...unheard]);
+});
+
+Deno.test("two eras that are begun at once are never of one age, whatever is changed in either and however far each had come", () => {
+  const begun = (epoch: number, node: number) =>
+    withNewEra(
+      { ...FULL, epoch, settled: true },
+      { node, seat: seat(node) },
+      [],
+      9,
+    );
+  const [low, high] = [begun(70_000, 1), begun(10, 2)];
+  let changed = low;
+  for (let node = 1000; node < 2000; node++) {
+    changed = withMember(changed, node);
+  }
+  assertEquals(changed.epoch, low.epoch + 1000);
+  for (const config of [low, changed]) {
+    assert(compareConfigs(config, high) < 0);
+    assert(supersedes(high, config));
+    assert(!supersedes(config, high));
+  }
+  assert(compareConfigs(begun(10, 65_534), begun(10, 65_535)) < 0);
+  // An era that follows is above both, and there is room for many.
+  let era = begun(10, 65_535);
+  while (era.era < 32_767) {
+    const next = withNewEra(era, { node: 1, seat: seat(1) }, [], 9);
+    assert(compareConfigs(next, era) > 0 && next.epoch > era.epoch);
+    era = next;
+  }
+  assertEquals(decodeConfig(encodeConfig(era)).epoch, era.epoch);
 });

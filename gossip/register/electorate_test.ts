@@ -190,12 +190,52 @@ Deno.test("a seat that was drawn and not yet named is given again, and outlives 
   assert(await electorate.promote(4));
   assert(cluster.acceptors.get(4)!.votes);
   // It is named, and starts anew before it hears of it: its vote is needed.
+  await electorate.askSeat(5);
   const before = new ForgetfulKV(true, cluster.kvs.get(5)!.image());
   assert(await electorate.promote(5));
   cluster.kvs.set(5, before);
   const started = await cluster.restart(5);
   await started.adopt(cluster.acceptors.get(1)!.known);
   assertEquals([started.votes, started.unseated], [true, false]);
+});
+
+Deno.test("A8: a seat that nobody named goes with the next config, so that a disk of that time never votes", async () => {
+  const cluster = await clusterOf(3, 5);
+  const electorate = cluster.electorate(1);
+  const drawn = (await electorate.askSeat(5))!;
+  assertEquals(await electorate.askSeat(5), drawn);
+  const image = cluster.kvs.get(5)!.image();
+  assert(await electorate.promote(4));
+  await cluster.acceptors.get(5)!.adopt(cluster.acceptors.get(1)!.known);
+  assert(await electorate.promote(5));
+  assertNotEquals(seatOf(cluster.acceptors.get(1)!.known, 5), drawn);
+  cluster.kvs.set(5, new ForgetfulKV(true, image));
+  const old = await cluster.restart(5);
+  await old.adopt(cluster.acceptors.get(1)!.known);
+  assertEquals([old.votes, old.unseated], [false, true]);
+});
+
+Deno.test("A8: a seat stays while the config that it was asked under gets settled, and where it is named two configs later", async () => {
+  const cluster = await clusterOf(3, 5);
+  const electorate = cluster.electorate(1);
+  cluster.refused = MessageType.REGISTER_LIST;
+  await assertRejects(
+    () => electorate.promote(4, { attemptsMax: 2 }),
+    QuorumUnavailableError,
+  );
+  cluster.refused = undefined;
+  const fifth = cluster.acceptors.get(5)!;
+  const drawn = (await electorate.askSeat(5))!;
+  await electorate.settle();
+  const { known } = cluster.acceptors.get(1)!;
+  assert(known.settled);
+  assert(await fifth.adopt(known));
+  assertEquals(await electorate.askSeat(5), drawn);
+  assert(await electorate.promote(5));
+  await electorate.change((config) => withMember(config, 6));
+  await fifth.adopt(cluster.acceptors.get(1)!.known);
+  assertEquals(seatOf(fifth.known, 5), drawn);
+  assert(fifth.votes);
 });
 
 Deno.test("A9: who has fallen silent votes after it was retired and promoted anew", async () => {

@@ -91,6 +91,12 @@ export interface ChangeOptions {
   attemptsMax?: number;
 }
 
+/** Options for {@linkcode Proposer.names}. */
+export interface NamesOptions extends ChangeOptions {
+  /** A voter that is not asked, and does not count: the majority is of the others. */
+  without?: number | undefined;
+}
+
 /** How an attempt ended: chosen, to be repeated, or short of a majority. */
 type Attempt<T> =
   | { readonly outcome: "chosen"; readonly value: T }
@@ -168,14 +174,15 @@ export class Proposer {
    * @throws {QuorumUnavailableError} If no majority answered.
    * @throws The signal's reason, if it was aborted before the call.
    */
-  async names(options: ChangeOptions = {}): Promise<Set<string>> {
-    const { signal, attemptsMax = ATTEMPTS_MAX_DEFAULT } = options;
+  async names(options: NamesOptions = {}): Promise<Set<string>> {
+    const { signal, attemptsMax = ATTEMPTS_MAX_DEFAULT, without } = options;
     signal?.throwIfAborted();
     const action = "list the registers";
     return await this.#repeat(action, async () => {
       const config = this.#options.knowledge.known;
+      const voters = config.voters.filter(({ node }) => node !== without);
       const answers = await this.#askAll(
-        config,
+        voters,
         "names",
         MessageType.REGISTER_LIST,
         ({ seat }) => encodeList({ config, seat }),
@@ -227,7 +234,7 @@ export class Proposer {
     const ballot = { epoch: config.epoch, n: ++this.#n, node, generation };
 
     const promises = await this.#askAll(
-      config,
+      config.voters,
       "promise",
       MessageType.REGISTER_PREPARE,
       ({ seat }) => encodePrepare({ config, seat, register, ballot }),
@@ -242,7 +249,7 @@ export class Proposer {
     if (value === undefined) return { outcome: "chosen", value };
 
     const oks = await this.#askAll(
-      config,
+      config.voters,
       "ok",
       MessageType.REGISTER_ACCEPT,
       ({ seat }) => encodeAccept({ config, seat, register, ballot, value }),
@@ -257,19 +264,18 @@ export class Proposer {
   }
 
   /**
-   * Asks all voters, and returns as soon as a majority answered as wished, that
+   * Asks voters, and returns as soon as a majority answered as wished, that
    * cannot happen any more, or one of them knows a newer config. Requests still
    * under way then go on by themselves: an accept is worth having everywhere.
    */
   #askAll(
-    config: Config,
+    voters: readonly Voter[],
     wished: Reply["kind"],
     type: number,
     payload: (voter: Voter) => Uint8Array,
     signal: AbortSignal | undefined,
   ): Promise<Answers> {
     const { ask, knowledge } = this.#options;
-    const { voters } = config;
     const majority = Math.floor(voters.length / 2) + 1;
     const waiting = new Set(voters.map((voter) => voter.node));
     const refused: number[] = [];

@@ -231,6 +231,14 @@ const FORMATS: Record<
     }),
     decode: decodePledge,
   },
+  "pledge of who says how long it waits": {
+    sample: encodePledge({
+      ticket: new Uint8Array(16).fill(3),
+      address: "localhost:1",
+      patienceMs: 5000,
+    }),
+    decode: decodePledge,
+  },
   "reply to a pledge": {
     sample: encodePledgeReply(PLEDGED),
     decode: decodePledgeReply,

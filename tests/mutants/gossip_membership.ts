@@ -172,7 +172,7 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "generation-that-leaves-no-room",
     file: "gossip/membership/members.ts",
-    find: "    if (!isPlausible(record)) return false;\n",
+    find: "    if (!isPlausible(said)) return false;\n",
     replace: "",
     caughtBy: "gossip/membership/members_test.ts :: what no node can have",
   },
@@ -182,6 +182,28 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     find: "    compareBytes(a.nonce, b.nonce) || rankOf",
     replace: "    0 * compareBytes(a.nonce, b.nonce) || rankOf",
     caughtBy: "gossip/membership/members_test.ts :: of two starts",
+  },
+  {
+    name: "start-that-stands-higher-hears-of-no-other",
+    file: "gossip/membership/members.ts",
+    find: "said === undefined ? NOTHING : this.stands(said);",
+    replace: "said === undefined || answer ? NOTHING : this.stands(said);",
+    caughtBy: "gossip/membership/members_test.ts :: of another one of its gen",
+  },
+  {
+    name: "start-that-stands-higher-is-not-told-of-another",
+    file: "gossip/membership/members.ts",
+    find:
+      "      if (order > 0 || (theirs !== undefined && isOtherStart(record, theirs))) {",
+    replace: "      if (order > 0) {",
+    caughtBy: "gossip/membership/members_test.ts :: of another one of its gen",
+  },
+  {
+    name: "pinged-as-another-start-answers-as-itself",
+    file: "gossip/membership/prober.ts",
+    find: "    merged(members.stands(receiver));\n",
+    replace: "    if (members.refute(receiver)) this.refuted();\n",
+    caughtBy: "gossip/membership/prober_test.ts :: as another start",
   },
   {
     name: "what-a-copy-said-of-a-node-stands",
@@ -259,29 +281,29 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "config-not-told-by-gossip",
     file: "gossip/membership/exchange.ts",
-    find: "    if (told !== undefined) await adopt(told);\n    const ack",
-    replace: "    if (told?.epoch === 0) await adopt(told);\n    const ack",
+    find: "    if (told !== undefined) await adopt(told);\n    const { ack",
+    replace: "    if (told?.epoch === 0) await adopt(told);\n    const { ack",
     caughtBy: "gossip/membership/exchange_test.ts",
   },
   {
     name: "who-could-not-leave-writes-no-more",
     file: "gossip/membership/leaving.ts",
-    find: "        else replica.refuse(undefined);",
+    find: "        else this.#goOn();",
     replace: "",
     caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
     name: "who-may-have-left-writes-on",
     file: "gossip/membership/leaving.ts",
-    find: "        if (this.#begun) this.#askLater();\n        else replica",
-    replace: "        if (this.#begun) this.#askLater();\n        replica",
+    find: "        if (this.#isUnderWay) this.#askLater();\n        else this",
+    replace: "        if (this.#isUnderWay) this.#askLater();\n        this",
     caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
     name: "who-may-have-left-writes-on-after-a-start",
     file: "gossip/membership/leaving.ts",
-    find: "    if (begun) options.replica",
-    replace: "    if (!begun) options.replica",
+    find: "    if (this.#isUnderWay || cluster.isRemoved) this",
+    replace: "    if (cluster.isRemoved) this",
     caughtBy: "gossip/membership/leaving_test.ts",
   },
   {
@@ -294,9 +316,24 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "leaves-without-a-majority-that-answers",
     file: "gossip/membership/agreement.ts",
-    find: "        if (answers) return;",
-    replace: "        if (left.length > 0) return;",
+    find: "      if (!answers) {\n        throw new Quorum",
+    replace: "      if (!answers && left.length > 0) return;\n" +
+      "      if (!answers) {\n        throw new Quorum",
     caughtBy: "tests/scenarios/electorate_test.ts",
+  },
+  {
+    name: "leaves-who-pings-and-does-not-vote-behind",
+    file: "gossip/membership/agreement.ts",
+    find: "      if (unheard.length === 0) return;\n",
+    replace: "      if (unheard.length >= 0) return;\n",
+    caughtBy: "gossip/membership/agreement_test.ts :: leaves none behind",
+  },
+  {
+    name: "counts-its-own-vote-when-it-leaves",
+    file: "gossip/register/proposer.ts",
+    find: ".filter(({ node }) => node !== without);",
+    replace: ".filter(({ node }) => node !== without || node > 0);",
+    caughtBy: "gossip/membership/agreement_test.ts :: leaves none behind",
   },
   {
     name: "takes-its-vote-along",
@@ -349,6 +386,35 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/scenarios/electorate_test.ts",
   },
   {
+    name: "new-era-after-the-close",
+    file: "gossip/membership/agreement.ts",
+    find: "      this.#abort.signal.throwIfAborted();\n      const seat",
+    replace: "      const seat",
+    caughtBy: "gossip/membership/agreement_test.ts :: closed begins no era",
+  },
+  {
+    name: "any-failure-is-no-answer",
+    file: "gossip/membership/agreement.ts",
+    find:
+      "        if (error instanceof QuorumUnavailableError) return false;\n",
+    replace: "        if (error instanceof Error) return false;\n",
+    caughtBy: "gossip/membership/agreement_test.ts :: not to be understood",
+  },
+  {
+    name: "closes-beside-what-was-asked-for",
+    file: "gossip/membership/agreement.ts",
+    find: "run(AbortSignal.any([signal, this.#abort.signal])));",
+    replace: "run(AbortSignal.any([signal])));",
+    caughtBy: "tests/scenarios/electorate_test.ts :: closing ends",
+  },
+  {
+    name: "what-a-close-ended-says-something-else",
+    file: "gossip/cluster_view.ts",
+    find: "if (!(error instanceof LeftUnheardError)) checkOpen(action);",
+    replace: "if (error instanceof LeftUnheardError) checkOpen(action);",
+    caughtBy: "tests/scenarios/electorate_test.ts :: closing ends",
+  },
+  {
     name: "new-era-beside-a-majority",
     file: "gossip/membership/cluster.ts",
     find: "    if (answers) {",
@@ -377,6 +443,22 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/membership/prober_test.ts",
   },
   {
+    name: "joiner-gives-up-before-it-is-told",
+    file: "gossip/membership/cluster.ts",
+    find: "const ADMIT_SHARE = 0.8;",
+    replace: "const ADMIT_SHARE = 1.2;",
+    caughtBy:
+      "tests/scenarios/electorate_test.ts :: two voters that are silent",
+  },
+  {
+    name: "joiner-that-waits-shorter-is-told-later",
+    file: "gossip/membership/cluster.ts",
+    find: "Math.min(patienceMs ?? maxMs, maxMs)",
+    replace: "Math.max(patienceMs ?? maxMs, maxMs)",
+    caughtBy:
+      "tests/scenarios/electorate_test.ts :: two voters that are silent",
+  },
+  {
     name: "two-vote-before-the-third-is-ready",
     file: "gossip/membership/agreement.ts",
     find: "      if (next !== undefined) await this",
@@ -400,25 +482,48 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/membership/leaving_test.ts :: about to leave itself",
   },
   {
+    name: "removed-and-writes-until-it-listens",
+    file: "gossip/membership/leaving.ts",
+    find: "    if (this.#isUnderWay || cluster.isRemoved) this",
+    replace: "    if (this.#isUnderWay) this",
+    caughtBy: "gossip/membership/leaving_test.ts :: from its first moment on",
+  },
+  {
+    name: "who-may-have-left-is-relied-on",
+    file: "gossip/membership/leaving.ts",
+    find: "    cluster.leaving = true;\n",
+    replace:
+      "    cluster.leaving = this.#calls.size > 0 || !this.#isUnderWay;\n",
+    caughtBy: "gossip/membership/leaving_test.ts :: relies on none",
+  },
+  {
+    name: "who-has-not-left-is-not-relied-on",
+    file: "gossip/membership/leaving.ts",
+    find: "    cluster.leaving = false;\n",
+    replace: "",
+    caughtBy: "gossip/membership/leaving_test.ts :: relies on none",
+  },
+  {
     name: "second-leave-before-the-row",
     file: "gossip/membership/leaving.ts",
-    find: "    this.#begun = true;\n    return this.#write(",
+    find: "    if (rankOf(this.#stage) < rankOf(stage)) this.#stage = stage;\n",
     replace:
-      "    if (this.#begun) return Promise.resolve();\n    this.#begun = true;\n    return this.#write(",
+      "    if (rankOf(this.#stage) >= rankOf(stage)) return Promise.resolve();\n" +
+      "    this.#stage = stage;\n",
     caughtBy: "gossip/membership/leaving_test.ts :: before any call asks",
   },
   {
     name: "leaving-again-undone",
     file: "gossip/membership/leaving.ts",
-    find: "      if (this.#begun || this.#calls.size > 0) continue;\n",
+    find: "      if (this.#isUnderWay || this.#calls.size > 0) continue;\n",
     replace: "",
     caughtBy: "gossip/membership/leaving_test.ts :: is void once",
   },
   {
     name: "removal-heard-meanwhile-undone",
     file: "gossip/membership/leaving.ts",
-    find: "      if (!cluster.isRemoved) replica.refuse(undefined);",
-    replace: "      replica.refuse(undefined);",
+    find: "      if (!cluster.isRemoved) this.#goOn();",
+    replace: "      this.#goOn();",
     caughtBy: "gossip/membership/leaving_test.ts :: is void once",
   },
   {
@@ -445,6 +550,28 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/scenarios/electorate_test.ts :: begins no era",
   },
   {
+    name: "has-left-though-nobody-knows",
+    file: "gossip/membership/leaving.ts",
+    find: "  if (known > 0) return;\n",
+    replace: "  if (known >= 0) return;\n",
+    caughtBy: "tests/scenarios/electorate_test.ts :: is told so only once one",
+  },
+  {
+    name: "removed-by-others-counts-as-left",
+    file: "gossip/membership/leaving.ts",
+    find: '    if (rankOf(this.#stage) < rankOf("begun")) {',
+    replace: '    if (rankOf(this.#stage) < rankOf("told")) {',
+    caughtBy:
+      "tests/scenarios/electorate_test.ts :: have not all that it wrote",
+  },
+  {
+    name: "told-once-is-told-for-ever",
+    file: "gossip/membership/leaving.ts",
+    find: '    } else if (this.#stage === "heard") return;',
+    replace: "    } else return;",
+    caughtBy: "gossip/membership/leaving_test.ts :: tells them again when",
+  },
+  {
     name: "leaves-without-a-word",
     file: "gossip/membership/leaving.ts",
     find: "    await tellVoters(this.#options, signal);\n",
@@ -458,5 +585,13 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
       '          if (cluster.isRemoved) throw new NotMemberError("join");\n',
     replace: "",
     caughtBy: "tests/scenarios/electorate_test.ts :: before its first copy",
+  },
+  {
+    name: "joiner-unlisted-before-its-first-word",
+    file: "gossip/membership/cluster.ts",
+    find: "    this.#members.expect(node, address);\n",
+    replace: "",
+    caughtBy:
+      "tests/scenarios/electorate_test.ts :: dies before its first word",
   },
 ];

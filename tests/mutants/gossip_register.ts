@@ -151,9 +151,23 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
   {
     name: "retired-keeps-its-seat",
     file: "gossip/register/acceptor.ts",
-    find: "    const seat = retired ? undefined : this.#seat;",
-    replace: "    const seat = retired ? this.#seat : this.#seat;",
+    find: "    const seat = isKept ? this.#seat : undefined;",
+    replace: "    const seat = isKept ? this.#seat : this.#seat;",
     caughtBy: "gossip/register/electorate_test.ts :: a seat is new",
+  },
+  {
+    name: "seat-that-nobody-named-is-kept",
+    file: "gossip/register/acceptor.ts",
+    find: "    const isKept = !isNewer ||",
+    replace: "    const isKept = !isNewer || !this.votes ||",
+    caughtBy: "gossip/register/electorate_test.ts :: that nobody named goes",
+  },
+  {
+    name: "seat-lost-when-a-config-is-settled",
+    file: "gossip/register/acceptor.ts",
+    find: "    const isKept = !isNewer ||",
+    replace: "    const isKept = (isNewer && !isNewer) ||",
+    caughtBy: "gossip/register/electorate_test.ts :: gets settled",
   },
   {
     name: "told-of-an-old-disk-votes-on",
@@ -195,8 +209,8 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
   {
     name: "two-eras-of-one-age",
     file: "gossip/register/config.ts",
-    find: "(Math.floor(config.epoch / ERA_EPOCHS) + 2) * ERA_EPOCHS + node",
-    replace: "config.epoch + ERA_EPOCHS + node",
+    find: "      node * FOUNDER_EPOCHS,",
+    replace: "      node + 0 * FOUNDER_EPOCHS,",
     caughtBy: "gossip/register/config_test.ts :: never of one age",
   },
   {

@@ -249,4 +249,12 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     replace: "",
     caughtBy: "transport/window_test.ts :: never taken by others",
   },
+  {
+    name: "to-end-and-forgotten",
+    file: "transport/connection.ts",
+    find:
+      "          // All that waited had been given up.\n          this.#drain();\n",
+    replace: "",
+    caughtBy: "transport/endpoint_test.ts :: all that waits on it was given up",
+  },
 ];

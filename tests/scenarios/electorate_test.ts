@@ -7,10 +7,12 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  ClosedError,
   type DB,
   DeadlineExceededError,
   JoinAbortedError,
   LeaseholderUnavailableError,
+  LeftUnheardError,
   NodeNotFoundError,
   NotMemberError,
   QuorumUnavailableError,
@@ -95,6 +97,41 @@ scenario(
 );
 
 scenario(
+  "with two voters that are silent a joiner is told who is missing as well, however short it waits",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    await voters(cluster, dbs, [1, 2, 3]);
+    // Before anybody knows it, and long after.
+    for (
+      const [waitsMs, patienceMs] of [[0, 1000], [60_000, undefined]] as const
+    ) {
+      cluster.cut(["a", "b"], ["c", "d"]);
+      await cluster.world.sleep(waitsMs);
+      const abort = new AbortController();
+      cluster.world.schedule(7500, () => abort.abort());
+      const { signal } = abort;
+      const propagation = patienceMs && { pledgeTimeoutMs: patienceMs };
+      const error = await assertRejects(
+        () =>
+          cluster.open("d", {
+            peers: ["c:1"],
+            signal,
+            ...propagation && { propagation },
+          }),
+        JoinAbortedError,
+      );
+      assert(
+        String((error.cause as Error).message).includes("missing 1, 2"),
+        String(error.cause),
+      );
+      cluster.world.heal();
+    }
+    const d = await cluster.open("d", { peers: ["c:1"] });
+    assertEquals(d.cluster.host.key, 4);
+  },
+);
+
+scenario(
   "a voter that is dead for a minute is replaced, and votes no more when it is back",
   async (cluster) => {
     const dbs = await cluster.openAll(["a", "b", "c", "d"]);
@@ -138,6 +175,42 @@ scenario(
     const d = await cluster.open("d", { peers: ["b:1"] });
     assertEquals(d.cluster.host.key, 4);
   },
+);
+
+scenario(
+  "a voter whose disk was put back by one start is told so too: what it accepted in that start, and forgot, it votes on no more",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    await voters(cluster, dbs, [1, 2, 3]);
+    cluster.kill("c");
+    const image = cluster.world.disk("c").image();
+    // It starts once more, which a hears; then b and c give d its key, and it dies.
+    await cluster.reopen("c");
+    await cluster.until(
+      "a has heard of that start",
+      () => dbs[0]!.cluster.node(3).heartbeat.generation === 2,
+    );
+    cluster.cut(["a"], ["b", "c", "d"]);
+    const d = await cluster.open("d", { peers: ["b:1"] });
+    assertEquals(d.cluster.host.key, 4);
+    cluster.kill("c");
+    cluster.world.disk("c").restore(image);
+    cluster.world.heal("a");
+    cluster.cut(["b", "d"], ["a", "c", "e"]);
+    const c = await cluster.reopen("c");
+    const abort = new AbortController();
+    const { signal } = abort;
+    cluster.world.schedule(20_000, () => abort.abort());
+    await assertRejects(
+      () => cluster.open("e", { peers: ["a:1"], signal }),
+      JoinAbortedError,
+    );
+    cluster.world.heal();
+    const e = await cluster.open("e", { peers: ["a:1"] });
+    assertEquals(e.cluster.host.key, 5);
+    await voters(cluster, [dbs[0]!, dbs[1]!, c, d, e], [1, 2, 3, 4, 5]);
+  },
+  { seeds: 8 },
 );
 
 scenario(
@@ -374,6 +447,35 @@ scenario(
 );
 
 scenario(
+  "closing ends a removal and a recovery that are under way: no era is begun because of it",
+  async (cluster) => {
+    const [a, b] = await cluster.openAll(["a", "b"]) as [DB, DB];
+    await a.caughtUp();
+    cluster.cut(["a"], ["b"]);
+    const options = { timeoutMs: 120_000 };
+    const calls = [
+      assertRejects(() => b.cluster.remove(1, options), ClosedError),
+      assertRejects(
+        () => b.cluster.recover({ force: true, ...options }),
+        ClosedError,
+      ),
+    ];
+    await cluster.world.sleep(1000);
+    const tookMs = await cluster.timed(async () => {
+      const closed = b.close();
+      await Promise.all(calls);
+      await closed;
+    });
+    assert(tookMs < 1000, `it took ${tookMs} ms`);
+    cluster.world.heal();
+    const again = await cluster.reopen("b");
+    await again.caughtUp();
+    assertEquals(again.metrics().agreement.era, 0);
+    await voters(cluster, [a, again], [1]);
+  },
+);
+
+scenario(
   "voters that were not lost, but cut off, take over the era that was begun without them",
   async (cluster) => {
     const dbs = await cluster.openAll(["a", "b", "c", "d"]);
@@ -436,6 +538,67 @@ scenario(
 );
 
 scenario(
+  "who has left is told so only once one that votes knows it: before, that one could do nothing alone",
+  async (cluster) => {
+    for (const closes of [false, true]) {
+      const name = closes ? "d" : "b";
+      const [a, b] = closes
+        ? [cluster.node("b"), await cluster.open("d", { peers: ["b:1"] })]
+        : await cluster.openAll(["a", "b"]) as [DB, DB];
+      const { key } = b.cluster.host;
+      await a.set(`k${key}`, "v");
+      await cluster.until("it is there", () => b.has(`k${key}`));
+      void (async () => {
+        for await (const { type } of a.events()) {
+          if (type !== "removed") continue;
+          // It knows what was agreed, and nobody else does.
+          cluster.cut([closes ? "b" : "a"], [name]);
+          if (closes) void a.close();
+        }
+      })();
+      const error = await assertRejects(
+        () => a.cluster.leave({ timeoutMs: 5000 }),
+        LeftUnheardError,
+      );
+      assertEquals(error.missing, [key]);
+      await assertRejects(
+        () => b.cluster.remove(99, { timeoutMs: 1000 }),
+        QuorumUnavailableError,
+      );
+      cluster.world.heal();
+      // Kept running, or opened again, it tells them.
+      if (closes) await cluster.reopen("b");
+      await cluster.node(closes ? "b" : "a").cluster.leave();
+      await voters(cluster, [b], [key]);
+      await cluster.node(closes ? "b" : "a").close();
+      await sealed(cluster, [b]);
+      await b.set(`k${key}`, "anew");
+    }
+  },
+);
+
+scenario(
+  "a node that is removed while others have not all that it wrote has not left",
+  async (cluster) => {
+    const [a, , c] = await cluster.openAll(["a", "b", "c"]) as [DB, DB, DB];
+    cluster.cut(["c"], ["a", "b"]);
+    await c.set("only", "here");
+    const leaving = assertRejects(
+      () => c.cluster.leave({ timeoutMs: 60_000 }),
+      NotMemberError,
+    );
+    await a.cluster.remove(3);
+    cluster.world.heal();
+    await leaving;
+    assertEquals(text(await c.get("only")), "here");
+    await assertRejects(() => c.cluster.leave(), NotMemberError);
+    await c.close();
+    const back = await cluster.reopen("c");
+    await assertRejects(() => back.cluster.leave(), NotMemberError);
+  },
+);
+
+scenario(
   "a node that was removed before its first copy is told so when it starts again",
   async (cluster) => {
     const [a] = await cluster.openAll(["a", "b"]) as [DB, DB];
@@ -453,5 +616,44 @@ scenario(
       () => cluster.open("c", { peers: ["a:1"], bootstrap: false }),
       NotMemberError,
     );
+  },
+);
+
+scenario(
+  "a joiner that dies before its first word is a node that all see, until it is removed",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    const [a] = dbs as [DB];
+    const opening = cluster.open("d", {}, "/data");
+    await cluster.until(
+      "it is a member",
+      () => a.metrics().agreement.members === 4,
+    );
+    cluster.kill("d");
+    void opening.catch(() => {});
+    for (const db of dbs) {
+      await cluster.until(
+        "it is dead",
+        () => db.cluster.nodes().get(4)?.state === "dead",
+        20_000,
+      );
+      assertEquals(db.cluster.node(4), {
+        key: 4,
+        address: "d:1",
+        state: "dead",
+        heartbeat: { generation: 0, version: 0 },
+      });
+    }
+    // Nobody can say what it has: the keys of others wait for it.
+    await dbs[2]!.set("key", "value");
+    await dbs[2]!.cluster.leave();
+    await assertRejects(
+      () => a.set("key", "again", { timeoutMs: 5000 }),
+      LeaseholderUnavailableError,
+    );
+    await a.cluster.remove(4);
+    await sealed(cluster, dbs.slice(0, 2));
+    await a.set("key", "again");
+    assertEquals(dbs[1]!.cluster.nodes().has(4), false);
   },
 );

@@ -36,7 +36,9 @@ async function agreed(
     () =>
       dbs.every((db) =>
         keys.every((key) =>
-          key === db.cluster.host.key || db.cluster.node(key).state === state
+          // Who has just come may not be known everywhere.
+          key === db.cluster.host.key ||
+          db.cluster.nodes().get(key)?.state === state
         )
       ),
     maxMs,

@@ -69,7 +69,8 @@ export class SimCluster {
 
   /**
    * Opens many nodes, in waves, each node through the first, whose changes of the
-   * registers take their turn; then all know each other, and need not be connected.
+   * registers take their turn; then all have heard of each other's first word, and
+   * need not be connected.
    *
    * @param pathOf Where a node keeps its data; in memory unless told otherwise.
    */
@@ -88,7 +89,12 @@ export class SimCluster {
     }
     await this.until(
       "all know each other",
-      () => dbs.every((db) => db.cluster.nodes().size === names.length),
+      () =>
+        dbs.every((db) => {
+          const nodes = [...db.cluster.nodes().values()];
+          return nodes.length === names.length &&
+            nodes.every(({ state }) => state === "healthy");
+        }),
     );
     return dbs;
   }

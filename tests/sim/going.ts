@@ -54,7 +54,10 @@ export class Going {
     return true;
   }
 
-  /** A node is told that it is none any more, and may not have heard of it before. */
+  /**
+   * A node is told that it is none any more, and may not have heard of it before. It
+   * goes once one that votes knows it too.
+   */
   async removed(member: Member): Promise<void> {
     if (member.fate === undefined) {
       this.#options.oracle.violate(
@@ -62,7 +65,7 @@ export class Going {
         `${member.name} is told it was removed`,
       );
     } else if (member.fate === "leaves" && !this.#leaving.has(member.life!)) {
-      await this.#hasLeft(member);
+      await this.#leave(member);
     }
   }
 
