@@ -258,6 +258,22 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/pull_test.ts :: every interval",
   },
   {
+    name: "set-keeps-the-old-value",
+    file: "gossip/replication/draft.ts",
+    find: "        value: op.value,\n        flags:",
+    replace:
+      "        value: op.value && (current?.value ?? op.value),\n        flags:",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "delete-leaves-the-value",
+    file: "gossip/replication/draft.ts",
+    find:
+      "        value: op.value,\n        flags: op.value === undefined ? EntryFlag.TOMBSTONE : 0,\n",
+    replace: "        value: op.value ?? current?.value,\n        flags: 0,\n",
+    caughtBy: SEEDS,
+  },
+  {
     name: "leaseholder-not-checked",
     file: "gossip/replication/draft.ts",
     find: "if (holder !== nodeKey) throw new NotLeaseholderError(op.key",

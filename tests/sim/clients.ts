@@ -170,16 +170,18 @@ export class Clients {
     }
   }
 
-  #op([key, value, size, wanted]: OpStep) {
-    if (value === 0) return { type: "delete" as const, key, value: undefined };
-    this.#oracle.writes(key, value);
+  #op(op: OpStep) {
+    const [key, number, , wanted] = op;
+    const value = valueOf(op);
+    if (value === undefined) return { type: "delete" as const, key, value };
+    this.#oracle.writes(key, number);
     const lease = wanted === undefined
       ? 0
       : this.#members.all[wanted]?.nodeKey ?? 0;
     return {
       type: "set" as const,
       key,
-      value: `v${value}.${"x".repeat(size)}`,
+      value,
       ...lease !== 0 && { lease },
     };
   }
@@ -195,11 +197,10 @@ export class Clients {
     ops.forEach((op, i) => {
       const version = versions[i];
       if (version === undefined || last.get(op[0]) !== op) return;
-      const [key, value] = op;
+      const [key] = op;
       if (version.life > 1) this.#coverage.path("takenOver");
-      const deleted = value === 0;
       this.#oracle.acks(key, version, {
-        deleted,
+        value: valueOf(op),
         // Two nodes with one key both may decide.
         ...checked && !this.#members.images && { checked },
       });
@@ -213,14 +214,24 @@ export class Clients {
       const here = readRow(life.engine!, key);
       if (here === undefined || compareVersions(here, version) < 0) {
         this.#oracle.violate("R1", `${member.name} does not read "${key}"`);
+        return;
       }
+      // As its callers read it: of the very version that stands there now.
+      const found = text(dbOf(member)!.getSync(key));
+      this.#oracle.holds(
+        key,
+        { version: here, value: found },
+        `a read at ${member.name}`,
+      );
     });
   }
 
   async #read(key: string, db: DB, { member, life }: Call): Promise<void> {
     const entry = await db.getEntry(key);
     if (entry === undefined) return;
-    this.#oracle.reads(key, text(entry.value), member.name);
+    const { version } = entry;
+    const value = text(entry.value);
+    this.#oracle.holds(key, { version, value }, `a read at ${member.name}`);
     const before = life.reads.get(key);
     if (before && compareVersions(entry.version, before) < 0) {
       this.#oracle.violate("R2", `"${key}" went back at ${member.name}`);
@@ -359,4 +370,9 @@ export class Clients {
       `a ${call.what} at ${call.member.name} took ${Math.round(tookMs)} ms`,
     );
   }
+}
+
+/** What an op writes; \`undefined\` if it deletes. */
+function valueOf([, number, size]: OpStep): string | undefined {
+  return number === 0 ? undefined : `v${number}.${"x".repeat(size)}`;
 }

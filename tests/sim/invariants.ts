@@ -13,7 +13,9 @@ export const INVARIANTS = {
     "an acked write is kept, superseded by a later version of its claim, or by " +
     "who took its key over from a removed node, or reported in a conflict; what only a disk held that was put back, or lost " +
     "its power under durability `written`, is gone with it",
-  I3: "deleted stays deleted: below an acked delete no version comes back",
+  I3:
+    "deleted stays deleted: below an acked delete no version comes back, and by " +
+    "its own there is no value, anywhere",
   I4:
     "a batch is whole or absent on every node at every moment, on every disk " +
     "that a node is started on, at what a watch shows when it shows it, and in " +
@@ -28,7 +30,9 @@ export const INVARIANTS = {
     "did not see it was told of (`lagged`, `coalesced`)",
   R1: "an acked write is readable at the node that made it",
   R2: "versions that are read at a node never go back while it runs",
-  R3: "what is read was written, under that key",
+  R3:
+    "what is read was written, under that key; what a version holds, wherever it " +
+    "is met, is what was acked as that version",
   R4: "lists are in order, without doubles, within their prefix and limit",
   R5:
     "who has caught up has all that those who answered had when it asked them",

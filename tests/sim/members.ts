@@ -590,7 +590,7 @@ export class Members {
 
   #readReports(engine: KV): void {
     for (const { key, lost } of readConflicts(engine)) {
-      this.#options.oracle.reports(key, lost);
+      this.#options.oracle.reports(key, lost, "a log");
     }
   }
 
@@ -630,7 +630,11 @@ export class Members {
     const { oracle, coverage } = this.#options;
     switch (event.type) {
       case "conflict":
-        oracle.reports(text(event.conflict.key), event.conflict.lost.version);
+        {
+          const { key, lost: { version, value } } = event.conflict;
+          const lost = { version, value: text(value) };
+          oracle.reports(text(key), lost, "an event");
+        }
         break;
       case "clockSkew":
       case "cloned":

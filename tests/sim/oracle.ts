@@ -10,10 +10,14 @@
 
 import { crc32 } from "../../runtime/bytes.ts";
 import { type Change, compareVersions, type Version } from "../../mod.ts";
+import { versionOf } from "../../gossip/replication/entry.ts";
 import type { LogRecord } from "../../gossip/replication/record.ts";
 import type { Vector } from "../../gossip/replication/vector.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
 import type { NodeState, Row } from "./rows.ts";
+
+/** What a key is by a version. */
+export type KeyState = Pick<Row, "value" | "version">;
 
 /** Data was taken away from a disk: its records are no promise any more. */
 export interface Discard {
@@ -35,7 +39,10 @@ interface Ack {
 /** What is known of one key of a record. */
 interface KnownEntry {
   readonly version: Version;
-  readonly value?: string;
+  /** `undefined` if it deletes the key. */
+  readonly value: string | undefined;
+  /** Whether a client was told so: it is what was asked for, and the truth. */
+  readonly acked: boolean;
 }
 
 /** What is known of a record. */
@@ -104,15 +111,19 @@ export class Oracle {
     else keys.add(key);
   }
 
-  /** A client was told that a write is done. */
+  /**
+   * A client was told that a write is done.
+   *
+   * @param value What it wrote; `undefined` if it deleted the key.
+   */
   acks(
     key: string,
     version: Version,
-    { deleted = false, checked }: { deleted?: boolean; checked?: Version } = {},
+    { value, checked }: { value: string | undefined; checked?: Version },
   ): void {
-    const ack = { key, version, deleted };
+    const ack = { key, version, deleted: value === undefined };
     this.#acks.push(ack);
-    this.#learn(key, version);
+    this.#learn(key, { version, value }, "what was acked", true);
     if (checked === undefined) return;
     const name = `${key} ${versionText(checked)}`;
     const swaps = this.#swaps.get(name);
@@ -120,13 +131,15 @@ export class Oracle {
     else swaps.push(ack);
   }
 
-  /** A conflict was reported. */
-  reports(key: string, lost: Version): void {
+  /** A conflict was reported, with what was lost. */
+  reports(key: string, lost: KeyState, where: string): void {
     let versions = this.#lost.get(key);
     if (versions === undefined) this.#lost.set(key, versions = []);
-    if (versions.some((one) => compareVersions(one, lost) === 0)) return;
-    versions.push(lost);
+    const { version } = lost;
+    if (versions.some((one) => compareVersions(one, version) === 0)) return;
+    versions.push(version);
     this.#conflicts++;
+    this.#learn(key, lost, `a conflict at ${where}`);
   }
 
   /** Data was taken away. */
@@ -137,6 +150,12 @@ export class Oracle {
   /** A node was removed, or has left: its keys may be claimed by others. */
   removes(node: number): void {
     this.#removed.add(node);
+  }
+
+  /** A node says what a key is, or was, by a version. */
+  holds(key: string, state: KeyState, where: string): void {
+    this.reads(key, state.value, where);
+    this.#learn(key, state, where);
   }
 
   /** A client read a value. */
@@ -152,28 +171,21 @@ export class Oracle {
   sees(record: LogRecord, where: string): void {
     const known = this.#known(record);
     const crc = crc32(record.bytes);
-    if (known.crc === undefined) known.crc = crc;
-    else if (known.crc !== crc) {
+    if (known.crc !== undefined) {
+      if (known.crc === crc) return;
       this.violate("I5", `${where} has another record at ${dotText(record)}`);
     }
-    for (const { key, value, hlc } of record.entries) {
-      const text = decoder.decode(key);
-      const entry = known.entries.get(text);
-      if (entry !== undefined && entry.version.hlc !== hlc) {
-        this.violate("I5", `${where} has another "${text}" in the record`);
-      }
-      const seen = record.entries.find((each) => each.key === key)!;
-      this.#enters(known, text, record, {
-        version: {
-          life: seen.life,
-          term: seen.term,
-          sub: seen.sub,
-          claim: { hlc: seen.claimHlc, node: seen.claimNode },
-          hlc,
-          dot: { origin: record.origin, seq: record.seq },
-        },
-        ...value && { value: decoder.decode(value) },
-      });
+    for (const entry of record.entries) {
+      const value = entry.value && decoder.decode(entry.value);
+      const state = { version: versionOf(entry), value };
+      this.#learn(decoder.decode(entry.key), state, where);
+    }
+    known.crc ??= crc;
+    if (known.entries.size > record.entries.length) {
+      this.violate(
+        "I5",
+        `${where} lacks keys that others have of ${dotText(record)}`,
+      );
     }
   }
 
@@ -187,8 +199,7 @@ export class Oracle {
           `${where} has "${key}" of a record that it does not cover`,
         );
       }
-      this.reads(key, row.value, where);
-      this.#learn(key, row.version, row);
+      this.holds(key, row, where);
       this.#leads(key, row.version, row.leaseholder, where);
     }
     for (const [origin, records] of this.#records) {
@@ -342,7 +353,9 @@ export class Oracle {
     }
   }
 
-  #learn(key: string, version: Version, row?: Row): void {
+  /** A version of a key has one value everywhere: that which was acked. */
+  #learn(key: string, state: KeyState, where: string, acked = false): void {
+    const { version, value } = state;
     const known = this.#known(version.dot);
     const { entries, crc } = known;
     const entry = entries.get(key);
@@ -350,17 +363,24 @@ export class Oracle {
       if (crc !== undefined) {
         this.violate("I5", `"${key}" is in no record ${dotText(version.dot)}`);
       }
-      this.#enters(known, key, version.dot, {
-        version,
-        ...row?.value !== undefined && { value: row.value },
-      });
-    } else if (
-      compareVersions(entry.version, version) !== 0 ||
-      (row?.value !== undefined && entry.value !== undefined &&
-        row.value !== entry.value)
-    ) {
-      this.violate("I5", `"${key}" differs in ${dotText(version.dot)}`);
+      this.#enters(known, key, version.dot, { version, value, acked });
+      return;
     }
+    if (compareVersions(entry.version, version) !== 0) {
+      this.violate(
+        "I5",
+        `"${key}" of ${dotText(version.dot)} has another version at ${where}`,
+      );
+    } else if (entry.value !== value) {
+      const told = acked ? state : entry.acked ? entry : undefined;
+      this.violate(
+        told === undefined ? "I5" : told.value === undefined ? "I3" : "R3",
+        `"${key}" ${versionText(version)} is ${short(value)} in ${where}, ${
+          short(entry.value)
+        } ${entry.acked ? "as it was acked" : "elsewhere"}`,
+      );
+    }
+    if (acked && !entry.acked) entries.set(key, { ...entry, value, acked });
   }
 
   #known({ origin, seq }: { origin: number; seq: number }): Known {
@@ -504,8 +524,12 @@ export class WatchJudge {
         );
       }
       this.#shown.set(key, change.version);
+      if ((change.type === "delete") !== (change.value === undefined)) {
+        this.#oracle.violate("I7", `${this.where} was shown half a change`);
+      }
+      const { version } = change;
       const value = change.value && decoder.decode(change.value);
-      this.#oracle.reads(key, value, `a watch of ${this.where}`);
+      this.#oracle.holds(key, { version, value }, `a watch of ${this.where}`);
     }
     this.#oracle.shows(this, changes);
     const read = this.#now?.();
@@ -543,6 +567,6 @@ function sameClaim(a: Version, b: Version): boolean {
     a.claim.hlc === b.claim.hlc && a.claim.node === b.claim.node;
 }
 
-function short(value: string): string {
-  return JSON.stringify(value.slice(0, 20));
+function short(value: string | undefined): string {
+  return value === undefined ? "deleted" : JSON.stringify(value.slice(0, 20));
 }

@@ -118,12 +118,18 @@ export function readLog(
   return { records, last };
 }
 
-/** The conflicts on record: key and losing version. */
-export function readConflicts(engine: KV): { key: string; lost: Version }[] {
-  const reports: { key: string; lost: Version }[] = [];
-  for (const { value } of rowsOf(engine, Space.CONFLICT)) {
-    const { lost } = decodeClash(value);
-    reports.push({ key: decoder.decode(lost.key), lost: versionOf(lost) });
+/** The conflicts on record: the key, and what was lost. */
+export function readConflicts(
+  engine: KV,
+): { key: string; lost: Pick<Row, "version" | "value"> }[] {
+  const reports: ReturnType<typeof readConflicts> = [];
+  for (const row of rowsOf(engine, Space.CONFLICT)) {
+    const { lost } = decodeClash(row.value);
+    const value = lost.value && decoder.decode(lost.value);
+    reports.push({
+      key: decoder.decode(lost.key),
+      lost: { version: versionOf(lost), value },
+    });
   }
   return reports;
 }

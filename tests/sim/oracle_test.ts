@@ -1,0 +1,61 @@
+import { assertEquals } from "@std/assert";
+import type { Version } from "../../mod.ts";
+import { Vector } from "../../gossip/replication/vector.ts";
+import { Oracle } from "./oracle.ts";
+import type { NodeState, Row } from "./rows.ts";
+
+const NODE = 1;
+const ORIGIN = NODE * 2 ** 33 + 14;
+
+/** The `seq`th write of a key. */
+function versionAt(seq: number, origin = ORIGIN): Version {
+  const claim = { hlc: 1, node: NODE };
+  return { life: 1, term: 0, sub: 0, claim, hlc: seq, dot: { origin, seq } };
+}
+
+/** A node that has these rows, and covers these records. */
+function stateOf(
+  rows: Record<string, [version: Version, value: string | undefined]>,
+  covered: Readonly<Record<number, number>> = {},
+): NodeState {
+  const vector = new Vector();
+  for (const [origin, seq] of Object.entries(covered)) {
+    for (let at = 1; at <= seq; at++) vector.add(Number(origin), at);
+  }
+  const entries = Object.entries(rows).map(([key, [version, value]]): [
+    string,
+    Row,
+  ] => [key, { version, value, leaseholder: NODE }]);
+  return { rows: new Map(entries), vector };
+}
+
+function idsOf({ violations }: Oracle): string[] {
+  return violations.map(({ id }) => id);
+}
+
+Deno.test("a version has the value that was acked as it, wherever it is met and whoever is met first", () => {
+  const judge = (acked: string | undefined, met: string | undefined) =>
+    [true, false].map((ackFirst) => {
+      const oracle = new Oracle(() => 0);
+      const version = versionAt(1);
+      for (const value of [1, 2]) oracle.writes("k", value);
+      if (ackFirst) oracle.acks("k", version, { value: acked });
+      const state = stateOf({ k: [version, met] }, { [ORIGIN]: 1 });
+      oracle.inspects("a", state);
+      if (!ackFirst) oracle.acks("k", version, { value: acked });
+      return idsOf(oracle);
+    });
+  assertEquals(judge("v1.", "v1."), [[], []]);
+  assertEquals(judge(undefined, undefined), [[], []]);
+  assertEquals(judge("v2.", "v1."), [["R3"], ["R3"]]);
+  assertEquals(judge("v2.", undefined), [["R3"], ["R3"]]);
+  assertEquals(judge(undefined, "v1."), [["I3"], ["I3"]]);
+});
+
+Deno.test("what nobody was told of is one content on all nodes", () => {
+  const oracle = new Oracle(() => 0);
+  for (const value of [1, 2]) oracle.writes("k", value);
+  oracle.inspects("a", stateOf({ k: [versionAt(1), "v1."] }, { [ORIGIN]: 1 }));
+  oracle.inspects("b", stateOf({ k: [versionAt(1), "v2."] }, { [ORIGIN]: 1 }));
+  assertEquals(idsOf(oracle), ["I5"]);
+});
