@@ -44,7 +44,9 @@ export const INVARIANTS = {
     "that its own node stood still or waited for its disk",
   B1: "queues and logs stay within their bounds",
   H1: "by one claim a key is led by one node, on all nodes and for ever",
-  A1: "no node forgets a config that it knew",
+  A1:
+    "no node forgets a config that it knew; of one epoch all nodes know one " +
+    "config, settled or not, and each is built on those before it",
   G1:
     "once the faults have stopped, who leaves or is to be removed is gone within " +
     "a minute",

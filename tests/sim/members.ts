@@ -9,6 +9,12 @@
  */
 
 import { type KV, type LsmEvent, openLsm } from "../../engine/mod.ts";
+import {
+  compareConfigs,
+  type Config,
+  decodeConfig,
+  encodeConfig,
+} from "../../gossip/register/config.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import {
   AspenError,
@@ -19,11 +25,13 @@ import {
   type OpenOptions,
   type Version,
 } from "../../mod.ts";
+import { equalBytes } from "../../runtime/bytes.ts";
 import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Discard, Oracle, WatchJudge } from "./oracle.ts";
 import {
+  configRow,
   hasSeat,
   type NodeState,
   readConflicts,
@@ -56,6 +64,8 @@ export interface Member {
   discards: Discard[];
   /** What becomes of it for ever (`going.ts`); only who leaves may start again. */
   fate: "leaves" | "lost" | "gone" | undefined;
+  /** The config that it was last seen with, as it is on its disk. */
+  config: Uint8Array | undefined;
   /** The epoch of the config that it was last seen with, and who voted. */
   seen: { readonly epoch: number; readonly voters: string };
   /** How many things keep it from answering in time now. */
@@ -122,6 +132,8 @@ export class Members {
   /** Whether a disk has failed: its errors reach callers elsewhere too. */
   disksFaulted = false;
   readonly #options: MembersOptions;
+  /** The configs that were seen, one an epoch, and what each is but for settled. */
+  readonly #configs: { readonly config: Config; readonly text: string }[] = [];
   #probes = 0;
 
   /** Nodes in a world. */
@@ -155,6 +167,7 @@ export class Members {
       shown: new Map(),
       discards: [],
       fate: undefined,
+      config: undefined,
       seen: { epoch: 0, voters: "" },
       hindrances: 0,
       hinderedAt: -Infinity,
@@ -185,6 +198,7 @@ export class Members {
   /** Whether all know the same config, in which nothing is left to be done. */
   haveSettled(members: readonly Member[]): boolean {
     const seen = new Set(members.map((member) => {
+      this.#judgeConfig(member, member.life!.engine!);
       const { epoch, settled, sealing } = dbOf(member)!.metrics().agreement;
       return settled && sealing.length === 0 ? epoch : -1;
     }));
@@ -461,6 +475,7 @@ export class Members {
     if (epoch < member.seen.epoch && !this.images) {
       oracle.violate("A1", `${member.name} has forgotten a config`);
     }
+    this.#judgeConfig(member, life.engine!);
     if (epoch > member.seen.epoch) {
       coverage.path("electorate", voters.join() === member.seen.voters ? 0 : 1);
     }
@@ -557,6 +572,7 @@ export class Members {
   #judgeDisk(member: Member, life: Life): void {
     const { oracle } = this.#options;
     const state = readState(life.engine!);
+    this.#judgeConfig(member, life.engine!);
     oracle.inspects(`the disk of ${member.name}`, state);
     if (member.discards.length > 0) member.shown = new Map();
     else if (!state.vector.includes(member.vector)) {
@@ -569,6 +585,44 @@ export class Members {
     member.discards = [];
     member.vector = state.vector;
     member.covered = state.vector;
+  }
+
+  /** Judges the configs that nodes know now: they are gone with the next ones. */
+  judgeConfigs(): void {
+    for (const member of this.all) {
+      const { life } = member;
+      if (life?.engine === undefined || life.failed || life.closing) continue;
+      this.#judgeConfig(member, life.engine);
+    }
+  }
+
+  /**
+   * Of an epoch all know one config, but for whether it has settled; and who is a
+   * member, or was removed, stays so in all epochs after it, or was removed since.
+   */
+  #judgeConfig(member: Member, engine: KV): void {
+    const row = configRow(engine);
+    if (row === undefined) return;
+    if (member.config && equalBytes(row, member.config)) return;
+    member.config = row.slice();
+    const config = decodeConfig(row);
+    const text = encodeConfig({ ...config, settled: true }).join();
+    for (const known of this.#configs) {
+      const order = compareConfigs(known.config, config);
+      if (order === 0 && known.text === text) return;
+      const [before, after] = order < 0
+        ? [known.config, config]
+        : [config, known.config];
+      if (order !== 0 && isBuiltOn(after, before)) continue;
+      this.#options.oracle.violate(
+        "A1",
+        `${member.name} knows ${configText(config)}, others knew ${
+          configText(known.config)
+        }`,
+      );
+      break;
+    }
+    this.#configs.push({ text, config });
   }
 
   #down(member: Member, life: Life): void {
@@ -685,6 +739,22 @@ function isStaying({ fate }: Member): boolean {
 /** The database of a node that is up and not closing. */
 export function dbOf({ life }: Member): DB | undefined {
   return life === undefined || life.closing ? undefined : life.db;
+}
+
+/** Whether a config may come after another: no member is lost, none comes back. */
+function isBuiltOn(after: Config, before: Config): boolean {
+  const gone = new Set(after.removed);
+  const there = new Set(after.members);
+  return before.removed.every((node) => gone.has(node)) &&
+    before.members.every((node) => there.has(node) || gone.has(node));
+}
+
+function configText({ era, epoch, voters, ...config }: Config): string {
+  const { members, removed, sealing } = config;
+  const nodes = voters.map(({ node }) => node);
+  return `${era}.${epoch} ${
+    JSON.stringify({ members, voters: nodes, removed, sealing })
+  }`;
 }
 
 /** An error and its causes, as text. */

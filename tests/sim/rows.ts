@@ -15,6 +15,7 @@ import {
   Space,
   spacePrefix,
 } from "../../gossip/keyspace.ts";
+import { SEAT_BYTES } from "../../gossip/register/config.ts";
 import { decodeClash } from "../../gossip/replication/conflict.ts";
 import { decodeEntry, versionOf } from "../../gossip/replication/entry.ts";
 import {
@@ -24,6 +25,7 @@ import {
 import { decodeCounters } from "../../gossip/replication/state.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import type { Version } from "../../mod.ts";
+import { Reader } from "../../runtime/bytes.ts";
 
 /** What a node knows of a key. */
 export interface Row {
@@ -85,8 +87,17 @@ export function readVector(engine: Pick<KV, "iterate">): Vector {
 
 /** Whether a node has a seat, on which it votes once it is named. */
 export function hasSeat(engine: Pick<KV, "get">): boolean {
-  const row = engine.get(rowKey(Space.ACCEPTOR, Uint8Array.of(0)));
-  return (row as Uint8Array | undefined)?.[1] === 1;
+  return acceptorRow(engine)?.[1] === 1;
+}
+
+/** The newest config that a node knows, encoded; \`undefined\` until it knows one. */
+export function configRow(engine: Pick<KV, "get">): Uint8Array | undefined {
+  const row = acceptorRow(engine);
+  if (row === undefined) return undefined;
+  const reader = new Reader(row, "the acceptor's state");
+  reader.u8();
+  if (reader.u8() === 1) reader.raw(SEAT_BYTES);
+  return reader.bytes();
 }
 
 /** What a node knows of one key, now. */
@@ -142,6 +153,12 @@ export function stateText({ rows, vector }: NodeState): string {
     sorted,
     origins.map((origin) => [origin, vector.seq(origin)]),
   ]);
+}
+
+function acceptorRow(engine: Pick<KV, "get">): Uint8Array | undefined {
+  return engine.get(rowKey(Space.ACCEPTOR, Uint8Array.of(0))) as
+    | Uint8Array
+    | undefined;
 }
 
 function* rowsOf(

@@ -60,6 +60,9 @@ const CONVERGENCE_MS = 120_000;
 /** Shortest pause between two looks at all nodes, in ms. */
 const INSPECTION_MS = 4000;
 
+/** Pause between two looks at the configs of all nodes, in ms. */
+const CONFIGS_MS = 200;
+
 /** Looks at all nodes in a life, at most. */
 const INSPECTIONS_MAX = 60;
 
@@ -155,11 +158,16 @@ class ClusterLife {
     const begin = this.world.now;
     const pauseMs = Math.max(INSPECTION_MS, quietAt / INSPECTIONS_MAX);
     let inspectAt = pauseMs;
+    let configsAt = 0;
     for (const step of steps) {
       const waitMs = begin + step.at - this.world.now;
       if (waitMs > 0) await this.world.sleep(waitMs);
       if (isFault(step)) this.#faults.begin(step);
       else this.clients.begin(step);
+      if (step.at >= configsAt) {
+        configsAt = step.at + CONFIGS_MS;
+        this.#members.judgeConfigs();
+      }
       if (step.at < inspectAt) continue;
       inspectAt += pauseMs;
       this.clients.checkDeadlines();
