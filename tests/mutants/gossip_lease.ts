@@ -1,6 +1,6 @@
 /** Defects of `gossip/lease/`, to be put in on purpose; see `mutants_table.ts`. */
 
-import type { Mutant } from "./mutant.ts";
+import { type Mutant, SEEDS } from "./mutant.ts";
 
 /** The defects. */
 export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
@@ -12,6 +12,17 @@ export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
     replace:
       "      throw new NodeNotFoundError(holder);\n    }\n    const head",
     caughtBy: "gossip/lease/router_test.ts :: has not been heard of yet",
+  },
+  {
+    name: "forwards-no-more-after-a-while",
+    file: "gossip/lease/router.ts",
+    find:
+      "    const head = { configEpoch: configEpoch(), nonce, number: ++this.#calls };\n",
+    replace:
+      `    if (this.#calls > 30) throw new LeaseholderUnavailableError(holder);
+    const head = { configEpoch: configEpoch(), nonce, number: ++this.#calls };
+`,
+    caughtBy: SEEDS,
   },
   {
     name: "forwarded-write-not-readable-here",

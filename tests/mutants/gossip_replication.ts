@@ -274,6 +274,14 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: SEEDS,
   },
   {
+    name: "keys-of-who-is-gone-are-led-by-nobody",
+    file: "gossip/replication/draft.ts",
+    find:
+      "    const gone = this.#isSealed?.(current.holder, this.vector) ?? false;\n",
+    replace: "    const gone = this.#isSealed === undefined;\n",
+    caughtBy: SEEDS,
+  },
+  {
     name: "leaseholder-not-checked",
     file: "gossip/replication/draft.ts",
     find: "if (holder !== nodeKey) throw new NotLeaseholderError(op.key",

@@ -35,7 +35,7 @@ import {
   type Members,
 } from "./members.ts";
 import type { Oracle } from "./oracle.ts";
-import { readRow, readVector } from "./rows.ts";
+import { readRow, readVector, type Row } from "./rows.ts";
 import type { CallStep, OpStep } from "./script.ts";
 
 /** Deadline of every call, in ms. */
@@ -49,6 +49,21 @@ const GRACE_MS = 1000;
 
 /** Bytes that wait for a watcher that is too slow. */
 const SLOW_QUEUE_BYTES = 2000;
+
+/**
+ * How long a write may be tried, and take to be read on all nodes, once all is
+ * well, in ms: the longest idle timeout and pause between dials, and some.
+ */
+const PROOF_MS = 30_000;
+
+/** The numbers of values that are written then: no script has drawn so many. */
+const PROOFS_FROM = 1_000_000_000;
+
+/** A write that was acked when all was well. */
+interface ProvenWrite {
+  readonly key: string;
+  readonly version: Version;
+}
 
 interface Call {
   readonly life: Life;
@@ -65,6 +80,7 @@ export class Clients {
   readonly #oracle: Oracle;
   readonly #coverage: Coverage;
   readonly #calls = new Set<Call>();
+  #proofs = PROOFS_FROM;
 
   /** Clients of these nodes. */
   constructor(
@@ -113,6 +129,113 @@ export class Clients {
         this.#calls.delete(call);
         this.#checkDeadline(call);
       });
+  }
+
+  /**
+   * All is well: each of these nodes writes a new key, and one of every node that
+   * leads some, the keys of those that are gone with them; all then read it.
+   *
+   * @param rows What they all have.
+   */
+  async prove(
+    members: readonly Member[],
+    rows: ReadonlyMap<string, Row>,
+  ): Promise<void> {
+    const ledBy = new Map<number, string[]>();
+    for (const [key, { leaseholder }] of rows) {
+      const keys = ledBy.get(leaseholder);
+      if (keys === undefined) ledBy.set(leaseholder, [key]);
+      else keys.push(key);
+    }
+    const acked: ProvenWrite[] = [];
+    const write = (member: Member, key: string) =>
+      this.#proveWrite(member, key, acked);
+    const own = (member: Member) => `end-${member.name}`;
+    await Promise.all(members.map((member) => write(member, own(member))));
+    for (const member of members) {
+      const { nodeKey } = member;
+      if (!ledBy.has(nodeKey)) ledBy.set(nodeKey, [own(member)]);
+    }
+    // What a node that is gone led one of them claims anew.
+    for (const [leaseholder, keys] of ledBy) {
+      const others = members.filter(({ nodeKey }) => nodeKey !== leaseholder);
+      const isThere = others.length < members.length;
+      await Promise.all(
+        others.slice(0, isThere ? members.length : 1).map((member, i) =>
+          write(member, keys[i % keys.length]!)
+        ),
+      );
+    }
+    await this.#proveReads(members, acked);
+  }
+
+  async #proveWrite(
+    member: Member,
+    key: string,
+    acked: ProvenWrite[],
+  ): Promise<void> {
+    const end = this.#world.now + PROOF_MS;
+    for (;;) {
+      const db = dbOf(member);
+      if (db === undefined) return;
+      const op: OpStep = [key, ++this.#proofs, 0];
+      const started = this.#world.now;
+      try {
+        const { versions: [version] } = await db.commit(
+          { ops: [this.#op(op)] },
+          { timeoutMs: TIMEOUT_MS },
+        );
+        this.#oracle.acks(key, version!, { value: valueOf(op) });
+        acked.push({ key, version: version! });
+        this.#judgeProof(member, key, started);
+        return;
+      } catch (error) {
+        this.#judgeProof(member, key, started);
+        // A connection of which only one end is left is found out before long.
+        if (this.#world.now < end) {
+          await this.#world.sleep(500);
+          continue;
+        }
+        const what = `${member.name} could not write "${key}": ${error}`;
+        this.#oracle.violate("L3", what);
+        return;
+      }
+    }
+  }
+
+  #judgeProof({ name }: Member, key: string, started: number): void {
+    const tookMs = this.#world.now - started;
+    if (tookMs <= TIMEOUT_MS + GRACE_MS) return;
+    const what = `${name} wrote "${key}" for ${Math.round(tookMs)} ms`;
+    this.#oracle.violate("D1", what);
+  }
+
+  async #proveReads(
+    members: readonly Member[],
+    acked: readonly ProvenWrite[],
+  ): Promise<void> {
+    const end = this.#world.now + PROOF_MS;
+    for (const member of members) {
+      for (const { key, version } of acked) {
+        for (;;) {
+          const db = dbOf(member);
+          if (db === undefined) return;
+          const here = readRow(member.life!.engine!, key);
+          if (here !== undefined && compareVersions(here, version) >= 0) {
+            const value = text(db.getSync(key));
+            const where = `a read at ${member.name}`;
+            this.#oracle.holds(key, { version: here, value }, where);
+            break;
+          }
+          if (this.#world.now > end) {
+            const what = `${member.name} does not read "${key}"`;
+            this.#oracle.violate("L3", what);
+            return;
+          }
+          await this.#world.sleep(50);
+        }
+      }
+    }
   }
 
   /** Calls that should have ended by now have not. */

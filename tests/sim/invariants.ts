@@ -57,6 +57,10 @@ export const INVARIANTS = {
   L2:
     "once all nodes have converged, all know one config within half a minute, " +
     "settled and with nothing left to be counted",
+  L3:
+    "once all nodes have converged, are healthy and settled, each can write within " +
+    "half a minute a new key and one of every leaseholder, removed ones too, and " +
+    "all nodes read it within as much",
   M1:
     "once all nodes have converged, all are healthy to each other within half " +
     "a minute",

@@ -3,7 +3,7 @@
  *
  * Guarantees: the script decides everything. Under faults safety is judged
  * (`invariants.ts`); then the faults stop, and a random core, cut off from the
- * rest, must converge by itself, and after it all nodes.
+ * rest, must converge by itself, and after it all nodes, which then serve writes.
  *
  * @module
  */
@@ -244,6 +244,7 @@ class ClusterLife {
     }
     await this.#agreeOnHealth();
     await this.#settle(staying);
+    await this.clients.prove(staying, states[0]!.rows);
   }
 
   /** All know one config before long, in which nothing is left to be done. */
