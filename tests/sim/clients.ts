@@ -6,6 +6,7 @@
  */
 
 import {
+  type Change,
   CheckFailedError,
   ClosedError,
   compareVersions,
@@ -34,8 +35,14 @@ import {
   type Member,
   type Members,
 } from "./members.ts";
-import type { Oracle } from "./oracle.ts";
-import { readRow, readVector, type Row } from "./rows.ts";
+import type { Oracle, WatchJudge } from "./oracle.ts";
+import {
+  type NodeState,
+  readRow,
+  readState,
+  readVector,
+  type Row,
+} from "./rows.ts";
 import type { CallStep, OpStep } from "./script.ts";
 
 /** Deadline of every call, in ms. */
@@ -421,13 +428,16 @@ export class Clients {
     call: Call,
   ): Promise<void> {
     const { member, life } = call;
-    const judge = this.#oracle.watch(`${member.name} (slowly)`, new Map(), {
-      prefix,
-    });
+    const read = () =>
+      dbOf(member) === db && !life.failed ? readState(life.engine!) : undefined;
+    const where = `${member.name} (slowly)`;
+    const judge = this.#oracle.watch(where, new Map(), { prefix, read });
     const reader = db.watch({
       queueBytesMax: SLOW_QUEUE_BYTES,
       ...prefix !== "" && { prefix },
     }).getReader();
+    const first = read();
+    if (first !== undefined) judge.begins(first);
     const end = this.#world.now + forMs;
     while (this.#world.now < end) {
       const { done, value } = await reader.read();
@@ -438,8 +448,33 @@ export class Clients {
       );
       if (member.life !== life) return;
     }
+    await this.#readRest(reader, judge, { member, life, read });
     this.#coverage.path("lagged", judge.lagged);
     await reader.cancel();
+  }
+
+  /** Reads what waits for a watcher: it is shown all, or told of it, before long. */
+  async #readRest(
+    reader: ReadableStreamDefaultReader<Change[]>,
+    judge: WatchJudge,
+    { member, life, read }: Pick<Call, "member" | "life"> & {
+      read: () => NodeState | undefined;
+    },
+  ): Promise<void> {
+    const state = read();
+    if (state === undefined) return;
+    const started = this.#world.now;
+    const late = this.#world.sleep(GRACE_MS * 5).then(() => undefined);
+    while (!judge.hasSeen(state)) {
+      const next = await Promise.race([reader.read(), late]);
+      if (member.life !== life || life.failed || life.closing) return;
+      if (next === undefined) {
+        if (!isHindered(member, started)) judge.ends(state);
+        return;
+      }
+      if (next.done) return;
+      judge.takes(next.value);
+    }
   }
 
   #fails(error: unknown, { life }: Call): void {

@@ -26,8 +26,9 @@ export const INVARIANTS = {
     "or one above it, and no entry is of a record that is not covered; they " +
     "speak of synced data only: what a node covered it covers after a crash",
   I7:
-    "a watcher sees each version of a key at most once, in order, and what it " +
-    "did not see it was told of (`lagged`, `coalesced`)",
+    "a watcher sees each version of a key at most once, in order, and every one " +
+    "that was applied and did not lose, also those between two others: what it did " +
+    "not see it was told of (`lagged`, `coalesced`), and then finds in the database",
   R1: "an acked write is readable at the node that made it",
   R2: "versions that are read at a node never go back while it runs",
   R3:

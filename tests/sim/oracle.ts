@@ -10,6 +10,7 @@
 
 import { crc32 } from "../../runtime/bytes.ts";
 import { type Change, compareVersions, type Version } from "../../mod.ts";
+import type { Dot } from "../../gossip/replication/dot.ts";
 import { versionOf } from "../../gossip/replication/entry.ts";
 import type { LogRecord } from "../../gossip/replication/record.ts";
 import type { Vector } from "../../gossip/replication/vector.ts";
@@ -48,12 +49,30 @@ interface KnownEntry {
 /** What is known of a record. */
 interface Known {
   readonly entries: Map<string, KnownEntry>;
+  /** What was there wherever it was applied; none until it was seen whole. */
+  deps: readonly Dot[];
   /** The checksum of all of it, once it was seen whole. */
   crc: number | undefined;
 }
 
+/** A batch of a watch. */
+interface Shown {
+  readonly at: number;
+  readonly watch: WatchJudge;
+  readonly changes: readonly Change[];
+  readonly befores: readonly Before[];
+}
+
+/**
+ * What a watcher knew of a key before a change: a version, that there was none
+ * (`null`), or nothing.
+ */
+type Before = Version | null | undefined;
+
 /** Violations that are kept of each invariant; the first ones matter. */
 const VIOLATIONS_MAX = 5;
+
+const NO_DOTS: readonly Dot[] = [];
 
 const decoder = new TextDecoder();
 
@@ -69,7 +88,6 @@ export class Oracle {
   readonly #discards: Discard[] = [];
   /** Who leads a key, by key and claim. */
   readonly #holders = new Map<string, number>();
-  /** Batches of watches that are not yet known to be whole. */
   /**
    * The highest version of each key that an origin has written up to a record, in
    * the order of the records: many more records are known than keys.
@@ -78,7 +96,8 @@ export class Oracle {
     number,
     Map<string, { seq: number; version: Version }[]>
   >();
-  #watched: { at: number; watch: WatchJudge; changes: Change[] }[] = [];
+  /** Batches of watches that are not yet known to be whole. */
+  #watched: Shown[] = [];
   readonly #removed = new Set<number>();
   #conflicts = 0;
 
@@ -181,6 +200,7 @@ export class Oracle {
       this.#learn(decoder.decode(entry.key), state, where);
     }
     known.crc ??= crc;
+    if (record.deps.length > 0) known.deps = record.deps;
     if (known.entries.size > record.entries.length) {
       this.violate(
         "I5",
@@ -231,9 +251,17 @@ export class Oracle {
     return new WatchJudge(this, where, shown, options);
   }
 
-  /** A watch showed a batch; judged at the end, when all records are known. */
-  shows(watch: WatchJudge, changes: Change[]): void {
-    this.#watched.push({ at: this.#now(), watch, changes });
+  /**
+   * A watch showed a batch; judged later, when its records are known.
+   *
+   * @param befores What it had shown of each key before.
+   */
+  shows(
+    watch: WatchJudge,
+    changes: readonly Change[],
+    befores: readonly Before[],
+  ): void {
+    this.#watched.push({ at: this.#now(), watch, changes, befores });
   }
 
   /** What a watch has just shown the node has, and the rest of its batch. */
@@ -262,9 +290,11 @@ export class Oracle {
   /** Forgets batches that are whole, and those of which no log tells any more. */
   settles(): void {
     const old = this.#now() - 60_000;
-    this.#watched = this.#watched.filter(({ at, watch, changes }) => {
-      const missing = this.#missing(watch, changes);
-      return missing === undefined ? at > old : missing.length > 0;
+    this.#watched = this.#watched.filter((shown) => {
+      const missing = this.#missing(shown.watch, shown.changes);
+      const stays = missing === undefined ? shown.at > old : missing.length > 0;
+      if (!stays) this.#judgeGaps(shown);
+      return stays;
     });
   }
 
@@ -292,11 +322,43 @@ export class Oracle {
         this.violate("C1", `${standing.length} swaps of ${name} were acked`);
       }
     }
-    for (const { watch, changes } of this.#watched) {
+    for (const shown of this.#watched) {
+      const { watch, changes } = shown;
+      this.#judgeGaps(shown);
       for (const key of this.#missing(watch, changes) ?? []) {
         this.violate("I4", `${watch.where} saw a batch without "${key}"`);
       }
     }
+  }
+
+  /**
+   * Between two versions of a key that a watch showed, and no word of others, there
+   * was none: of what a record builds on all was applied where it was.
+   */
+  #judgeGaps({ watch, changes, befores }: Shown): void {
+    changes.forEach((change, i) => {
+      const before = befores[i];
+      if (change.type === "lagged" || change.coalesced) return;
+      if (before === undefined) return;
+      const key = decoder.decode(change.key);
+      const { dot: { origin, seq } } = change.version;
+      const { deps } = this.#known(change.version.dot);
+      for (const dot of [{ origin, seq: seq - 1 }, ...deps]) {
+        const steps = this.#highest.get(dot.origin)?.get(key);
+        const between = steps && highestUpTo(steps, dot.seq);
+        if (
+          between === undefined ||
+          (before !== null && compareVersions(between, before) <= 0)
+        ) continue;
+        this.violate(
+          "I7",
+          `${watch.where} was not shown "${key}" ${versionText(between)}, ` +
+            `but ${versionText(change.version)} after ${
+              before === null ? "nothing" : versionText(before)
+            }`,
+        );
+      }
+    });
   }
 
   /** Keys that a batch of a watch lacks; `undefined` if its record is unknown. */
@@ -388,7 +450,8 @@ export class Oracle {
     if (records === undefined) this.#records.set(origin, records = new Map());
     let known = records.get(seq);
     if (known === undefined) {
-      records.set(seq, known = { entries: new Map(), crc: undefined });
+      known = { entries: new Map(), deps: NO_DOTS, crc: undefined };
+      records.set(seq, known);
     }
     return known;
   }
@@ -428,18 +491,12 @@ export class Oracle {
     covered: number,
   ): boolean {
     for (const [key, steps] of this.#highest.get(origin) ?? []) {
-      let [low, high] = [0, steps.length];
-      while (low < high) {
-        const middle = (low + high) >> 1;
-        if (steps[middle]!.seq <= covered) low = middle + 1;
-        else high = middle;
-      }
-      if (low === 0) continue;
+      const version = highestUpTo(steps, covered);
+      if (version === undefined) continue;
       const row = rows.get(key);
-      if (
-        row === undefined ||
-        compareVersions(row.version, steps[low - 1]!.version) < 0
-      ) return false;
+      if (row === undefined || compareVersions(row.version, version) < 0) {
+        return false;
+      }
     }
     return true;
   }
@@ -465,6 +522,12 @@ export interface WatchJudgeOptions {
    * @default {nobody is asked}
    */
   readonly now?: () => ReadNow | undefined;
+  /**
+   * All that the watched node has now, which a watcher reads that has lagged.
+   *
+   * @default {nobody is asked}
+   */
+  readonly read?: () => NodeState | undefined;
 }
 
 /** Gives the version of a key that a node has; it is `undefined` once it is down. */
@@ -483,20 +546,25 @@ export class WatchJudge {
   readonly #oracle: Oracle;
   readonly #shown: Map<string, Version>;
   readonly #now: WatchJudgeOptions["now"];
-  #first: ReadonlyMap<string, Row> = new Map();
+  readonly #read: WatchJudgeOptions["read"];
+  /** What this watch has shown since it began, or lagged. */
+  readonly #seen = new Map<string, Version>();
+  /** What the node had then; `undefined` if nobody knows. */
+  #first: ReadonlyMap<string, Row> | undefined;
 
   /** `shown`: the version of each key that was shown last at this node. */
   constructor(
     oracle: Oracle,
     where: string,
     shown: Map<string, Version>,
-    { prefix = "", now }: WatchJudgeOptions,
+    { prefix = "", now, read }: WatchJudgeOptions,
   ) {
     this.#oracle = oracle;
     this.where = where;
     this.prefix = prefix;
     this.#shown = shown;
     this.#now = now;
+    this.#read = read;
   }
 
   /** What the node had when the watch began. */
@@ -505,10 +573,15 @@ export class WatchJudge {
   }
 
   /** A batch came. */
-  takes(changes: Change[]): void {
+  takes(changes: readonly Change[]): void {
+    const befores: Before[] = [];
     for (const change of changes) {
       if (change.type === "lagged") {
         this.lagged++;
+        befores.push(undefined);
+        // What was dropped is to be read from the database.
+        this.#seen.clear();
+        this.#first = this.#read?.()?.rows;
         continue;
       }
       if (change.coalesced) this.coalesced++;
@@ -524,6 +597,8 @@ export class WatchJudge {
         );
       }
       this.#shown.set(key, change.version);
+      befores.push(this.#before(key));
+      this.#seen.set(key, change.version);
       if ((change.type === "delete") !== (change.value === undefined)) {
         this.#oracle.violate("I7", `${this.where} was shown half a change`);
       }
@@ -531,25 +606,56 @@ export class WatchJudge {
       const value = change.value && decoder.decode(change.value);
       this.#oracle.holds(key, { version, value }, `a watch of ${this.where}`);
     }
-    this.#oracle.shows(this, changes);
+    this.#oracle.shows(this, changes, befores);
     const read = this.#now?.();
     if (read !== undefined) this.#oracle.finds(this, changes, read);
   }
 
-  /** All has been read: what it did not see it must have been told of. */
-  ends({ rows }: NodeState): void {
-    if (this.lagged > 0) return;
-    for (const [key, { version }] of rows) {
-      const first = this.#first.get(key)?.version;
-      if (first && compareVersions(first, version) === 0) continue;
-      const shown = this.#shown.get(key);
-      if (shown && compareVersions(shown, version) === 0) continue;
-      this.#oracle.violate(
-        "I7",
-        `${this.where} was not shown the newest version of "${key}"`,
-      );
-    }
+  /** Whether it has seen, or was told that it missed, all that a node has. */
+  hasSeen(state: NodeState): boolean {
+    return this.#unseen(state) === undefined;
   }
+
+  /** All has been read: what it did not see it must have been told of. */
+  ends(state: NodeState): void {
+    const key = this.#unseen(state);
+    if (key === undefined) return;
+    this.#oracle.violate(
+      "I7",
+      `${this.where} was not shown the newest version of "${key}"`,
+    );
+  }
+
+  #unseen({ rows }: NodeState): string | undefined {
+    if (this.#first === undefined) return undefined;
+    for (const [key, { version }] of rows) {
+      if (!key.startsWith(this.prefix)) continue;
+      const before = this.#before(key);
+      if (before && compareVersions(before, version) >= 0) continue;
+      return key;
+    }
+    return undefined;
+  }
+
+  #before(key: string): Before {
+    const seen = this.#seen.get(key);
+    if (seen !== undefined || this.#first === undefined) return seen;
+    return this.#first.get(key)?.version ?? null;
+  }
+}
+
+/** The highest version of a key that an origin wrote up to a record. */
+function highestUpTo(
+  steps: readonly { readonly seq: number; readonly version: Version }[],
+  seq: number,
+): Version | undefined {
+  let [low, high] = [0, steps.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (steps[middle]!.seq <= seq) low = middle + 1;
+    else high = middle;
+  }
+  return steps[low - 1]?.version;
 }
 
 /** A version, for people. */

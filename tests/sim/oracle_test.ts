@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import type { Version } from "../../mod.ts";
+import type { Change, Version } from "../../mod.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import { Oracle } from "./oracle.ts";
 import type { NodeState, Row } from "./rows.ts";
@@ -11,6 +11,13 @@ const ORIGIN = NODE * 2 ** 33 + 14;
 function versionAt(seq: number, origin = ORIGIN): Version {
   const claim = { hlc: 1, node: NODE };
   return { life: 1, term: 0, sub: 0, claim, hlc: seq, dot: { origin, seq } };
+}
+
+/** What a watch shows: the `seq`th write of a key. */
+function changeTo(seq: number, coalesced = false): Change {
+  const key = new TextEncoder().encode("k");
+  const version = versionAt(seq);
+  return { type: "delete", key, version, leaseholder: NODE, coalesced };
 }
 
 /** A node that has these rows, and covers these records. */
@@ -58,4 +65,37 @@ Deno.test("what nobody was told of is one content on all nodes", () => {
   oracle.inspects("a", stateOf({ k: [versionAt(1), "v1."] }, { [ORIGIN]: 1 }));
   oracle.inspects("b", stateOf({ k: [versionAt(1), "v2."] }, { [ORIGIN]: 1 }));
   assertEquals(idsOf(oracle), ["I5"]);
+});
+
+Deno.test("a version between two that a watch showed was shown, or the watch said why not", () => {
+  const judge = (
+    changes: readonly Change[],
+    first: NodeState = stateOf({}),
+    written = 3,
+  ) => {
+    const oracle = new Oracle(() => 0);
+    const watch = oracle.watch("a", new Map(), { read: () => first });
+    watch.begins(first);
+    for (let seq = 1; seq <= written; seq++) {
+      oracle.acks("k", versionAt(seq), { value: undefined });
+    }
+    for (const change of changes) watch.takes([change]);
+    const last = [versionAt(written), undefined] as const;
+    watch.ends(stateOf({ k: [...last] }));
+    oracle.concludes(stateOf({ k: [...last] }, { [ORIGIN]: written }).rows);
+    return idsOf(oracle);
+  };
+  const lagged: Change = { type: "lagged", missed: 1 };
+  const begun = stateOf({ k: [versionAt(2), undefined] });
+  assertEquals(judge([changeTo(1), changeTo(2), changeTo(3)]), []);
+  assertEquals(judge([changeTo(1), changeTo(3)]), ["I7"]);
+  assertEquals(judge([changeTo(2), changeTo(3)]), ["I7"]);
+  assertEquals(judge([changeTo(1), changeTo(3, true)]), []);
+  assertEquals(judge([changeTo(3)], begun), []);
+  assertEquals(judge([changeTo(4)], begun, 4), ["I7"]);
+  assertEquals(judge([changeTo(1), changeTo(2)]), ["I7"]);
+  // What was dropped is found in the database, and what came after it is shown.
+  assertEquals(judge([changeTo(1), lagged, changeTo(3)], begun), []);
+  assertEquals(judge([changeTo(1), lagged], begun), ["I7"]);
+  assertEquals(judge([lagged, changeTo(4)], begun, 4), ["I7"]);
 });
