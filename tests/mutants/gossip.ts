@@ -62,6 +62,14 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     caughtBy: SEEDS,
   },
   {
+    name: "conflicts-noted-and-not-told",
+    file: "gossip/open.ts",
+    find: "        for (const clash of clashes) {\n          events.emit({",
+    replace:
+      "        for (const clash of clashes.slice(1)) {\n          events.emit({",
+    caughtBy: SEEDS,
+  },
+  {
     name: "watch-shows-a-key-twice",
     file: "gossip/watch.ts",
     find: "        if (wanted.length === 0) continue;\n",

@@ -11,8 +11,10 @@ export const INVARIANTS = {
     "versions, leaseholders, tombstones and vectors",
   I2:
     "an acked write is kept, superseded by a later version of its claim, or by " +
-    "who took its key over from a removed node, or reported in a conflict; what only a disk held that was put back, or lost " +
-    "its power under durability `written`, is gone with it",
+    "who took its key over from a removed node, or reported in a conflict, on " +
+    "record and by an event of every node that met it; all nodes have covered it. " +
+    "What only a disk held that was put back, or lost its power under durability " +
+    "`written`, is gone with it",
   I3:
     "deleted stays deleted: below an acked delete no version comes back, and by " +
     "its own there is no value, anywhere",

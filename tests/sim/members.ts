@@ -29,7 +29,12 @@ import { equalBytes } from "../../runtime/bytes.ts";
 import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
-import type { Discard, Oracle, WatchJudge } from "./oracle.ts";
+import {
+  type Discard,
+  type Oracle,
+  versionText,
+  type WatchJudge,
+} from "./oracle.ts";
 import {
   configRow,
   hasSeat,
@@ -89,6 +94,13 @@ export interface Life {
   watch: WatchJudge | undefined;
   /** The last row of the log that was read. */
   logRow: Uint8Array | undefined;
+  /** The last row of the conflicts that was read. */
+  conflictRow: Uint8Array | undefined;
+  /** Conflicts that were told of since its events are read, and those that were not. */
+  readonly told: Set<string>;
+  readonly untold: Set<string>;
+  /** Whether all its events were read, from this start's opening on. */
+  allRead: boolean;
   /** What was read last of each key. */
   readonly reads: Map<string, Version>;
 }
@@ -233,6 +245,10 @@ export class Members {
       ways: member.ways(),
       watch: undefined,
       logRow: undefined,
+      conflictRow: undefined,
+      told: new Set(),
+      untold: new Set(),
+      allRead: false,
       reads: new Map(),
     };
     member.life = life;
@@ -298,6 +314,8 @@ export class Members {
     const started = world.now;
     try {
       await life.db.close();
+      // It cannot be read any more while it closes.
+      if (member.life === life) this.harvest(member);
       await life.engine!.close();
     } catch (error) {
       if (!life.faulted) {
@@ -332,6 +350,8 @@ export class Members {
       this.discard(member, before);
     }
     this.#options.world.disk(member.name).restore(image);
+    // Not known before it is opened.
+    member.vector = new Vector();
     member.shown = new Map();
   }
 
@@ -508,7 +528,7 @@ export class Members {
     const { engine } = life;
     try {
       member.vector = readVector(engine);
-      this.#readReports(engine);
+      this.#readReports(engine, life);
       const { records, last } = readLog(engine, life.logRow);
       life.logRow = last;
       for (const record of records) {
@@ -541,6 +561,8 @@ export class Members {
     const { draw } = this.#options;
     for (const other of this.all) {
       if (other === member) continue;
+      // Who has gone for ever keeps nothing for the others.
+      if (other.fate === "lost" || other.fate === "gone") continue;
       this.harvest(other);
       // What a killed node had written but not synced may be gone with it.
       if (other.life !== undefined || draw.durability === "synced") {
@@ -551,6 +573,17 @@ export class Members {
     this.#options.oracle.discard(discard);
     member?.discards.push(discard);
     if (!others.includes(before)) this.#options.coverage.path("discard");
+  }
+
+  /** Who was up when two writes met has told of what lost, not only noted it. */
+  judgeReports(members: readonly Member[]): void {
+    for (const member of members) {
+      this.harvest(member);
+      for (const conflict of member.life?.untold ?? []) {
+        const what = `${member.name} has told nobody of ${conflict}`;
+        this.#options.oracle.violate("I2", what);
+      }
+    }
   }
 
   /** What nodes that run say of each other, where it is not that they live. */
@@ -642,17 +675,36 @@ export class Members {
     this.#options.onDown(life);
   }
 
-  #readReports(engine: KV): void {
-    for (const { key, lost } of readConflicts(engine)) {
+  #readReports(engine: KV, life?: Life): void {
+    const { conflicts, last } = readConflicts(engine, life?.conflictRow);
+    if (life !== undefined) life.conflictRow = last;
+    for (const { key, kept, lost } of conflicts) {
       this.#options.oracle.reports(key, lost, "a log");
+      const name = conflictText(key, kept, lost.version);
+      if (life?.allRead && !life.told.has(name)) life.untold.add(name);
     }
   }
 
   async #readEvents(member: Member, life: Life, db: DB): Promise<void> {
     const { world, oracle } = this.#options;
-    for await (const event of db.events() as AsyncIterable<DatabaseEvent>) {
+    const events = db.events() as AsyncIterable<DatabaseEvent>;
+    // What is on record by now may have been told before.
+    this.harvest(member);
+    life.allRead = true;
+    for await (const event of events) {
       this.#databaseEvent(event);
       switch (event.type) {
+        case "conflict": {
+          const { key, kept, lost } = event.conflict;
+          const name = conflictText(text(key), kept.version, lost.version);
+          life.told.add(name);
+          life.untold.delete(name);
+          break;
+        }
+        case "lagged":
+          life.allRead = false;
+          life.untold.clear();
+          break;
         case "failed":
           life.failed = true;
           if (!life.faulted) {
@@ -755,6 +807,10 @@ function configText({ era, epoch, voters, ...config }: Config): string {
   return `${era}.${epoch} ${
     JSON.stringify({ members, voters: nodes, removed, sealing })
   }`;
+}
+
+function conflictText(key: string, kept: Version, lost: Version): string {
+  return `"${key}" ${versionText(lost)} lost to ${versionText(kept)}`;
 }
 
 /** An error and its causes, as text. */

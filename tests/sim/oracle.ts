@@ -299,10 +299,18 @@ export class Oracle {
   }
 
   /** All that was acked is to be found in the state that all nodes agree on. */
-  concludes(rows: ReadonlyMap<string, Row>): void {
+  concludes({ rows, vector }: NodeState): void {
     for (const { key, version, deleted } of this.#acks) {
       const row = rows.get(key);
       const final = row?.version;
+      const { origin, seq } = version.dot;
+      if (!vector.covers(origin, seq) && !this.#isDiscarded(version)) {
+        this.violate(
+          "I2",
+          `"${key}", acked as ${versionText(version)}, is covered by nobody`,
+        );
+        continue;
+      }
       const kept = final !== undefined &&
         (sameClaim(final, version) || this.#isTakenOver(final, version)) &&
         compareVersions(final, version) >= 0;
@@ -388,16 +396,20 @@ export class Oracle {
 
   /** Whether a write was reported to have lost, or its only disk has gone. */
   #isExplained(key: string, version: Version): boolean {
-    const { origin, seq } = version.dot;
     return this.#lost.get(key)?.some((lost) =>
       sameClaim(lost, version) && compareVersions(lost, version) >= 0
-    ) || this.#discards.some(({ before, after, others }) =>
+    ) || this.#isDiscarded(version);
+  }
+
+  /** Whether the only disk that had a write has gone. */
+  #isDiscarded({ dot: { origin, seq } }: Version): boolean {
+    return this.#discards.some(({ before, after, others }) =>
       before.covers(origin, seq) && !after.covers(origin, seq) &&
       !others.covers(origin, seq)
     );
   }
 
-  /** Whether a key of a removed node was claimed by one that had all of it. */
+  /** Whether a key of a removed node was claimed anew. */
   #isTakenOver(final: Version, version: Version): boolean {
     return final.life > version.life && this.#removed.has(version.claim.node);
   }

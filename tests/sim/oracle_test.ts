@@ -82,7 +82,7 @@ Deno.test("a version between two that a watch showed was shown, or the watch sai
     for (const change of changes) watch.takes([change]);
     const last = [versionAt(written), undefined] as const;
     watch.ends(stateOf({ k: [...last] }));
-    oracle.concludes(stateOf({ k: [...last] }, { [ORIGIN]: written }).rows);
+    oracle.concludes(stateOf({ k: [...last] }, { [ORIGIN]: written }));
     return idsOf(oracle);
   };
   const lagged: Change = { type: "lagged", missed: 1 };
@@ -98,4 +98,31 @@ Deno.test("a version between two that a watch showed was shown, or the watch sai
   assertEquals(judge([changeTo(1), lagged, changeTo(3)], begun), []);
   assertEquals(judge([changeTo(1), lagged], begun), ["I7"]);
   assertEquals(judge([lagged, changeTo(4)], begun, 4), ["I7"]);
+});
+
+Deno.test("a write of a node that is gone is taken over by who has it, or was gone with its disk", () => {
+  const other = 2 * 2 ** 33 + 14;
+  const judge = (covered: Record<number, number>, discarded = false) => {
+    const oracle = new Oracle(() => 0);
+    oracle.acks("k", versionAt(1), { value: undefined });
+    oracle.removes(NODE);
+    if (discarded) {
+      const [before, after, others] = [{ [ORIGIN]: 1 }, {}, {}]
+        .map((had) => stateOf({}, had).vector);
+      oracle.discard({
+        before: before!,
+        after: after!,
+        others: others!,
+      });
+    }
+    const claim = { hlc: 2, node: 2 };
+    const over = { ...versionAt(1, other), life: 2, claim };
+    oracle.concludes(
+      stateOf({ k: [over, undefined] }, { ...covered, [other]: 1 }),
+    );
+    return idsOf(oracle);
+  };
+  assertEquals(judge({ [ORIGIN]: 1 }), []);
+  assertEquals(judge({}), ["I2"]);
+  assertEquals(judge({}, true), []);
 });

@@ -129,20 +129,36 @@ export function readLog(
   return { records, last };
 }
 
-/** The conflicts on record: the key, and what was lost. */
+/** A conflict on record. */
+export interface ConflictRow {
+  readonly key: string;
+  readonly kept: Version;
+  readonly lost: Pick<Row, "version" | "value">;
+}
+
+/** The conflicts on record behind a row of them, and the last row. */
 export function readConflicts(
   engine: KV,
-): { key: string; lost: Pick<Row, "version" | "value"> }[] {
-  const reports: ReturnType<typeof readConflicts> = [];
-  for (const row of rowsOf(engine, Space.CONFLICT)) {
-    const { lost } = decodeClash(row.value);
+  after?: Uint8Array,
+): { conflicts: ConflictRow[]; last: Uint8Array | undefined } {
+  const conflicts: ConflictRow[] = [];
+  let last = after;
+  const rows = engine.iterate({
+    prefix: spacePrefix(Space.CONFLICT),
+    start: after && Uint8Array.of(...after, 0),
+  });
+  while (rows.next()) {
+    const { kept, lost } = decodeClash(new Uint8Array(rows.value));
     const value = lost.value && decoder.decode(lost.value);
-    reports.push({
+    conflicts.push({
       key: decoder.decode(lost.key),
+      kept: versionOf(kept),
       lost: { version: versionOf(lost), value },
     });
+    last = new Uint8Array(rows.key);
   }
-  return reports;
+  void rows.close();
+  return { conflicts, last };
 }
 
 /** A state as text: equal for equal states. */

@@ -236,7 +236,8 @@ class ClusterLife {
     const states = staying.map((member) => this.#members.inspect(member));
     if (states.includes(undefined)) return;
     staying.forEach(({ life }, i) => life!.watch!.ends(states[i]!));
-    this.oracle.concludes(states[0]!.rows);
+    this.#members.judgeReports(staying);
+    this.oracle.concludes(states[0]!);
     const joined = all.filter(({ nodeKey }) => nodeKey !== 0);
     const keys = new Set(joined.map(({ nodeKey }) => nodeKey));
     if (keys.size < joined.length) {
