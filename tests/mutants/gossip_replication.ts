@@ -12,6 +12,17 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/schedules_test.ts",
   },
   {
+    name: "pushed-before-the-sync",
+    file: "gossip/replication/replica.ts",
+    find: "        const batch = await draft.seal();\n",
+    replace: `        const batch = await draft.seal();
+        this.#options.listener.applied(
+          draft.applied.map(({ record }) => ({ record, changes: [] })),
+        );
+`,
+    caughtBy: SEEDS,
+  },
+  {
     name: "published-before-the-sync",
     file: "gossip/replication/replica.ts",
     find: `        await this.#kv.write(batch, { sync: this.#options.sync });

@@ -54,6 +54,10 @@ export const INVARIANTS = {
     "once the faults have stopped, who leaves or is to be removed is gone within " +
     "a minute",
   K1: "node keys are unique, and a node keeps its own",
+  N1:
+    "nothing leaves a node before it is durable there: what others cover of its " +
+    "writes it covers itself, while it runs and on its disk after a crash, but for " +
+    "what a fault took from its disk",
   L1:
     "once the faults have stopped a random connected core converges by itself " +
     "within a minute, then all nodes within two",

@@ -15,6 +15,7 @@ import {
   decodeConfig,
   encodeConfig,
 } from "../../gossip/register/config.ts";
+import { originNode } from "../../gossip/replication/dot.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import {
   AspenError,
@@ -65,6 +66,10 @@ export interface Member {
   covered: Vector;
   /** What watches of this disk have shown. */
   shown: Map<string, Version>;
+  /** Whether another disk, or an older one, has written as this node too. */
+  doubled: boolean;
+  /** Its origins of which others may have more, since its disk lost some. */
+  readonly cutShort: Set<number>;
   /** What was taken away and is to be compared with the next start. */
   discards: Discard[];
   /** What becomes of it for ever (`going.ts`); only who leaves may start again. */
@@ -177,6 +182,8 @@ export class Members {
       vector: new Vector(),
       covered: new Vector(),
       shown: new Map(),
+      doubled: false,
+      cutShort: new Set(),
       discards: [],
       fate: undefined,
       config: undefined,
@@ -339,6 +346,7 @@ export class Members {
   /** Puts an image back. */
   putBack(member: Member, image: DiskImage): void {
     this.images = true;
+    member.doubled = true;
     if (member.life !== undefined) {
       this.harvest(member);
       this.discard(member, this.#covered(member, member.life));
@@ -361,6 +369,7 @@ export class Members {
     if (image === undefined) return;
     const { world, oracle, draw } = this.#options;
     this.images = true;
+    member.doubled = true;
     const name = `${member.name}x${++this.#probes}`;
     world.disk(name).restore(image);
     const runtime = world.runtime(name);
@@ -572,6 +581,7 @@ export class Members {
     const discard = { before, after: new Vector(), others };
     this.#options.oracle.discard(discard);
     member?.discards.push(discard);
+    for (const origin of before.origins()) member?.cutShort.add(origin);
     if (!others.includes(before)) this.#options.coverage.path("discard");
   }
 
@@ -582,6 +592,33 @@ export class Members {
       for (const conflict of member.life?.untold ?? []) {
         const what = `${member.name} has told nobody of ${conflict}`;
         this.#options.oracle.violate("I2", what);
+      }
+    }
+  }
+
+  /** Of what a node has written others have nothing that it does not have itself. */
+  judgeLeaks(): void {
+    for (const member of this.all) {
+      const { life } = member;
+      if (dbOf(member) === undefined || life!.failed) continue;
+      this.#judgeLeaks(member, readVector(life!.engine!), "covers");
+    }
+  }
+
+  #judgeLeaks(member: Member, own: Vector, verb: string): void {
+    const { nodeKey, doubled, cutShort, name } = member;
+    if (nodeKey === 0 || doubled) return;
+    for (const other of this.all) {
+      if (other === member) continue;
+      for (const origin of other.vector.origins()) {
+        if (originNode(origin) !== nodeKey || cutShort.has(origin)) continue;
+        const seq = other.vector.seq(origin);
+        if (own.covers(origin, seq)) continue;
+        this.#options.oracle.violate(
+          "N1",
+          `${other.name} covers ${origin}.${seq}, but ${name}, which wrote it, ` +
+            `${verb} no more than ${own.seq(origin)} of it`,
+        );
       }
     }
   }
@@ -608,11 +645,17 @@ export class Members {
     this.#judgeConfig(member, life.engine!);
     oracle.inspects(`the disk of ${member.name}`, state);
     if (member.discards.length > 0) member.shown = new Map();
-    else if (!state.vector.includes(member.vector)) {
-      oracle.violate(
-        "I6",
-        `${member.name} does not cover what it covered before it went down`,
-      );
+    else {
+      if (!state.vector.includes(member.vector)) {
+        oracle.violate(
+          "I6",
+          `${member.name} does not cover what it covered before it went down`,
+        );
+      }
+      for (const other of this.all) {
+        if (other !== member) this.harvest(other);
+      }
+      this.#judgeLeaks(member, state.vector, "has kept");
     }
     for (const discard of member.discards) discard.after = state.vector;
     member.discards = [];

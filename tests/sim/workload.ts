@@ -172,6 +172,7 @@ class ClusterLife {
       inspectAt += pauseMs;
       this.clients.checkDeadlines();
       for (const member of this.#members.all) this.#members.inspect(member);
+      this.#members.judgeLeaks();
       this.oracle.settles();
     }
     await this.world.sleep(begin + quietAt - this.world.now);
