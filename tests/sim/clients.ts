@@ -429,7 +429,9 @@ export class Clients {
   ): Promise<void> {
     const { member, life } = call;
     const read = () =>
-      dbOf(member) === db && !life.failed ? readState(life.engine!) : undefined;
+      dbOf(member) === db && !life.failed
+        ? readState(life.engine!, prefix)
+        : undefined;
     const where = `${member.name} (slowly)`;
     const judge = this.#oracle.watch(where, new Map(), { prefix, read });
     const reader = db.watch({
@@ -461,7 +463,7 @@ export class Clients {
       read: () => NodeState | undefined;
     },
   ): Promise<void> {
-    const state = read();
+    const state = judge.isJudged ? read() : undefined;
     if (state === undefined) return;
     const started = this.#world.now;
     const late = this.#world.sleep(GRACE_MS * 5).then(() => undefined);

@@ -72,6 +72,9 @@ type Before = Version | null | undefined;
 /** Violations that are kept of each invariant; the first ones matter. */
 const VIOLATIONS_MAX = 5;
 
+/** How often a watcher that lags reads all there is: it takes time. */
+const READS_MAX = 1;
+
 const NO_DOTS: readonly Dot[] = [];
 
 const decoder = new TextDecoder();
@@ -593,7 +596,9 @@ export class WatchJudge {
         befores.push(undefined);
         // What was dropped is to be read from the database.
         this.#seen.clear();
-        this.#first = this.#read?.()?.rows;
+        this.#first = this.lagged <= READS_MAX
+          ? this.#read?.()?.rows
+          : undefined;
         continue;
       }
       if (change.coalesced) this.coalesced++;
@@ -621,6 +626,11 @@ export class WatchJudge {
     this.#oracle.shows(this, changes, befores);
     const read = this.#now?.();
     if (read !== undefined) this.#oracle.finds(this, changes, read);
+  }
+
+  /** Whether it can be said what it should have seen. */
+  get isJudged(): boolean {
+    return this.#first !== undefined;
   }
 
   /** Whether it has seen, or was told that it missed, all that a node has. */

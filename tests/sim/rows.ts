@@ -47,8 +47,12 @@ export interface NodeState {
 
 const decoder = new TextDecoder();
 
-/** The whole state of an engine that is open and answers at once. */
-export function readState(engine: KV): NodeState {
+/**
+ * The state of an engine that is open and answers at once.
+ *
+ * @param keyPrefix Only keys that begin so.
+ */
+export function readState(engine: KV, keyPrefix = ""): NodeState {
   const snapshot = engine.snapshot() as KVSnapshot;
   try {
     const rows = new Map<string, Row>();
@@ -58,8 +62,9 @@ export function readState(engine: KV): NodeState {
     if (counters === undefined || !decodeCounters(counters).caughtUp) {
       return { rows, vector: readVector(snapshot) };
     }
+    const prefix = new TextEncoder().encode(keyPrefix);
     for (const space of [Space.LIVE, Space.DEAD]) {
-      for (const { key, value } of rowsOf(snapshot, space)) {
+      for (const { key, value } of rowsOf(snapshot, space, prefix)) {
         const entry = decodeEntry(key, value);
         rows.set(decoder.decode(key), {
           value: entry.value && decoder.decode(entry.value),
@@ -180,8 +185,9 @@ function acceptorRow(engine: Pick<KV, "get">): Uint8Array | undefined {
 function* rowsOf(
   engine: Pick<KV, "iterate">,
   space: number,
+  keyPrefix: Uint8Array,
 ): Generator<{ key: Uint8Array; value: Uint8Array }> {
-  const rows = engine.iterate({ prefix: spacePrefix(space) });
+  const rows = engine.iterate({ prefix: rowKey(space, keyPrefix) });
   try {
     while (rows.next()) yield { key: rows.key.subarray(1), value: rows.value };
   } finally {
