@@ -14,6 +14,17 @@ export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/lease/router_test.ts :: has not been heard of yet",
   },
   {
+    name: "forwards-no-more-after-a-while",
+    file: "gossip/lease/router.ts",
+    find:
+      "    const head = { configEpoch: configEpoch(), nonce, number: ++this.#calls };\n",
+    replace:
+      `    if (this.#calls > 30) throw new LeaseholderUnavailableError(holder);
+    const head = { configEpoch: configEpoch(), nonce, number: ++this.#calls };
+`,
+    caughtBy: SEEDS,
+  },
+  {
     name: "forwarded-write-not-readable-here",
     file: "gossip/lease/router.ts",
     find: `    await this.#readHere(holder, outcome, arrived, context.signal);`,

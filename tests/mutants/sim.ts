@@ -12,9 +12,9 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     file: "tests/sim/rows.ts",
     find: `      return { rows, vector: readVector(snapshot) };
     }
-    for`,
+    const prefix`,
     replace: `    }
-    for`,
+    const prefix`,
     caughtBy: "tests/scripts_test.ts :: seed 200099",
   },
   {
@@ -44,7 +44,7 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     file: "tests/sim/going.ts",
     find:
       `    } else if (member.fate === "leaves" && !this.#leaving.has(member.life!)) {
-      await this.#hasLeft(member);
+      await this.#leave(member);
     }`,
     replace: `    }`,
     caughtBy: "tests/scripts_test.ts :: seeds 1000761",

@@ -13,6 +13,13 @@
 import { type KV, Lsm, openLsm } from "../../engine/mod.ts";
 import { type LsmEvent, optionsIn } from "../../engine/options.ts";
 import { openReadOnly } from "../../engine/read_only.ts";
+import {
+  compareConfigs,
+  type Config,
+  decodeConfig,
+  encodeConfig,
+} from "../../gossip/register/config.ts";
+import { originNode } from "../../gossip/replication/dot.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import {
   CorruptionError,
@@ -23,14 +30,21 @@ import {
   type OpenOptions,
   type Version,
 } from "../../mod.ts";
+import { equalBytes } from "../../runtime/bytes.ts";
 import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import { sleep } from "../../runtime/time.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
 import { isTable, mayBeTorn, pickBit } from "./damage.ts";
 import { isOfDisk, type Trouble, unexplained } from "./excuses.ts";
-import type { Discard, Oracle, WatchJudge } from "./oracle.ts";
 import {
+  type Discard,
+  type Oracle,
+  versionText,
+  type WatchJudge,
+} from "./oracle.ts";
+import {
+  configRow,
   hasSeat,
   type NodeState,
   readConflicts,
@@ -59,10 +73,16 @@ export interface Member {
   covered: Vector;
   /** What watches of this disk have shown. */
   shown: Map<string, Version>;
+  /** Whether another disk, or an older one, has written as this node too. */
+  doubled: boolean;
+  /** Its origins of which others may have more, since its disk lost some. */
+  readonly cutShort: Set<number>;
   /** What was taken away and is to be compared with the next start. */
   discards: Discard[];
   /** What becomes of it for ever (`going.ts`); only who leaves may start again. */
   fate: "leaves" | "lost" | "gone" | undefined;
+  /** The config that it was last seen with, as it is on its disk. */
+  config: Uint8Array | undefined;
   /** The epoch of the config that it was last seen with, and who voted. */
   seen: { readonly epoch: number; readonly voters: string };
   /** Called once, when a flush or compaction of its engine pauses next. */
@@ -96,6 +116,13 @@ export interface Life {
   watch: WatchJudge | undefined;
   /** The last row of the log that was read. */
   logRow: Uint8Array | undefined;
+  /** The last row of the conflicts that was read. */
+  conflictRow: Uint8Array | undefined;
+  /** Conflicts that were told of since its events are read, and those that were not. */
+  readonly told: Set<string>;
+  readonly untold: Set<string>;
+  /** Whether all its events were read, from this start's opening on. */
+  allRead: boolean;
   /** What was read last of each key. */
   readonly reads: Map<string, Version>;
 }
@@ -146,6 +173,8 @@ export class Members {
   /** Whether directories were put back or copied: nothing is strange then. */
   images = false;
   readonly #options: MembersOptions;
+  /** The configs that were seen, one an epoch, and what each is but for settled. */
+  readonly #configs: { readonly config: Config; readonly text: string }[] = [];
   #probes = 0;
 
   /** Nodes in a world. */
@@ -181,8 +210,11 @@ export class Members {
       vector: new Vector(),
       covered: new Vector(),
       shown: new Map(),
+      doubled: false,
+      cutShort: new Set(),
       discards: [],
       fate: undefined,
+      config: undefined,
       seen: { epoch: 0, voters: "" },
       onSlice: undefined,
       hindrances: 0,
@@ -216,6 +248,7 @@ export class Members {
   /** Whether all know the same config, in which nothing is left to be done. */
   haveSettled(members: readonly Member[]): boolean {
     const seen = new Set(members.map((member) => {
+      this.#judgeConfig(member, member.life!.engine!);
       const { epoch, settled, sealing } = dbOf(member)!.metrics().agreement;
       return settled && sealing.length === 0 ? epoch : -1;
     }));
@@ -252,6 +285,10 @@ export class Members {
       ways: member.ways(),
       watch: undefined,
       logRow: undefined,
+      conflictRow: undefined,
+      told: new Set(),
+      untold: new Set(),
+      allRead: false,
       reads: new Map(),
     };
     member.life = life;
@@ -327,6 +364,8 @@ export class Members {
     const started = world.now;
     try {
       await life.db.close();
+      // It cannot be read any more while it closes.
+      if (member.life === life) this.harvest(member);
       await life.engine!.close();
     } catch (error) {
       if (!isOfDisk(error, life)) {
@@ -351,6 +390,7 @@ export class Members {
   /** Puts an image back. */
   putBack(member: Member, image: DiskImage): void {
     this.images = true;
+    member.doubled = true;
     if (member.life !== undefined) {
       this.harvest(member);
       this.discard(member, this.#covered(member, member.life));
@@ -362,6 +402,8 @@ export class Members {
       this.discard(member, before);
     }
     this.#options.world.disk(member.name).restore(image);
+    // Not known before it is opened.
+    member.vector = new Vector();
     member.shown = new Map();
   }
 
@@ -374,6 +416,7 @@ export class Members {
     if (image === undefined) return;
     const { world, oracle, draw } = this.#options;
     this.images = true;
+    member.doubled = true;
     const name = `${member.name}x${++this.#probes}`;
     const inOrder = this.#probes % 2 === 0;
     world.disk(name).restore(image);
@@ -577,6 +620,7 @@ export class Members {
     if (epoch < member.seen.epoch && !this.images) {
       oracle.violate("A1", `${member.name} has forgotten a config`);
     }
+    this.#judgeConfig(member, life.engine!);
     if (epoch > member.seen.epoch) {
       coverage.path("electorate", voters.join() === member.seen.voters ? 0 : 1);
     }
@@ -609,7 +653,7 @@ export class Members {
     const { engine } = life;
     try {
       member.vector = readVector(engine);
-      this.#readReports(engine);
+      this.#readReports(engine, life);
       const { records, last } = readLog(engine, life.logRow);
       life.logRow = last;
       for (const record of records) {
@@ -642,6 +686,8 @@ export class Members {
     const { draw } = this.#options;
     for (const other of this.all) {
       if (other === member) continue;
+      // Who has gone for ever keeps nothing for the others.
+      if (other.fate === "lost" || other.fate === "gone") continue;
       this.harvest(other);
       // What a killed node had written but not synced may be gone with it.
       if (other.life !== undefined || draw.durability === "synced") {
@@ -651,7 +697,46 @@ export class Members {
     const discard = { before, after: new Vector(), others };
     this.#options.oracle.discard(discard);
     member?.discards.push(discard);
+    for (const origin of before.origins()) member?.cutShort.add(origin);
     if (!others.includes(before)) this.#options.coverage.path("discard");
+  }
+
+  /** Who was up when two writes met has told of what lost, not only noted it. */
+  judgeReports(members: readonly Member[]): void {
+    for (const member of members) {
+      this.harvest(member);
+      for (const conflict of member.life?.untold ?? []) {
+        const what = `${member.name} has told nobody of ${conflict}`;
+        this.#options.oracle.violate("I2", what);
+      }
+    }
+  }
+
+  /** Of what a node has written others have nothing that it does not have itself. */
+  judgeLeaks(): void {
+    for (const member of this.all) {
+      const { life } = member;
+      if (dbOf(member) === undefined || life!.failed) continue;
+      this.#judgeLeaks(member, readVector(life!.engine!), "covers");
+    }
+  }
+
+  #judgeLeaks(member: Member, own: Vector, verb: string): void {
+    const { nodeKey, doubled, cutShort, name } = member;
+    if (nodeKey === 0 || doubled) return;
+    for (const other of this.all) {
+      if (other === member) continue;
+      for (const origin of other.vector.origins()) {
+        if (originNode(origin) !== nodeKey || cutShort.has(origin)) continue;
+        const seq = other.vector.seq(origin);
+        if (own.covers(origin, seq)) continue;
+        this.#options.oracle.violate(
+          "N1",
+          `${other.name} covers ${origin}.${seq}, but ${name}, which wrote it, ` +
+            `${verb} no more than ${own.seq(origin)} of it`,
+        );
+      }
+    }
   }
 
   /** What nodes that run say of each other, where it is not that they live. */
@@ -673,18 +758,63 @@ export class Members {
   #judgeDisk(member: Member, life: Life): void {
     const { oracle } = this.#options;
     const state = readState(life.engine!);
+    this.#judgeConfig(member, life.engine!);
     oracle.inspects(`the disk of ${member.name}`, state);
     if (member.discards.length > 0) member.shown = new Map();
-    else if (!state.vector.includes(member.vector)) {
-      oracle.violate(
-        "I6",
-        `${member.name} does not cover what it covered before it went down`,
-      );
+    else {
+      if (!state.vector.includes(member.vector)) {
+        oracle.violate(
+          "I6",
+          `${member.name} does not cover what it covered before it went down`,
+        );
+      }
+      for (const other of this.all) {
+        if (other !== member) this.harvest(other);
+      }
+      this.#judgeLeaks(member, state.vector, "has kept");
     }
     for (const discard of member.discards) discard.after = state.vector;
     member.discards = [];
     member.vector = state.vector;
     member.covered = state.vector;
+  }
+
+  /** Judges the configs that nodes know now: they are gone with the next ones. */
+  judgeConfigs(): void {
+    for (const member of this.all) {
+      const { life } = member;
+      if (life?.engine === undefined || life.failed || life.closing) continue;
+      this.#judgeConfig(member, life.engine);
+    }
+  }
+
+  /**
+   * Of an epoch all know one config, but for whether it has settled; and who is a
+   * member, or was removed, stays so in all epochs after it, or was removed since.
+   */
+  #judgeConfig(member: Member, engine: KV): void {
+    const row = configRow(engine);
+    if (row === undefined) return;
+    if (member.config && equalBytes(row, member.config)) return;
+    member.config = row.slice();
+    const config = decodeConfig(row);
+    const text = encodeConfig({ ...config, settled: true }).join();
+    for (const known of this.#configs) {
+      const order = compareConfigs(known.config, config);
+      if (order === 0 && known.text === text) return;
+      const [before, after] = order < 0
+        ? [known.config, config]
+        : [config, known.config];
+      if (order !== 0 && isBuiltOn(after, before)) continue;
+      this.#options.oracle.violate(
+        "A1",
+        `${member.name} knows ${configText(config)}, others knew ${
+          configText(known.config)
+        }`,
+      );
+      break;
+    }
+    this.#configs.push({ text, config });
   }
 
   #down(member: Member, life: Life): void {
@@ -709,17 +839,36 @@ export class Members {
     this.#options.onDown(life);
   }
 
-  #readReports(engine: KV): void {
-    for (const { key, lost } of readConflicts(engine)) {
-      this.#options.oracle.reports(key, lost);
+  #readReports(engine: KV, life?: Life): void {
+    const { conflicts, last } = readConflicts(engine, life?.conflictRow);
+    if (life !== undefined) life.conflictRow = last;
+    for (const { key, kept, lost } of conflicts) {
+      this.#options.oracle.reports(key, lost, "a log");
+      const name = conflictText(key, kept, lost.version);
+      if (life?.allRead && !life.told.has(name)) life.untold.add(name);
     }
   }
 
   async #readEvents(member: Member, life: Life, db: DB): Promise<void> {
     const { world, oracle } = this.#options;
-    for await (const event of db.events() as AsyncIterable<DatabaseEvent>) {
+    const events = db.events() as AsyncIterable<DatabaseEvent>;
+    // What is on record by now may have been told before.
+    this.harvest(member);
+    life.allRead = true;
+    for await (const event of events) {
       this.#databaseEvent(event);
       switch (event.type) {
+        case "conflict": {
+          const { key, kept, lost } = event.conflict;
+          const name = conflictText(text(key), kept.version, lost.version);
+          life.told.add(name);
+          life.untold.delete(name);
+          break;
+        }
+        case "lagged":
+          life.allRead = false;
+          life.untold.clear();
+          break;
         case "failed":
           life.failed = true;
           if (!isOfDisk(event.error, life)) {
@@ -763,7 +912,11 @@ export class Members {
     const { oracle, coverage } = this.#options;
     switch (event.type) {
       case "conflict":
-        oracle.reports(text(event.conflict.key), event.conflict.lost.version);
+        {
+          const { key, lost: { version, value } } = event.conflict;
+          const lost = { version, value: text(value) };
+          oracle.reports(text(key), lost, "an event");
+        }
         break;
       case "clockSkew":
       case "cloned":
@@ -827,6 +980,26 @@ function isStaying({ fate }: Member): boolean {
 /** The database of a node that is up and not closing. */
 export function dbOf({ life }: Member): DB | undefined {
   return life === undefined || life.closing ? undefined : life.db;
+}
+
+/** Whether a config may come after another: no member is lost, none comes back. */
+function isBuiltOn(after: Config, before: Config): boolean {
+  const gone = new Set(after.removed);
+  const there = new Set(after.members);
+  return before.removed.every((node) => gone.has(node)) &&
+    before.members.every((node) => there.has(node) || gone.has(node));
+}
+
+function configText({ era, epoch, voters, ...config }: Config): string {
+  const { members, removed, sealing } = config;
+  const nodes = voters.map(({ node }) => node);
+  return `${era}.${epoch} ${
+    JSON.stringify({ members, voters: nodes, removed, sealing })
+  }`;
+}
+
+function conflictText(key: string, kept: Version, lost: Version): string {
+  return `"${key}" ${versionText(lost)} lost to ${versionText(kept)}`;
 }
 
 /** An error and its causes, as text. */

@@ -15,6 +15,7 @@ import {
   Space,
   spacePrefix,
 } from "../../gossip/keyspace.ts";
+import { SEAT_BYTES } from "../../gossip/register/config.ts";
 import { decodeClash } from "../../gossip/replication/conflict.ts";
 import { decodeEntry, versionOf } from "../../gossip/replication/entry.ts";
 import {
@@ -24,6 +25,7 @@ import {
 import { decodeCounters } from "../../gossip/replication/state.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import type { Version } from "../../mod.ts";
+import { Reader } from "../../runtime/bytes.ts";
 
 /** What a node knows of a key. */
 export interface Row {
@@ -45,8 +47,12 @@ export interface NodeState {
 
 const decoder = new TextDecoder();
 
-/** The whole state of an engine that is open and answers at once. */
-export function readState(engine: KV): NodeState {
+/**
+ * The state of an engine that is open and answers at once.
+ *
+ * @param keyPrefix Only keys that begin so.
+ */
+export function readState(engine: KV, keyPrefix = ""): NodeState {
   const snapshot = engine.snapshot() as KVSnapshot;
   try {
     const rows = new Map<string, Row>();
@@ -56,8 +62,9 @@ export function readState(engine: KV): NodeState {
     if (counters === undefined || !decodeCounters(counters).caughtUp) {
       return { rows, vector: readVector(snapshot) };
     }
+    const prefix = new TextEncoder().encode(keyPrefix);
     for (const space of [Space.LIVE, Space.DEAD]) {
-      for (const { key, value } of rowsOf(snapshot, space)) {
+      for (const { key, value } of rowsOf(snapshot, space, prefix)) {
         const entry = decodeEntry(key, value);
         rows.set(decoder.decode(key), {
           value: entry.value && decoder.decode(entry.value),
@@ -85,8 +92,17 @@ export function readVector(engine: Pick<KV, "iterate">): Vector {
 
 /** Whether a node has a seat, on which it votes once it is named. */
 export function hasSeat(engine: Pick<KV, "get">): boolean {
-  const row = engine.get(rowKey(Space.ACCEPTOR, Uint8Array.of(0)));
-  return (row as Uint8Array | undefined)?.[1] === 1;
+  return acceptorRow(engine)?.[1] === 1;
+}
+
+/** The newest config that a node knows, encoded; \`undefined\` until it knows one. */
+export function configRow(engine: Pick<KV, "get">): Uint8Array | undefined {
+  const row = acceptorRow(engine);
+  if (row === undefined) return undefined;
+  const reader = new Reader(row, "the acceptor's state");
+  reader.u8();
+  if (reader.u8() === 1) reader.raw(SEAT_BYTES);
+  return reader.bytes();
 }
 
 /** What a node knows of one key, now. */
@@ -118,14 +134,36 @@ export function readLog(
   return { records, last };
 }
 
-/** The conflicts on record: key and losing version. */
-export function readConflicts(engine: KV): { key: string; lost: Version }[] {
-  const reports: { key: string; lost: Version }[] = [];
-  for (const { value } of rowsOf(engine, Space.CONFLICT)) {
-    const { lost } = decodeClash(value);
-    reports.push({ key: decoder.decode(lost.key), lost: versionOf(lost) });
+/** A conflict on record. */
+export interface ConflictRow {
+  readonly key: string;
+  readonly kept: Version;
+  readonly lost: Pick<Row, "version" | "value">;
+}
+
+/** The conflicts on record behind a row of them, and the last row. */
+export function readConflicts(
+  engine: KV,
+  after?: Uint8Array,
+): { conflicts: ConflictRow[]; last: Uint8Array | undefined } {
+  const conflicts: ConflictRow[] = [];
+  let last = after;
+  const rows = engine.iterate({
+    prefix: spacePrefix(Space.CONFLICT),
+    start: after && Uint8Array.of(...after, 0),
+  });
+  while (rows.next()) {
+    const { kept, lost } = decodeClash(new Uint8Array(rows.value));
+    const value = lost.value && decoder.decode(lost.value);
+    conflicts.push({
+      key: decoder.decode(lost.key),
+      kept: versionOf(kept),
+      lost: { version: versionOf(lost), value },
+    });
+    last = new Uint8Array(rows.key);
   }
-  return reports;
+  void rows.close();
+  return { conflicts, last };
 }
 
 /** A state as text: equal for equal states. */
@@ -138,11 +176,18 @@ export function stateText({ rows, vector }: NodeState): string {
   ]);
 }
 
+function acceptorRow(engine: Pick<KV, "get">): Uint8Array | undefined {
+  return engine.get(rowKey(Space.ACCEPTOR, Uint8Array.of(0))) as
+    | Uint8Array
+    | undefined;
+}
+
 function* rowsOf(
   engine: Pick<KV, "iterate">,
   space: number,
+  keyPrefix: Uint8Array,
 ): Generator<{ key: Uint8Array; value: Uint8Array }> {
-  const rows = engine.iterate({ prefix: spacePrefix(space) });
+  const rows = engine.iterate({ prefix: rowKey(space, keyPrefix) });
   try {
     while (rows.next()) yield { key: rows.key.subarray(1), value: rows.value };
   } finally {

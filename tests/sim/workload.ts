@@ -3,7 +3,7 @@
  *
  * Guarantees: the script decides everything. Under faults safety is judged
  * (`invariants.ts`); then the faults stop, and a random core, cut off from the
- * rest, must converge by itself, and after it all nodes.
+ * rest, must converge by itself, and after it all nodes, which then serve writes.
  *
  * @module
  */
@@ -65,6 +65,9 @@ const CONVERGENCE_MS = 120_000;
 
 /** Shortest pause between two looks at all nodes, in ms. */
 const INSPECTION_MS = 4000;
+
+/** Pause between two looks at the configs of all nodes, in ms. */
+const CONFIGS_MS = 200;
 
 /** Looks at all nodes in a life, at most. */
 const INSPECTIONS_MAX = 60;
@@ -169,15 +172,21 @@ class ClusterLife {
     const begin = this.#begin = this.world.now;
     const pauseMs = Math.max(INSPECTION_MS, quietAt / INSPECTIONS_MAX);
     let inspectAt = pauseMs;
+    let configsAt = 0;
     for (const step of steps) {
       const waitMs = begin + step.at - this.world.now;
       if (waitMs > 0) await this.world.sleep(waitMs);
       if (isFault(step)) this.#faults.begin(step);
       else this.clients.begin(step);
+      if (step.at >= configsAt) {
+        configsAt = step.at + CONFIGS_MS;
+        this.#members.judgeConfigs();
+      }
       if (step.at < inspectAt) continue;
       inspectAt += pauseMs;
       this.clients.checkDeadlines();
       for (const member of this.#members.all) this.#members.inspect(member);
+      this.#members.judgeLeaks();
       this.oracle.settles();
     }
     await this.world.sleep(begin + quietAt - this.world.now);
@@ -235,7 +244,8 @@ class ClusterLife {
     const states = await this.#lastStates(staying);
     if (states === undefined) return;
     staying.forEach(({ life }, i) => life!.watch!.ends(states[i]!));
-    this.oracle.concludes(states[0]!.rows);
+    this.#members.judgeReports(staying);
+    this.oracle.concludes(states[0]!);
     const joined = all.filter(({ nodeKey }) => nodeKey !== 0);
     const keys = new Set(joined.map(({ nodeKey }) => nodeKey));
     if (keys.size < joined.length) {
@@ -243,6 +253,7 @@ class ClusterLife {
     }
     await this.#agreeOnHealth();
     await this.#settle(staying);
+    await this.clients.prove(staying, states[0]!.rows);
     this.judged = true;
   }
 
