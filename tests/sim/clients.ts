@@ -449,7 +449,7 @@ export class Clients {
     const { member, life } = call;
     const read = () =>
       dbOf(member) === db && !life.failed
-        ? readState(life.engine!, prefix)
+        ? peek(life, (engine) => readState(engine, prefix))
         : undefined;
     const where = `${member.name} (slowly)`;
     const judge = this.#oracle.watch(where, new Map(), { prefix, read });

@@ -248,7 +248,7 @@ export class Members {
   /** Whether all know the same config, in which nothing is left to be done. */
   haveSettled(members: readonly Member[]): boolean {
     const seen = new Set(members.map((member) => {
-      this.#judgeConfig(member, member.life!.engine!);
+      this.#judgeConfig(member, member.life!);
       const { epoch, settled, sealing } = dbOf(member)!.metrics().agreement;
       return settled && sealing.length === 0 ? epoch : -1;
     }));
@@ -620,7 +620,7 @@ export class Members {
     if (epoch < member.seen.epoch && !this.images) {
       oracle.violate("A1", `${member.name} has forgotten a config`);
     }
-    this.#judgeConfig(member, life.engine!);
+    this.#judgeConfig(member, life);
     if (epoch > member.seen.epoch) {
       coverage.path("electorate", voters.join() === member.seen.voters ? 0 : 1);
     }
@@ -717,7 +717,8 @@ export class Members {
     for (const member of this.all) {
       const { life } = member;
       if (dbOf(member) === undefined || life!.failed) continue;
-      this.#judgeLeaks(member, readVector(life!.engine!), "covers");
+      const own = peek(life!, readVector);
+      if (own !== undefined) this.#judgeLeaks(member, own, "covers");
     }
   }
 
@@ -758,7 +759,7 @@ export class Members {
   #judgeDisk(member: Member, life: Life): void {
     const { oracle } = this.#options;
     const state = readState(life.engine!);
-    this.#judgeConfig(member, life.engine!);
+    this.#judgeConfig(member, life);
     oracle.inspects(`the disk of ${member.name}`, state);
     if (member.discards.length > 0) member.shown = new Map();
     else {
@@ -784,7 +785,7 @@ export class Members {
     for (const member of this.all) {
       const { life } = member;
       if (life?.engine === undefined || life.failed || life.closing) continue;
-      this.#judgeConfig(member, life.engine);
+      this.#judgeConfig(member, life);
     }
   }
 
@@ -792,8 +793,8 @@ export class Members {
    * Of an epoch all know one config, but for whether it has settled; and who is a
    * member, or was removed, stays so in all epochs after it, or was removed since.
    */
-  #judgeConfig(member: Member, engine: KV): void {
-    const row = configRow(engine);
+  #judgeConfig(member: Member, life: Life): void {
+    const row = peek(life, configRow);
     if (row === undefined) return;
     if (member.config && equalBytes(row, member.config)) return;
     member.config = row.slice();
@@ -949,7 +950,8 @@ export class Members {
           : undefined,
     });
     life.watch = watch;
-    watch.begins(readState(life.engine!));
+    const first = peek(life, readState);
+    if (first !== undefined) watch.begins(first);
     for await (const batch of changes) watch.takes(batch);
   }
 }
