@@ -314,6 +314,7 @@ export class Oracle {
       const final = row?.version;
       const { origin, seq } = version.dot;
       if (!vector.covers(origin, seq) && !this.#isDiscarded(version)) {
+        this.#lostAcks++;
         this.violate(
           "I2",
           `"${key}", acked as ${versionText(version)}, is covered by nobody`,
