@@ -36,6 +36,7 @@
 
 import { openLsm } from "./engine/mod.ts";
 import type { KV } from "./engine/mod.ts";
+import { optionsIn } from "./engine/options.ts";
 import type { DB } from "./gossip/db.ts";
 import { Events } from "./gossip/events.ts";
 import { openNode } from "./gossip/open.ts";
@@ -46,7 +47,6 @@ import {
   type TlsOptions,
 } from "./runtime/deno/mod.ts";
 import {
-  type FileSystem,
   MemoryFiles,
   type Runtime,
   toBytes,
@@ -253,20 +253,9 @@ async function openEngine(
   events: Events,
 ): Promise<KV> {
   const inMemory = path === ":memory:";
-  const files: FileSystem = inMemory ? new MemoryFiles() : runtime.files;
   return await openLsm(inMemory ? "memory" : path, {
-    files,
-    random: runtime.random,
-    clock: runtime.clock,
-    owner: runtime.processId === undefined
-      ? undefined
-      : `process ${runtime.processId}`,
-    workers: inMemory ? undefined : runtime.workers,
-    // It keeps the process alive: writes that are awaited may wait for this.
-    yieldNow: () =>
-      new Promise((resolve) => {
-        runtime.timers.set(resolve, 0, { persistent: true });
-      }),
+    ...optionsIn(runtime),
+    ...inMemory && { files: new MemoryFiles(), workers: undefined },
     onEvent: (event) => events.emit({ type: "engine", event }),
   });
 }

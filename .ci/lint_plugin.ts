@@ -6,7 +6,8 @@
  *   on the faces of the two; `mod.ts` on all. Product code never imports tests.
  * - `aspen/world`: in `engine`, `transport`, `gossip` and `mod.ts` nothing comes
  *   from the platform that a seed cannot replay: no clock, timer, randomness,
- *   file, socket or worker but those handed in by `runtime/`.
+ *   file, socket or worker but those handed in by `runtime/`, and nothing that
+ *   depends on the garbage collector.
  *
  * Both judge product code only: `*_test.ts`, `testing/` folders and whatever
  * lies outside the rooms are free. The world rule knows no scopes: a name that
@@ -53,6 +54,8 @@ const FILES = "use the FileSystem of runtime/runtime.ts that is handed in";
 const NETWORK = "use the Transport of runtime/runtime.ts that is handed in";
 const ORDER =
   "it settles in an order that no seed controls; let runtime/ offer what is needed";
+const COLLECTED =
+  "when garbage is collected no seed decides; close what is to be closed";
 const SILENT =
   "the module never writes to the console; report through events() or an error";
 
@@ -80,6 +83,8 @@ const GLOBALS: ReadonlyMap<string, string> = new Map([
   ["MessageChannel", ORDER],
   ["CompressionStream", ORDER],
   ["DecompressionStream", ORDER],
+  ["FinalizationRegistry", COLLECTED],
+  ["WeakRef", COLLECTED],
   ["fetch", NETWORK],
   ["WebSocket", NETWORK],
   ["localStorage", FILES],

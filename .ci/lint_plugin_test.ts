@@ -109,6 +109,8 @@ Deno.test("product rooms name nothing of the platform's world", () => {
     "new Worker(url);": "Worker",
     'new BroadcastChannel("a");': "BroadcastChannel",
     "await fetch(url);": "fetch",
+    "const weak = new WeakRef(view);": "WeakRef",
+    "class A { #r: FinalizationRegistry<B>; }": "FinalizationRegistry",
     "console.log(1);": "console",
     "const now = globalThis.Date.now();": "globalThis",
     'const now = (globalThis as any)["Date"].now();': "globalThis",

@@ -191,6 +191,7 @@ export class Background {
       firstNumber: store.takeNumber(2),
       numbers: 1,
       blockBytes: settings.blockBytes,
+      sliceBytes: settings.sliceBytes,
     });
   }
 
@@ -289,7 +290,7 @@ export class Background {
     compression: Compression,
   ): Promise<TableInfo[]> {
     const store = this.#store;
-    const { tableBytes, blockBytes } = store.settings;
+    const { tableBytes, blockBytes, sliceBytes } = store.settings;
     const bytes = uncompressedBytes(upper) + uncompressedBytes(lower);
     // More than can be needed: no table but the last is below a quarter of
     // `tableBytes`.
@@ -308,6 +309,7 @@ export class Background {
       numbers,
       tableBytes,
       blockBytes,
+      sliceBytes,
       compression,
     });
   }

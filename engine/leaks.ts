@@ -4,6 +4,8 @@
  * held stays until the store is opened anew, and the memory of a view is not
  * used again, so this is a mistake of the program, and worth a word.
  *
+ * Guarantees: it tells, and nothing of the store depends on when.
+ *
  * Assumes that somebody listens: who registers each object pays for it.
  *
  * @module
@@ -23,11 +25,13 @@ interface Origin {
 /** Watches over open objects of a store. */
 export class Leaks {
   readonly #trace: boolean;
+  // deno-lint-ignore aspen/world -- nothing is done by it but to tell
   readonly #registry: FinalizationRegistry<Origin>;
 
   /** Tells `emit`; `trace` asks for where objects were made. */
   constructor(emit: (event: LsmEvent) => void, trace: boolean) {
     this.#trace = trace;
+    // deno-lint-ignore aspen/world -- as above
     this.#registry = new FinalizationRegistry(({ what, createdAt }) =>
       emit({ type: "leak", what, createdAt })
     );

@@ -4,7 +4,13 @@
  * @module
  */
 
-import type { Clock, FileSystem, Random, Workers } from "../runtime/mod.ts";
+import type {
+  Clock,
+  FileSystem,
+  Random,
+  Runtime,
+  Workers,
+} from "../runtime/mod.ts";
 import type { EntryFilter } from "./compaction/merge.ts";
 import type { Compression } from "./table/codec.ts";
 
@@ -66,8 +72,15 @@ export interface LsmOptions {
    */
   openFilesMax?: number;
   /**
-   * Lets others run: awaited by writers, flushes and compactions after each
-   * quarter of a MiB or so.
+   * Work of a flush or compaction after which others have a turn, in bytes: about
+   * as many of keys and values are read.
+   *
+   * @default {262_144}
+   */
+  sliceBytes?: number;
+  /**
+   * Lets others run: awaited by writers, and by flushes and compactions after
+   * each slice.
    * Without it they let only promises through, not timers and sockets.
    */
   yieldNow?: (() => Promise<void>) | undefined;
@@ -118,6 +131,26 @@ export interface LsmOptions {
   compactionFilter?: EntryFilter | undefined;
   /** Told of what happens inside. */
   onEvent?: ((event: LsmEvent) => void) | undefined;
+}
+
+/**
+ * What a store takes of the world it is opened in: `open` of `mod.ts` and the
+ * simulator take it from here, so that lives run the engine that users have.
+ */
+export function optionsIn(runtime: Runtime): LsmOptions {
+  const { files, random, clock, workers, timers, processId } = runtime;
+  return {
+    files,
+    random,
+    clock,
+    workers,
+    owner: processId === undefined ? undefined : `process ${processId}`,
+    // It keeps the process alive: writes that are awaited may wait for this.
+    yieldNow: () =>
+      new Promise((resolve) => {
+        timers.set(resolve, 0, { persistent: true });
+      }),
+  };
 }
 
 /** What happened inside a store. */
@@ -203,6 +236,7 @@ export function settingsOf(options: LsmOptions): LsmSettings {
     blockBytes: options.blockBytes ?? 8 * 1024,
     compression: options.compression ?? "none",
     levelBytes: options.levelBytes ?? 32 * MiB,
+    sliceBytes: options.sliceBytes ?? SLICE_BYTES,
     cacheBytes: options.cacheBytes ?? 32 * MiB,
     readOnly: options.readOnly ?? false,
     // A file that was closed may be gone when it is wanted again: who reads only
@@ -240,7 +274,7 @@ export const GROUP_BYTES = 1024 * 1024;
 /** Batches in a group, at most: what u16 can say. */
 export const GROUP_BATCHES_MAX = 65_535;
 
-/** Work of a flush or compaction between two pauses, in bytes: about 2 ms. */
+/** Work between two pauses, in bytes: about 2 ms. */
 export const SLICE_BYTES = 256 * 1024;
 
 /** Work of writers before timers and sockets have a turn, in bytes, at most. */

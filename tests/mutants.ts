@@ -24,6 +24,7 @@
 import { pooledMap } from "@std/async";
 import { MUTANTS } from "./mutants_table.ts";
 import {
+  brokenBy,
   type Mutant,
   occurrences,
   parseCaughtBy,
@@ -210,8 +211,8 @@ async function judgeBaseline(
 /** What made a run fail: the first test, and the seed if one is named. */
 function describeFailure(run: Run): string {
   if (run.timedOut) return "its test hangs";
-  const broken = /^seed (\d+): (\w+) does not hold/m.exec(run.output);
-  if (broken !== null) return `seed ${broken[1]}: ${broken[2]}`;
+  const broken = brokenBy(run.output);
+  if (broken !== undefined) return broken;
   const test = /^(.+?) \.\.\. FAILED/m.exec(run.output)?.[1];
   const seed = /\bseed[ :=]+(\w+)/i.exec(run.output)?.[1];
   return (test ?? "its test file") + (seed ? ` (seed ${seed})` : "");
@@ -244,11 +245,13 @@ async function judge(
       return { status: "BROKEN", detail: "it does not type-check" };
     }
     const run = await runTest(cwd, mutant.caughtBy, timeoutMs);
-    // That lives take long is no invariant that they broke.
-    const hangs = run.timedOut && mutant.caughtBy !== SEEDS;
-    return run.code === 0 || run.timedOut && !hangs
-      ? { status: "MISSED", detail: `${mutant.caughtBy} passes with it` }
-      : { status: "caught", detail: describeFailure(run) };
+    // That lives take long, or end in an error, is no invariant that they broke.
+    const fails = mutant.caughtBy === SEEDS
+      ? brokenBy(run.output) !== undefined
+      : run.code !== 0 || run.timedOut;
+    return fails
+      ? { status: "caught", detail: describeFailure(run) }
+      : { status: "MISSED", detail: `${mutant.caughtBy} passes with it` };
   } finally {
     await Deno.writeTextFile(path, original);
   }

@@ -17,6 +17,7 @@ import { GOSSIP_MEMBERSHIP_MUTANTS } from "./mutants/gossip_membership.ts";
 import { GOSSIP_REGISTER_MUTANTS } from "./mutants/gossip_register.ts";
 import { GOSSIP_REPLICATION_MUTANTS } from "./mutants/gossip_replication.ts";
 import { RUNTIME_MUTANTS } from "./mutants/runtime.ts";
+import { SIM_MUTANTS } from "./mutants/sim.ts";
 import { TRANSPORT_MUTANTS } from "./mutants/transport.ts";
 import type { Mutant } from "./mutants/mutant.ts";
 
@@ -29,5 +30,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...GOSSIP_REGISTER_MUTANTS,
   ...GOSSIP_REPLICATION_MUTANTS,
   ...RUNTIME_MUTANTS,
+  ...SIM_MUTANTS,
   ...TRANSPORT_MUTANTS,
 ];

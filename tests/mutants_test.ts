@@ -1,7 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import { exists } from "@std/fs";
 import { MUTANTS } from "./mutants_table.ts";
-import { occurrences, parseCaughtBy, SEEDS } from "./mutants/mutant.ts";
+import {
+  brokenBy,
+  occurrences,
+  parseCaughtBy,
+  SEEDS,
+} from "./mutants/mutant.ts";
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -19,4 +24,18 @@ Deno.test("every mutant finds its text exactly once, and its test file exists", 
 Deno.test("no two mutants have one name", () => {
   const names = MUTANTS.map((mutant) => mutant.name);
   assertEquals(new Set(names).size, names.length);
+});
+
+Deno.test("lives catch a mutant by an invariant that they break, and by nothing else", () => {
+  assertEquals(
+    brokenBy("Check tests/simulate.ts\nseed 17: I2 does not hold\nseed 17:\n"),
+    "seed 17: I2",
+  );
+  for (
+    const output of [
+      "error: Uncaught (in promise) TypeError: seed 17: a is undefined",
+      "never happened: clone, putBack",
+      "not judged: 1 lives",
+    ]
+  ) assertEquals(brokenBy(output), undefined);
 });

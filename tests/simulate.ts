@@ -5,6 +5,7 @@
  * ```
  * deno task simulate --seed 1 --seeds 100        5 nodes, 3000 calls, 20 faults each
  * deno task simulate --seeds 100 --minutes 30    30 simulated minutes each
+ * deno task simulate --seeds 50 --speedup-min 30  fails below 30 × real time
  * deno task simulate --kinds leave,join,kill     faults of these kinds only
  * deno task simulate --seeds 5000 --jobs 2       shared by two processes
  * deno task simulate --seed 17 --trace           replays one, a line an event
@@ -24,11 +25,12 @@
  * ```
  *
  * Progress goes to standard error. Ends with exit code 1 if an invariant did not
- * hold, or if a campaign of at least 50 seeds never met a fault or a path, unless
- * it was told which faults to have. Of a
- * failing seed it prints the command that replays it, a shrunk script and the end
- * of its trace; both are kept whole in the folder of `--keep`, by default one
- * below the system's for temporary files.
+ * hold, if a life was not judged to its end, if it was slower than it was told to be
+ * at least, or if a campaign of at least 50 seeds never met a fault or a path, or too
+ * few faults or calls, unless it was told which faults to have. Of a failing seed it
+ * prints the command that replays it, a shrunk script and the end of its trace; both
+ * are kept whole in the folder of `--keep`, by default one below the system's for
+ * temporary files.
  */
 
 import {
@@ -221,7 +223,11 @@ async function runScenarios(name: string): Promise<void> {
         ...report,
         seed: life++,
         tookMs: performance.now() - started,
+        calls: 0,
+        callsDrawn: 0,
         acked: 0,
+        lost: 0,
+        judged: violations.length === 0,
         conflicts: 0,
         faults: {},
         paths: {},
@@ -251,11 +257,12 @@ async function explain(life: LifeReport, shrunk: boolean): Promise<void> {
   console.log(
     `  deno task simulate --seed ${seed} --nodes ${nodes} --steps ${steps}${only} --trace`,
   );
-  const { id } = violations[0]!;
+  const violation = violations[0]!;
+  const { id } = violation;
   // Two traces of one seed have no script that could be shrunk.
   if (!shrunk || id === "T1") return;
   const script = writeScript({ seed, ...draw });
-  const small = await shrink(script, id);
+  const small = await shrink(script, violation);
   const folder = text("keep") ??
     await Deno.makeTempDir({ prefix: "aspen-simulate-" });
   await Deno.mkdir(folder, { recursive: true });
@@ -289,10 +296,12 @@ async function explain(life: LifeReport, shrunk: boolean): Promise<void> {
 }
 
 function end(campaign: Campaign): void {
-  const isWhole = campaign.failed.length === 0 && kinds === undefined;
-  const never = isWhole ? campaign.never : [];
-  if (never.length > 0) console.log(`never happened: ${never.join(", ")}`);
-  print(campaign.summary, never.length > 0);
+  const complaints = campaign.complaints({
+    isDrawn: kinds === undefined,
+    speedupMin: option("speedup-min", 0),
+  });
+  for (const complaint of complaints) console.log(complaint);
+  print(campaign.summary, complaints.length > 0);
 }
 
 function print(summary: Summary, incomplete = false): void {

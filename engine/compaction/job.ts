@@ -29,6 +29,8 @@ interface JobBase {
   readonly numbers: number;
   /** The size from which a block is full, in bytes. */
   readonly blockBytes: number;
+  /** Work of a slice, in bytes. */
+  readonly sliceBytes: number;
 }
 
 /** A full memtable becomes a table. */
@@ -133,6 +135,7 @@ async function runJob(
       return job.firstNumber + used++;
     },
     snapshots: job.snapshots,
+    sliceBytes: job.sliceBytes,
     pause,
     onWritten,
     ...job.kind === "flush"

@@ -12,7 +12,6 @@
 import { compareRanges, equalRanges } from "../compare.ts";
 import type { Cursor } from "../iterator/cursor.ts";
 import { MergingCursor } from "../iterator/merging_cursor.ts";
-import { SLICE_BYTES } from "../options.ts";
 import type { TableInfo } from "../table/format.ts";
 import { type TableTarget, TableWriter } from "../table/table_writer.ts";
 
@@ -43,6 +42,8 @@ export interface MergeOptions {
   readonly snapshots: readonly number[];
   /** The levels below the tables; `undefined` if older entries may be anywhere. */
   readonly deeper: Ranges | undefined;
+  /** Work of a slice, in bytes. */
+  readonly sliceBytes: number;
   /** Called after each slice of work; throws to stop it. */
   readonly pause: () => Promise<void>;
   /** Called when all is written and only the device is waited for. */
@@ -102,12 +103,13 @@ class Merge {
   /** Does a slice of work; returns whether there is more. */
   runSlice(): boolean {
     const merging = this.#merging;
+    const { sliceBytes } = this.#options;
     let work = 0;
     for (let top = merging.top; top !== undefined; top = merging.top) {
       this.#take(top);
       work += ENTRY_WORK + top.keyLength + top.valueLength;
       merging.advance();
-      if (work >= SLICE_BYTES) return true;
+      if (work >= sliceBytes) return true;
     }
     return false;
   }

@@ -370,7 +370,7 @@ class Repair implements Disposable {
     runs: readonly Cursor[],
     how: { tableBytes: number; deeper: [] | undefined },
   ): Promise<TableInfo[]> {
-    const { blockBytes } = settingsOf({ files: this.#files });
+    const { blockBytes, sliceBytes } = settingsOf({ files: this.#files });
     const { storeId } = this.#set;
     return mergeRuns(runs, {
       target: {
@@ -382,6 +382,7 @@ class Repair implements Disposable {
       },
       takeNumber: () => this.#nextNumber++,
       snapshots: [],
+      sliceBytes,
       pause: this.#pause,
       ...how,
     });

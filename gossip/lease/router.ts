@@ -423,6 +423,8 @@ function localErrorOf(error: RemoteError, holder: number): unknown {
     case "NotMemberError":
     case "NotCaughtUpError":
     case "PoisonedError":
+    case "CorruptionError":
+      // Damage is found where it reads, which is before it writes.
       return new LeaseholderUnavailableError(holder, { cause: error });
     case FailureCode.OVERLOADED:
       // It has not begun.

@@ -246,11 +246,14 @@ Deno.test("a leaseholder whose disk failed in the commit may have written; one t
     LeaseholderUnavailableError,
   );
   assertEquals(busy.cause, failWith.error);
-  failWith.error = new RemoteError("PoisonedError", "an earlier write failed");
-  await assertRejects(
-    () => a!.router.commit(sets({ k: "2" }), {}),
-    LeaseholderUnavailableError,
-  );
+  for (const code of ["PoisonedError", "CorruptionError"]) {
+    failWith.error = new RemoteError(code, "an earlier write failed");
+    const failed = await assertRejects(
+      () => a!.router.commit(sets({ k: "2" }), {}),
+      LeaseholderUnavailableError,
+    );
+    assertEquals(failed.cause, failWith.error);
+  }
 });
 
 Deno.test("a commit over two leaseholders is split, and half a success says which half", async () => {

@@ -12,6 +12,9 @@ import { FileNode } from "../file_tree.ts";
 import { type DiskImage, DiskState, type Unsynced } from "./disk_state.ts";
 import type { Prng } from "./prng.ts";
 
+/** How a disk fails: it is full, its syncs fail, take long, or are lies. */
+export type DiskFault = "full" | "failing" | "slow" | "lying";
+
 /** What is wrong with a disk, until it is set right again. */
 export interface DiskFaults {
   /** Nothing more can be written: a part of what is appended still is. */
@@ -24,6 +27,8 @@ export interface DiskFaults {
   lying: boolean;
   /** Called once, when the next sync begins, with its duration in ms. */
   onSync: ((syncMs: number) => void) | undefined;
+  /** How often a program has met each, ever. */
+  readonly met: Record<DiskFault, number>;
 }
 
 /** A disk that is all right. */
@@ -34,6 +39,7 @@ export function noFaults(): DiskFaults {
     slowMs: 0,
     lying: false,
     onSync: undefined,
+    met: { full: 0, failing: 0, slow: 0, lying: 0 },
   };
 }
 
@@ -74,13 +80,22 @@ export class VirtualDisk {
     this.#state.put(path, content);
   }
 
-  /** Inverts the bits of `mask` in one byte, as a decaying device does. */
-  flip(path: string, offset: number, mask = 1): void {
-    const content = this.#file("damage", path).view();
+  /**
+   * Inverts the bits of `mask` in one byte, as a decaying device does, also under a
+   * program that has the file open.
+   *
+   * @returns Mends it, until the next crash, whatever name the file then has.
+   */
+  flip(path: string, offset: number, mask = 1): () => void {
+    const file = this.#file("damage", path);
+    const content = file.view();
     if (offset >= content.length) {
       throw new StorageError("damage", path, `it has no byte ${offset}`);
     }
     content[offset]! ^= mask;
+    return () => {
+      file.view()[offset]! ^= mask;
+    };
   }
 
   /** Cuts a file, durably. */
@@ -92,7 +107,7 @@ export class VirtualDisk {
 
   /** Sets everything right; what was not synced stays so. */
   repair(): void {
-    Object.assign(this.faults, noFaults());
+    Object.assign(this.faults, { ...noFaults(), met: this.faults.met });
   }
 
   /** A copy of all files as they are now: a backup. */

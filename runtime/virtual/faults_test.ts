@@ -79,9 +79,21 @@ Deno.test("a corrupted link flips one bit of what is sent next, once", async () 
   assert(sent.every((byte) => byte === 0), "the sender's bytes are its own");
 });
 
+Deno.test("once all is healed nothing is damaged any more, also what was to be next", async () => {
+  const { world, accepted, dialled } = await joined();
+  const atA = collect(accepted);
+  world.corruptNext("b", "a");
+  world.heal();
+  await world.run(dialled.write(new Uint8Array(100)));
+  await world.advance(10);
+  assertEquals([atA.length, atA.filter((byte) => byte !== 0)], [100, []]);
+  assertEquals(world.corrupted, 0);
+});
+
 Deno.test("a forgotten stream is half open: one end is broken, the other hears nothing", async () => {
   const { world, accepted, dialled } = await joined();
-  world.forget("a", "b");
+  assertEquals([world.forget("a", "c"), world.forget("a", "b")], [0, 1]);
+  assertEquals(world.forget("a", "b"), 0);
   const reading = dialled.read(new Uint8Array(8));
   let settled = false;
   reading.then(() => settled = true, () => settled = true);
@@ -201,4 +213,42 @@ Deno.test("a slow sync takes longer, and somebody can be told when one begins", 
   assert(syncMs > 500);
   assertEquals(faults.onSync, undefined);
   assertEquals(survives(), "synced!");
+});
+
+Deno.test("of what is wrong with a disk is counted what a program has met of it", async () => {
+  const { world, files, file } = await written();
+  const disk = world.disk("a");
+  const { faults, faults: { met } } = disk;
+  faults.full = true;
+  faults.failingSyncs = 2;
+  faults.slowMs = 10;
+  assertEquals(met, { full: 0, failing: 0, slow: 0, lying: 0 });
+  assertThrows(() => file.append(new Uint8Array(100)));
+  assertThrows(() => files.open("new", { mode: "create" }));
+  await assertRejects(() => world.run(file.syncData()));
+  assertEquals(met, { full: 2, failing: 1, slow: 1, lying: 0 });
+  disk.repair();
+  file.append(new Uint8Array(100));
+  await world.run(file.syncData());
+  disk.faults.lying = true;
+  await world.run(file.syncData());
+  assertEquals(disk.faults.met, { full: 2, failing: 1, slow: 1, lying: 1 });
+});
+
+Deno.test("a bit flips under who has the file open, and is mended under whatever name the file has then", async () => {
+  const { world, files, file } = await written();
+  const reader = files.open("file", { mode: "read" });
+  const read = () => {
+    const bytes = new Uint8Array(6);
+    reader.readAt(bytes, 0);
+    return new TextDecoder().decode(bytes);
+  };
+  const mend = world.disk("a").flip("file", 1, 0b10);
+  assertEquals(read(), "s{nced");
+  files.rename("file", "other");
+  files.open("file", { mode: "create" }).close();
+  mend();
+  assertEquals(read(), "synced");
+  reader.close();
+  file.close();
 });

@@ -40,6 +40,7 @@ export class VirtualFiles implements FileSystem {
   /** Opens a file. */
   open(path: string, options: FileOptions): RuntimeFile {
     if (this.#faults.full && options.mode !== "read" && !this.exists(path)) {
+      this.#faults.met.full++;
       throw new StorageError("open", path, NO_SPACE);
     }
     const { directory, name, node, made } = this.#disk.tree.open(path, options);
@@ -118,7 +119,10 @@ export class VirtualFiles implements FileSystem {
     const delayMs = this.#host.fate.between(this.#syncMs) + faults.slowMs;
     const { lying, onSync } = faults;
     const failing = faults.failingSyncs > 0;
+    if (lying) faults.met.lying++;
+    if (faults.slowMs > 0) faults.met.slow++;
     if (failing) {
+      faults.met.failing++;
       faults.failingSyncs--;
       fail();
     }
@@ -171,6 +175,7 @@ class VirtualFile extends MemoryFile {
   override append(data: Uint8Array): void {
     const { faults, host } = this.#around;
     if (faults.full) {
+      faults.met.full++;
       const fits = host.alive ? host.fate.below(data.length + 1) : 0;
       super.append(data.subarray(0, fits));
       host.trace("full", `${this.#path} ${fits} of ${data.length}`);
@@ -185,6 +190,7 @@ class VirtualFile extends MemoryFile {
 
   override reserve(bytes: number): void {
     if (this.#around.faults.full) {
+      this.#around.faults.met.full++;
       throw new StorageError("make room in", this.#path, NO_SPACE);
     }
     super.reserve(bytes);

@@ -19,7 +19,7 @@
  * @module
  */
 
-export type { DiskFaults, VirtualDisk } from "./disk.ts";
+export type { DiskFault, DiskFaults, VirtualDisk } from "./disk.ts";
 export type { DiskImage, Unsynced } from "./disk_state.ts";
 export { EPOCH_MS } from "./host.ts";
 export { DIAL_TIMEOUT_MS, type LinkConditions } from "./network.ts";

@@ -161,17 +161,21 @@ export class VirtualNetwork {
     if (!oneWay) this.#cut.add(linkOf(b, a));
   }
 
-  /** Makes `a` forget its streams with `b`, who is not told. */
-  forget(a: string, b: string): void {
+  /** Makes `a` forget its streams with `b`, who is not told; how many there were. */
+  forget(a: string, b: string): number {
+    let count = 0;
     for (const stream of [...this.#streams]) {
       if (stream.host.name === a && stream.peer.host.name === b) {
         stream.vanish("the connection was forgotten");
+        count++;
       }
     }
+    return count;
   }
 
   /** Heals the links that join `a` and `b`, those of `a`, or all. */
   heal(a?: string, b?: string): void {
+    if (a === undefined) this.#damaging.clear();
     const heals = (from: string, to: string) =>
       a === undefined ||
       (b === undefined
@@ -194,14 +198,17 @@ export class VirtualNetwork {
     return this.#cut.has(linkOf(from, to));
   }
 
-  /** Breaks all streams between two nodes, at both ends, at once. */
-  reset(a: string, b: string): void {
+  /** Breaks all streams between two nodes, at once; how many ends there were. */
+  reset(a: string, b: string): number {
+    let count = 0;
     for (const stream of [...this.#streams]) {
       const [from, to] = [stream.host.name, stream.peer.host.name];
       if ((from === a && to === b) || (from === b && to === a)) {
         stream.shatter("the connection was lost");
+        count++;
       }
     }
+    return count;
   }
 
   /** Ends what a dead host had: listeners, streams, dials. */

@@ -249,22 +249,31 @@ export class World {
   /**
    * Makes `a` forget its streams with `b` as a crash of its system would: `b` is
    * not told, and what it sends on them is lost without an answer.
+   *
+   * @returns How many streams there were.
    */
-  forget(a: string, b: string): void {
+  forget(a: string, b: string): number {
     this.#note("forget", `${a} ${b}`);
-    this.#network.forget(a, b);
+    return this.#network.forget(a, b);
   }
 
-  /** Heals the link between two nodes, all links of one, or all. */
+  /**
+   * Heals the link between two nodes, all links of one, or all; then nothing is
+   * damaged any more either.
+   */
   heal(a?: string, b?: string): void {
     this.#note("heal", `${a ?? "*"} ${b ?? "*"}`);
     this.#network.heal(a, b);
   }
 
-  /** Breaks all streams between two nodes, at both ends. */
-  reset(a: string, b: string): void {
+  /**
+   * Breaks all streams between two nodes, at both ends.
+   *
+   * @returns How many ends there were.
+   */
+  reset(a: string, b: string): number {
     this.#note("reset", `${a} ${b}`);
-    this.#network.reset(a, b);
+    return this.#network.reset(a, b);
   }
 
   /** Calls `callback` after `delayMs` virtual milliseconds. */

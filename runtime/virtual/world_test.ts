@@ -213,7 +213,7 @@ Deno.test("a dial across a cut ends by its signal or after two minutes", async (
 Deno.test("a reset breaks both ends, also of a dial that was nearly through", async () => {
   const { world, a, b, accepted, dialled } = await joined();
   const reading = watch(dialled.read(bytes(0)));
-  world.reset("b", "a");
+  assertEquals([world.reset("b", "c"), world.reset("b", "a")], [0, 2]);
   await assertRejects(() => accepted.write(bytes(1)), Error, "was lost");
   await world.advance(0);
   assert(reading.failed instanceof Error);

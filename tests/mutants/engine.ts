@@ -5,6 +5,13 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
+    name: "slices-between-which-only-promises-run",
+    file: "engine/options.ts",
+    find: `        timers.set(resolve, 0, { persistent: true });`,
+    replace: `        resolve();`,
+    caughtBy: "engine/options_test.ts",
+  },
+  {
     name: "engine-acks-before-the-sync",
     file: "engine/commit.ts",
     find: "await this.#wals.sync();",
@@ -602,5 +609,22 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     find: "if (disordered !== undefined) {",
     replace: "if (disordered === -1) {",
     caughtBy: "engine/fuzz_test.ts :: rows are out of order",
+  },
+  {
+    name: "damage-within-a-log-taken-for-its-end",
+    file: "engine/log/reader.ts",
+    find: `    if (this.#isDamaged(this.#end)) {`,
+    replace: `    if (this.#end < 0 && this.#isDamaged(this.#end)) {`,
+    caughtBy: "tests/sim_test.ts :: a bit of which flips",
+  },
+  {
+    name: "block-taken-as-it-is",
+    file: "engine/table/table.ts",
+    find: `    if (!isIntact(stored, this.info.number, offset)) {
+      throw new CorruptionError(this.path, offset, "the block is damaged");`,
+    replace:
+      `    if (!isIntact(stored, this.info.number, offset) && offset < 0) {
+      throw new CorruptionError(this.path, offset, "the block is damaged");`,
+    caughtBy: "tests/sim_test.ts :: nobody reads what is wrong",
   },
 ];

@@ -40,6 +40,34 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     caughtBy: SEEDS,
   },
   {
+    name: "watch-shows-the-newest-of-a-group-alone",
+    file: "gossip/watch.ts",
+    find: "        if (wanted.length === 0) continue;\n        const",
+    replace: `        const isNewest = applied.findLast((one) =>
+          one.changes.some(({ key }) =>
+            keyText(key) === keyText(wanted[0]?.key ?? key)
+          )
+        )?.changes === changes;
+        if (wanted.length === 0 || !isNewest) continue;
+        const`,
+    caughtBy: SEEDS,
+  },
+  {
+    name: "feed-drops-without-a-word",
+    file: "gossip/feed.ts",
+    find: "    if (full || this.#missed > 0) this.#missed++;\n",
+    replace: "    if (full) return;\n",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "conflicts-noted-and-not-told",
+    file: "gossip/open.ts",
+    find: "        for (const clash of clashes) {\n          events.emit({",
+    replace:
+      "        for (const clash of clashes.slice(1)) {\n          events.emit({",
+    caughtBy: SEEDS,
+  },
+  {
     name: "watch-shows-a-key-twice",
     file: "gossip/watcher.ts",
     find: "    if (wanted.length > 0) {\n",

@@ -1,6 +1,6 @@
 /** Defects of `gossip/lease/`, to be put in on purpose; see `mutants_table.ts`. */
 
-import type { Mutant } from "./mutant.ts";
+import { type Mutant, SEEDS } from "./mutant.ts";
 
 /** The defects. */
 export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
@@ -33,6 +33,17 @@ export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
     replace:
       "      throw new NodeNotFoundError(holder);\n    }\n    const head",
     caughtBy: "gossip/lease/router_test.ts :: has not been heard of yet",
+  },
+  {
+    name: "forwards-no-more-after-a-while",
+    file: "gossip/lease/router.ts",
+    find:
+      "    const head = { configEpoch: configEpoch(), nonce, number: ++this.#calls };\n",
+    replace:
+      `    if (this.#calls > 30) throw new LeaseholderUnavailableError(holder);
+    const head = { configEpoch: configEpoch(), nonce, number: ++this.#calls };
+`,
+    caughtBy: SEEDS,
   },
   {
     name: "forwarded-write-not-readable-here",
@@ -91,5 +102,24 @@ export const GOSSIP_LEASE_MUTANTS: readonly Mutant[] = [
     find: "this.#led.get(keyText(key))?.holder;",
     replace: "(key.length > 1e6 ? nodeKey : undefined);",
     caughtBy: "gossip/lease/router_test.ts :: a node claims no key",
+  },
+  {
+    name: "leaseholder-that-trips-over-large-batches",
+    file: "gossip/lease/router.ts",
+    find: `    checkBatch(request.ops);
+    try {
+      return encodeOutcome(`,
+    replace: `    checkBatch(request.ops);
+    if (request.ops.length > 3) ({} as { a: string }).a.trim();
+    try {
+      return encodeOutcome(`,
+    caughtBy: SEEDS,
+  },
+  {
+    name: "damaged-leaseholder-is-told-of-as-it-says-it",
+    file: "gossip/lease/router.ts",
+    find: `    case "CorruptionError":\n`,
+    replace: "",
+    caughtBy: "gossip/lease/router_test.ts :: whose disk failed in the commit",
   },
 ];

@@ -533,6 +533,15 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/scenarios/electorate_test.ts :: nobody's peer any more",
   },
   {
+    name: "removal-not-told-at-the-next-start",
+    file: "gossip/open.ts",
+    find:
+      `    runtime.timers.set(() => events.emit({ type: "removed" }), 0);\n`,
+    replace: "",
+    caughtBy:
+      "tests/scenarios/electorate_test.ts :: a node that leaves has all",
+  },
+  {
     name: "removed-node-begins-an-era",
     file: "gossip/membership/cluster.ts",
     find: '    if (this.isRemoved) throw new NotMemberError("recover");\n',

@@ -1,6 +1,6 @@
 /** Defects of `gossip/register/`, to be put in on purpose; see `mutants_table.ts`. */
 
-import type { Mutant } from "./mutant.ts";
+import { type Mutant, SEEDS } from "./mutant.ts";
 
 /** The defects. */
 export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
@@ -27,6 +27,15 @@ export const GOSSIP_REGISTER_MUTANTS: readonly Mutant[] = [
       "    await this.#write([stateOp(this.#prefix, seat, config), ...ops]);",
     replace: "    await this.#write(ops);",
     caughtBy: "gossip/register/acceptor_test.ts :: a newer config that comes",
+  },
+  {
+    name: "adopted-config-not-as-it-was-chosen",
+    file: "gossip/register/acceptor.ts",
+    find:
+      "    await this.#write([stateOp(this.#prefix, seat, config), ...ops]);",
+    replace: `    const mixed = { ...config, removed: this.#known.removed };
+    await this.#write([stateOp(this.#prefix, seat, mixed), ...ops]);`,
+    caughtBy: SEEDS,
   },
   {
     name: "no-epoch-gate",

@@ -92,6 +92,17 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/schedules_test.ts",
   },
   {
+    name: "pushed-before-the-sync",
+    file: "gossip/replication/replica.ts",
+    find: "        const batch = await draft.seal();\n",
+    replace: `        const batch = await draft.seal();
+        this.#options.listener.applied(
+          draft.applied.map(({ record }) => ({ record, changes: [] })),
+        );
+`,
+    caughtBy: SEEDS,
+  },
+  {
     name: "published-before-the-sync",
     file: "gossip/replication/replica.ts",
     find: `        await this.#kv.write(batch, { sync: this.#options.sync });
@@ -336,6 +347,30 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     find: "    if (nodes.length === 0) return;\n    this.nudge(",
     replace: "    if (nodes.length > 0) return;\n    this.nudge(",
     caughtBy: "gossip/replication/pull_test.ts :: every interval",
+  },
+  {
+    name: "set-keeps-the-old-value",
+    file: "gossip/replication/draft.ts",
+    find: "        value: op.value,\n        flags:",
+    replace:
+      "        value: op.value && (current?.value ?? op.value),\n        flags:",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "delete-leaves-the-value",
+    file: "gossip/replication/draft.ts",
+    find:
+      "        value: op.value,\n        flags: op.value === undefined ? EntryFlag.TOMBSTONE : 0,\n",
+    replace: "        value: op.value ?? current?.value,\n        flags: 0,\n",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "keys-of-who-is-gone-are-led-by-nobody",
+    file: "gossip/replication/draft.ts",
+    find:
+      "    const gone = this.#isSealed?.(current.holder, this.vector) ?? false;\n",
+    replace: "    const gone = this.#isSealed === undefined;\n",
+    caughtBy: SEEDS,
   },
   {
     name: "leaseholder-not-checked",

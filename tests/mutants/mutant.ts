@@ -24,6 +24,12 @@ export interface Mutant {
 /** Caught by the random lives of the simulator, within 500 seeds. */
 export const SEEDS = "seeds";
 
+/** What random lives say of the first that broke an invariant, if one did. */
+export function brokenBy(output: string): string | undefined {
+  const line = /^seed (\d+): (\w+) does not hold$/m.exec(output);
+  return line === null ? undefined : `seed ${line[1]}: ${line[2]}`;
+}
+
 /** How often a text occurs in another, overlaps not counted. */
 export function occurrences(text: string, part: string): number {
   return text.split(part).length - 1;

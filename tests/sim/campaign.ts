@@ -13,7 +13,13 @@
 import { crc32 } from "../../runtime/bytes.ts";
 import { Coverage } from "./coverage.ts";
 import type { Violation } from "./invariants.ts";
-import { FAULT_KINDS, type ScriptOptions, writeScript } from "./script.ts";
+import {
+  CALLS_PER_FAULT,
+  FAULT_KINDS,
+  isFault,
+  type ScriptOptions,
+  writeScript,
+} from "./script.ts";
 import { runScript, type WorkloadReport } from "./workload.ts";
 
 /** Seeds from which on everything must have happened. */
@@ -21,6 +27,9 @@ export const CAMPAIGN_SEEDS = 50;
 
 /** Every so many seeds one runs twice. */
 const TWICE_EVERY = 25;
+
+/** The share of the calls that are drawn which must have been made. */
+const CALLS_SHARE_MIN = 0.95;
 
 /** What is counted of a life, as it crosses from process to process. */
 export interface LifeReport {
@@ -30,7 +39,12 @@ export interface LifeReport {
   readonly simulatedMs: number;
   /** What it took, in milliseconds of the machine. */
   readonly tookMs: number;
+  /** Calls that were made, and those that its script has. */
+  readonly calls: number;
+  readonly callsDrawn: number;
   readonly acked: number;
+  readonly lost: number;
+  readonly judged: boolean;
   readonly conflicts: number;
   readonly faults: Coverage["faults"];
   readonly paths: Coverage["paths"];
@@ -40,13 +54,19 @@ export interface LifeReport {
 /** What a campaign came to: the object that `--json` ends with. */
 export interface Summary {
   seeds: number;
+  /** Lives that were judged to the end: a campaign with fewer has failed. */
+  judged: number;
   simulatedHours: number;
   events: number;
+  /** Calls that were made. */
+  calls: number;
   faults: Coverage["faults"];
   paths: Coverage["paths"];
   acked: number;
+  /** Acked writes that are gone; of lives that were not judged nobody knows. */
   lost: number;
   conflicts: number;
+  /** Lives whose nodes differ in the end. */
   divergent: number;
   duplicateKeys: number;
   violations: number;
@@ -75,6 +95,9 @@ export class Campaign {
     simulatedMs: 0,
     tookMs: 0,
     events: 0,
+    judged: 0,
+    calls: 0,
+    callsDrawn: 0,
     acked: 0,
     lost: 0,
     conflicts: 0,
@@ -91,28 +114,50 @@ export class Campaign {
   /** Adds a life. */
   add(life: LifeReport): void {
     const { violations } = life;
-    const count = (...ids: string[]) =>
-      violations.filter(({ id }) => ids.includes(id)).length;
+    const count = (which: string) =>
+      violations.filter(({ id }) => id === which).length;
     const total = this.#total;
     this.#hashes.set(life.seed, life.hash);
     total.simulatedMs += life.simulatedMs;
     total.tookMs += life.tookMs;
     total.events += life.events;
     total.acked += life.acked;
-    total.lost += count("I2", "I3");
+    total.judged += Number(life.judged);
+    total.calls += life.calls;
+    total.callsDrawn += life.callsDrawn;
+    total.lost += life.lost;
     total.conflicts += life.conflicts;
-    total.divergent += count("I1");
+    total.divergent += Math.min(1, count("I1"));
     total.duplicateKeys += count("K1");
     total.violations += violations.length;
     this.coverage.add(life);
     if (violations.length > 0) this.failed.push(life);
   }
 
-  /** Faults and paths that a campaign of its size should have had. */
-  get never(): string[] {
-    return this.seeds < CAMPAIGN_SEEDS
-      ? []
-      : this.coverage.missing(FAULT_KINDS);
+  /**
+   * Why it proves less than it should, even if no invariant was broken: a line each.
+   *
+   * @param how `isDrawn`: its faults are of all kinds, as they are drawn.
+   * `speedupMin`: simulated time for a second of one processor, at least.
+   */
+  complaints(
+    { isDrawn, speedupMin = 0 }: { isDrawn: boolean; speedupMin?: number },
+  ): string[] {
+    const { seeds, judged, calls, speedup, faults } = this.summary;
+    const isWhole = isDrawn && this.failed.length === 0 &&
+      seeds >= CAMPAIGN_SEEDS;
+    const never = isWhole ? this.coverage.missing(FAULT_KINDS) : [];
+    const drawn = this.#total.callsDrawn;
+    const fewCalls = isWhole && calls < drawn * CALLS_SHARE_MIN;
+    const happened = Object.values(faults).reduce((a, b) => a + b, 0);
+    const fewFaults = isWhole && happened < drawn / CALLS_PER_FAULT;
+    return [
+      ...judged < seeds ? [`not judged: ${seeds - judged} lives`] : [],
+      ...never.length > 0 ? [`never happened: ${never.join(", ")}`] : [],
+      ...fewCalls ? [`too few calls: ${calls} of ${drawn}`] : [],
+      ...fewFaults ? [`too few faults: ${happened} for ${drawn} calls`] : [],
+      ...speedup < speedupMin ? [`too slow: ${speedup} × real time`] : [],
+    ];
   }
 
   /** What all of it came to. */
@@ -124,6 +169,8 @@ export class Campaign {
     const { events, acked, lost, conflicts, divergent, duplicateKeys } = counts;
     return {
       seeds: this.seeds,
+      judged: counts.judged,
+      calls: counts.calls,
       simulatedHours: simulatedMs / 3_600_000,
       events,
       faults,
@@ -162,7 +209,7 @@ export async function runLife(options: ScriptOptions): Promise<LifeReport> {
 export function lifeOf(report: WorkloadReport, tookMs: number): LifeReport {
   const { script, hash, events, simulatedMs, acked, conflicts } = report;
   const { faults, paths } = report.coverage;
-  const { violations } = report;
+  const { calls, lost, judged, violations } = report;
   const { seed } = script;
   return {
     seed,
@@ -170,7 +217,11 @@ export function lifeOf(report: WorkloadReport, tookMs: number): LifeReport {
     events,
     simulatedMs,
     tookMs,
+    calls,
+    callsDrawn: script.steps.filter((step) => !isFault(step)).length,
     acked,
+    lost,
+    judged,
     conflicts,
     faults,
     paths,

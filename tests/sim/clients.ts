@@ -6,6 +6,7 @@
  */
 
 import {
+  type Change,
   CheckFailedError,
   ClosedError,
   compareVersions,
@@ -15,12 +16,12 @@ import {
   LeaseholderUnavailableError,
   LeaseNotTransferableError,
   NodeNotFoundError,
+  NotCaughtUpError,
   NotMemberError,
   NotSupportedError,
   OutcomeUnknownError,
   PartialCommitError,
   PoisonedError,
-  RemoteError,
   StorageError,
   type Version,
 } from "../../mod.ts";
@@ -33,9 +34,17 @@ import {
   type Life,
   type Member,
   type Members,
+  peek,
 } from "./members.ts";
-import type { Oracle } from "./oracle.ts";
-import { readRow, readVector } from "./rows.ts";
+import { unexplained } from "./excuses.ts";
+import type { Oracle, WatchJudge } from "./oracle.ts";
+import {
+  type NodeState,
+  readRow,
+  readState,
+  readVector,
+  type Row,
+} from "./rows.ts";
 import type { CallStep, OpStep } from "./script.ts";
 
 /** Deadline of every call, in ms. */
@@ -49,6 +58,21 @@ const GRACE_MS = 1000;
 
 /** Bytes that wait for a watcher that is too slow. */
 const SLOW_QUEUE_BYTES = 2000;
+
+/**
+ * How long a write may be tried, and take to be read on all nodes, once all is
+ * well, in ms: the longest idle timeout and pause between dials, and some.
+ */
+const PROOF_MS = 30_000;
+
+/** The numbers of values that are written then: no script has drawn so many. */
+const PROOFS_FROM = 1_000_000_000;
+
+/** A write that was acked when all was well. */
+interface ProvenWrite {
+  readonly key: string;
+  readonly version: Version;
+}
 
 interface Call {
   readonly life: Life;
@@ -65,6 +89,8 @@ export class Clients {
   readonly #oracle: Oracle;
   readonly #coverage: Coverage;
   readonly #calls = new Set<Call>();
+  #made = 0;
+  #proofs = PROOFS_FROM;
 
   /** Clients of these nodes. */
   constructor(
@@ -81,6 +107,11 @@ export class Clients {
     this.#coverage = parts.coverage;
   }
 
+  /** Calls that were made. */
+  get made(): number {
+    return this.#made;
+  }
+
   /** Calls that have not ended. */
   get pending(): number {
     return this.#calls.size;
@@ -95,14 +126,25 @@ export class Clients {
     }
   }
 
-  /** Makes a call, if its node can take one; does not wait for it. */
+  /**
+   * Makes a call at its node, or at the next one if that cannot take one; at none,
+   * if none can. Does not wait for it.
+   */
   begin(step: CallStep): void {
-    const member = this.#members.all[step.node];
+    const { all, up } = this.#members;
+    const able = up.filter(({ name }) => !this.#world.stalled(name));
+    const span = 1 + Math.max(step.node, ...all.map(({ index }) => index));
+    const distance = ({ index }: Member) => (index - step.node + span) % span;
+    const member = able.reduce<Member | undefined>(
+      (best, each) => best && distance(best) <= distance(each) ? best : each,
+      undefined,
+    );
     const db = member && dbOf(member);
-    if (db === undefined || this.#world.stalled(member!.name)) return;
+    if (member === undefined || db === undefined) return;
+    this.#made++;
     const call: Call = {
-      life: member!.life!,
-      member: member!,
+      life: member.life!,
+      member,
       what: step.call,
       startedAt: this.#world.now,
       late: false,
@@ -113,6 +155,113 @@ export class Clients {
         this.#calls.delete(call);
         this.#checkDeadline(call);
       });
+  }
+
+  /**
+   * All is well: each of these nodes writes a new key, and one of every node that
+   * leads some, the keys of those that are gone with them; all then read it.
+   *
+   * @param rows What they all have.
+   */
+  async prove(
+    members: readonly Member[],
+    rows: ReadonlyMap<string, Row>,
+  ): Promise<void> {
+    const ledBy = new Map<number, string[]>();
+    for (const [key, { leaseholder }] of rows) {
+      const keys = ledBy.get(leaseholder);
+      if (keys === undefined) ledBy.set(leaseholder, [key]);
+      else keys.push(key);
+    }
+    const acked: ProvenWrite[] = [];
+    const write = (member: Member, key: string) =>
+      this.#proveWrite(member, key, acked);
+    const own = (member: Member) => `end-${member.name}`;
+    await Promise.all(members.map((member) => write(member, own(member))));
+    for (const member of members) {
+      const { nodeKey } = member;
+      if (!ledBy.has(nodeKey)) ledBy.set(nodeKey, [own(member)]);
+    }
+    // What a node that is gone led one of them claims anew.
+    for (const [leaseholder, keys] of ledBy) {
+      const others = members.filter(({ nodeKey }) => nodeKey !== leaseholder);
+      const isThere = others.length < members.length;
+      await Promise.all(
+        others.slice(0, isThere ? members.length : 1).map((member, i) =>
+          write(member, keys[i % keys.length]!)
+        ),
+      );
+    }
+    await this.#proveReads(members, acked);
+  }
+
+  async #proveWrite(
+    member: Member,
+    key: string,
+    acked: ProvenWrite[],
+  ): Promise<void> {
+    const end = this.#world.now + PROOF_MS;
+    for (;;) {
+      const db = dbOf(member);
+      if (db === undefined) return;
+      const op: OpStep = [key, ++this.#proofs, 0];
+      const started = this.#world.now;
+      try {
+        const { versions: [version] } = await db.commit(
+          { ops: [this.#op(op)] },
+          { timeoutMs: TIMEOUT_MS },
+        );
+        this.#oracle.acks(key, version!, { value: valueOf(op) });
+        acked.push({ key, version: version! });
+        this.#judgeProof(member, key, started);
+        return;
+      } catch (error) {
+        this.#judgeProof(member, key, started);
+        // A connection of which only one end is left is found out before long.
+        if (this.#world.now < end) {
+          await this.#world.sleep(500);
+          continue;
+        }
+        const what = `${member.name} could not write "${key}": ${error}`;
+        this.#oracle.violate("L3", what);
+        return;
+      }
+    }
+  }
+
+  #judgeProof({ name }: Member, key: string, started: number): void {
+    const tookMs = this.#world.now - started;
+    if (tookMs <= TIMEOUT_MS + GRACE_MS) return;
+    const what = `${name} wrote "${key}" for ${Math.round(tookMs)} ms`;
+    this.#oracle.violate("D1", what);
+  }
+
+  async #proveReads(
+    members: readonly Member[],
+    acked: readonly ProvenWrite[],
+  ): Promise<void> {
+    const end = this.#world.now + PROOF_MS;
+    for (const member of members) {
+      for (const { key, version } of acked) {
+        for (;;) {
+          const db = dbOf(member);
+          if (db === undefined) return;
+          const here = readRow(member.life!.engine!, key);
+          if (here !== undefined && compareVersions(here, version) >= 0) {
+            const value = text(db.getSync(key));
+            const where = `a read at ${member.name}`;
+            this.#oracle.holds(key, { version: here, value }, where);
+            break;
+          }
+          if (this.#world.now > end) {
+            const what = `${member.name} does not read "${key}"`;
+            this.#oracle.violate("L3", what);
+            return;
+          }
+          await this.#world.sleep(50);
+        }
+      }
+    }
   }
 
   /** Calls that should have ended by now have not. */
@@ -170,16 +319,18 @@ export class Clients {
     }
   }
 
-  #op([key, value, size, wanted]: OpStep) {
-    if (value === 0) return { type: "delete" as const, key, value: undefined };
-    this.#oracle.writes(key, value);
+  #op(op: OpStep) {
+    const [key, number, , wanted] = op;
+    const value = valueOf(op);
+    if (value === undefined) return { type: "delete" as const, key, value };
+    this.#oracle.writes(key, number);
     const lease = wanted === undefined
       ? 0
-      : this.#members.all[wanted]?.nodeKey ?? 0;
+      : this.#members.at(wanted)?.nodeKey ?? 0;
     return {
       type: "set" as const,
       key,
-      value: `v${value}.${"x".repeat(size)}`,
+      value,
       ...lease !== 0 && { lease },
     };
   }
@@ -195,11 +346,10 @@ export class Clients {
     ops.forEach((op, i) => {
       const version = versions[i];
       if (version === undefined || last.get(op[0]) !== op) return;
-      const [key, value] = op;
+      const [key] = op;
       if (version.life > 1) this.#coverage.path("takenOver");
-      const deleted = value === 0;
       this.#oracle.acks(key, version, {
-        deleted,
+        value: valueOf(op),
         // Two nodes with one key both may decide.
         ...checked && !this.#members.images && { checked },
       });
@@ -208,21 +358,34 @@ export class Clients {
       }
       const waited = this.#world.now - call.startedAt >= TIMEOUT_MS - 1;
       if (waited || life.failed || member.life !== life) return;
-      // Nobody reads any more where the database is closing.
-      if (life.closing) return;
+      // Nobody reads any more where the database is closing; and a whole copy may
+      // have taken the place of what a node wrote whose disk was old.
+      if (life.closing || life.damaged || member.doubled) return;
       const here = readRow(life.engine!, key);
       if (here === undefined || compareVersions(here, version) < 0) {
         this.#oracle.violate("R1", `${member.name} does not read "${key}"`);
+        return;
       }
+      // As its callers read it: of the very version that stands there now.
+      const found = text(dbOf(member)!.getSync(key));
+      this.#oracle.holds(
+        key,
+        { version: here, value: found },
+        `a read at ${member.name}`,
+      );
     });
   }
 
   async #read(key: string, db: DB, { member, life }: Call): Promise<void> {
     const entry = await db.getEntry(key);
     if (entry === undefined) return;
-    this.#oracle.reads(key, text(entry.value), member.name);
+    const { version } = entry;
+    const value = text(entry.value);
+    this.#oracle.holds(key, { version, value }, `a read at ${member.name}`);
     const before = life.reads.get(key);
-    if (before && compareVersions(entry.version, before) < 0) {
+    if (
+      before && compareVersions(entry.version, before) < 0 && !member.doubled
+    ) {
       this.#oracle.violate("R2", `"${key}" went back at ${member.name}`);
     }
     life.reads.set(key, entry.version);
@@ -263,15 +426,16 @@ export class Clients {
       .map((other) => ({
         other,
         life: other.life,
-        vector: readVector(other.life!.engine!),
+        vector: peek(other.life!, readVector),
       }));
     const { peers } = await db.caughtUp({ timeoutMs: TIMEOUT_MS });
     this.#coverage.path("caughtUp", peers.length);
     // A copy may have answered in a node's place.
     if (this.#members.images || life.failed || member.life !== life) return;
-    const here = readVector(life.engine!);
+    const here = peek(life, readVector);
     for (const { other, life, vector } of before) {
       if (other.life !== life || !peers.includes(other.nodeKey)) continue;
+      if (here === undefined || vector === undefined) continue;
       if (here.includes(vector)) continue;
       this.#oracle.violate(
         "R5",
@@ -287,13 +451,18 @@ export class Clients {
     call: Call,
   ): Promise<void> {
     const { member, life } = call;
-    const judge = this.#oracle.watch(`${member.name} (slowly)`, new Map(), {
-      prefix,
-    });
+    const read = () =>
+      dbOf(member) === db && !life.failed
+        ? peek(life, (engine) => readState(engine, prefix))
+        : undefined;
+    const where = `${member.name} (slowly)`;
+    const judge = this.#oracle.watch(where, new Map(), { prefix, read });
     const reader = db.watch({
       queueBytesMax: SLOW_QUEUE_BYTES,
       ...prefix !== "" && { prefix },
     }).getReader();
+    const first = read();
+    if (first !== undefined) judge.begins(first);
     const end = this.#world.now + forMs;
     while (this.#world.now < end) {
       const { done, value } = await reader.read();
@@ -304,13 +473,44 @@ export class Clients {
       );
       if (member.life !== life) return;
     }
+    await this.#readRest(reader, judge, { member, life, read });
     this.#coverage.path("lagged", judge.lagged);
     await reader.cancel();
   }
 
-  #fails(error: unknown, { life }: Call): void {
+  /** Reads what waits for a watcher: it is shown all, or told of it, before long. */
+  async #readRest(
+    reader: ReadableStreamDefaultReader<Change[]>,
+    judge: WatchJudge,
+    { member, life, read }: Pick<Call, "member" | "life"> & {
+      read: () => NodeState | undefined;
+    },
+  ): Promise<void> {
+    const state = judge.isJudged ? read() : undefined;
+    if (state === undefined) return;
+    const started = this.#world.now;
+    const late = this.#world.sleep(GRACE_MS * 5).then(() => undefined);
+    while (!judge.hasSeen(state)) {
+      const next = await Promise.race([reader.read(), late]);
+      if (member.life !== life || life.failed || life.closing) return;
+      if (next === undefined) {
+        if (!isHindered(member, started)) judge.ends(state);
+        return;
+      }
+      if (next.done) return;
+      judge.takes(next.value);
+    }
+  }
+
+  #fails(error: unknown, { member, life, startedAt }: Call): void {
     if (error instanceof PartialCommitError) this.#coverage.path("partial");
-    if (
+    const strange = unexplained(error, {
+      here: life,
+      elsewhere: this.#members.troubleSince(startedAt),
+    });
+    if (strange !== undefined) {
+      this.#oracle.violate("E1", `a call failed by a ${strange}: ${error}`);
+    } else if (
       error instanceof OutcomeUnknownError ||
       error instanceof PartialCommitError
     ) {
@@ -331,14 +531,16 @@ export class Clients {
       error instanceof NotSupportedError ||
       // Who has just joined has not told everybody by itself.
       (error instanceof NodeNotFoundError && this.#members.areOnDemand) ||
-      (error instanceof ClosedError && life.closing)
+      (error instanceof ClosedError && life.closing) ||
+      // Its disk was old, and a whole copy is under way.
+      (error instanceof NotCaughtUpError && member.doubled)
     ) {
       this.#coverage.path("refused");
     } else if (
-      this.#members.disksFaulted &&
-      (error instanceof StorageError || error instanceof PoisonedError ||
-        error instanceof CorruptionError || error instanceof RemoteError)
+      error instanceof StorageError || error instanceof PoisonedError ||
+      error instanceof CorruptionError
     ) {
+      if (error instanceof CorruptionError) this.#coverage.path("rot");
       this.#coverage.path("unknown");
     } else this.#oracle.violate("E1", `a call failed: ${error}`);
   }
@@ -359,4 +561,9 @@ export class Clients {
       `a ${call.what} at ${call.member.name} took ${Math.round(tookMs)} ms`,
     );
   }
+}
+
+/** What an op writes; \`undefined\` if it deletes. */
+function valueOf([, number, size]: OpStep): string | undefined {
+  return number === 0 ? undefined : `v${number}.${"x".repeat(size)}`;
 }

@@ -55,8 +55,10 @@ export const PATHS = [
   /** A memtable that became a table. */
   "flush",
   "compaction",
-  /** A flipped bit that was noticed. */
+  /** A flipped bit that was noticed when the disk was opened. */
   "corruption",
+  /** A flipped bit that a node noticed while it ran. */
+  "rot",
   /** A frame whose checksum was wrong. */
   "badFrame",
   /** A node that was killed while it opened. */
@@ -79,6 +81,12 @@ export const PATHS = [
   "sealing",
   /** A write of a key that a removed node had led. */
   "takenOver",
+  /** A tombstone that went, since every node had it. */
+  "collected",
+  /** A node whose disk was older than what it had said. */
+  "outdated",
+  /** A node whose data a whole copy has replaced. */
+  "reset",
 ] as const;
 
 /** A path. */
@@ -89,9 +97,9 @@ export class Coverage {
   readonly faults: Partial<Record<FaultKind, number>> = {};
   readonly paths: Partial<Record<PathKind, number>> = {};
 
-  /** A fault happened. */
-  fault(kind: FaultKind): void {
-    this.faults[kind] = (this.faults[kind] ?? 0) + 1;
+  /** A fault happened, so often. */
+  fault(kind: FaultKind, times = 1): void {
+    if (times > 0) this.faults[kind] = (this.faults[kind] ?? 0) + times;
   }
 
   /** A path was taken, so often. */
@@ -102,8 +110,7 @@ export class Coverage {
   /** Adds what happened elsewhere. */
   add(other: Pick<Coverage, "faults" | "paths">): void {
     for (const [kind, count] of Object.entries(other.faults)) {
-      const fault = kind as FaultKind;
-      this.faults[fault] = (this.faults[fault] ?? 0) + count;
+      this.fault(kind as FaultKind, count);
     }
     for (const [kind, count] of Object.entries(other.paths)) {
       this.path(kind as PathKind, count);

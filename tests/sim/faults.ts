@@ -2,16 +2,30 @@
  * Faults: does to a cluster what the steps of a script say.
  *
  * Guarantees: each fault ends by itself after its time; none begins or goes on
- * after {@linkcode Faults.stop}.
+ * after {@linkcode Faults.stop}. What cannot be when its time comes (a node is down)
+ * is tried again a few times. Counted is what has happened: not a kill at a sync that
+ * never came, nor a full disk on which nobody wrote.
  *
  * @module
  */
 
-import type { Unsynced, World } from "../../runtime/virtual/mod.ts";
+import type { DiskFault, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Going } from "./going.ts";
 import { dbOf, type Member, type Members } from "./members.ts";
-import type { FaultStep, Pair } from "./script.ts";
+import type { FaultKind, FaultStep, Pair } from "./script.ts";
+
+/** Pause before a fault that cannot be is tried again, in ms. */
+const AGAIN_MS = 1000;
+
+/** How often it is tried, at most. */
+const TRIES_MAX = 6;
+
+/** The shortest time that is left for a fault that was put off, in ms. */
+const LEFT_MIN_MS = 200;
+
+/** Whether a fault has happened, will be counted when it does, or cannot be now. */
+type Outcome = "happened" | "armed" | "impossible";
 
 /** What faults befall. */
 export interface FaultsOptions {
@@ -19,6 +33,8 @@ export interface FaultsOptions {
   readonly members: Members;
   readonly going: Going;
   readonly coverage: Coverage;
+  /** When they stop. */
+  readonly quietAt: () => number;
 }
 
 /** Does faults. */
@@ -27,11 +43,14 @@ export class Faults {
   readonly #members: Members;
   readonly #going: Going;
   readonly #coverage: Coverage;
+  readonly #quietAt: () => number;
   #stopped = false;
 
   /** Faults of these nodes. */
-  constructor({ world, members, going, coverage }: FaultsOptions) {
+  constructor(options: FaultsOptions) {
+    const { world, members, going, coverage, quietAt } = options;
     this.#world = world;
+    this.#quietAt = quietAt;
     this.#members = members;
     this.#going = going;
     this.#coverage = coverage;
@@ -40,23 +59,32 @@ export class Faults {
   /** Nothing goes wrong any more: links are whole, disks and clocks right. */
   stop(): void {
     this.#stopped = true;
+    this.#coverage.fault("corrupt", this.#world.corrupted);
     this.#world.heal();
     for (const a of this.#members.all) {
       this.#world.disk(a.name).repair();
       this.#world.driftClock(a.name, 0);
+      this.#world.skewClock(a.name, 0);
       for (const b of this.#members.all) {
         if (a !== b) this.#world.condition(a.name, b.name);
       }
     }
   }
 
-  /** Begins a fault, if it can be now. */
-  begin(step: FaultStep): void {
+  /** Begins a fault, now or as soon as it can be. */
+  begin(step: FaultStep, tries = 1): void {
+    // Of a script that was shrunk some joins may be missing.
     if (this.#stopped || !this.#haveJoined(nodesOf(step))) return;
-    if (this.#perform(step)) this.#coverage.fault(step.fault);
+    const leftMs = this.#quietAt() - this.#world.now;
+    const forMs = Math.min(step.forMs, Math.max(0, leftMs));
+    const outcome = this.#perform({ ...step, forMs });
+    if (outcome === "happened") this.#coverage.fault(step.fault);
+    if (outcome !== "impossible" || tries >= TRIES_MAX) return;
+    if (leftMs < AGAIN_MS + LEFT_MIN_MS) return;
+    this.#later(AGAIN_MS, () => this.begin(step, tries + 1));
   }
 
-  #perform(step: FaultStep): boolean {
+  #perform(step: FaultStep): Outcome {
     const world = this.#world;
     const { forMs } = step;
     switch (step.fault) {
@@ -65,12 +93,12 @@ export class Faults {
         const [a, b] = this.#pair(step.nodes);
         world.cut(a, b, { oneWay: step.fault === "cutOneWay" });
         this.#later(forMs, () => world.heal(a, b));
-        return a !== b;
+        return didHappen(a !== b);
       }
       case "partition":
-        return this.#separate(step.side, [], forMs);
+        return didHappen(this.#separate(step.side, [], forMs));
       case "bridge":
-        return this.#separate(step.side, [step.node], forMs);
+        return didHappen(this.#separate(step.side, [step.node], forMs));
       case "swizzle": {
         const { name } = this.#member(step.node);
         const pause = forMs / (2 * step.order.length + 1);
@@ -83,7 +111,7 @@ export class Faults {
           const healAt = pause * (step.order.length + 1 + i);
           this.#later(healAt, () => world.heal(name, to));
         });
-        return step.order.length > 0;
+        return didHappen(step.order.length > 0);
       }
       case "flap": {
         const [a, b] = this.#pair(step.nodes);
@@ -98,26 +126,24 @@ export class Faults {
           );
         }
         this.#later(forMs, () => world.heal(a, b));
-        return a !== b;
+        return didHappen(a !== b);
       }
       case "slowLink": {
         const { delayMs, jitterMs, bytesPerMs } = step;
         const [a, b] = this.#pair(step.nodes);
         world.condition(a, b, { delayMs, jitterMs, bytesPerMs });
         this.#later(forMs, () => world.condition(a, b));
-        return a !== b;
+        return didHappen(a !== b);
       }
       case "reset":
-        world.reset(...this.#pair(step.nodes));
-        return true;
+        return didHappen(world.reset(...this.#pair(step.nodes)) > 0);
       case "halfOpen":
-        world.forget(...this.#pair(step.nodes));
-        return true;
+        return didHappen(world.forget(...this.#pair(step.nodes)) > 0);
       case "corrupt":
         world.corruptNext(...this.#pair(step.nodes));
-        return true;
+        return "armed";
       case "join":
-        return this.#join(step.peers);
+        return didHappen(this.#join(step.node, step.peers));
       default:
         return this.#performAt(step, this.#member(step.node));
     }
@@ -126,7 +152,7 @@ export class Faults {
   #performAt(
     step: Extract<FaultStep, { node: number }>,
     member: Member,
-  ): boolean {
+  ): Outcome {
     const world = this.#world;
     const members = this.#members;
     const { name } = member;
@@ -134,13 +160,15 @@ export class Faults {
     const { forMs } = step;
     switch (step.fault) {
       case "kill":
-        return this.#kill(member, step.unsynced, forMs);
+        return didHappen(this.#kill(member, step.unsynced, forMs));
       case "killAtOpen": {
         const { afterMs } = step;
         const downMs = Math.min(forMs, 2000);
-        if (!this.#kill(member, "torn", downMs)) return false;
-        this.#later(downMs + afterMs, () => this.#kill(member, "torn", 500));
-        return true;
+        if (!this.#kill(member, "torn", downMs)) return "impossible";
+        this.#later(downMs + afterMs, () => {
+          if (this.#kill(member, "torn", 500)) this.#coverage.fault(step.fault);
+        });
+        return "armed";
       }
       case "killAtSync":
         faults.onSync = (syncMs) => {
@@ -148,74 +176,95 @@ export class Faults {
           // At its beginning, in its middle, or just before it is done.
           const at = syncMs * Math.round(forMs % 3) / 2.01;
           this.#later(at, () => {
-            if (member.life === life) this.#kill(member, step.unsynced, forMs);
+            if (member.life !== life) return;
+            if (!this.#kill(member, step.unsynced, forMs)) return;
+            this.#coverage.fault(step.fault);
           });
         };
-        return true;
+        return "armed";
+      case "killAtSlice":
+        member.onSlice = () => {
+          if (this.#stopped) return;
+          this.#kill(member, step.unsynced, Math.min(forMs, 3000));
+          this.#coverage.fault(step.fault);
+        };
+        return "armed";
       case "close":
       case "move":
-        if (dbOf(member) === undefined) return false;
+        if (dbOf(member) === undefined) return "impossible";
         void members.close(member).then(() => {
           if (step.fault === "move" && member.life === undefined) member.port++;
           this.#startLater(member, Math.min(forMs, 3000));
         });
-        return true;
+        return "happened";
       case "stall":
-        if (!world.running(name)) return false;
+        if (!world.running(name)) return "impossible";
         members.hinder(member);
         world.stall(name, forMs);
         world.schedule(forMs, () => members.unhinder(member));
-        return true;
+        return "happened";
       case "clockJump":
         world.skewClock(name, step.byMs);
         this.#later(forMs, () => world.skewClock(name, 0));
-        return true;
+        return "happened";
       case "clockDrift":
         world.driftClock(name, step.drift);
         this.#later(forMs, () => world.driftClock(name, 0));
-        return true;
+        return "happened";
       case "diskFull":
-        members.hinder(member, { disk: true });
         faults.full = true;
-        this.#hinderedFor(forMs, member, () => faults.full = false);
-        return true;
+        this.#failsFor(step, member, "full", () => faults.full = false);
+        return "armed";
       case "syncFails":
-        members.hinder(member, { disk: true });
         faults.failingSyncs = step.times;
-        this.#hinderedFor(forMs, member, () => faults.failingSyncs = 0);
-        return true;
+        this.#failsFor(
+          step,
+          member,
+          "failing",
+          () => faults.failingSyncs = 0,
+        );
+        return "armed";
       case "slowSync":
-        members.hinder(member);
         faults.slowMs = step.byMs;
-        this.#hinderedFor(forMs, member, () => faults.slowMs = 0);
-        return true;
+        this.#failsFor(step, member, "slow", () => faults.slowMs = 0);
+        return "armed";
       case "lyingSync":
         faults.lying = true;
-        this.#later(forMs, () => faults.lying = false);
-        return true;
+        this.#failsFor(step, member, "lying", () => faults.lying = false);
+        return "armed";
       case "bitFlip":
-        if (dbOf(member) === undefined) return false;
+        if (dbOf(member) === undefined) return "impossible";
         members.kill(member, "torn");
         void members.probeDamage(member, step.pick);
         this.#startLater(member, Math.min(forMs, 3000));
-        return true;
+        return "happened";
+      case "bitRot": {
+        const { life } = member;
+        if (!members.rot(member, step.pick)) return "impossible";
+        world.schedule(forMs, () => members.mend(member, life!));
+        return "happened";
+      }
       case "twice":
-        if (dbOf(member) === undefined || world.stalled(name)) return false;
+        if (dbOf(member) === undefined || world.stalled(name)) {
+          return "impossible";
+        }
         void members.openTwice(member);
-        return true;
+        return "happened";
       case "leave":
-        return this.#going.beginLeaving(member);
+        return didHappen(this.#going.beginLeaving(member));
       case "remove":
-        if (!this.#going.lose(member)) return false;
+        if (!this.#going.lose(member)) return "impossible";
         this.#later(forMs, () => void this.#going.remove(member));
-        return true;
+        return "happened";
       case "clone":
-        if (dbOf(member) === undefined || members.votes(member)) return false;
+        if (dbOf(member) === undefined || members.votes(member)) {
+          return "impossible";
+        }
         void members.clone(member, forMs);
-        return true;
+        return "happened";
       case "putBack": {
         const image = members.image(member);
-        if (image === undefined || members.votes(member)) return false;
+        if (image === undefined || members.votes(member)) return "impossible";
         const others = members.all.filter((other) => other !== member);
         if (step.aloneMs > 0) {
           this.#later(forMs - step.aloneMs, () => {
@@ -227,12 +276,13 @@ export class Faults {
           // It has become a voter since.
           if (members.votes(member)) return;
           members.putBack(member, image);
+          this.#coverage.fault(step.fault);
           void members.start(member);
         });
-        return true;
+        return "armed";
       }
       default:
-        return false;
+        return "impossible";
     }
   }
 
@@ -244,8 +294,9 @@ export class Faults {
     return true;
   }
 
-  #join(peers: readonly number[]): boolean {
+  #join(index: number, peers: readonly number[]): boolean {
     const members = this.#members;
+    if (members.at(index) !== undefined) return false;
     const ways = () => {
       const asked = members.staying.filter(({ index }) =>
         peers.includes(index)
@@ -254,7 +305,7 @@ export class Faults {
       const there = asked.length > 0 ? asked : members.staying;
       return { peers: there.map((member) => members.address(member)) };
     };
-    void members.start(members.add(ways));
+    void members.start(members.add(index, ways));
     return true;
   }
 
@@ -283,10 +334,21 @@ export class Faults {
     this.#world.schedule(ms, () => void this.#members.start(member));
   }
 
-  #hinderedFor(ms: number, member: Member, end: () => void): void {
-    this.#world.schedule(ms, () => {
+  /** A disk fails until its time has passed; counted if a program has met it. */
+  #failsFor(
+    { fault, forMs }: { fault: FaultKind; forMs: number },
+    member: Member,
+    kind: DiskFault,
+    end: () => void,
+  ): void {
+    const { met } = this.#world.disk(member.name).faults;
+    const before = met[kind];
+    const disk = kind === "full" || kind === "failing";
+    this.#members.hinder(member, { disk });
+    this.#world.schedule(forMs, () => {
       end();
-      this.#members.unhinder(member);
+      if (met[kind] > before) this.#coverage.fault(fault);
+      this.#members.unhinder(member, { disk });
     });
   }
 
@@ -301,19 +363,23 @@ export class Faults {
   }
 
   #member(index: number): Member {
-    return this.#members.all[index]!;
+    return this.#members.at(index)!;
   }
 
-  /** Of a script that was shrunk some joins may be missing. */
   #haveJoined(nodes: readonly number[]): boolean {
-    return nodes.every((index) => index < this.#members.all.length);
+    return nodes.every((index) => this.#members.at(index) !== undefined);
   }
 }
 
-/** The nodes that a fault names. */
+/** Of what is done at once, or cannot be. */
+function didHappen(happened: boolean): Outcome {
+  return happened ? "happened" : "impossible";
+}
+
+/** The nodes that a fault names, and that there must be. */
 function nodesOf(step: FaultStep): readonly number[] {
   return [
-    ..."node" in step ? [step.node] : [],
+    ..."node" in step && step.fault !== "join" ? [step.node] : [],
     ..."nodes" in step ? step.nodes : [],
     ..."side" in step ? step.side : [],
     ..."order" in step ? step.order : [],

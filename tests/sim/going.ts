@@ -13,6 +13,7 @@ import { AspenError } from "../../mod.ts";
 import type { World } from "../../runtime/virtual/mod.ts";
 import type { Coverage } from "./coverage.ts";
 import { dbOf, type Life, type Member, type Members } from "./members.ts";
+import { unexplained } from "./excuses.ts";
 import type { Oracle } from "./oracle.ts";
 
 /** How long a node may take to leave or to be removed, once all is well, in ms. */
@@ -32,6 +33,8 @@ export interface GoingOptions {
 /** Lets nodes go. */
 export class Going {
   readonly #options: GoingOptions;
+  /** Those that have left: told by its call, or by an event, or by both. */
+  readonly #left = new WeakSet<Member>();
   /** The starts of nodes that are, or were when they ended, in a call of leaving. */
   readonly #leaving = new WeakSet<Life>();
 
@@ -122,8 +125,13 @@ export class Going {
     try {
       await db.cluster.leave();
     } catch (error) {
-      if (member.life !== life || life.faulted) return;
-      if (!(error instanceof AspenError)) {
+      if (member.life !== life) return;
+      const elsewhere = { faulted: true, damaged: true };
+      const disks = { here: life, elsewhere };
+      if (
+        !(error instanceof AspenError) ||
+        unexplained(error, disks) !== undefined
+      ) {
         oracle.violate("E1", `${member.name} could not leave: ${error}`);
       }
       return;
@@ -135,7 +143,8 @@ export class Going {
 
   async #hasLeft(member: Member): Promise<void> {
     const { members, oracle, coverage } = this.#options;
-    coverage.path("left");
+    if (!this.#left.has(member)) coverage.path("left");
+    this.#left.add(member);
     oracle.removes(member.nodeKey);
     await members.close(member);
     member.fate = "gone";

@@ -2,16 +2,27 @@
  * The nodes of a life: opened, killed, closed, moved, copied and put back, with
  * the oracle told of all that it must know.
  *
- * Guarantees: nodes run through the public `open`, over the default engine; what
- * a killed node had on record (conflicts, log) is read before it goes.
+ * Guarantees: nodes run through the public `open`, over the default engine, which
+ * is opened as `open` opens its own (`optionsIn`), but for its sizes; copies of
+ * nodes have the one that `open` makes. What a killed node had on record
+ * (conflicts, log) is read before it goes.
  *
  * @module
  */
 
-import { type KV, type LsmEvent, openLsm } from "../../engine/mod.ts";
+import { type KV, Lsm, openLsm } from "../../engine/mod.ts";
+import { type LsmEvent, optionsIn } from "../../engine/options.ts";
+import { openReadOnly } from "../../engine/read_only.ts";
+import {
+  compareConfigs,
+  type Config,
+  decodeConfig,
+  encodeConfig,
+} from "../../gossip/register/config.ts";
+import { originNode } from "../../gossip/replication/dot.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import {
-  AspenError,
+  CorruptionError,
   type DatabaseEvent,
   type DB,
   LockedError,
@@ -21,11 +32,21 @@ import {
   TokenTooOldError,
   type Version,
 } from "../../mod.ts";
+import { equalBytes } from "../../runtime/bytes.ts";
 import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
+import { sleep } from "../../runtime/time.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
-import type { Discard, Oracle, WatchJudge } from "./oracle.ts";
+import { isTable, mayBeTorn, pickBit } from "./damage.ts";
+import { isOfDisk, type Trouble, unexplained } from "./excuses.ts";
 import {
+  type Discard,
+  type Oracle,
+  versionText,
+  type WatchJudge,
+} from "./oracle.ts";
+import {
+  configRow,
   hasSeat,
   type NodeState,
   readConflicts,
@@ -56,16 +77,28 @@ export interface Member {
   shown: Map<string, Version>;
   /** From where its watch goes on, and what it had when the first one began. */
   watched: { token: Token; first: NodeState } | undefined;
+  /** Whether another disk, or an older one, has written as this node too. */
+  doubled: boolean;
+  /** Its origins of which others may have more, since its disk lost some. */
+  readonly cutShort: Set<number>;
   /** What was taken away and is to be compared with the next start. */
   discards: Discard[];
   /** What becomes of it for ever (`going.ts`); only who leaves may start again. */
   fate: "leaves" | "lost" | "gone" | undefined;
+  /** The config that it was last seen with, as it is on its disk. */
+  config: Uint8Array | undefined;
   /** The epoch of the config that it was last seen with, and who voted. */
   seen: { readonly epoch: number; readonly voters: string };
+  /** Called once, when a flush or compaction of its engine pauses next. */
+  onSlice: (() => void) | undefined;
   /** How many things keep it from answering in time now. */
   hindrances: number;
   /** When the last of them passed. */
   hinderedAt: number;
+  /** When it went down last with an engine that might fail. */
+  faultedAt: number;
+  /** The same, with one that might find damage. */
+  damagedAt: number;
 }
 
 /** One start of a node. */
@@ -73,8 +106,12 @@ export interface Life {
   /** `undefined` while it opens. */
   db: DB | undefined;
   engine: KV | undefined;
-  /** Its engine may fail: something was done to its disk. */
+  /** Its engine may fail: something is, or was just now, wrong with its disk. */
   faulted: boolean;
+  /** A bit of its disk is, or was just now, not as it was written. */
+  damaged: boolean;
+  /** Makes it what it was. */
+  mend: (() => void) | undefined;
   failed: boolean;
   closing: boolean;
   joining: boolean;
@@ -83,6 +120,13 @@ export interface Life {
   watch: WatchJudge | undefined;
   /** The last row of the log that was read. */
   logRow: Uint8Array | undefined;
+  /** The last row of the conflicts that was read. */
+  conflictRow: Uint8Array | undefined;
+  /** Conflicts that were told of since its events are read, and those that were not. */
+  readonly told: Set<string>;
+  readonly untold: Set<string>;
+  /** Whether all its events were read, from this start's opening on. */
+  allRead: boolean;
   /** What was read last of each key. */
   readonly reads: Map<string, Version>;
 }
@@ -98,6 +142,15 @@ export interface MembersOptions {
   /** A node has been told that it was removed. */
   readonly onRemoved: (member: Member) => void;
 }
+
+/** Work of a slice of the engine, in bytes: small, as memtables are. */
+const SLICE_BYTES = 16 * 1024;
+
+/** What a slice takes, in ms: what a large one does on a machine. */
+const SLICE_MS_MAX = 2;
+
+/** How long after its cause an error of a disk may still come, in ms. */
+const DISK_ERROR_MS = 3000;
 
 /** How long after a failure a node is started again, in ms. */
 const RETRY_MS = 700;
@@ -123,9 +176,9 @@ export class Members {
   readonly all: Member[] = [];
   /** Whether directories were put back or copied: nothing is strange then. */
   images = false;
-  /** Whether a disk has failed: its errors reach callers elsewhere too. */
-  disksFaulted = false;
   readonly #options: MembersOptions;
+  /** The configs that were seen, one an epoch, and what each is but for settled. */
+  readonly #configs: { readonly config: Config; readonly text: string }[] = [];
   #probes = 0;
 
   /** Nodes in a world. */
@@ -144,9 +197,13 @@ export class Members {
     return this.all.filter((member) => dbOf(member) !== undefined);
   }
 
+  /** The node of a number; those of a shrunk script may have gaps. */
+  at(index: number): Member | undefined {
+    return this.all.find((member) => member.index === index);
+  }
+
   /** Adds a node, that is not started yet. */
-  add(ways: () => OpenOptions): Member {
-    const index = this.all.length;
+  add(index: number, ways: () => OpenOptions): Member {
     const member: Member = {
       index,
       name: String.fromCharCode(97 + index),
@@ -158,11 +215,17 @@ export class Members {
       covered: new Vector(),
       shown: new Map(),
       watched: undefined,
+      doubled: false,
+      cutShort: new Set(),
       discards: [],
       fate: undefined,
+      config: undefined,
       seen: { epoch: 0, voters: "" },
+      onSlice: undefined,
       hindrances: 0,
       hinderedAt: -Infinity,
+      faultedAt: -Infinity,
+      damagedAt: -Infinity,
     };
     this.all.push(member);
     return member;
@@ -183,13 +246,14 @@ export class Members {
     const db = dbOf(member);
     if (db === undefined) return false;
     // One with a seat may have been named without having heard of it.
-    return hasSeat(member.life!.engine!) ||
+    return (peek(member.life!, hasSeat) ?? true) ||
       db.metrics().agreement.voters.includes(member.nodeKey);
   }
 
   /** Whether all know the same config, in which nothing is left to be done. */
   haveSettled(members: readonly Member[]): boolean {
     const seen = new Set(members.map((member) => {
+      this.#judgeConfig(member, member.life!);
       const { epoch, settled, sealing } = dbOf(member)!.metrics().agreement;
       return settled && sealing.length === 0 ? epoch : -1;
     }));
@@ -218,19 +282,35 @@ export class Members {
       db: undefined,
       engine: undefined,
       faulted: full || failingSyncs > 0,
+      damaged: false,
+      mend: undefined,
       failed: false,
       closing: false,
       joining: member.nodeKey === 0 && member.index > 0,
       ways: member.ways(),
       watch: undefined,
       logRow: undefined,
+      conflictRow: undefined,
+      told: new Set(),
+      untold: new Set(),
+      allRead: false,
       reads: new Map(),
     };
     member.life = life;
     try {
+      const options = optionsIn(runtime);
+      const slices = world.random(`slices:${member.name}`);
       life.engine = await openLsm("/data", {
-        files: runtime.files,
-        random: runtime.random,
+        ...options,
+        sliceBytes: SLICE_BYTES,
+        // Time passes with the work of a slice: others have their turn amid it.
+        yieldNow: async () => {
+          const { onSlice } = member;
+          member.onSlice = undefined;
+          onSlice?.();
+          await sleep(runtime.timers, SLICE_MS_MAX * slices.float());
+          await options.yieldNow!();
+        },
         memtableBytes: draw.memtableBytes,
         tableBytes: 64 * 1024,
         onEvent: (event) => this.#engineEvent(life, event),
@@ -257,7 +337,7 @@ export class Members {
       void this.#watch(member, life, db);
     } catch (error) {
       if (member.life !== life) return;
-      if (!life.faulted || !(error instanceof AspenError)) {
+      if (!isOfDisk(error, life)) {
         oracle.violate("E1", `${member.name} could not be opened: ${error}`);
       }
       coverage.path("poisoned");
@@ -289,9 +369,11 @@ export class Members {
     const started = world.now;
     try {
       await life.db.close();
+      // It cannot be read any more while it closes.
+      if (member.life === life) this.harvest(member);
       await life.engine!.close();
     } catch (error) {
-      if (!life.faulted) {
+      if (!isOfDisk(error, life)) {
         oracle.violate("E1", `${member.name} could not be closed: ${error}`);
       }
     }
@@ -306,12 +388,14 @@ export class Members {
 
   /** The first image of a disk that is known to be whole. */
   image(member: Member): DiskImage | undefined {
+    if (member.life?.damaged) return undefined;
     return dbOf(member) && this.#options.world.disk(member.name).image();
   }
 
   /** Puts an image back. */
   putBack(member: Member, image: DiskImage): void {
     this.images = true;
+    member.doubled = true;
     if (member.life !== undefined) {
       this.harvest(member);
       this.discard(member, this.#covered(member, member.life));
@@ -323,34 +407,43 @@ export class Members {
       this.discard(member, before);
     }
     this.#options.world.disk(member.name).restore(image);
+    // Not known before it is opened.
+    member.vector = new Vector();
     forgetShown(member);
   }
 
-  /** Opens a copy of a node's directory beside it; ends it after a while. */
+  /**
+   * Opens a copy of a node's directory beside it, with an engine of its own as
+   * users have it. After a while it ends: every other copy in order.
+   */
   async clone(member: Member, forMs: number): Promise<void> {
     const image = this.image(member);
     if (image === undefined) return;
     const { world, oracle, draw } = this.#options;
     this.images = true;
+    member.doubled = true;
     const name = `${member.name}x${++this.#probes}`;
+    const inOrder = this.#probes % 2 === 0;
     world.disk(name).restore(image);
-    const runtime = world.runtime(name);
-    let engine: KV | undefined;
-    world.schedule(forMs, () => {
-      const before = engine === undefined ? new Vector() : readVector(engine);
-      if (engine !== undefined) this.#readReports(engine);
+    let db: DB | undefined;
+    const end = async () => {
+      try {
+        if (inOrder) await db?.close();
+      } catch (error) {
+        oracle.violate(
+          "E1",
+          `a copy of ${member.name} was not closed: ${error}`,
+        );
+      }
+      const before = this.#readDisk(name);
       this.discard(undefined, before);
       world.kill(name, { unsynced: "lost" });
-    });
+    };
+    world.schedule(forMs, () => void end());
     try {
-      engine = await openLsm("/data", {
-        files: runtime.files,
-        random: runtime.random,
-      });
-      const db = await open("/data", {
+      db = await open("/data", {
         address: `${name}:1`,
-        runtime,
-        engine,
+        runtime: world.runtime(name),
         propagation: draw.propagation,
       });
       for await (const event of db.events() as AsyncIterable<DatabaseEvent>) {
@@ -359,6 +452,20 @@ export class Members {
     } catch (error) {
       oracle.violate("E1", `a copy of ${member.name} failed: ${error}`);
     }
+  }
+
+  /** What a disk that is in use covers; the conflicts on it are reported. */
+  #readDisk(name: string): Vector {
+    const { world } = this.#options;
+    const reader = `${name}r`;
+    world.disk(reader).restore(world.disk(name).image());
+    const { files } = world.runtime(reader);
+    const engine = new Lsm(openReadOnly("/data", { files }), undefined);
+    this.#readReports(engine);
+    const vector = readVector(engine);
+    void engine.close();
+    world.kill(reader);
+    return vector;
   }
 
   /** Opens a node's directory once more: it must be found locked. */
@@ -376,7 +483,7 @@ export class Members {
       oracle.violate("E1", `${member.name} was opened twice`);
     } catch (error) {
       if (error instanceof LockedError) coverage.path("locked");
-      else if (!life!.faulted) {
+      else if (!isOfDisk(error, life!)) {
         oracle.violate("E1", `${member.name} opened twice: ${error}`);
       }
     }
@@ -393,27 +500,29 @@ export class Members {
     const name = `${member.name}p${++this.#probes}`;
     const disk = world.disk(name);
     disk.restore(world.disk(member.name).image());
-    const sizes = disk.paths().map((
-      path,
-    ) => [path, disk.read(path).length]) as [
-      string,
-      number,
-    ][];
-    const total = sizes.reduce((sum, [, size]) => sum + size, 0);
-    if (total === 0) return;
-    let at = pick % total;
-    const [path] = sizes.find(([, size]) => at < size || (at -= size, false))!;
-    disk.flip(path, at, 1 << pick % 8);
+    const bit = pickBit(disk, pick);
+    if (bit === undefined) return;
+    const runtime = world.runtime(name);
+    const sound = new Lsm(
+      openReadOnly("/data", { files: runtime.files }),
+      undefined,
+    );
+    const covered = readVector(sound);
+    await sound.close();
+    const isTail = mayBeTorn(runtime.files, "/data", bit);
+    disk.flip(bit.path, bit.offset, bit.mask);
+    const what = `bit ${bit.mask} at ${bit.offset} of ${bit.path}, flipped,`;
     try {
-      const { files, random } = world.runtime(name);
-      const engine = await openLsm("/data", { files, random });
-      oracle.inspects(`the damaged disk of ${member.name}`, readState(engine));
+      const engine = await openLsm("/data", optionsIn(runtime));
+      const state = readState(engine);
+      oracle.inspects(`the damaged disk of ${member.name}`, state);
+      if (!isTail && !state.vector.includes(covered)) {
+        oracle.violate("F1", `${what} took away what had been synced`);
+      }
       await engine.close();
     } catch (error) {
-      if (error instanceof AspenError) coverage.path("corruption");
-      else {
-        oracle.violate("F1", `a flipped bit of ${path} gave ${error}`);
-      }
+      if (error instanceof CorruptionError) coverage.path("corruption");
+      else oracle.violate("F1", `${what} gave ${error}`);
     }
     world.kill(name);
   }
@@ -422,14 +531,62 @@ export class Members {
   hinder(member: Member, { disk = false } = {}): void {
     member.hindrances++;
     if (!disk) return;
-    this.disksFaulted = true;
     if (member.life !== undefined) member.life.faulted = true;
   }
 
   /** It has passed. */
-  unhinder(member: Member): void {
+  unhinder(member: Member, { disk = false } = {}): void {
     member.hindrances--;
     member.hinderedAt = this.#options.world.now;
+    if (disk) this.#expectHealth(member, member.life);
+  }
+
+  /** What was wrong with any disk since then: callers elsewhere may be told. */
+  troubleSince(since: number): Trouble {
+    return {
+      faulted: this.all.some(({ life, faultedAt }) =>
+        life?.faulted || faultedAt >= since
+      ),
+      damaged: this.all.some(({ life, damagedAt }) =>
+        life?.damaged || damagedAt >= since
+      ),
+    };
+  }
+
+  /**
+   * Flips a bit of a table under a node that runs, if it has one; whether it has.
+   *
+   * @param pick Which bit, counted over all tables and around.
+   */
+  rot(member: Member, pick: number): boolean {
+    const { life } = member;
+    if (life === undefined || dbOf(member) === undefined) return false;
+    if (life.failed || life.damaged) return false;
+    const disk = this.#options.world.disk(member.name);
+    const bit = pickBit(disk, pick, isTable);
+    if (bit === undefined) return false;
+    life.damaged = true;
+    life.mend = disk.flip(bit.path, bit.offset, bit.mask);
+    return true;
+  }
+
+  /** The bit is what it was, unless that happened before: when the node went down. */
+  mend(member: Member, life: Life): void {
+    if (life.mend === undefined) return;
+    life.mend();
+    life.mend = undefined;
+    this.#expectHealth(member, life);
+  }
+
+  /** After a while an engine that has not failed by then has no reason to. */
+  #expectHealth(member: Member, life: Life | undefined): void {
+    this.#options.world.schedule(DISK_ERROR_MS, () => {
+      if (life === undefined || life !== member.life || life.failed) return;
+      // What was under way is later where it stands still, or has a slow disk.
+      if (member.hindrances > 0 || life.mend) {
+        this.#expectHealth(member, life);
+      } else life.faulted = life.damaged = false;
+    });
   }
 
   /** Whether nodes are up and cover the same. */
@@ -438,7 +595,8 @@ export class Members {
     for (const member of members) {
       const { life } = member;
       if (dbOf(member) === undefined || life!.failed) return false;
-      const vector = readVector(life!.engine!);
+      const vector = peek(life!, readVector);
+      if (vector === undefined) return false;
       first ??= vector;
       if (!first.includes(vector) || !vector.includes(first)) return false;
     }
@@ -452,7 +610,8 @@ export class Members {
     if (life === undefined || db === undefined || life.failed) return undefined;
     const { oracle, coverage, draw } = this.#options;
     this.harvest(member);
-    const state = readState(life.engine!);
+    const state = peek(life, readState);
+    if (state === undefined) return undefined;
     oracle.inspects(member.name, state);
     const {
       heldRecords,
@@ -466,6 +625,7 @@ export class Members {
     if (epoch < member.seen.epoch && !this.images) {
       oracle.violate("A1", `${member.name} has forgotten a config`);
     }
+    this.#judgeConfig(member, life);
     if (epoch > member.seen.epoch) {
       coverage.path("electorate", voters.join() === member.seen.voters ? 0 : 1);
     }
@@ -498,14 +658,14 @@ export class Members {
     const { engine } = life;
     try {
       member.vector = readVector(engine);
-      this.#readReports(engine);
+      this.#readReports(engine, life);
       const { records, last } = readLog(engine, life.logRow);
       life.logRow = last;
       for (const record of records) {
         this.#options.oracle.sees(record, member.name);
       }
     } catch (error) {
-      if (!life.faulted && !life.closing) throw error;
+      if (!life.closing && !isOfDisk(error, life)) throw error;
     }
   }
 
@@ -531,6 +691,8 @@ export class Members {
     const { draw } = this.#options;
     for (const other of this.all) {
       if (other === member) continue;
+      // Who has gone for ever keeps nothing for the others.
+      if (other.fate === "lost" || other.fate === "gone") continue;
       this.harvest(other);
       // What a killed node had written but not synced may be gone with it.
       if (other.life !== undefined || draw.durability === "synced") {
@@ -540,7 +702,47 @@ export class Members {
     const discard = { before, after: new Vector(), others };
     this.#options.oracle.discard(discard);
     member?.discards.push(discard);
+    for (const origin of before.origins()) member?.cutShort.add(origin);
     if (!others.includes(before)) this.#options.coverage.path("discard");
+  }
+
+  /** Who was up when two writes met has told of what lost, not only noted it. */
+  judgeReports(members: readonly Member[]): void {
+    for (const member of members) {
+      this.harvest(member);
+      for (const conflict of member.life?.untold ?? []) {
+        const what = `${member.name} has told nobody of ${conflict}`;
+        this.#options.oracle.violate("I2", what);
+      }
+    }
+  }
+
+  /** Of what a node has written others have nothing that it does not have itself. */
+  judgeLeaks(): void {
+    for (const member of this.all) {
+      const { life } = member;
+      if (dbOf(member) === undefined || life!.failed) continue;
+      const own = peek(life!, readVector);
+      if (own !== undefined) this.#judgeLeaks(member, own, "covers");
+    }
+  }
+
+  #judgeLeaks(member: Member, own: Vector, verb: string): void {
+    const { nodeKey, doubled, cutShort, name } = member;
+    if (nodeKey === 0 || doubled) return;
+    for (const other of this.all) {
+      if (other === member) continue;
+      for (const origin of other.vector.origins()) {
+        if (originNode(origin) !== nodeKey || cutShort.has(origin)) continue;
+        const seq = other.vector.seq(origin);
+        if (own.covers(origin, seq)) continue;
+        this.#options.oracle.violate(
+          "N1",
+          `${other.name} covers ${origin}.${seq}, but ${name}, which wrote it, ` +
+            `${verb} no more than ${own.seq(origin)} of it`,
+        );
+      }
+    }
   }
 
   /** What nodes that run say of each other, where it is not that they live. */
@@ -562,13 +764,20 @@ export class Members {
   #judgeDisk(member: Member, life: Life): void {
     const { oracle } = this.#options;
     const state = readState(life.engine!);
+    this.#judgeConfig(member, life);
     oracle.inspects(`the disk of ${member.name}`, state);
     if (member.discards.length > 0) forgetShown(member);
-    else if (!state.vector.includes(member.vector)) {
-      oracle.violate(
-        "I6",
-        `${member.name} does not cover what it covered before it went down`,
-      );
+    else {
+      if (!state.vector.includes(member.vector)) {
+        oracle.violate(
+          "I6",
+          `${member.name} does not cover what it covered before it went down`,
+        );
+      }
+      for (const other of this.all) {
+        if (other !== member) this.harvest(other);
+      }
+      this.#judgeLeaks(member, state.vector, "has kept");
     }
     for (const discard of member.discards) discard.after = state.vector;
     member.discards = [];
@@ -576,11 +785,61 @@ export class Members {
     member.covered = state.vector;
   }
 
+  /** Judges the configs that nodes know now: they are gone with the next ones. */
+  judgeConfigs(): void {
+    for (const member of this.all) {
+      const { life } = member;
+      if (life?.engine === undefined || life.failed || life.closing) continue;
+      this.#judgeConfig(member, life);
+    }
+  }
+
+  /**
+   * Of an epoch all know one config, but for whether it has settled; and who is a
+   * member, or was removed, stays so in all epochs after it, or was removed since.
+   */
+  #judgeConfig(member: Member, life: Life): void {
+    const row = peek(life, configRow);
+    if (row === undefined) return;
+    if (member.config && equalBytes(row, member.config)) return;
+    member.config = row.slice();
+    const config = decodeConfig(row);
+    const text = encodeConfig({ ...config, settled: true }).join();
+    for (const known of this.#configs) {
+      const order = compareConfigs(known.config, config);
+      if (order === 0 && known.text === text) return;
+      const [before, after] = order < 0
+        ? [known.config, config]
+        : [config, known.config];
+      if (order !== 0 && isBuiltOn(after, before)) continue;
+      this.#options.oracle.violate(
+        "A1",
+        `${member.name} knows ${configText(config)}, others knew ${
+          configText(known.config)
+        }`,
+      );
+      break;
+    }
+    this.#configs.push({ text, config });
+  }
+
   #down(member: Member, life: Life): void {
-    const { coverage } = this.#options;
+    const { coverage, world } = this.#options;
+    if (life.faulted) member.faultedAt = world.now;
+    if (life.damaged) member.damagedAt = world.now;
+    // There is no repair from peers yet: somebody puts the bit right meanwhile.
+    life.mend?.();
+    life.mend = undefined;
     if (life.db !== undefined) {
-      const { recordsApplied, pulls, sessionsTaken, detection, spread } = life
-        .db.metrics();
+      const {
+        recordsApplied,
+        pulls,
+        sessionsTaken,
+        detection,
+        spread,
+        tombstonesCollected,
+      } = life.db.metrics();
+      coverage.path("collected", tombstonesCollected);
       coverage.path("record", recordsApplied);
       coverage.path("rumour", spread?.extraBytes);
       coverage.path("pull", pulls);
@@ -594,23 +853,54 @@ export class Members {
     this.#options.onDown(life);
   }
 
-  #readReports(engine: KV): void {
-    for (const { key, lost } of readConflicts(engine)) {
-      this.#options.oracle.reports(key, lost);
+  #readReports(engine: KV, life?: Life): void {
+    const { conflicts, last } = readConflicts(engine, life?.conflictRow);
+    if (life !== undefined) life.conflictRow = last;
+    for (const { key, kept, lost } of conflicts) {
+      this.#options.oracle.reports(key, lost, "a log");
+      const name = conflictText(key, kept, lost.version);
+      if (life?.allRead && !life.told.has(name)) life.untold.add(name);
     }
   }
 
   async #readEvents(member: Member, life: Life, db: DB): Promise<void> {
-    const { world, oracle } = this.#options;
-    for await (const event of db.events() as AsyncIterable<DatabaseEvent>) {
+    const { world, oracle, coverage } = this.#options;
+    const events = db.events() as AsyncIterable<DatabaseEvent>;
+    // What is on record by now may have been told before.
+    this.harvest(member);
+    life.allRead = true;
+    for await (const event of events) {
       this.#databaseEvent(event);
       switch (event.type) {
+        case "conflict": {
+          const { key, kept, lost } = event.conflict;
+          const name = conflictText(text(key), kept?.version, lost.version);
+          life.told.add(name);
+          life.untold.delete(name);
+          break;
+        }
+        case "outdated":
+          coverage.path("outdated");
+          if (!this.images) {
+            oracle.violate("I8", `${member.name} was reset, and only crashed`);
+          }
+          break;
+        case "reset":
+          coverage.path("reset");
+          break;
+        case "lagged":
+          life.allRead = false;
+          life.untold.clear();
+          break;
         case "failed":
           life.failed = true;
-          if (!life.faulted) {
+          if (!isOfDisk(event.error, life)) {
             oracle.violate("E1", `${member.name} failed: ${event.error}`);
           }
           this.#options.coverage.path("poisoned");
+          if (event.error instanceof CorruptionError) {
+            this.#options.coverage.path("rot");
+          }
           world.schedule(RETRY_MS, () => {
             if (member.life !== life) return;
             this.kill(member, "torn");
@@ -620,6 +910,15 @@ export class Members {
         case "handlerFailed":
           oracle.violate("E1", `${member.name}: ${event.error}`);
           break;
+        case "peerFailed": {
+          const strange = unexplained(event.error, {
+            here: life,
+            elsewhere: this.troubleSince(world.now - DISK_ERROR_MS),
+          });
+          if (strange === undefined) break;
+          oracle.violate("E1", `${member.name} blames a peer: ${event.error}`);
+          break;
+        }
         case "removed":
           this.#options.onRemoved(member);
           break;
@@ -636,7 +935,11 @@ export class Members {
     const { oracle, coverage } = this.#options;
     switch (event.type) {
       case "conflict":
-        oracle.reports(text(event.conflict.key), event.conflict.lost.version);
+        {
+          const { key, lost: { version, value } } = event.conflict;
+          const lost = { version, value: text(value) };
+          oracle.reports(text(key), lost, "an event");
+        }
         break;
       case "clockSkew":
       case "cloned":
@@ -666,25 +969,33 @@ export class Members {
     const changes = db.watch({ since });
     const watch = oracle.watch(member.name, member.shown, {
       now: () =>
-        dbOf(member) === db && !life.failed
+        dbOf(member) === db && !life.failed && !life.damaged
           ? (key) => readRow(life.engine!, key)
           : undefined,
     });
     life.watch = watch;
-    const first = member.watched?.first ?? readState(life.engine!);
-    watch.begins(first);
+    const first = since === undefined
+      ? peek(life, readState)
+      : wasShown(member.watched!.first, member.shown);
+    if (first !== undefined) watch.begins(first);
+    let isKnown = first !== undefined;
     try {
       for await (const batch of changes) {
         watch.takes(batch);
+        // Nobody knows what was there when a whole copy had come.
+        if (batch.some(({ type }) => type === "reset")) isKnown = false;
         coverage.path("resumed", since === undefined ? 0 : 1);
         const token = batch.at(-1)!.token!;
         // What was dropped, nobody sees any more.
-        member.watched = watch.lagged > 0 ? undefined : { token, first };
+        member.watched = watch.lagged > 0 || !isKnown
+          ? undefined
+          : { token, first: first! };
       }
     } catch (error) {
       member.watched = undefined;
       if (!(error instanceof TokenTooOldError)) {
-        const explained = life.failed || life.faulted || life.closing;
+        const explained = life.failed || life.faulted || life.closing ||
+          life.damaged;
         if (!explained) oracle.violate("E1", `a watch failed: ${error}`);
         return;
       }
@@ -695,10 +1006,35 @@ export class Members {
   }
 }
 
+/** What a watcher knows who began with a state, and was shown versions since. */
+function wasShown(
+  { rows, vector }: NodeState,
+  shown: ReadonlyMap<string, Version>,
+): NodeState {
+  const known = new Map(rows);
+  for (const [key, version] of shown) {
+    known.set(key, { value: undefined, leaseholder: 0, version });
+  }
+  return { rows: known, vector };
+}
+
 /** The disk is not what it was when something was shown. */
 function forgetShown(member: Member): void {
   member.shown = new Map();
   member.watched = undefined;
+}
+
+/**
+ * What is read of a node's engine behind its back; `undefined` where a bit of its
+ * disk has flipped, and the engine says so.
+ */
+export function peek<T>(life: Life, read: (engine: KV) => T): T | undefined {
+  try {
+    return read(life.engine!);
+  } catch (error) {
+    if (life.damaged && error instanceof CorruptionError) return undefined;
+    throw error;
+  }
 }
 
 /** Whether something has kept a node from answering in time since then. */
@@ -714,6 +1050,31 @@ function isStaying({ fate }: Member): boolean {
 /** The database of a node that is up and not closing. */
 export function dbOf({ life }: Member): DB | undefined {
   return life === undefined || life.closing ? undefined : life.db;
+}
+
+/** Whether a config may come after another: no member is lost, none comes back. */
+function isBuiltOn(after: Config, before: Config): boolean {
+  const gone = new Set(after.removed);
+  const there = new Set(after.members);
+  return before.removed.every((node) => gone.has(node)) &&
+    before.members.every((node) => there.has(node) || gone.has(node));
+}
+
+function configText({ era, epoch, voters, ...config }: Config): string {
+  const { members, removed, sealing } = config;
+  const nodes = voters.map(({ node }) => node);
+  return `${era}.${epoch} ${
+    JSON.stringify({ members, voters: nodes, removed, sealing })
+  }`;
+}
+
+function conflictText(
+  key: string,
+  kept: Version | undefined,
+  lost: Version,
+): string {
+  const to = kept === undefined ? "nothing" : versionText(kept);
+  return `"${key}" ${versionText(lost)} lost to ${to}`;
 }
 
 /** An error and its causes, as text. */

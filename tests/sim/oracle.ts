@@ -15,10 +15,15 @@ import {
   type KeyChange,
   type Version,
 } from "../../mod.ts";
+import type { Dot } from "../../gossip/replication/dot.ts";
+import { versionOf } from "../../gossip/replication/entry.ts";
 import type { LogRecord } from "../../gossip/replication/record.ts";
 import type { Vector } from "../../gossip/replication/vector.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
 import type { NodeState, Row } from "./rows.ts";
+
+/** What a key is by a version. */
+export type KeyState = Pick<Row, "value" | "version">;
 
 /** Data was taken away from a disk: its records are no promise any more. */
 export interface Discard {
@@ -40,18 +45,42 @@ interface Ack {
 /** What is known of one key of a record. */
 interface KnownEntry {
   readonly version: Version;
-  readonly value?: string;
+  /** `undefined` if it deletes the key. */
+  readonly value: string | undefined;
+  /** Whether a client was told so: it is what was asked for, and the truth. */
+  readonly acked: boolean;
 }
 
 /** What is known of a record. */
 interface Known {
   readonly entries: Map<string, KnownEntry>;
+  /** What was there wherever it was applied; none until it was seen whole. */
+  deps: readonly Dot[];
   /** The checksum of all of it, once it was seen whole. */
   crc: number | undefined;
 }
 
+/** A batch of a watch. */
+interface Shown {
+  readonly at: number;
+  readonly watch: WatchJudge;
+  readonly changes: readonly Change[];
+  readonly befores: readonly Before[];
+}
+
+/**
+ * What a watcher knew of a key before a change: a version, that there was none
+ * (`null`), or nothing.
+ */
+type Before = Version | null | undefined;
+
 /** Violations that are kept of each invariant; the first ones matter. */
 const VIOLATIONS_MAX = 5;
+
+/** How often a watcher that lags reads all there is: it takes time. */
+const READS_MAX = 1;
+
+const NO_DOTS: readonly Dot[] = [];
 
 const decoder = new TextDecoder();
 
@@ -67,7 +96,6 @@ export class Oracle {
   readonly #discards: Discard[] = [];
   /** Who leads a key, by key and claim. */
   readonly #holders = new Map<string, number>();
-  /** Batches of watches that are not yet known to be whole. */
   /**
    * The highest version of each key that an origin has written up to a record, in
    * the order of the records: many more records are known than keys.
@@ -76,9 +104,13 @@ export class Oracle {
     number,
     Map<string, { seq: number; version: Version }[]>
   >();
-  #watched: { at: number; watch: WatchJudge; changes: Change[] }[] = [];
+  /** Batches of watches that are not yet known to be whole. */
+  #watched: Shown[] = [];
   readonly #removed = new Set<number>();
+  /** Versions by which a key was deleted, of those that are known. */
+  readonly #deletes = new Map<string, Version[]>();
   #conflicts = 0;
+  #lostAcks = 0;
 
   /** An oracle that knows nothing; `now` is virtual time. */
   constructor(now: () => number) {
@@ -88,6 +120,11 @@ export class Oracle {
   /** Writes acked. */
   get acked(): number {
     return this.#acks.length;
+  }
+
+  /** Writes that were acked and are gone, or deleted and back; all of them. */
+  get lostAcks(): number {
+    return this.#lostAcks;
   }
 
   /** Versions that were reported to have lost. */
@@ -109,15 +146,19 @@ export class Oracle {
     else keys.add(key);
   }
 
-  /** A client was told that a write is done. */
+  /**
+   * A client was told that a write is done.
+   *
+   * @param value What it wrote; `undefined` if it deleted the key.
+   */
   acks(
     key: string,
     version: Version,
-    { deleted = false, checked }: { deleted?: boolean; checked?: Version } = {},
+    { value, checked }: { value: string | undefined; checked?: Version },
   ): void {
-    const ack = { key, version, deleted };
+    const ack = { key, version, deleted: value === undefined };
     this.#acks.push(ack);
-    this.#learn(key, version);
+    this.#learn(key, { version, value }, "what was acked", true);
     if (checked === undefined) return;
     const name = `${key} ${versionText(checked)}`;
     const swaps = this.#swaps.get(name);
@@ -125,13 +166,15 @@ export class Oracle {
     else swaps.push(ack);
   }
 
-  /** A conflict was reported. */
-  reports(key: string, lost: Version): void {
+  /** A conflict was reported, with what was lost. */
+  reports(key: string, lost: KeyState, where: string): void {
     let versions = this.#lost.get(key);
     if (versions === undefined) this.#lost.set(key, versions = []);
-    if (versions.some((one) => compareVersions(one, lost) === 0)) return;
-    versions.push(lost);
+    const { version } = lost;
+    if (versions.some((one) => compareVersions(one, version) === 0)) return;
+    versions.push(version);
     this.#conflicts++;
+    this.#learn(key, lost, `a conflict at ${where}`);
   }
 
   /** Data was taken away. */
@@ -142,6 +185,12 @@ export class Oracle {
   /** A node was removed, or has left: its keys may be claimed by others. */
   removes(node: number): void {
     this.#removed.add(node);
+  }
+
+  /** A node says what a key is, or was, by a version. */
+  holds(key: string, state: KeyState, where: string): void {
+    this.reads(key, state.value, where);
+    this.#learn(key, state, where);
   }
 
   /** A client read a value. */
@@ -157,28 +206,22 @@ export class Oracle {
   sees(record: LogRecord, where: string): void {
     const known = this.#known(record);
     const crc = crc32(record.bytes);
-    if (known.crc === undefined) known.crc = crc;
-    else if (known.crc !== crc) {
+    if (known.crc !== undefined) {
+      if (known.crc === crc) return;
       this.violate("I5", `${where} has another record at ${dotText(record)}`);
     }
-    for (const { key, value, hlc } of record.entries) {
-      const text = decoder.decode(key);
-      const entry = known.entries.get(text);
-      if (entry !== undefined && entry.version.hlc !== hlc) {
-        this.violate("I5", `${where} has another "${text}" in the record`);
-      }
-      const seen = record.entries.find((each) => each.key === key)!;
-      this.#enters(known, text, record, {
-        version: {
-          life: seen.life,
-          term: seen.term,
-          sub: seen.sub,
-          claim: { hlc: seen.claimHlc, node: seen.claimNode },
-          hlc,
-          dot: { origin: record.origin, seq: record.seq },
-        },
-        ...value && { value: decoder.decode(value) },
-      });
+    for (const entry of record.entries) {
+      const value = entry.value && decoder.decode(entry.value);
+      const state = { version: versionOf(entry), value };
+      this.#learn(decoder.decode(entry.key), state, where);
+    }
+    known.crc ??= crc;
+    if (record.deps.length > 0) known.deps = record.deps;
+    if (known.entries.size > record.entries.length) {
+      this.violate(
+        "I5",
+        `${where} lacks keys that others have of ${dotText(record)}`,
+      );
     }
   }
 
@@ -192,8 +235,7 @@ export class Oracle {
           `${where} has "${key}" of a record that it does not cover`,
         );
       }
-      this.reads(key, row.value, where);
-      this.#learn(key, row.version, row);
+      this.holds(key, row, where);
       this.#leads(key, row.version, row.leaseholder, where);
     }
     for (const [origin, records] of this.#records) {
@@ -203,6 +245,7 @@ export class Oracle {
         if (seq > covered) continue;
         for (const [key, { version }] of entries) {
           const row = rows.get(key);
+          if (row === undefined && this.#isGone(key, vector)) continue;
           if (row === undefined || compareVersions(row.version, version) < 0) {
             this.violate(
               entries.size > 1 && this.#hasPart(rows, entries) ? "I4" : "I6",
@@ -225,9 +268,17 @@ export class Oracle {
     return new WatchJudge(this, where, shown, options);
   }
 
-  /** A watch showed a batch; judged at the end, when all records are known. */
-  shows(watch: WatchJudge, changes: Change[]): void {
-    this.#watched.push({ at: this.#now(), watch, changes });
+  /**
+   * A watch showed a batch; judged later, when its records are known.
+   *
+   * @param befores What it had shown of each key before.
+   */
+  shows(
+    watch: WatchJudge,
+    changes: readonly Change[],
+    befores: readonly Before[],
+  ): void {
+    this.#watched.push({ at: this.#now(), watch, changes, befores });
   }
 
   /** What a watch has just shown the node has, and the rest of its batch. */
@@ -256,25 +307,40 @@ export class Oracle {
   /** Forgets batches that are whole, and those of which no log tells any more. */
   settles(): void {
     const old = this.#now() - 60_000;
-    this.#watched = this.#watched.filter(({ at, watch, changes }) => {
-      const missing = this.#missing(watch, changes);
-      return missing === undefined ? at > old : missing.length > 0;
+    this.#watched = this.#watched.filter((shown) => {
+      const missing = this.#missing(shown.watch, shown.changes);
+      const stays = missing === undefined ? shown.at > old : missing.length > 0;
+      if (!stays) this.#judgeGaps(shown);
+      return stays;
     });
   }
 
   /** All that was acked is to be found in the state that all nodes agree on. */
-  concludes(rows: ReadonlyMap<string, Row>): void {
+  concludes({ rows, vector }: NodeState): void {
     for (const { key, version, deleted } of this.#acks) {
       const row = rows.get(key);
-      const final = row?.version;
+      const final = row?.version ?? this.#isGone(key, vector);
+      const { origin, seq } = version.dot;
+      if (
+        !vector.covers(origin, seq) && !this.#isExplained(key, version)
+      ) {
+        this.#lostAcks++;
+        this.violate(
+          "I2",
+          `"${key}", acked as ${versionText(version)}, is covered by nobody`,
+        );
+        continue;
+      }
       const kept = final !== undefined &&
-        (sameClaim(final, version) || this.#isTakenOver(final, version)) &&
+        (sameClaim(final, version) || this.#isTakenOver(final, version) ||
+          this.#isReborn(key, final, version)) &&
         compareVersions(final, version) >= 0;
       if (kept || this.#isExplained(key, version)) continue;
+      this.#lostAcks++;
       this.violate(
         deleted && row?.value !== undefined ? "I3" : "I2",
         `"${key}", acked as ${versionText(version)}, is ${
-          final === undefined ? "absent" : versionText(final)
+          row === undefined ? "absent" : versionText(row.version)
         }`,
       );
     }
@@ -286,11 +352,43 @@ export class Oracle {
         this.violate("C1", `${standing.length} swaps of ${name} were acked`);
       }
     }
-    for (const { watch, changes } of this.#watched) {
+    for (const shown of this.#watched) {
+      const { watch, changes } = shown;
+      this.#judgeGaps(shown);
       for (const key of this.#missing(watch, changes) ?? []) {
         this.violate("I4", `${watch.where} saw a batch without "${key}"`);
       }
     }
+  }
+
+  /**
+   * Between two versions of a key that a watch showed, and no word of others, there
+   * was none: of what a record builds on all was applied where it was.
+   */
+  #judgeGaps({ watch, changes, befores }: Shown): void {
+    changes.forEach((change, i) => {
+      const before = befores[i];
+      if (!isOfKey(change) || change.coalesced) return;
+      if (before === undefined) return;
+      const key = decoder.decode(change.key);
+      const { dot: { origin, seq } } = change.version;
+      const { deps } = this.#known(change.version.dot);
+      for (const dot of [{ origin, seq: seq - 1 }, ...deps]) {
+        const steps = this.#highest.get(dot.origin)?.get(key);
+        const between = steps && highestUpTo(steps, dot.seq);
+        if (
+          between === undefined ||
+          (before !== null && compareVersions(between, before) <= 0)
+        ) continue;
+        this.violate(
+          "I7",
+          `${watch.where} was not shown "${key}" ${versionText(between)}, ` +
+            `but ${versionText(change.version)} after ${
+              before === null ? "nothing" : versionText(before)
+            }`,
+        );
+      }
+    });
   }
 
   /** Keys that a batch of a watch lacks; `undefined` if its record is unknown. */
@@ -320,18 +418,49 @@ export class Oracle {
 
   /** Whether a write was reported to have lost, or its only disk has gone. */
   #isExplained(key: string, version: Version): boolean {
-    const { origin, seq } = version.dot;
     return this.#lost.get(key)?.some((lost) =>
       sameClaim(lost, version) && compareVersions(lost, version) >= 0
-    ) || this.#discards.some(({ before, after, others }) =>
+    ) || this.#isDiscarded(version);
+  }
+
+  /** Whether the only disk that had a write has gone. */
+  #isDiscarded({ dot: { origin, seq } }: Version): boolean {
+    return this.#discards.some(({ before, after, others }) =>
       before.covers(origin, seq) && !after.covers(origin, seq) &&
       !others.covers(origin, seq)
     );
   }
 
-  /** Whether a key of a removed node was claimed by one that had all of it. */
+  /** Whether a key of a removed node was claimed anew. */
   #isTakenOver(final: Version, version: Version): boolean {
     return final.life > version.life && this.#removed.has(version.claim.node);
+  }
+
+  /**
+   * Whether a key that is absent was deleted last, of all that is covered, so that
+   * its tombstone may be gone: the version of it.
+   */
+  #isGone(key: string, vector: Vector): Version | undefined {
+    let highest: Version | undefined;
+    for (const [origin, keys] of this.#highest) {
+      const steps = keys.get(key);
+      const version = steps && highestUpTo(steps, vector.seq(origin));
+      if (version === undefined) continue;
+      if (highest === undefined || compareVersions(version, highest) > 0) {
+        highest = version;
+      }
+    }
+    if (highest === undefined) return undefined;
+    const { value } = this.#known(highest.dot).entries.get(key)!;
+    return value === undefined ? highest : undefined;
+  }
+
+  /** Whether a key was deleted by its claim, and claimed anew in a later life. */
+  #isReborn(key: string, final: Version, version: Version): boolean {
+    return final.life > version.life &&
+      this.#deletes.get(key)?.some((deleted) =>
+          sameClaim(deleted, version) && compareVersions(deleted, version) >= 0
+        ) === true;
   }
 
   /** Who leads a key by a claim leads it on every node. */
@@ -347,7 +476,9 @@ export class Oracle {
     }
   }
 
-  #learn(key: string, version: Version, row?: Row): void {
+  /** A version of a key has one value everywhere: that which was acked. */
+  #learn(key: string, state: KeyState, where: string, acked = false): void {
+    const { version, value } = state;
     const known = this.#known(version.dot);
     const { entries, crc } = known;
     const entry = entries.get(key);
@@ -355,17 +486,24 @@ export class Oracle {
       if (crc !== undefined) {
         this.violate("I5", `"${key}" is in no record ${dotText(version.dot)}`);
       }
-      this.#enters(known, key, version.dot, {
-        version,
-        ...row?.value !== undefined && { value: row.value },
-      });
-    } else if (
-      compareVersions(entry.version, version) !== 0 ||
-      (row?.value !== undefined && entry.value !== undefined &&
-        row.value !== entry.value)
-    ) {
-      this.violate("I5", `"${key}" differs in ${dotText(version.dot)}`);
+      this.#enters(known, key, version.dot, { version, value, acked });
+      return;
     }
+    if (compareVersions(entry.version, version) !== 0) {
+      this.violate(
+        "I5",
+        `"${key}" of ${dotText(version.dot)} has another version at ${where}`,
+      );
+    } else if (entry.value !== value) {
+      const told = acked ? state : entry.acked ? entry : undefined;
+      this.violate(
+        told === undefined ? "I5" : told.value === undefined ? "I3" : "R3",
+        `"${key}" ${versionText(version)} is ${short(value)} in ${where}, ${
+          short(entry.value)
+        } ${entry.acked ? "as it was acked" : "elsewhere"}`,
+      );
+    }
+    if (acked && !entry.acked) entries.set(key, { ...entry, value, acked });
   }
 
   #known({ origin, seq }: { origin: number; seq: number }): Known {
@@ -373,7 +511,8 @@ export class Oracle {
     if (records === undefined) this.#records.set(origin, records = new Map());
     let known = records.get(seq);
     if (known === undefined) {
-      records.set(seq, known = { entries: new Map(), crc: undefined });
+      known = { entries: new Map(), deps: NO_DOTS, crc: undefined };
+      records.set(seq, known);
     }
     return known;
   }
@@ -388,6 +527,11 @@ export class Oracle {
     const isNew = !known.entries.has(key);
     known.entries.set(key, entry);
     if (!isNew) return;
+    if (entry.value === undefined) {
+      const deletes = this.#deletes.get(key);
+      if (deletes === undefined) this.#deletes.set(key, [entry.version]);
+      else deletes.push(entry.version);
+    }
     let keys = this.#highest.get(origin);
     if (keys === undefined) this.#highest.set(origin, keys = new Map());
     const steps = keys.get(key);
@@ -413,18 +557,12 @@ export class Oracle {
     covered: number,
   ): boolean {
     for (const [key, steps] of this.#highest.get(origin) ?? []) {
-      let [low, high] = [0, steps.length];
-      while (low < high) {
-        const middle = (low + high) >> 1;
-        if (steps[middle]!.seq <= covered) low = middle + 1;
-        else high = middle;
-      }
-      if (low === 0) continue;
+      const version = highestUpTo(steps, covered);
+      if (version === undefined) continue;
       const row = rows.get(key);
-      if (
-        row === undefined ||
-        compareVersions(row.version, steps[low - 1]!.version) < 0
-      ) return false;
+      if (row === undefined || compareVersions(row.version, version) < 0) {
+        return false;
+      }
     }
     return true;
   }
@@ -450,6 +588,12 @@ export interface WatchJudgeOptions {
    * @default {nobody is asked}
    */
   readonly now?: () => ReadNow | undefined;
+  /**
+   * All that the watched node has now, which a watcher reads that has lagged.
+   *
+   * @default {nobody is asked}
+   */
+  readonly read?: () => NodeState | undefined;
 }
 
 /** Gives the version of a key that a node has; it is `undefined` once it is down. */
@@ -468,21 +612,25 @@ export class WatchJudge {
   readonly #oracle: Oracle;
   readonly #shown: Map<string, Version>;
   readonly #now: WatchJudgeOptions["now"];
-  #first: ReadonlyMap<string, Row> = new Map();
-  #wasReset = false;
+  readonly #read: WatchJudgeOptions["read"];
+  /** What this watch has shown since it began, or lagged. */
+  readonly #seen = new Map<string, Version>();
+  /** What the node had then; `undefined` if nobody knows. */
+  #first: ReadonlyMap<string, Row> | undefined;
 
   /** `shown`: the version of each key that was shown last at this node. */
   constructor(
     oracle: Oracle,
     where: string,
     shown: Map<string, Version>,
-    { prefix = "", now }: WatchJudgeOptions,
+    { prefix = "", now, read }: WatchJudgeOptions,
   ) {
     this.#oracle = oracle;
     this.where = where;
     this.prefix = prefix;
     this.#shown = shown;
     this.#now = now;
+    this.#read = read;
   }
 
   /** What the node had when the watch began. */
@@ -491,15 +639,25 @@ export class WatchJudge {
   }
 
   /** A batch came. */
-  takes(changes: Change[]): void {
+  takes(changes: readonly Change[]): void {
+    const befores: Before[] = [];
     for (const change of changes) {
       if (change.type === "lagged") {
         this.lagged++;
+        befores.push(undefined);
+        // What was dropped is to be read from the database.
+        this.#seen.clear();
+        this.#first = this.lagged <= READS_MAX
+          ? this.#read?.()?.rows
+          : undefined;
         continue;
       }
       if (change.type === "reset") {
-        this.#wasReset = true;
+        befores.push(undefined);
+        // All is to be read anew, and may be older than it was.
         this.#shown.clear();
+        this.#seen.clear();
+        this.#first = this.#read?.()?.rows;
         continue;
       }
       if (change.coalesced) this.coalesced++;
@@ -515,29 +673,70 @@ export class WatchJudge {
         );
       }
       this.#shown.set(key, change.version);
+      befores.push(this.#before(key));
+      this.#seen.set(key, change.version);
+      if ((change.type === "delete") !== (change.value === undefined)) {
+        this.#oracle.violate("I7", `${this.where} was shown half a change`);
+      }
+      const { version } = change;
       const value = change.value && decoder.decode(change.value);
-      this.#oracle.reads(key, value, `a watch of ${this.where}`);
+      this.#oracle.holds(key, { version, value }, `a watch of ${this.where}`);
     }
-    this.#oracle.shows(this, changes);
+    this.#oracle.shows(this, changes, befores);
     const read = this.#now?.();
     if (read !== undefined) this.#oracle.finds(this, changes, read);
   }
 
-  /** All has been read: what it did not see it must have been told of. */
-  ends({ rows }: NodeState): void {
-    // After a reset all was to be read anew.
-    if (this.lagged > 0 || this.#wasReset) return;
-    for (const [key, { version }] of rows) {
-      const first = this.#first.get(key)?.version;
-      if (first && compareVersions(first, version) === 0) continue;
-      const shown = this.#shown.get(key);
-      if (shown && compareVersions(shown, version) === 0) continue;
-      this.#oracle.violate(
-        "I7",
-        `${this.where} was not shown the newest version of "${key}"`,
-      );
-    }
+  /** Whether it can be said what it should have seen. */
+  get isJudged(): boolean {
+    return this.#first !== undefined;
   }
+
+  /** Whether it has seen, or was told that it missed, all that a node has. */
+  hasSeen(state: NodeState): boolean {
+    return this.#unseen(state) === undefined;
+  }
+
+  /** All has been read: what it did not see it must have been told of. */
+  ends(state: NodeState): void {
+    const key = this.#unseen(state);
+    if (key === undefined) return;
+    this.#oracle.violate(
+      "I7",
+      `${this.where} was not shown the newest version of "${key}"`,
+    );
+  }
+
+  #unseen({ rows }: NodeState): string | undefined {
+    if (this.#first === undefined) return undefined;
+    for (const [key, { version }] of rows) {
+      if (!key.startsWith(this.prefix)) continue;
+      const before = this.#before(key);
+      if (before && compareVersions(before, version) >= 0) continue;
+      return key;
+    }
+    return undefined;
+  }
+
+  #before(key: string): Before {
+    const seen = this.#seen.get(key);
+    if (seen !== undefined || this.#first === undefined) return seen;
+    return this.#first.get(key)?.version ?? null;
+  }
+}
+
+/** The highest version of a key that an origin wrote up to a record. */
+function highestUpTo(
+  steps: readonly { readonly seq: number; readonly version: Version }[],
+  seq: number,
+): Version | undefined {
+  let [low, high] = [0, steps.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (steps[middle]!.seq <= seq) low = middle + 1;
+    else high = middle;
+  }
+  return steps[low - 1]?.version;
 }
 
 /** Whether a change is one of a key. */
@@ -560,6 +759,6 @@ function sameClaim(a: Version, b: Version): boolean {
     a.claim.hlc === b.claim.hlc && a.claim.node === b.claim.node;
 }
 
-function short(value: string): string {
-  return JSON.stringify(value.slice(0, 20));
+function short(value: string | undefined): string {
+  return value === undefined ? "deleted" : JSON.stringify(value.slice(0, 20));
 }

@@ -16,6 +16,7 @@ import {
   Space,
   spacePrefix,
 } from "../../gossip/keyspace.ts";
+import { SEAT_BYTES } from "../../gossip/register/config.ts";
 import { decodeClash } from "../../gossip/replication/conflict.ts";
 import { decodeEntry, versionOf } from "../../gossip/replication/entry.ts";
 import {
@@ -25,6 +26,7 @@ import {
 import { decodeCounters } from "../../gossip/replication/state.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import type { Version } from "../../mod.ts";
+import { Reader } from "../../runtime/bytes.ts";
 
 /** What a node knows of a key. */
 export interface Row {
@@ -35,8 +37,8 @@ export interface Row {
 }
 
 /**
- * The state of a node. Entries of a first copy that is not whole count for nothing
- * (`Replica.fill`): a node that has one, or none, has no rows.
+ * The state of a node. Entries of a whole copy under way count for nothing
+ * (`Replica.fill`): they stand in the other bank.
  */
 export interface NodeState {
   /** All entries, tombstones included. */
@@ -46,20 +48,19 @@ export interface NodeState {
 
 const decoder = new TextDecoder();
 
-/** The whole state of an engine that is open and answers at once. */
-export function readState(engine: KV): NodeState {
+/**
+ * The state of an engine that is open and answers at once.
+ *
+ * @param keyPrefix Only keys that begin so.
+ */
+export function readState(engine: KV, keyPrefix = ""): NodeState {
   const snapshot = engine.snapshot() as KVSnapshot;
   try {
     const rows = new Map<string, Row>();
-    const counters = snapshot.get(metaKey("counters")) as
-      | Uint8Array
-      | undefined;
-    if (counters === undefined || !decodeCounters(counters).caughtUp) {
-      return { rows, vector: readVector(snapshot) };
-    }
     const bank = readBank(snapshot);
+    const prefix = new TextEncoder().encode(keyPrefix);
     for (const space of [Space.LIVE + bank, Space.DEAD + bank]) {
-      for (const { key, value } of rowsOf(snapshot, space)) {
+      for (const { key, value } of rowsOf(snapshot, space, prefix)) {
         const entry = decodeEntry(key, value);
         rows.set(decoder.decode(key), {
           value: entry.value && decoder.decode(entry.value),
@@ -95,8 +96,17 @@ export function readVector(engine: Pick<KV, "iterate" | "get">): Vector {
 
 /** Whether a node has a seat, on which it votes once it is named. */
 export function hasSeat(engine: Pick<KV, "get">): boolean {
-  const row = engine.get(rowKey(Space.ACCEPTOR, Uint8Array.of(0)));
-  return (row as Uint8Array | undefined)?.[1] === 1;
+  return acceptorRow(engine)?.[1] === 1;
+}
+
+/** The newest config that a node knows, encoded; \`undefined\` until it knows one. */
+export function configRow(engine: Pick<KV, "get">): Uint8Array | undefined {
+  const row = acceptorRow(engine);
+  if (row === undefined) return undefined;
+  const reader = new Reader(row, "the acceptor's state");
+  reader.u8();
+  if (reader.u8() === 1) reader.raw(SEAT_BYTES);
+  return reader.bytes();
 }
 
 /** What a node knows of one key, now. */
@@ -133,19 +143,53 @@ export function readLog(
   return { records, last };
 }
 
-/** The conflicts on record: key and losing version. */
-export function readConflicts(engine: KV): { key: string; lost: Version }[] {
-  const reports: { key: string; lost: Version }[] = [];
-  for (const { value } of rowsOf(engine, Space.CONFLICT)) {
-    const { lost } = decodeClash(value);
-    reports.push({ key: decoder.decode(lost.key), lost: versionOf(lost) });
-  }
-  return reports;
+/** A conflict on record. */
+export interface ConflictRow {
+  readonly key: string;
+  /** Absent where a whole copy without the key took the place of the data. */
+  readonly kept: Version | undefined;
+  readonly lost: Pick<Row, "version" | "value">;
 }
 
-/** A state as text: equal for equal states. */
+/** The conflicts on record behind a row of them, and the last row. */
+export function readConflicts(
+  engine: KV,
+  after?: Uint8Array,
+): { conflicts: ConflictRow[]; last: Uint8Array | undefined } {
+  const conflicts: ConflictRow[] = [];
+  let last = after;
+  const rows = engine.iterate({
+    prefix: spacePrefix(Space.CONFLICT),
+    start: after && Uint8Array.of(...after, 0),
+  });
+  while (rows.next()) {
+    const { kept, lost } = decodeClash(new Uint8Array(rows.value));
+    const value = lost.value && decoder.decode(lost.value);
+    conflicts.push({
+      key: decoder.decode(lost.key),
+      kept: kept && versionOf(kept),
+      lost: { version: versionOf(lost), value },
+    });
+    last = new Uint8Array(rows.key);
+  }
+  void rows.close();
+  return { conflicts, last };
+}
+
+/** How many tombstones a state has. */
+export function tombstonesOf({ rows }: NodeState): number {
+  let count = 0;
+  for (const { value } of rows.values()) if (value === undefined) count++;
+  return count;
+}
+
+/**
+ * A state as text: equal for equal states. Tombstones are left out, which go at each
+ * node in its own time; in the end none is left.
+ */
 export function stateText({ rows, vector }: NodeState): string {
-  const sorted = [...rows].sort(([a], [b]) => a < b ? -1 : 1);
+  const sorted = [...rows].filter(([, { value }]) => value !== undefined)
+    .sort(([a], [b]) => a < b ? -1 : 1);
   const origins = [...vector.origins()].sort((a, b) => a - b);
   return JSON.stringify([
     sorted,
@@ -153,11 +197,18 @@ export function stateText({ rows, vector }: NodeState): string {
   ]);
 }
 
+function acceptorRow(engine: Pick<KV, "get">): Uint8Array | undefined {
+  return engine.get(rowKey(Space.ACCEPTOR, Uint8Array.of(0))) as
+    | Uint8Array
+    | undefined;
+}
+
 function* rowsOf(
   engine: Pick<KV, "iterate">,
   space: number,
+  keyPrefix: Uint8Array,
 ): Generator<{ key: Uint8Array; value: Uint8Array }> {
-  const rows = engine.iterate({ prefix: spacePrefix(space) });
+  const rows = engine.iterate({ prefix: rowKey(space, keyPrefix) });
   try {
     while (rows.next()) yield { key: rows.key.subarray(1), value: rows.value };
   } finally {

@@ -84,7 +84,7 @@ export type FaultStep =
     }
     | { readonly fault: "reset" | "halfOpen" | "corrupt"; readonly nodes: Pair }
     | {
-      readonly fault: "kill" | "killAtSync";
+      readonly fault: "kill" | "killAtSync" | "killAtSlice";
       readonly node: number;
       readonly unsynced: Unsynced;
     }
@@ -123,6 +123,12 @@ export type FaultStep =
       readonly node: number;
       readonly pick: number;
     }
+    /** While it runs a bit of a table reads wrong, until it is down or `forMs` end. */
+    | {
+      readonly fault: "bitRot";
+      readonly node: number;
+      readonly pick: number;
+    }
     /** Opened a second time on its directory. */
     | { readonly fault: "twice"; readonly node: number }
     /** A copy of its directory is opened beside it. */
@@ -136,7 +142,12 @@ export type FaultStep =
       readonly node: number;
       readonly aloneMs: number;
     }
-    | { readonly fault: "join"; readonly peers: readonly number[] }
+    /** A node joins: the one of this number, that there is not yet. */
+    | {
+      readonly fault: "join";
+      readonly node: number;
+      readonly peers: readonly number[];
+    }
     /** It leaves for ever; where it cannot in time, it leaves at the end. */
     | { readonly fault: "leave"; readonly node: number }
     /** It is killed, its disk is gone, and after `forMs` others remove it. */
@@ -180,7 +191,10 @@ export interface ScriptOptions {
   readonly nodes?: number;
   /** Calls, 50 a simulated second. @default {3000} */
   readonly steps?: number;
-  /** Faults; one for 150 calls by default. */
+  /**
+   * Faults; by default so many that, of those that can be when their time comes, at
+   * least one happens for 150 calls ({@linkcode CALLS_PER_FAULT}) on average.
+   */
   readonly faults?: number;
   /** Faults are of these kinds only. */
   readonly kinds?: readonly FaultKind[];
@@ -188,6 +202,12 @@ export interface ScriptOptions {
 
 /** Nodes that join in one life, at most: a long one is to stay one of few nodes. */
 const JOINS_MAX = 3;
+
+/** Calls for which one fault happens, on average. */
+export const CALLS_PER_FAULT = 150;
+
+/** So many are drawn for one of them: some cannot be when their time comes. */
+const SPARE_FAULTS = 1.25;
 
 /** Calls a simulated second. */
 const CALLS_PER_SECOND = 50;
@@ -206,6 +226,7 @@ const COMMON: readonly FaultKind[] = [
   "corrupt",
   "kill",
   "killAtSync",
+  "killAtSlice",
   "killAtOpen",
   "close",
   "move",
@@ -216,6 +237,7 @@ const COMMON: readonly FaultKind[] = [
   "syncFails",
   "slowSync",
   "bitFlip",
+  "bitRot",
   "twice",
 ];
 
@@ -254,9 +276,11 @@ export function writeScript(options: ScriptOptions): Script {
   const { seed, nodes = 5, steps = 3000 } = options;
   const random = new Prng(seed, "script");
   const quietAt = Math.max(2000, steps * 1000 / CALLS_PER_SECOND);
-  const count = options.faults ?? Math.max(4, Math.round(steps / 150));
+  const count = options.faults ??
+    Math.max(4, Math.round(steps * SPARE_FAULTS / CALLS_PER_FAULT));
   const kinds = options.kinds ?? [...COMMON, ...pick(random, OWN)];
-  const faults = [...drawFaults(random, nodes, { kinds, count, quietAt })];
+  const drawn = [...drawFaults(random, nodes, { kinds, count, quietAt })];
+  const faults = [...numbered(nodes, drawn.sort((a, b) => a.at - b.at))];
   const all: Step[] = [
     ...drawCalls(random, nodes, { steps, quietAt, faults }),
     ...faults,
@@ -397,6 +421,16 @@ function* drawFaults(
   }
 }
 
+/** Numbers those that join, in their order. */
+function* numbered(
+  nodes: number,
+  faults: readonly FaultStep[],
+): Generator<FaultStep> {
+  for (const step of faults) {
+    yield step.fault === "join" ? { ...step, node: nodes++ } : step;
+  }
+}
+
 function drawFault(
   random: Prng,
   count: number,
@@ -438,6 +472,7 @@ function drawFault(
       };
     case "kill":
     case "killAtSync":
+    case "killAtSlice":
       return { ...when, fault, node, unsynced };
     case "stall":
       return {
@@ -464,9 +499,10 @@ function drawFault(
     case "slowSync":
       return { ...when, fault, node, byMs: 10 + random.below(1000) };
     case "bitFlip":
+    case "bitRot":
       return { ...when, fault, node, pick: random.below(1_000_000) };
     case "join":
-      return { ...when, fault, peers: side };
+      return { ...when, fault, node: 0, peers: side };
     case "clone":
       // Long enough to be met.
       return { ...when, fault, node, forMs: Math.max(when.forMs, 4000) };

@@ -3,7 +3,7 @@
  *
  * Guarantees: the script decides everything. Under faults safety is judged
  * (`invariants.ts`); then the faults stop, and a random core, cut off from the
- * rest, must converge by itself, and after it all nodes.
+ * rest, must converge by itself, and after it all nodes, which then serve writes.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { Going } from "./going.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
 import { type Member, Members } from "./members.ts";
 import { Oracle } from "./oracle.ts";
-import { type NodeState, stateText } from "./rows.ts";
+import { type NodeState, stateText, tombstonesOf } from "./rows.ts";
 import {
   isFault,
   type Script,
@@ -30,7 +30,13 @@ export interface WorkloadReport {
   readonly hash: string;
   readonly events: number;
   readonly simulatedMs: number;
+  /** Calls that were made. */
+  readonly calls: number;
   readonly acked: number;
+  /** Acked writes that are gone, however many violations say so. */
+  readonly lost: number;
+  /** Whether all was judged that is judged once all nodes have converged. */
+  readonly judged: boolean;
   readonly conflicts: number;
   readonly coverage: Coverage;
   /** What must not be: empty if all invariants held. */
@@ -54,11 +60,17 @@ const HEALTH_MS = 30_000;
 /** How long the last changes of the config may take then, in ms. */
 const SETTLED_MS = 30_000;
 
+/** How long tombstones may stay then, in ms: a minute, as README has it. */
+const COLLECTED_MS = 60_000;
+
 /** How long all nodes may take to converge, in ms. */
 const CONVERGENCE_MS = 120_000;
 
 /** Shortest pause between two looks at all nodes, in ms. */
 const INSPECTION_MS = 4000;
+
+/** Pause between two looks at the configs of all nodes, in ms. */
+const CONFIGS_MS = 200;
 
 /** Looks at all nodes in a life, at most. */
 const INSPECTIONS_MAX = 60;
@@ -93,7 +105,10 @@ export async function runScript(
     hash: world.traceHash(),
     events: world.events,
     simulatedMs: world.now,
+    calls: life.clients.made,
     acked: oracle.acked,
+    lost: oracle.lostAcks,
+    judged: life.judged,
     conflicts: oracle.conflicts,
     coverage: life.coverage,
     violations: oracle.violations,
@@ -105,10 +120,14 @@ class ClusterLife {
   readonly oracle: Oracle;
   readonly coverage = new Coverage();
   readonly clients: Clients;
+  /** Whether the last judgement was reached, whatever it is. */
+  judged = false;
   readonly #script: Script;
   readonly #members: Members;
   readonly #going: Going;
   readonly #faults: Faults;
+  /** When the steps begin. */
+  #begin = 0;
 
   constructor(script: Script, trace: RunOptions["trace"]) {
     const world = new World({ seed: script.seed, ...trace && { trace } });
@@ -132,6 +151,7 @@ class ClusterLife {
       members,
       going: this.#going,
       coverage,
+      quietAt: () => this.#begin + script.quietAt,
     });
     this.clients = new Clients({ world, members, oracle, coverage });
   }
@@ -140,7 +160,7 @@ class ClusterLife {
     const { nodes } = this.#script;
     for (let i = 0; i < nodes; i++) {
       const ways = i === 0 ? { bootstrap: true } : { peers: ["a:1"] };
-      await this.#members.start(this.#members.add(() => ways));
+      await this.#members.start(this.#members.add(i, () => ways));
     }
     await this.#live();
     await this.#calm();
@@ -152,18 +172,24 @@ class ClusterLife {
   /** Calls and faults. */
   async #live(): Promise<void> {
     const { steps, quietAt } = this.#script;
-    const begin = this.world.now;
+    const begin = this.#begin = this.world.now;
     const pauseMs = Math.max(INSPECTION_MS, quietAt / INSPECTIONS_MAX);
     let inspectAt = pauseMs;
+    let configsAt = 0;
     for (const step of steps) {
       const waitMs = begin + step.at - this.world.now;
       if (waitMs > 0) await this.world.sleep(waitMs);
       if (isFault(step)) this.#faults.begin(step);
       else this.clients.begin(step);
+      if (step.at >= configsAt) {
+        configsAt = step.at + CONFIGS_MS;
+        this.#members.judgeConfigs();
+      }
       if (step.at < inspectAt) continue;
       inspectAt += pauseMs;
       this.clients.checkDeadlines();
       for (const member of this.#members.all) this.#members.inspect(member);
+      this.#members.judgeLeaks();
       this.oracle.settles();
     }
     await this.world.sleep(begin + quietAt - this.world.now);
@@ -176,11 +202,11 @@ class ClusterLife {
     for (const member of this.#members.all) {
       if (core.includes(member.index)) continue;
       for (const index of core) {
-        this.world.cut(member.name, this.#members.all[index]!.name);
+        this.world.cut(member.name, this.#members.at(index)!.name);
       }
     }
     for (const index of core) {
-      void this.#members.start(this.#members.all[index]!);
+      void this.#members.start(this.#members.at(index)!);
     }
     const end = this.world.now + 30_000;
     while (this.clients.pending > 0 && this.world.now < end) {
@@ -218,17 +244,11 @@ class ClusterLife {
     ) return;
     await this.#going.finish();
     const staying = this.#members.staying;
-    if (
-      !await this.#converge("those who stay", () => staying, CONVERGENCE_MS)
-    ) {
-      return;
-    }
-    // What was applied last is reported, or shown, just after.
-    await this.world.sleep(50);
-    const states = staying.map((member) => this.#members.inspect(member));
-    if (states.includes(undefined)) return;
+    const states = await this.#lastStates(staying);
+    if (states === undefined) return;
     staying.forEach(({ life }, i) => life!.watch!.ends(states[i]!));
-    this.oracle.concludes(states[0]!.rows);
+    this.#members.judgeReports(staying);
+    this.oracle.concludes(states[0]!);
     const joined = all.filter(({ nodeKey }) => nodeKey !== 0);
     const keys = new Set(joined.map(({ nodeKey }) => nodeKey));
     if (keys.size < joined.length) {
@@ -236,6 +256,30 @@ class ClusterLife {
     }
     await this.#agreeOnHealth();
     await this.#settle(staying);
+    await this.#collect(staying);
+    await this.clients.prove(staying, states[0]!.rows);
+    this.judged = true;
+  }
+
+  /** What those who stay hold in the end; `undefined` if that is a violation. */
+  async #lastStates(
+    staying: readonly Member[],
+  ): Promise<NodeState[] | undefined> {
+    const end = this.world.now + CONVERGENCE_MS;
+    const which = () => staying;
+    while (await this.#converge("those who stay", which, CONVERGENCE_MS)) {
+      // What was applied last is reported, or shown, just after.
+      await this.world.sleep(50);
+      const states = staying.flatMap((member) =>
+        this.#members.inspect(member) ?? []
+      );
+      if (states.length === staying.length) return states;
+      // An engine that a fault had broken before was found to be so just now.
+      if (this.world.now < end) continue;
+      this.oracle.violate("L1", "one is always down when it is to be judged");
+      break;
+    }
+    return undefined;
   }
 
   /** All know one config before long, in which nothing is left to be done. */
@@ -250,6 +294,23 @@ class ClusterLife {
         return;
       }
       await this.world.sleep(200);
+    }
+  }
+
+  /** What was deleted leaves no trace before long. */
+  async #collect(members: readonly Member[]): Promise<void> {
+    const end = this.world.now + COLLECTED_MS;
+    for (;;) {
+      const left = members.map((member) => {
+        const state = this.#members.inspect(member);
+        return state === undefined ? Infinity : tombstonesOf(state);
+      });
+      if (left.every((count) => count === 0)) return;
+      if (this.world.now > end) {
+        this.oracle.violate("I1", `tombstones are left: ${left.join(", ")}`);
+        return;
+      }
+      await this.world.sleep(500);
     }
   }
 

@@ -1,0 +1,139 @@
+/**
+ * Defects of the simulator, to be put in on purpose; see `mutants_table.ts`. A
+ * judge that blames the innocent is as wrong as one that sees nothing.
+ */
+
+import type { Mutant } from "./mutant.ts";
+
+/** The defects. */
+export const SIM_MUTANTS: readonly Mutant[] = [
+  {
+    name: "judge-takes-half-a-copy-for-one",
+    file: "tests/sim/rows.ts",
+    find: `      return { rows, vector: readVector(snapshot) };
+    }
+    const prefix`,
+    replace: `    }
+    const prefix`,
+    caughtBy: "tests/scripts_test.ts :: seed 200099",
+  },
+  {
+    name: "joiner-that-asks-where-nobody-is",
+    file: "tests/sim/members.ts",
+    find:
+      `    return !this.staying.some((member) => peers.includes(this.address(member)));`,
+    replace: `    return false;`,
+    caughtBy: "tests/scripts_test.ts :: seed 201210",
+  },
+  {
+    name: "judge-holds-a-failed-engine-to-what-it-had-not-synced",
+    file: "tests/sim/members.ts",
+    find: `    if (engine === undefined || !failed) return member.vector;`,
+    replace: `    if (engine === undefined || failed) return member.vector;`,
+    caughtBy: "tests/scripts_test.ts :: seed 400276",
+  },
+  {
+    name: "judge-allows-less-to-wait-than-stands-still",
+    file: "tests/sim/members.ts",
+    find: `const WAITING_MAX = 4000;`,
+    replace: `const WAITING_MAX = 1000;`,
+    caughtBy: "tests/scripts_test.ts :: seed 501061",
+  },
+  {
+    name: "judge-waits-for-who-was-removed-unheard",
+    file: "tests/sim/going.ts",
+    find:
+      `    } else if (member.fate === "leaves" && !this.#leaving.has(member.life!)) {
+      await this.#leave(member);
+    }`,
+    replace: `    }`,
+    caughtBy: "tests/scripts_test.ts :: seeds 1000761",
+  },
+  {
+    name: "judge-asks-a-store-that-is-closed",
+    file: "tests/sim/members.ts",
+    find: `      if (dbOf(member) === undefined || life!.failed) return false;`,
+    replace: `      if (life?.db === undefined || life.failed) return false;`,
+    caughtBy: "tests/scripts_test.ts :: seeds 1003528",
+  },
+  {
+    name: "life-that-was-not-judged-is-well",
+    file: "tests/sim/campaign.ts",
+    find: `    total.judged += Number(life.judged);`,
+    replace: `    total.judged++;`,
+    caughtBy: "tests/campaign_test.ts :: was not judged",
+  },
+  {
+    name: "losses-counted-by-what-is-said-of-them",
+    file: "tests/sim/campaign.ts",
+    find: `    total.lost += life.lost;`,
+    replace: `    total.lost += count("I2") + count("I3");`,
+    caughtBy: "tests/campaign_test.ts :: every acked write",
+  },
+  {
+    name: "mistakes-elsewhere-are-excused",
+    file: "tests/sim/excuses.ts",
+    find: `  if (OF_NO_FAULT.has(name)) return name;`,
+    replace: `  if (OF_NO_FAULT.has(name) && !wasRemote) return name;`,
+    caughtBy: "tests/excuses_test.ts :: a mistake of the program",
+  },
+  {
+    name: "one-failing-disk-excuses-all",
+    file: "tests/sim/excuses.ts",
+    find: `wasRemote ? disks.elsewhere : disks.here`,
+    replace:
+      `wasRemote || disks.elsewhere.faulted ? disks.elsewhere : disks.here`,
+    caughtBy: "tests/excuses_test.ts :: an engine's errors",
+  },
+  {
+    name: "joiners-numbered-as-they-come",
+    file: "tests/sim/faults.ts",
+    find: `members.add(index, ways)`,
+    replace: `members.add(members.all.length, ways)`,
+    caughtBy: "tests/sim_test.ts :: lost a join",
+  },
+  {
+    name: "any-error-is-alike",
+    file: "tests/sim/shrink.ts",
+    find:
+      `  return a.id === b.id && (a.id !== "E1" || kindOf(a) === kindOf(b));`,
+    replace: `  return a.id === b.id && kindOf(a) !== "";`,
+    caughtBy: "tests/sim_test.ts :: says the same",
+  },
+  {
+    name: "clocks-stay-as-they-drifted",
+    file: "tests/sim/faults.ts",
+    find: `      this.#world.skewClock(a.name, 0);\n`,
+    replace: "",
+    caughtBy: "tests/sim_test.ts :: clocks are right",
+  },
+  {
+    name: "faults-counted-when-they-are-armed",
+    file: "tests/sim/faults.ts",
+    find: `    if (outcome === "happened") this.#coverage.fault(step.fault);`,
+    replace:
+      `    if (outcome !== "impossible") this.#coverage.fault(step.fault);`,
+    caughtBy: "tests/sim_test.ts :: counts when it has happened",
+  },
+  {
+    name: "faults-that-cannot-be-are-dropped",
+    file: "tests/sim/faults.ts",
+    find: `const TRIES_MAX = 6;`,
+    replace: `const TRIES_MAX = 1;`,
+    caughtBy: "tests/sim_test.ts :: counts when it has happened",
+  },
+  {
+    name: "link-damages-on-after-all-is-healed",
+    file: "runtime/virtual/network.ts",
+    find: `    if (a === undefined) this.#damaging.clear();\n`,
+    replace: "",
+    caughtBy: "runtime/virtual/faults_test.ts :: once all is healed",
+  },
+  {
+    name: "all-of-a-log-may-have-been-torn",
+    file: "tests/sim/damage.ts",
+    find: `    syncedTo = Math.max(syncedTo, frame.syncedTo);`,
+    replace: `    syncedTo = Math.min(syncedTo, frame.syncedTo);`,
+    caughtBy: "tests/damage_test.ts",
+  },
+];
