@@ -42,14 +42,14 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
   {
     name: "watch-shows-the-newest-of-a-group-alone",
     file: "gossip/watch.ts",
-    find: "        if (wanted.length === 0) continue;\n        const",
-    replace: `        const isNewest = applied.findLast((one) =>
-          one.changes.some(({ key }) =>
-            keyText(key) === keyText(wanted[0]?.key ?? key)
-          )
-        )?.changes === changes;
-        if (wanted.length === 0 || !isNewest) continue;
-        const`,
+    find: "    for (const each of applied) {\n",
+    replace: `    for (const each of applied) {
+      const isNewest = (key: Uint8Array) =>
+        applied.findLast((one) =>
+          one.changes.some((other) => keyText(other.key) === keyText(key))
+        ) === each;
+      if (!each.changes.every(({ key }) => isNewest(key))) continue;
+`,
     caughtBy: SEEDS,
   },
   {

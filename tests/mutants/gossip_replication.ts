@@ -23,14 +23,15 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "first-copy-forgets-what-ends",
     file: "gossip/replication/draft.ts",
-    find: "    ops.push(...expiryOps(entry, undefined));\n",
-    replace: "    void expiryOps;\n",
+    find:
+      "  return [...standingRows(bank, entry), ...expiryOps(bank, entry, undefined)];",
+    replace: "  return [...standingRows(bank, entry)];",
     caughtBy: "tests/scenarios/ttl_test.ts :: hidden by every read",
   },
   {
     name: "end-follows-the-clock-of-versions",
     file: "gossip/replication/draft.ts",
-    find: "Math.ceil(this.#nowMs + expireIn) - hlcToMs(hlc)",
+    find: "Math.ceil(this.#options.nowMs + expireIn) - hlcToMs(hlc)",
     replace: "Math.ceil(expireIn) + 0 * hlcToMs(hlc)",
     caughtBy:
       "gossip/lease/expiry_test.ts :: at the instant that was asked for",
@@ -360,16 +361,17 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "delete-leaves-the-value",
     file: "gossip/replication/draft.ts",
     find:
-      "        value: op.value,\n        flags: op.value === undefined ? EntryFlag.TOMBSTONE : 0,\n",
-    replace: "        value: op.value ?? current?.value,\n        flags: 0,\n",
+      "        value: op.value,\n        flags: op.value === undefined\n          ? EntryFlag.TOMBSTONE\n",
+    replace:
+      "        value: op.value ?? current?.value,\n        flags: op.key.length < 1\n          ? EntryFlag.TOMBSTONE\n",
     caughtBy: SEEDS,
   },
   {
     name: "keys-of-who-is-gone-are-led-by-nobody",
     file: "gossip/replication/draft.ts",
     find:
-      "    const gone = this.#isSealed?.(current.holder, this.vector) ?? false;\n",
-    replace: "    const gone = this.#isSealed === undefined;\n",
+      "    const gone = this.#options.isSealed?.(current.holder, this.vector) ?? false;\n",
+    replace: "    const gone = this.#options.isSealed === undefined;\n",
     caughtBy: SEEDS,
   },
   {

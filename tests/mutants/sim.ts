@@ -8,16 +8,6 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const SIM_MUTANTS: readonly Mutant[] = [
   {
-    name: "judge-takes-half-a-copy-for-one",
-    file: "tests/sim/rows.ts",
-    find: `      return { rows, vector: readVector(snapshot) };
-    }
-    const prefix`,
-    replace: `    }
-    const prefix`,
-    caughtBy: "tests/scripts_test.ts :: seed 200099",
-  },
-  {
     name: "joiner-that-asks-where-nobody-is",
     file: "tests/sim/members.ts",
     find:
