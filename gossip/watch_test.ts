@@ -562,3 +562,54 @@ Deno.test("S6: a watch is told of a whole copy in the place of what waited, wher
     await again.cancel();
   }
 });
+
+Deno.test("the token of a watch is behind what its reader has, not behind what is on its way to it", async () => {
+  const { watchers, set, replica } = await watched();
+  const since = tokenOf((await set({ k: "1" })).after);
+  for (let i = 2; i <= 4; i++) await set({ k: `${i}` });
+  const stream = watchers.watch({ since });
+  const reader = stream.getReader();
+  assertEquals(texts(await take(reader, 1)), ["k=2"]);
+  const token = stream.token();
+  const pending = reader.read();
+  await reader.cancel();
+  await pending;
+  assertEquals(stream.token(), token);
+  const rest = watchers.watch({ since: token! }).getReader();
+  assertEquals(texts(await take(rest, 2)), ["k=3", "k=4"]);
+  await rest.cancel();
+
+  // Nor behind a whole copy of which it has not been told.
+  const live = watchers.watch();
+  const before = live.token();
+  await replica.voidCopy([]);
+  await replica.beginCopy();
+  const vector = new Vector();
+  vector.add(origin(3), 1);
+  await replica.ingest({
+    whole: true,
+    base: new Vector(),
+    vector,
+    entries: [],
+    intents: [],
+    lifeGone: 0,
+    lifeFloor: 0,
+    floor: new Vector(),
+    incarnations: [],
+  });
+  await set({ k: "5" });
+  assertEquals(live.token(), before);
+  const last = live.getReader();
+  const { value } = await last.read();
+  assertEquals(value!.map(({ type }) => type), ["reset"]);
+  assert(live.token() !== before);
+  await last.cancel();
+
+  // An initial state of which the end was not handed out is none.
+  const initial = watchers.watch({ initial: true });
+  const first = initial.getReader();
+  const begun = first.read();
+  await first.cancel();
+  await begun;
+  assertEquals(initial.token(), undefined);
+});

@@ -85,6 +85,11 @@ export class Watcher<T> {
   readonly #ended = new AbortController();
   #progress: Progress;
   #isLive = false;
+  /**
+   * Where the reader is, while something is on its way to it: it may never come
+   * there. `undefined` if the reader is where the progress is.
+   */
+  #held: { readonly token: (() => Token) | undefined } | undefined;
   /** Whether the reader is to be told of a reset next. */
   #wasReset = false;
   #isCancelled = false;
@@ -127,7 +132,7 @@ export class Watcher<T> {
    * interest; `undefined` as long as an initial state is being told.
    */
   token(): Token | undefined {
-    return this.#isWhole ? this.#progress.token()() : undefined;
+    return this.#held === undefined ? this.#here()?.() : this.#held.token?.();
   }
 
   /** Something was applied: it waits, or is read from the disk later. */
@@ -160,7 +165,17 @@ export class Watcher<T> {
     }
   }
 
+  #here(): (() => Token) | undefined {
+    return this.#isWhole ? this.#progress.token() : undefined;
+  }
+
+  /** What comes next is handed to the reader, who is not there before it has it. */
+  #hold(): void {
+    this.#held ??= { token: this.#here() };
+  }
+
   #reset(vector: Vector): void {
+    this.#hold();
     this.#queue = new ChangeQueue(this.#options.queueBytesMax);
     this.#progress = new Progress(vector);
     this.#isWhole = true;
@@ -180,7 +195,10 @@ export class Watcher<T> {
       const next = await this.#next();
       if (this.#isCancelled) return;
       if (next === undefined) controller.close();
-      else controller.enqueue(next);
+      else {
+        controller.enqueue(next);
+        this.#held = undefined;
+      }
     } catch (error) {
       const closed = this.#ended.signal.aborted || error instanceof ClosedError;
       this.#end();
@@ -198,6 +216,7 @@ export class Watcher<T> {
       if (signal.aborted || this.#wasReset) {
         await this.#earlier.return(undefined);
       } else if (done !== true) return value;
+      else this.#held = undefined;
       this.#earlier = undefined;
     }
     while (this.#queue.isEmpty && !this.#wasReset && !signal.aborted) {
@@ -211,6 +230,7 @@ export class Watcher<T> {
     const handed = this.#queue.take();
     if (handed === undefined) return undefined;
     const { changes, lagged } = this.#options;
+    this.#hold();
     if (handed.kind === "lagged") {
       // With this token what was dropped can be told again.
       const token = this.#progress.token();
@@ -277,6 +297,7 @@ export class Watcher<T> {
       bytes += waitingBytes(entry);
     }
     if (this.#wasReset) return;
+    this.#hold();
     this.#isWhole = true;
     if (batch.length > 0) yield changes(batch, this.#progress.token());
   }
@@ -326,6 +347,7 @@ export class Watcher<T> {
         if (isFirst) throw new TokenTooOldError("watch");
         const { vector } = source.replica;
         const token = this.#progress.token();
+        this.#hold();
         this.#progress.advance([vector]);
         this.#isLive = true;
         yield lagged(recordsBetween(replay.vector, vector), token);
@@ -333,6 +355,7 @@ export class Watcher<T> {
       }
       isFirst = false;
       for (const [i, applied] of told.entries()) {
+        this.#hold();
         this.#progress.advance([stepOf(applied)]);
         const wanted = this.#wanted(applied.changes, false);
         const token = this.#progress.token();

@@ -75,10 +75,12 @@ export class Arrivals {
     );
     const ended = new AbortController();
     const either = AbortSignal.any([deadline.signal, ended.signal]);
-    const arrived = replica.includes(wanted, deadline.signal);
     try {
       void this.#ask(wanted, either);
-      await arrived;
+      // Again where a whole copy has taken the place of what was here meanwhile.
+      while (!replica.vector.includes(wanted)) {
+        await replica.includes(wanted, deadline.signal);
+      }
     } finally {
       ended.abort();
     }

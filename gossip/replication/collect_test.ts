@@ -106,6 +106,45 @@ Deno.test("many tombstones go in slices, and what is written meanwhile is served
   await writing;
   assertEquals(rows(kv, Space.DEAD), 0);
   assertEquals(rows(kv, Space.DOT_INDEX), 1);
+  // [1] What was written meanwhile has not undone that a life is gone.
+  const { record } = await replica.commit(sets({ "0/1": "again" }));
+  assertEquals(record!.entries[0]!.life, 2);
+  const again = await openReplica(1, { kv: kv.crash() });
+  const other = await again.replica.commit(sets({ "0/2": "again" }));
+  assertEquals(other.record!.entries[0]!.life, 2);
+});
+
+Deno.test("[1] what is committed in the group of a collection has not undone that a life is gone", async () => {
+  const { replica, kv } = await openReplica(1);
+  await replica.commit(sets({ k: "1" }));
+  await replica.commit(sets({ k: undefined }));
+  await replica.collect(
+    { floor: replica.vector, gate: new Vector() },
+    isCurrent,
+  );
+  kv.automatic = false;
+  const busy = replica.commit(sets({ busy: "x" }));
+  await turns();
+  // While the device writes, both gather in the next group.
+  const collecting = replica.collect(
+    { floor: replica.vector, gate: replica.floor },
+    isCurrent,
+  );
+  const meanwhile = replica.commit(sets({ other: "x" }));
+  const all = Promise.all([busy, collecting, meanwhile]);
+  let done = false;
+  void all.then(() => done = true);
+  while (!done) {
+    if (kv.writing) kv.finish();
+    await turns();
+  }
+  kv.automatic = true;
+  assertEquals((await all)[1], 1);
+  const { record } = await replica.commit(sets({ k: "2" }));
+  assertEquals(record!.entries[0]!.life, 2);
+  const again = await openReplica(1, { kv: kv.crash() });
+  const after = await again.replica.commit(sets({ fresh: "x" }));
+  assertEquals(after.record!.entries[0]!.life, 2);
 });
 
 Deno.test("what does not rest on the reports any more goes no further, and raises no floor", async () => {

@@ -59,6 +59,7 @@ import { Replay } from "./replay.ts";
 import type { FrozenState, SessionData } from "./session.ts";
 import {
   countersOf,
+  decodeCounters,
   encodeCounters,
   floorOp,
   ReplicaState,
@@ -520,8 +521,8 @@ export class Replica {
     keys: readonly Uint8Array[],
   ): Promise<(Entry | undefined)[]> {
     const kv = this.#kv;
-    const { bank } = this.#state;
     if (kv.synchronous) {
+      const { bank } = this.#state;
       const get = (space: number, key: Uint8Array) =>
         kv.get(rowKey(space + bank, key)) as Bytes | undefined;
       return keys.map((key) =>
@@ -530,6 +531,8 @@ export class Replica {
     }
     const snapshot = await kv.snapshot();
     try {
+      // That of the snapshot: another one may count since.
+      const bank = bankOf(await snapshot.get(metaKey("counters")));
       const get = async (space: number, key: Uint8Array) =>
         await snapshot.get(rowKey(space + bank, key));
       return await Promise.all(
@@ -544,10 +547,14 @@ export class Replica {
 
   /** The entry of a key that has a value. */
   async livingEntry(key: Uint8Array): Promise<Entry | undefined> {
-    return toEntry(
-      key,
-      await this.#kv.get(rowKey(Space.LIVE + this.#state.bank, key)),
-    );
+    for (;;) {
+      const { bank } = this.#state;
+      const row = await this.#kv.get(rowKey(Space.LIVE + bank, key));
+      // Or a whole copy has taken the place of what was read.
+      if (row !== undefined || bank === this.#state.bank) {
+        return toEntry(key, row);
+      }
+    }
   }
 
   /**
@@ -625,11 +632,7 @@ export class Replica {
   }
 
   async #runGroup(group: Item[]): Promise<void> {
-    const draft = new Draft(this.#kv, this.#state, {
-      nowMs: this.#options.clock.now(),
-      isSealed: this.#options.isSealed,
-      isRemoved: this.#options.isRemoved,
-    });
+    let draft = this.#draft();
     const settled: (() => void)[] = [];
     let taken = 0;
     let renewal: Renewal | undefined;
@@ -640,6 +643,8 @@ export class Replica {
           // A turn sees durable states only: what is drafted goes first.
           if (!draft.isEmpty) break;
           await item.run().catch(item.reject);
+          // What it has changed is not what the draft began with.
+          draft = this.#draft();
         } else {
           settled.push(await this.#take(draft, item));
         }
@@ -660,6 +665,15 @@ export class Replica {
     }
     this.#publish(draft, renewal);
     for (const settle of settled) settle();
+  }
+
+  #draft(): Draft {
+    const { clock, isSealed, isRemoved } = this.#options;
+    return new Draft(this.#kv, this.#state, {
+      nowMs: clock.now(),
+      isSealed,
+      isRemoved,
+    });
   }
 
   /** Takes one item into a draft; gives what settles its caller afterwards. */
@@ -752,6 +766,10 @@ export class Replica {
     }
     if (isFirst) this.#options.listener.failed(error);
   }
+}
+
+function bankOf(counters: Bytes | undefined): Bank {
+  return counters === undefined ? 0 : decodeCounters(counters).bank;
 }
 
 function toEntry(key: Uint8Array, row: Bytes | undefined): Entry | undefined {

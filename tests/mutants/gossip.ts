@@ -182,4 +182,11 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     replace: `if (remote.replica === "partial") {`,
     caughtBy: "gossip/dispatch_test.ts :: keeps a part of the data",
   },
+  {
+    name: "watch-is-where-its-reader-is-not",
+    file: "gossip/watcher.ts",
+    find: "    this.#held ??= { token: this.#here() };\n",
+    replace: "",
+    caughtBy: "gossip/watch_test.ts :: on its way to it",
+  },
 ];

@@ -742,4 +742,12 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     replace: ``,
     caughtBy: "gossip/replication/rumours_test.ts :: waited for in vain",
   },
+  {
+    name: "group-forgets-what-a-turn-changed",
+    file: "gossip/replication/replica.ts",
+    find: "          draft = this.#draft();\n",
+    replace: "",
+    caughtBy:
+      "gossip/replication/collect_test.ts :: in the group of a collection",
+  },
 ];
