@@ -500,6 +500,7 @@ async function assemble(
   function onApplied(applied: readonly Applied[]): void {
     for (const { replaced } of applied) {
       if (replaced === undefined) continue;
+      spread?.forget();
       cluster.renewed(replaced.copy.incarnations);
       if (replaced.vector.size > 0) events.emit({ type: "reset" });
     }
@@ -519,6 +520,7 @@ async function assemble(
     timers,
     events,
     fallSilent: () => cluster.fallSilent(),
+    onVoid: () => spread?.forget(),
   });
   last.reset = reset;
   opened.defer(() => reset.close());

@@ -37,6 +37,8 @@ export interface ResetOptions {
   readonly events: Events;
   /** Votes no more, durably. */
   readonly fallSilent: () => Promise<void>;
+  /** What this node wrote counts no more: it is told to nobody. */
+  readonly onVoid: () => void;
 }
 
 /** Resets a node. */
@@ -78,9 +80,10 @@ export class Reset {
   }
 
   async #begin(generation: number): Promise<void> {
-    const { node, replica, pull, timers, events, fallSilent } = this.#options;
-    await fallSilent();
+    const { node, replica, pull, timers, events } = this.#options;
+    await this.#options.fallSilent();
     await replica.voidCopy([this.#options.generation.raise(generation)]);
+    this.#options.onVoid();
     this.#pause = timers.set(() => {
       this.#pause = undefined;
     }, this.#pauseMs);

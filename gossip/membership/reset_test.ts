@@ -22,6 +22,7 @@ async function resetOf(world: World) {
     generation,
     timers: world.runtime("a").timers,
     events: new Events(),
+    onVoid: () => done.push("told to nobody"),
     fallSilent: () => {
       // It votes no more before anything else is written.
       const { caughtUp } = decodeCounters(
@@ -60,7 +61,11 @@ Deno.test("S5: an old disk's node votes no more, is void, above what others know
     assertEquals([replica.caughtUp, done], [true, []]);
     for (let i = 0; i < 3; i++) reset.found({ generation: 7, nonce });
     await turns();
-    assertEquals([replica.caughtUp, done], [false, ["silent, whole", "pull"]]);
+    assertEquals([replica.caughtUp, done], [false, [
+      "silent, whole",
+      "told to nobody",
+      "pull",
+    ]]);
     assertEquals(generation.current, 7);
     assertEquals(kv.getDurable(metaKey("host"))!.at(-1), 7);
     await assertRejects(
@@ -85,7 +90,7 @@ Deno.test("who is reset again and again pauses in between, ever longer", async (
     for (let i = 2; i <= 4; i++) {
       await copy();
       const since = world.now;
-      while (done.length < 2 * i) {
+      while (done.length < 3 * i) {
         await world.sleep(1001);
         tell();
         await turns();

@@ -84,6 +84,15 @@ export class Push {
     );
   }
 
+  /** Drops what waits. */
+  clear(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#runs.clear();
+    this.#records = [];
+    this.#bytes = 0;
+  }
+
   /** Sends what waits. */
   flush(): void {
     this.#timer?.cancel();
@@ -95,9 +104,7 @@ export class Push {
     }
     const message = encodeRecords(heads, this.#records);
     const sent = { records: this.#records.length, bytes: this.#bytes };
-    this.#runs.clear();
-    this.#records = [];
-    this.#bytes = 0;
+    this.clear();
     this.#options.broadcast(message, sent);
   }
 }

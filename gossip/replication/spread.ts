@@ -28,7 +28,12 @@ import {
 import { Push } from "./push.ts";
 import type { PassedRecord } from "./record.ts";
 import type { Replica } from "./replica.ts";
-import { type RumourEffect, Rumours, type SirState } from "./rumours.ts";
+import {
+  type RumourEffect,
+  type RumourFigures,
+  Rumours,
+  type SirState,
+} from "./rumours.ts";
 
 /** Bytes of records after which a message of rumours is another one. */
 const MESSAGE_BYTES = 128 * 1024;
@@ -106,7 +111,9 @@ export interface SpreadMetrics {
 export class Spread {
   readonly #options: SpreadOptions;
   readonly #push: Push;
-  readonly #rumours: Rumours;
+  #rumours: Rumours;
+  /** What was counted before the last {@linkcode Spread.forget}. */
+  #past: RumourFigures | undefined;
   #revision: number | undefined;
   #timer: Timer | undefined;
   #timerAt = Infinity;
@@ -125,7 +132,7 @@ export class Spread {
 
   constructor(options: SpreadOptions) {
     this.#options = options;
-    const { timers, delayMs, others, send, replica } = options;
+    const { timers, delayMs, others, send } = options;
     this.#push = new Push({
       timers,
       delayMs,
@@ -138,8 +145,13 @@ export class Spread {
         }
       },
     });
-    this.#rumours = new Rumours({
-      ...options,
+    this.#rumours = this.#makeRumours();
+  }
+
+  #makeRumours(): Rumours {
+    const { replica } = this.#options;
+    return new Rumours({
+      ...this.#options,
       isWhole: () => replica.caughtUp,
       covers: (origin, seq) => replica.vector.covers(origin, seq),
     });
@@ -148,7 +160,7 @@ export class Spread {
   /** Numbers for metrics. */
   get metrics(): SpreadMetrics {
     const { pushed, useful, redundant, ...counts } = this.#counts;
-    const figures = this.#rumours.figures;
+    const figures = sum(this.#rumours.figures, this.#past);
     return {
       ...figures,
       ...counts,
@@ -167,6 +179,19 @@ export class Spread {
   /** The SIR state of a record here. */
   stateOf(dot: Dot): SirState {
     return this.#push.has(dot) ? "infected" : this.#rumours.stateOf(dot);
+  }
+
+  /**
+   * Brings nobody any more what is under way: this node's data is void, and what it
+   * wrote before the copy that takes its place counts no more (rule S5).
+   */
+  forget(): void {
+    this.#push.clear();
+    const { susceptible: _, infected: __, ...ended } = this.#rumours.figures;
+    this.#past = sum({ susceptible: 0, infected: 0, ...ended }, this.#past);
+    this.#rumours = this.#makeRumours();
+    this.#revision = undefined;
+    this.#act();
   }
 
   /** Records, and sessions, are durable: those of this node, and of others. */
@@ -359,4 +384,12 @@ function messagesOf(groups: readonly RumourGroup[]): RumourGroup[][] {
     bytes += size;
   }
   return messages;
+}
+
+function sum(a: RumourFigures, b: RumourFigures | undefined): RumourFigures {
+  if (b === undefined) return a;
+  const keys = Object.keys(a) as (keyof RumourFigures)[];
+  return Object.fromEntries(
+    keys.map((key) => [key, a[key] + b[key]]),
+  ) as unknown as RumourFigures;
 }

@@ -239,3 +239,25 @@ Deno.test("of records that were pushed directly it is counted which were new", (
   spread.count(["applied", "covered", "early"]);
   assertEquals([spread.metrics.useful, spread.metrics.redundant], [2, 1]);
 });
+
+Deno.test("S5: once its data is void a node brings nothing of it to anybody any more, whatever breaks or comes", () => {
+  for (const directPeersMax of [0, 16]) {
+    const { spread, sent, publish, pass } = spreadOf(6, { directPeersMax });
+    publish(own(1), setRecord("k", "v"));
+    pass(2);
+    const before = sent.length;
+    publish(own(2));
+    const { copies, recovered } = spread.metrics;
+    spread.forget();
+    assertEquals(spread.metrics.infected, 0);
+    for (let node = 2; node <= 6; node++) spread.lost(node);
+    for (let i = 0; i < 50; i++) pass(200);
+    assertEquals(sent.length, before);
+    const after = spread.metrics;
+    assertEquals([after.copies, after.recovered], [copies, recovered]);
+    // And what it writes afterwards goes out.
+    publish(own(3));
+    pass(2);
+    assert(sent.length > before);
+  }
+});

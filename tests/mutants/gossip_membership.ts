@@ -619,8 +619,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "reset-node-votes-on",
     file: "gossip/membership/reset.ts",
-    find: "    await fallSilent();\n",
-    replace: "    void fallSilent;\n",
+    find: "    await this.#options.fallSilent();\n",
+    replace: "",
     caughtBy: "gossip/membership/reset_test.ts :: votes no more",
   },
   {
