@@ -40,13 +40,6 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/scripts_test.ts :: seeds 1000761",
   },
   {
-    name: "judge-asks-a-store-that-is-closed",
-    file: "tests/sim/members.ts",
-    find: `      if (dbOf(member) === undefined || life!.failed) return false;`,
-    replace: `      if (life?.db === undefined || life.failed) return false;`,
-    caughtBy: "tests/scripts_test.ts :: seeds 1003528",
-  },
-  {
     name: "life-that-was-not-judged-is-well",
     file: "tests/sim/campaign.ts",
     find: `    total.judged += Number(life.judged);`,
