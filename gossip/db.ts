@@ -60,6 +60,7 @@ import {
   versionOf,
 } from "./replication/entry.ts";
 import type { SirState } from "./replication/rumours.ts";
+import type { Vector } from "./replication/vector.ts";
 import { readToken, type Token, tokenOf, vectorToken } from "./token.ts";
 import { Transaction } from "./transaction.ts";
 import type { Rooms } from "./dispatch.ts";
@@ -408,7 +409,7 @@ export class DB implements AsyncDisposable {
       { checks, ops },
       options,
     );
-    return commitResult(ops, outcome);
+    return commitResult(ops, outcome, this.#parts.rooms.replica.vector);
   }
 
   /**
@@ -953,9 +954,11 @@ function toOp(op: SetOp | DeleteOp): CommitOp {
   }
 }
 
+/** `here`: what this node has, which is all that a commit of nothing left. */
 function commitResult(
   ops: readonly CommitOp[],
   { records, after }: RoutedOutcome,
+  here: Vector,
 ): CommitResult {
   const versions = new Map<string, Version>();
   for (const { entries } of records) {
@@ -965,7 +968,7 @@ function commitResult(
   }
   return {
     versions: ops.map(({ key }) => versions.get(keyText(key))),
-    token: tokenOf(after),
+    token: after.length === 0 ? vectorToken(here) : tokenOf(after),
   };
 }
 

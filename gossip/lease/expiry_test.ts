@@ -4,6 +4,7 @@ import { expiryOfKey, Space, spacePrefix } from "../keyspace.ts";
 import type { Applied } from "../replication/draft.ts";
 import { endOf, EntryFlag, versionOf } from "../replication/entry.ts";
 import { HLC_PER_MS } from "../replication/hlc.ts";
+import { dotOf } from "../replication/record.ts";
 import {
   HandClock,
   type HandKV,
@@ -121,10 +122,12 @@ Deno.test("for a commit a value that has ended is absent", async () => {
     () => replica.commit({ checks: check(version), ops: [op("other", "2")] }),
     CheckFailedError,
   );
-  // There is nothing to delete; the token stands for what has ended.
+  // But a delete is written: another node, whose clock is behind, shows it still.
+  const gone = await replica.commit({ checks: [], ops: [op("k")] });
+  assertEquals(gone.record!.entries[0]!.value, undefined);
   const nothing = await replica.commit({ checks: [], ops: [op("k")] });
   assertEquals(nothing.record, undefined);
-  assertEquals(nothing.after, [version.dot]);
+  assertEquals(nothing.after, [dotOf(gone.record!)]);
   const again = await replica.commit({
     checks: check(null),
     ops: [op("k", "2")],
@@ -132,7 +135,7 @@ Deno.test("for a commit a value that has ended is absent", async () => {
   const [entry] = again.record!.entries;
   // The lease outlives the value.
   assertEquals(entry!.claimHlc, version.claim.hlc);
-  assertEquals([entry!.life, entry!.ttlMs, deleted], [1, 0, []]);
+  assertEquals([entry!.life, entry!.ttlMs, deleted], [1, 0, ["k"]]);
 });
 
 Deno.test("the leaseholder deletes what has ended, the earliest first, in bounded batches", async () => {

@@ -269,7 +269,8 @@ export class Draft {
         throw new LeaseNotTransferableError(holder, op.lease);
       }
       if (holder !== nodeKey) throw new NotLeaseholderError(op.key, holder);
-      if (op.value === undefined && !this.#isLiving(current)) {
+      // Also of what has ended here: others, whose clocks are behind, show it.
+      if (op.value === undefined && current?.value === undefined) {
         if (current !== undefined) after.push(dotOf(current));
       } else {
         replaced.push({ op, current });

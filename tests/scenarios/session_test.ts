@@ -8,6 +8,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   ClosedError,
+  type DB,
   DeadlineExceededError,
   joinTokens,
   type Token,
@@ -158,4 +159,23 @@ scenario(
     await assertRejects(() => b!.token(), ClosedError);
   },
   { seeds: 1 },
+);
+
+scenario(
+  "the token of a write that changed nothing goes on from what the node had then",
+  async (cluster) => {
+    const [a, b] = await cluster.openAll(["a", "b"]) as [DB, DB];
+    await a.set("key", "1");
+    await cluster.converged("a", "b");
+    const { token } = await a.delete("no such key");
+    await a.set("key", "2");
+    await cluster.converged("a", "b");
+    for (const db of [a, b]) {
+      const reader = db.watch({ since: token }).getReader();
+      const { value } = await reader.read();
+      assertEquals(value!.map(({ type }) => type), ["set"]);
+      await reader.cancel();
+      assertEquals(text(await db.get("key", { atLeast: token })), "2");
+    }
+  },
 );
