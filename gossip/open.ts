@@ -501,6 +501,9 @@ async function assemble(
     for (const { replaced } of applied) {
       if (replaced === undefined) continue;
       spread?.forget();
+      void donor.endAll().catch(() => {
+        // The engine could not close a snapshot; nobody asks for it any more.
+      });
       cluster.renewed(replaced.copy.incarnations);
       if (replaced.vector.size > 0) events.emit({ type: "reset" });
     }

@@ -531,7 +531,7 @@ Deno.test("S6: a watch is told of a whole copy in the place of what waited, wher
     if (kind === "waiting") await set({ k: "6" });
     const pending = kind === "live" ? reader.read() : undefined;
     if (kind === "replaying" || kind === "initial") await take(reader, 1);
-    await replica.voidCopy([]);
+    await replica.voidCopy(() => []);
     await replica.beginCopy();
     const vector = new Vector();
     vector.add(origin(3), 1);
@@ -582,7 +582,7 @@ Deno.test("the token of a watch is behind what its reader has, not behind what i
   // Nor behind a whole copy of which it has not been told.
   const live = watchers.watch();
   const before = live.token();
-  await replica.voidCopy([]);
+  await replica.voidCopy(() => []);
   await replica.beginCopy();
   const vector = new Vector();
   vector.add(origin(3), 1);

@@ -221,7 +221,8 @@ class PeerLane {
 
   renew(): void {
     this.#giveUp("this node says something else of itself");
-    this.#dialKept();
+    if (this.#waiting.size > 0) this.#dialNow();
+    else this.#dialKept();
   }
 
   redial(): void {

@@ -122,8 +122,8 @@ export class Admission {
    * would be (rule S5); resolves to whether it counts.
    */
   async acceptReport(report: Report): Promise<boolean> {
-    const { config, incarnations, floor } = this.#options;
-    if (!config().members.includes(report.node)) return false;
+    const { config, incarnations, floor, isCaughtUp } = this.#options;
+    if (!isCaughtUp() || !config().members.includes(report.node)) return false;
     try {
       await incarnations.accept(report, report.birth, floor());
       return true;
@@ -134,11 +134,12 @@ export class Admission {
   }
 
   async #admitMember(remote: Identity): Promise<void> {
-    const { incarnations, floor } = this.#options;
+    const { incarnations, floor, isCaughtUp } = this.#options;
     this.#checkMember(remote);
     const { isVoid, birth } = decodeHello(remote.hello);
     // It has nothing to rely on yet: it is judged with the copy that it begins with.
-    if (isVoid) return;
+    // Nor has this node, before it has a copy, a floor by which to judge anybody.
+    if (isVoid || !isCaughtUp()) return;
     await incarnations.accept(remote, birth, floor());
     // It may have been removed meanwhile.
     this.#checkMember(remote);

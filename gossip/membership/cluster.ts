@@ -531,7 +531,8 @@ export class Cluster {
     this.#incarnations.replace(
       accepted.filter(({ node }) => node !== incarnation.node),
     );
-    for (const { key } of this.#members.records()) this.#forget(key);
+    this.#reports.clear();
+    this.#forgotten++;
     this.#members.renew(incarnation);
     endpoint?.renew();
   }

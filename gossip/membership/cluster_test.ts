@@ -318,3 +318,14 @@ Deno.test("[16] who has more of a removed node than was counted knows it, once i
   await cluster.adopt({ ...known, epoch: 11, finals: new Map([[of, 4]]) });
   assertEquals(cluster.isBeyondSeal(vector), false);
 });
+
+Deno.test("S6: who has no copy accepts nobody, who would be judged by a floor that is to come", async () => {
+  const { cluster: founder } = await founded();
+  let caughtUp = false;
+  const two = await joined(founder, 2, () => caughtUp);
+  await two.admit(founder.identity(), true);
+  assertEquals(two.isAccepted(founder.identity()), false);
+  caughtUp = true;
+  await two.admit(founder.identity(), true);
+  assertEquals(two.isAccepted(founder.identity()), true);
+});

@@ -100,6 +100,11 @@ export class Incarnations {
       this.#writing.set(node, this.#write(said));
     }
     await this.#writing.get(node);
+    // Another one was accepted, or all were replaced, while this one was written.
+    const accepted = this.#known.get(node);
+    if (accepted === undefined || !isSame(said, accepted)) {
+      throw outdatedError(said, accepted?.generation ?? 0);
+    }
     return isNew;
   }
 

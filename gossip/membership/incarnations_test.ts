@@ -108,3 +108,26 @@ Deno.test("S4: an incarnation that began below the floor is refused, one that is
   assertEquals(incarnations.isAccepted(said(6, 2)), false);
   assertEquals(incarnations.isAccepted({ ...said(3, 3), node: 7 }), true);
 });
+
+Deno.test("[21] what was overtaken while it was made durable is not accepted, nor what all were replaced over", async () => {
+  for (const overtakes of ["a newer one", "those of a donor"]) {
+    const kv = new HandKV(false);
+    const incarnations = await Incarnations.load(kv, () => {});
+    const older = accept(incarnations, said(6, 1));
+    older.catch(() => {});
+    await turns();
+    const newer = overtakes === "a newer one"
+      ? accept(incarnations, said(7, 2))
+      : incarnations.replace([]);
+    while (kv.writing) {
+      kv.finish();
+      await turns();
+    }
+    await newer;
+    await assertRejects(() => older, RejectedError, "older than");
+    assertEquals(
+      incarnations.isAccepted(said(7, 2)),
+      overtakes === "a newer one",
+    );
+  }
+});

@@ -257,7 +257,8 @@ async function held(
   { cluster, replica, pull, timers }: LeavingOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { vector: own } = await replica.durable();
+  let { vector: own } = await replica.durable();
+  let { nonce } = replica.incarnation;
   const holders = new Set<number>();
   const asked = new Set<number>();
   const ask = async (node: number): Promise<void> => {
@@ -276,6 +277,12 @@ async function held(
   for (;;) {
     signal.throwIfAborted();
     if (cluster.isRemoved) throw new NotMemberError("leave");
+    if (replica.incarnation.nonce !== nonce) {
+      // A whole copy has taken the place of what this node had.
+      ({ nonce } = replica.incarnation);
+      ({ vector: own } = await replica.durable());
+      holders.clear();
+    }
     // Also those that are not connected now; of the dead nobody expects it.
     const others = cluster.living();
     const holding = others.filter((node) => holders.has(node)).length;

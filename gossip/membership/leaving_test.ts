@@ -47,6 +47,7 @@ function leaving(
     cluster: cluster as unknown as Cluster,
     replica: {
       durable: () => Promise.resolve({ vector, floor: new Vector() }),
+      incarnation: { nonce: new Uint8Array(8) },
       refuse: (reason: unknown) => refusals.push(reason !== undefined),
     } as unknown as Replica,
     pull: { from: () => Promise.resolve() } as unknown as Pull,

@@ -81,6 +81,11 @@ export class Reports {
     this.#reports.delete(node);
   }
 
+  /** Nothing that was heard counts any more, nor what this node has said. */
+  clear(): void {
+    for (const node of [...this.#reports.keys()]) this.forget(node);
+  }
+
   /** What tells whether two nodes have heard the same. */
   hash(): Bytes {
     return this.#hash.bytes();

@@ -82,7 +82,7 @@ export class Reset {
   async #begin(generation: number): Promise<void> {
     const { node, replica, pull, timers, events } = this.#options;
     await this.#options.fallSilent();
-    await replica.voidCopy([this.#options.generation.raise(generation)]);
+    await replica.voidCopy(() => [this.#options.generation.raise(generation)]);
     this.#options.onVoid();
     this.#pause = timers.set(() => {
       this.#pause = undefined;

@@ -222,7 +222,7 @@ Deno.test("[25] a whole copy brings its floor, its lives and the incarnations th
   const { replica, kv } = await openReplica(1);
   await replica.commit(sets({ k: "v" }));
   await collectAll(replica);
-  await replica.voidCopy([]);
+  await replica.voidCopy(() => []);
   await replica.beginCopy();
   const theirs = setRecord("x", "v");
   const vector = new Vector();

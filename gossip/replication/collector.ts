@@ -67,9 +67,9 @@ export class Collector {
   async round(): Promise<void> {
     const { replica, report, others, isSealed, basis } = this.#options;
     if (!replica.caughtUp) return;
-    const own = await report();
-    if (!isSealed(own.vector)) return;
     const known = basis();
+    const own = await report();
+    if (basis() !== known || !isSealed(own.vector)) return;
     const allowed = floorOf({ own, others: others() });
     if (allowed === undefined || this.#closed) return;
     const { floor, gate } = allowed;

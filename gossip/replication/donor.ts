@@ -117,6 +117,11 @@ export class Donor {
   /** Ends all sessions. */
   async close(): Promise<void> {
     this.#closed = true;
+    await this.endAll();
+  }
+
+  /** Ends the sessions that are open: they are of a copy that counts no more. */
+  async endAll(): Promise<void> {
     for (const id of [...this.#sessions.keys()]) await this.#end(id);
   }
 

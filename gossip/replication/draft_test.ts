@@ -102,11 +102,14 @@ Deno.test("[2] a node whose state is void writes nothing and takes no record bef
   );
   assertEquals(await a.replica.receive(setRecord("k", "v")), "early");
   assertEquals(await standing(a, "k"), undefined);
+  assertEquals(a.replica.figures.held, 0);
   // What was asked for before the state was void does not make it whole.
   assertEquals(await a.replica.ingest(session({})), false);
   assert(await a.replica.ingest(session({ whole: true })));
-  // What waited is applied with the session.
-  assertEquals(await readText(a.replica, "k"), "v");
+  // S6: nor is one taken with the session, whose writer nobody has judged.
+  assertEquals(await readText(a.replica, "k"), undefined);
+  assertEquals(a.replica.figures.held, 0);
+  assertEquals(await a.replica.receive(setRecord("k", "v")), "applied");
   await committed(a, { own: "v" });
 });
 

@@ -270,13 +270,13 @@ export class Replica {
    * Makes this copy void: it is read, but nothing is written before a whole one has
    * taken its place. Resolves once that is durable.
    *
-   * @param ops Are written with it.
+   * @param also Gives what is written with it, in the step in which it is.
    */
-  voidCopy(ops: readonly BatchOp[]): Promise<void> {
+  voidCopy(also: () => readonly BatchOp[]): Promise<void> {
     return this.#inTurn(async () => {
       const counters = { ...countersOf(this.#state), caughtUp: false };
       const row = encodeCounters(counters);
-      const batch = [{ key: metaKey("counters"), value: row }, ...ops];
+      const batch = [{ key: metaKey("counters"), value: row }, ...also()];
       await this.#kv.write(batch, { sync: true });
       this.#state.caughtUp = false;
       this.#held.clear();
@@ -286,8 +286,9 @@ export class Replica {
   /** Makes room for a whole copy: an earlier one may have broken off. */
   async beginCopy(): Promise<void> {
     this.#filledHlc = 0;
-    this.#clearLater();
     await this.#clearing;
+    // Not as one that may fail: what it left would be part of the copy.
+    await this.#clear();
   }
 
   /**
@@ -695,12 +696,14 @@ export class Replica {
           (error) => () => item.reject(error),
         );
       case "record": {
-        // A void state takes its first session before any record.
-        const arrived = this.#state.caughtUp
-          ? draft.apply(item.record)
-          : Promise.resolve<Arrival>("early");
+        // A void state takes no record (rule S6): who wrote it was not judged by the
+        // floor of the copy that is to come.
+        const isVoid = !this.#state.caughtUp;
+        const arrived = isVoid
+          ? Promise.resolve<Arrival>("early")
+          : draft.apply(item.record);
         return await arrived.then(async (arrival) => {
-          if (arrival === "early") this.#held.add(item.record);
+          if (arrival === "early" && !isVoid) this.#held.add(item.record);
           if (arrival === "applied") await this.#takeHeld(draft);
           return () => item.resolve(arrival);
         }, (error) => () => item.reject(error));
@@ -708,7 +711,7 @@ export class Replica {
       case "session":
         draft.adopt(this.#filledHlc);
         return await draft.ingest(item.session).then(async (taken) => {
-          if (taken) await this.#takeHeld(draft);
+          if (taken && draft.copy === undefined) await this.#takeHeld(draft);
           return () => item.resolve(taken);
         }, (error) => () => item.reject(error));
     }
@@ -734,6 +737,7 @@ export class Replica {
     if (renewal !== undefined) {
       const { generation, nonce } = renewal;
       this.#state.origin = undefined;
+      this.#held.clear();
       this.#state.incarnation.renew(generation, nonce, draft.vector);
       this.#clearLater();
     }

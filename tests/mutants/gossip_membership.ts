@@ -653,4 +653,18 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     replace: "          if (remote !== undefined) this.#takeRecords(",
     caughtBy: "gossip/dispatch_test.ts :: records of an incarnation",
   },
+  {
+    name: "overtaken-incarnation-counts",
+    file: "gossip/membership/incarnations.ts",
+    find: "    if (accepted === undefined || !isSame(said, accepted)) {",
+    replace: "    if (accepted !== undefined && accepted.node < 0) {",
+    caughtBy: "gossip/membership/incarnations_test.ts :: [21]",
+  },
+  {
+    name: "void-node-accepts",
+    file: "gossip/membership/admission.ts",
+    find: "    if (isVoid || !isCaughtUp()) return;",
+    replace: "    if (isVoid) return;",
+    caughtBy: "gossip/membership/cluster_test.ts :: accepts nobody",
+  },
 ];

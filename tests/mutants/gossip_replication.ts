@@ -287,7 +287,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "deletes-of-absent-keys-written",
     file: "gossip/replication/draft.ts",
-    find: `      if (op.value === undefined && !this.#isLiving(current)) {`,
+    find: `      if (op.value === undefined && current?.value === undefined) {`,
     replace: `      if (op.value === undefined && current?.value === null) {`,
     caughtBy: "gossip/replication/draft_test.ts :: deletes of absent keys",
   },
@@ -749,5 +749,13 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     replace: "",
     caughtBy:
       "gossip/replication/collect_test.ts :: in the group of a collection",
+  },
+  {
+    name: "void-state-holds-records",
+    file: "gossip/replication/replica.ts",
+    find:
+      '          if (arrival === "early" && !isVoid) this.#held.add(item.record);',
+    replace: '          if (arrival === "early") this.#held.add(item.record);',
+    caughtBy: "gossip/replication/draft_test.ts :: [2] a node",
   },
 ];
