@@ -417,7 +417,6 @@ export class Cluster {
    */
   async answerReport(payload: Uint8Array): Promise<Uint8Array> {
     await this.adopt(decodeReportRequest(payload));
-    if (!this.#options.isCaughtUp()) throw new NotCaughtUpError("report");
     return encodeReport(await this.#report());
   }
 
@@ -783,15 +782,21 @@ export class Cluster {
     onKnown(config);
   }
 
-  /** What this node has, durable, under the config known here. */
+  /**
+   * What this node has, durable, under the config known here.
+   *
+   * @throws {NotCaughtUpError} If this node has no copy that counts.
+   */
   async #report(): Promise<Report> {
-    const { incarnation, durable } = this.#options;
+    const { incarnation, durable, isCaughtUp } = this.#options;
     for (;;) {
       // Of what was known before: of a config that came meanwhile it says less, of
       // an incarnation that began meanwhile nothing.
       const { era, epoch } = this.config;
       const { nonce } = incarnation;
       const report = this.#reportOf(await durable());
+      // Also for this node's own part in a seal: what is void is to be gone.
+      if (!isCaughtUp()) throw new NotCaughtUpError("report");
       if (incarnation.nonce === nonce) return { ...report, era, epoch };
     }
   }

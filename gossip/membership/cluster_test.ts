@@ -294,6 +294,7 @@ Deno.test("a node without a copy says so in its handshake, is not judged, and re
   const two = await joined(founder, 2, () => caughtUp);
   const request = encodeReportRequest(two.config);
   await assertRejects(() => two.answerReport(request), NotCaughtUpError);
+  await assertRejects(() => two.reportOf(2, signal), NotCaughtUpError);
   await founder.admit(two.identity(), false);
   assertEquals(founder.isAccepted(two.identity()), false);
   caughtUp = true;
