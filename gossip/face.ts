@@ -220,7 +220,8 @@ export interface ClusterView {
    *
    * What the lost voters had decided and this node has not heard of is void: a node
    * that joined unheard counts as removed, and joins anew from an empty directory.
-   * Voters that were not lost, but cut off, take it over when they are back.
+   * Voters that were not lost, but cut off, take it over when they are back. A copy
+   * of the data that is void, since the node's disk was old, counts again.
    *
    * @throws {TypeError} If `force` is not `true`.
    * @throws {RangeError} If a majority of the voters answers.

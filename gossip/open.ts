@@ -402,6 +402,7 @@ async function assemble(
     votersMax: propagation.votersMax,
     voterGoneMs: propagation.voterGoneMs,
     isCaughtUp: () => replica.caughtUp,
+    restoreCopy: () => replica.restoreCopy(),
     vector: () => replica.vector,
     durable: () => replica.durable(),
     onAccepted: () => replica.dropHeld(),
@@ -576,7 +577,10 @@ async function takeFirstCopy(
         try {
           await ended(cluster.gossipWith(node), signal);
           await ended(pull.from(node), signal);
-          if (replica.caughtUp) return;
+          if (!replica.caughtUp) continue;
+          // Every connection began anew with the copy: others see this node now.
+          await ended(cluster.gossipWith(node), signal);
+          return;
         } catch (error) {
           if (cluster.isRemoved) throw new NotMemberError("join");
           signal?.throwIfAborted();

@@ -114,6 +114,8 @@ export interface ClusterOptions {
   readonly voterGoneMs: number;
   /** Whether this node has a copy of the data. */
   readonly isCaughtUp: () => boolean;
+  /** Makes a copy that is void count again, for want of a better one. */
+  readonly restoreCopy: () => Promise<void>;
   /** What is here. */
   readonly vector: () => Vector;
   /** What is durable, once all is that was taken so far. */
@@ -463,6 +465,10 @@ export class Cluster {
     if (answers) {
       throw new RangeError("Cannot recover: a majority of the voters answers");
     }
+    if (!this.#options.isCaughtUp() && this.#options.vector().size > 0) {
+      await this.#options.restoreCopy();
+      this.renewed(this.#incarnations.values());
+    }
     let highest = 0;
     for (const { key } of this.#members.records()) {
       highest = Math.max(highest, key);
@@ -525,10 +531,10 @@ export class Cluster {
    *
    * @param accepted The incarnations on which the copy rests that it has taken.
    */
-  renewed(accepted: readonly Incarnation[]): void {
+  renewed(accepted: Iterable<Incarnation>): void {
     const { incarnation, endpoint } = this.#options;
     this.#incarnations.replace(
-      accepted.filter(({ node }) => node !== incarnation.node),
+      [...accepted].filter(({ node }) => node !== incarnation.node),
     );
     this.#reports.clear();
     this.#forgotten++;

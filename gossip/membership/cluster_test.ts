@@ -52,6 +52,7 @@ function openCluster(
     votersMax: 5,
     voterGoneMs: 60_000,
     isCaughtUp,
+    restoreCopy: () => Promise.resolve(),
     vector: () => new Vector(),
     durable: () =>
       Promise.resolve({ vector: new Vector(), floor: new Vector() }),

@@ -283,6 +283,24 @@ export class Replica {
     });
   }
 
+  /**
+   * Makes a void copy count again, as another incarnation that begins with it: an
+   * operator says that there is no better one. Resolves once that is durable.
+   */
+  restoreCopy(): Promise<void> {
+    return this.#inTurn(async () => {
+      const state = this.#state;
+      if (state.caughtUp) return;
+      const counters = { ...countersOf(state), caughtUp: true };
+      const row = { key: metaKey("counters"), value: encodeCounters(counters) };
+      const { generation, nonce, ops } = this.#options.renew();
+      await this.#kv.write([row, ...ops], { sync: true });
+      state.caughtUp = true;
+      state.origin = undefined;
+      state.incarnation.renew(generation, nonce, state.vector);
+    });
+  }
+
   /** Makes room for a whole copy: an earlier one may have broken off. */
   async beginCopy(): Promise<void> {
     this.#filledHlc = 0;

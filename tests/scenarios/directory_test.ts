@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type DB, LockedError, open } from "../../mod.ts";
+import { type DB, LockedError, NotCaughtUpError, open } from "../../mod.ts";
 import { assertReads, collect, scenario, text } from "../sim/cluster.ts";
 
 scenario(
@@ -184,5 +184,49 @@ scenario(
     for (const db of [a, b, back]) assertEquals(await db.count(), 0);
     await cluster.converged("a", "b", "c");
     void c;
+  },
+);
+
+scenario(
+  "where nobody is left who could give it a whole copy, an operator makes an old disk count again",
+  async (cluster) => {
+    const { world } = cluster;
+    const a = await cluster.open("a");
+    const b = await cluster.open("b");
+    await b.set("old", "1");
+    await cluster.converged("a", "b");
+    const image = world.disk("b").image();
+    for (const generation of [2, 3]) {
+      cluster.kill("b");
+      await cluster.reopen("b");
+      await cluster.until(
+        "the other has met it",
+        () => a.cluster.node(2).heartbeat.generation === generation,
+      );
+    }
+    cluster.kill("b");
+    world.disk("b").restore(image);
+    const again = await cluster.reopen("b");
+    const lost = Promise.withResolvers<void>();
+    void (async () => {
+      for await (const { type } of again.events()) {
+        if (type !== "outdated") continue;
+        // With its disk, before anything of the copy has come.
+        cluster.kill("a");
+        lost.resolve();
+      }
+    })();
+    await lost.promise;
+    await assertRejects(() => again.set("old", "2"), NotCaughtUpError);
+    await again.cluster.recover({ force: true, timeoutMs: 60_000 });
+    await again.set("old", "2");
+    await assertReads(again, "old", "2");
+    await again.cluster.remove(1);
+    await again.set("new", "3");
+    // Also after a start.
+    cluster.kill("b");
+    const last = await cluster.reopen("b");
+    await last.set("old", "4");
+    await assertReads(last, "new", "3");
   },
 );
