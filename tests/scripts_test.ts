@@ -30,8 +30,6 @@ const FOUND: Readonly<Record<number, string>> = {
   1_001_055: "seat-lost-at-a-start",
   1_002_936: "forgotten-is-told-of-as-closed",
   1_002_996: "takes-its-vote-along",
-  1_003_528: "judge-asks-a-store-that-is-closed",
-  1_003_980: "judge-asks-a-store-that-is-closed",
   2_000_155: "removal-not-told-at-the-next-start",
   4_101_005: "damaged-leaseholder-is-told-of-as-it-says-it",
 };
