@@ -17,7 +17,6 @@ import { runScript } from "./sim/workload.ts";
 
 /** What lives have found: the seed that first did, and the mutant that puts it back. */
 const FOUND: Readonly<Record<number, string>> = {
-  200_099: "judge-takes-half-a-copy-for-one",
   201_210: "joiner-that-asks-where-nobody-is",
   300_831: "lease-of-a-node-not-heard-of-yet-is-of-no-member",
   400_276: "judge-holds-a-failed-engine-to-what-it-had-not-synced",
