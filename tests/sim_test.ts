@@ -337,7 +337,7 @@ Deno.test("nodes that connect on demand meet what is promised of a thousand, and
   assert(bytesPerNodeS! > 100 && bytesPerNodeS! < 1600, `${bytesPerNodeS}`);
   assert(idle.apart! > 0.2 && !idle.met, `${idle.apart}`);
   const kind = spreadRow(66);
-  const spread = await measureRow({ ...kind, promise: { rounds: 1 } }, 1, 1);
+  const spread = await measureRow({ ...kind, promise: { rounds: 0 } }, 1, 1);
   assertEquals([spread.n, spread.met], [5, false]);
-  assert(spread.rounds! > 1 && spread.rounds! < kind.promise.rounds!);
+  assert(spread.rounds! > 0 && spread.rounds! < kind.promise.rounds!);
 });
