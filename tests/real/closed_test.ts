@@ -29,6 +29,7 @@ const CLOSED: Record<string, (db: DB) => unknown> = {
   events: (db) => db.events(),
   conflicts: (db) => db.conflicts().next(),
   caughtUp: (db) => db.caughtUp(),
+  sirState: (db) => db.sirState("key"),
   token: (db) => db.token(),
   "cluster.watch": (db) => db.cluster.watch(),
 };

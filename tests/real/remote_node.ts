@@ -47,6 +47,8 @@ export interface NodeReport {
   readonly standing?: readonly [number, string];
   /** What its watch has shown. */
   readonly shown?: readonly (readonly [string, Version])[];
+  /** Whether a whole copy has taken the place of what it has shown. */
+  readonly reset?: boolean;
 }
 
 /** A write: key, value or `null` to delete, node that is to lead it or `null`. */

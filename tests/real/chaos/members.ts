@@ -228,8 +228,9 @@ export class Member {
     await Deno.remove(`${this.dir}/full`);
   }
 
-  #heard({ event, error, lost, batchKeys, shown }: NodeReport): void {
+  #heard({ event, error, lost, batchKeys, shown, reset }: NodeReport): void {
     const { oracle, count } = this.#context;
+    if (reset) oracle.forgetShown(this.index);
     for (const [key, version] of shown ?? []) {
       oracle.shown(this.index, key, version);
     }

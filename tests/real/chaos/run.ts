@@ -403,7 +403,9 @@ class Life implements AsyncDisposable {
     else if (
       error instanceof RemoteCallError &&
       (EXPECTED.includes(error.code) ||
-        starved && STARVED.includes(error.code))
+        starved && STARVED.includes(error.code) ||
+        // Its disk was put back: a whole copy is under way.
+        this.#oracle.images && error.code === "NotCaughtUpError")
     ) add(this.#calls, error.code);
     else this.#oracle.violate(`a call failed: ${error}`);
   }

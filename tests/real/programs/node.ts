@@ -135,7 +135,9 @@ async function tellChanges(): Promise<void> {
         ? []
         : [[text.decode(change.key), change.version]]
     );
-    say({ shown });
+    // A whole copy has come: all may be older than what was shown.
+    const reset = changes.some(({ type }) => type === "reset");
+    say({ shown, ...reset && { reset } });
   }
 }
 
