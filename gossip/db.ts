@@ -53,7 +53,6 @@ import {
 } from "./replication/conflict.ts";
 import { type CommitOp, keyText } from "./replication/draft.ts";
 import {
-  endOf,
   hasExpired,
   valueOfRow,
   type Version,
@@ -224,7 +223,7 @@ export class DB implements AsyncDisposable {
       value: entry.value,
       version: versionOf(entry),
       leaseholder: entry.holder,
-      ...entry.ttlMs > 0 && { expiresAt: endOf(entry)! },
+      ...entry.expiresAt > 0 && { expiresAt: entry.expiresAt },
     };
   }
 

@@ -79,7 +79,7 @@ export class Expiry {
       // What the copy has that ends is not told entry by entry.
       if (replaced !== undefined) this.#wakeAt(0);
       for (const entry of changes) {
-        if (entry.ttlMs > 0 && entry.holder === this.#options.nodeKey) {
+        if (entry.expiresAt > 0 && entry.holder === this.#options.nodeKey) {
           this.#wakeAt(endOf(entry) ?? Infinity);
         }
       }

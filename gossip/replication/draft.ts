@@ -69,7 +69,7 @@ import {
   hasVersion,
   type Version,
 } from "./entry.ts";
-import { hlcAt, hlcToMs, isTooFarAhead } from "./hlc.ts";
+import { hlcAt, isTooFarAhead } from "./hlc.ts";
 import {
   decodeRecord,
   dotOf,
@@ -333,13 +333,13 @@ export class Draft {
       // A key of a node that is gone is claimed anew, above all that it wrote.
       const kept = current?.holder === state.nodeKey ? current : undefined;
       const lifeBefore = current?.life ?? this.#counters.lifeGone;
-      const ttlMs = this.#ttlOf(op, hlc);
+      const expiresAt = this.#endOf(op);
       return {
         key: op.key,
         value: op.value,
         flags: op.value === undefined
           ? EntryFlag.TOMBSTONE
-          : ttlMs > 0
+          : expiresAt > 0
           ? EntryFlag.TTL
           : 0,
         life: kept?.life ?? lifeBefore + 1,
@@ -353,7 +353,7 @@ export class Draft {
         tenure: state.tenure,
         holder: state.nodeKey,
         holderTenure: state.tenure,
-        ttlMs,
+        expiresAt,
       };
     });
     return makeRecord({
@@ -370,13 +370,10 @@ export class Draft {
     });
   }
 
-  /** Time to live after an hlc, which may be ahead of the wall clock, or behind. */
-  #ttlOf({ value, expireIn }: CommitOp, hlc: number): number {
+  /** When what an op sets ends by itself; 0 if it does not. */
+  #endOf({ value, expireIn }: CommitOp): number {
     if (value === undefined || expireIn === undefined) return 0;
-    return Math.max(
-      1,
-      Math.ceil(this.#options.nowMs + expireIn) - hlcToMs(hlc),
-    );
+    return Math.min(Math.ceil(this.#options.nowMs + expireIn), SEQ_MAX);
   }
 
   /**
@@ -595,7 +592,7 @@ export class Draft {
     const { bank } = this.#counters;
     for (const { key, before, now } of this.#slots.values()) {
       if (now === before || now === undefined) continue;
-      if (before?.ttlMs || now.ttlMs) {
+      if (before?.expiresAt || now.expiresAt) {
         ops.push(...expiryOps(bank, now, before));
       }
       if (before !== undefined) {

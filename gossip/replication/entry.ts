@@ -14,7 +14,7 @@
  *           varint hlc
  *           varint origin | varint seq | varint tenure
  *           [varint holder | varint holderTenure]    if HOLDER_GIVEN
- *           [varint ttlMs]                           if TTL
+ *           [varint expiresAt]                       if TTL, ms since 1970, 48 bits
  *           later fields, which older readers skip
  * ```
  * `headerLength` counts the bytes after itself, so that a get takes the value
@@ -37,13 +37,12 @@ import {
   readOrigin,
   SEQ_MAX,
 } from "./dot.ts";
-import { hlcToMs } from "./hlc.ts";
 
 /** Bits of an entry's and an op's flags. Append only. */
 export const EntryFlag = {
   /** The key is deleted; there is no value. */
   TOMBSTONE: 1,
-  /** The entry ends by itself `ttlMs` after its hlc. */
+  /** The entry ends by itself at `expiresAt`. */
   TTL: 2,
   /** A change of holder. Reserved. */
   TRANSFER: 4,
@@ -103,8 +102,11 @@ export interface Entry {
   readonly holder: number;
   /** The tenure in which it does. */
   readonly holderTenure: number;
-  /** Time to live in milliseconds after the hlc; 0 for none. */
-  readonly ttlMs: number;
+  /**
+   * When the value ends by itself, in milliseconds since 1970; 0 if it does not. An
+   * instant, and not a time after the hlc: that may be ahead of every clock.
+   */
+  readonly expiresAt: number;
 }
 
 /**
@@ -175,7 +177,7 @@ export function encodeEntry(entry: Entry): Bytes {
     .varint(entry.hlc).varint(entry.origin).varint(entry.seq)
     .varint(entry.tenure);
   if (given) scratch.varint(entry.holder).varint(entry.holderTenure);
-  if (flags & EntryFlag.TTL) scratch.varint(entry.ttlMs);
+  if (flags & EntryFlag.TTL) scratch.varint(entry.expiresAt);
   const header = scratch.view();
   header[0] = header.length - 1;
   const value = entry.value ?? EMPTY_BYTES;
@@ -209,7 +211,7 @@ export function decodeEntry(key: Uint8Array, row: Uint8Array): Entry {
     holder = reader.count(NODE_KEY_MAX);
     holderTenure = reader.varint();
   }
-  const ttlMs = flags & EntryFlag.TTL ? reader.varint() : 0;
+  const expiresAt = flags & EntryFlag.TTL ? reader.count(SEQ_MAX) : 0;
   if (reader.offset > headerEnd || headerEnd > row.length) {
     reader.fail(`its header is ${headerEnd} bytes`);
   }
@@ -228,7 +230,7 @@ export function decodeEntry(key: Uint8Array, row: Uint8Array): Entry {
     tenure,
     holder,
     holderTenure,
-    ttlMs,
+    expiresAt,
   };
 }
 
@@ -246,14 +248,14 @@ export function valueOfRow(row: Bytes, nowMs: () => number): Bytes | undefined {
 
 /**
  * When an entry ends by itself, in milliseconds since 1970; `undefined` if it does
- * not, or is a tombstone. At most 48 bits, as the rows that tell of it have.
+ * not, or is a tombstone.
  */
 export function endOf(entry: Entry): number | undefined {
-  if (entry.ttlMs === 0 || entry.value === undefined) return undefined;
-  return Math.min(hlcToMs(entry.hlc) + entry.ttlMs, SEQ_MAX);
+  if (entry.expiresAt === 0 || entry.value === undefined) return undefined;
+  return entry.expiresAt;
 }
 
 /** Whether the time to live of an entry has passed. */
 export function hasExpired(entry: Entry, nowMs: number): boolean {
-  return entry.ttlMs > 0 && nowMs >= hlcToMs(entry.hlc) + entry.ttlMs;
+  return entry.expiresAt > 0 && nowMs >= entry.expiresAt;
 }

@@ -75,9 +75,13 @@ Deno.test("the order of entries is total, and that of versions the same", () => 
 });
 
 Deno.test("a value that has outlived its time is gone, a moment earlier it is there", () => {
-  const mortal = entry({ key: KEY, flags: EntryFlag.TTL, ttlMs: 1000 });
-  const row = encodeEntry(mortal);
   const born = 1_800_000_000_000;
+  const mortal = entry({
+    key: KEY,
+    flags: EntryFlag.TTL,
+    expiresAt: born + 1000,
+  });
+  const row = encodeEntry(mortal);
   assertEquals(T0, hlcAt(born));
   assertEquals(hasExpired(mortal, born + 999), false);
   assertEquals(hasExpired(mortal, born + 1000), true);

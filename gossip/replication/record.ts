@@ -20,7 +20,7 @@
  *           varint life | varint term | varint sub | varint claim.hlc | varint claim.node
  *           [varint hlc]                            if HLC_GIVEN, else the record's
  *           [varint holder | varint holderTenure]   if HOLDER_GIVEN, else the origin's
- *           [varint ttlMs]                          if TTL
+ *           [varint expiresAt]                      if TTL
  *           [varint valueLength, value]             unless TOMBSTONE or VALUE_UNCHANGED
  * ```
  * `tenure`, `generation` and `nonce` are those of the origin's node when it
@@ -143,7 +143,7 @@ function writeOp(
     .varint(entry.claimHlc).varint(entry.claimNode);
   if (flags & EntryFlag.HLC_GIVEN) writer.varint(entry.hlc);
   if (given) writer.varint(entry.holder).varint(entry.holderTenure);
-  if (flags & EntryFlag.TTL) writer.varint(entry.ttlMs);
+  if (flags & EntryFlag.TTL) writer.varint(entry.expiresAt);
   if (!(flags & (EntryFlag.TOMBSTONE | EntryFlag.VALUE_UNCHANGED))) {
     writer.bytes(entry.value!);
   }
@@ -229,7 +229,7 @@ function readOp(
     holder = reader.count(NODE_KEY_MAX);
     holderTenure = reader.varint();
   }
-  const ttlMs = given & EntryFlag.TTL ? reader.varint() : 0;
+  const expiresAt = given & EntryFlag.TTL ? reader.count(SEQ_MAX) : 0;
   const without = EntryFlag.TOMBSTONE | EntryFlag.VALUE_UNCHANGED;
   if ((given & without) === without) {
     reader.fail("an op deletes its key and keeps its value");
@@ -250,7 +250,7 @@ function readOp(
     tenure: record.tenure,
     holder,
     holderTenure,
-    ttlMs,
+    expiresAt,
   };
 }
 

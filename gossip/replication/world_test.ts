@@ -330,7 +330,7 @@ export function entry(init: Partial<Entry> & { key: Uint8Array }): Entry {
     tenure: 1,
     holder,
     holderTenure: 1,
-    ttlMs: 0,
+    expiresAt: 0,
     ...init,
     value,
   };

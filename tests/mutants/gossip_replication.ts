@@ -31,8 +31,9 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "end-follows-the-clock-of-versions",
     file: "gossip/replication/draft.ts",
-    find: "Math.ceil(this.#options.nowMs + expireIn) - hlcToMs(hlc)",
-    replace: "Math.ceil(expireIn) + 0 * hlcToMs(hlc)",
+    find: "        expiresAt,\n",
+    replace:
+      "        expiresAt: expiresAt && expiresAt + hlc - hlcAt(this.#options.nowMs),\n",
     caughtBy:
       "gossip/lease/expiry_test.ts :: at the instant that was asked for",
   },
