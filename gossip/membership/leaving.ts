@@ -306,6 +306,7 @@ async function tellVoters(
   signal: AbortSignal,
 ): Promise<void> {
   const enough = new AbortController();
+  const end = () => enough.abort();
   const ended = AbortSignal.any([signal, enough.signal]);
   const { voters } = cluster.config;
   let known = 0;
@@ -316,10 +317,9 @@ async function tellVoters(
       await sleep(timers, TELL_AGAIN_MS, { signal: ended, persistent: true })
         .catch(() => {});
     }
-    if (++known > voters.length / 2) enough.abort();
-    else {grace ??= timers.set(() => enough.abort(), TELL_MS, {
-        persistent: true,
-      });}
+    known++;
+    if (known > voters.length / 2) end();
+    else grace ??= timers.set(end, TELL_MS, { persistent: true });
   }));
   grace?.cancel();
   if (known > 0) return;

@@ -47,6 +47,21 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/campaign_test.ts :: was not judged",
   },
   {
+    name: "judge-takes-who-was-removed-back",
+    file: "tests/sim/configs.ts",
+    find: `  return before.removed.every((node) => gone.has(node)) &&
+    before`,
+    replace: `  return before`,
+    caughtBy: "tests/sim/configs_test.ts :: none comes back",
+  },
+  {
+    name: "judge-takes-two-configs-of-an-epoch",
+    file: "tests/sim/configs.ts",
+    find: `      if (order !== 0 && isBuiltOn(after, before)) continue;`,
+    replace: `      if (isBuiltOn(after, before)) continue;`,
+    caughtBy: "tests/sim/configs_test.ts :: of one epoch",
+  },
+  {
     name: "losses-counted-by-what-is-said-of-them",
     file: "tests/sim/campaign.ts",
     find: `    total.lost += life.lost;`,

@@ -13,12 +13,6 @@
 import { type KV, Lsm, openLsm } from "../../engine/mod.ts";
 import { type LsmEvent, optionsIn } from "../../engine/options.ts";
 import { openReadOnly } from "../../engine/read_only.ts";
-import {
-  compareConfigs,
-  type Config,
-  decodeConfig,
-  encodeConfig,
-} from "../../gossip/register/config.ts";
 import { originNode } from "../../gossip/replication/dot.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import {
@@ -32,10 +26,10 @@ import {
   TokenTooOldError,
   type Version,
 } from "../../mod.ts";
-import { equalBytes } from "../../runtime/bytes.ts";
 import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import { sleep } from "../../runtime/time.ts";
 import { text } from "./cluster.ts";
+import { ConfigJudge } from "./configs.ts";
 import type { Coverage } from "./coverage.ts";
 import { isTable, mayBeTorn, pickBit } from "./damage.ts";
 import { isOfDisk, type Trouble, unexplained } from "./excuses.ts";
@@ -85,8 +79,6 @@ export interface Member {
   discards: Discard[];
   /** What becomes of it for ever (`going.ts`); only who leaves may start again. */
   fate: "leaves" | "lost" | "gone" | undefined;
-  /** The config that it was last seen with, as it is on its disk. */
-  config: Uint8Array | undefined;
   /** The epoch of the config that it was last seen with, and who voted. */
   seen: { readonly epoch: number; readonly voters: string };
   /** Called once, when a flush or compaction of its engine pauses next. */
@@ -177,13 +169,13 @@ export class Members {
   /** Whether directories were put back or copied: nothing is strange then. */
   images = false;
   readonly #options: MembersOptions;
-  /** The configs that were seen, one an epoch, and what each is but for settled. */
-  readonly #configs: { readonly config: Config; readonly text: string }[] = [];
+  readonly #configs: ConfigJudge;
   #probes = 0;
 
   /** Nodes in a world. */
   constructor(options: MembersOptions) {
     this.#options = options;
+    this.#configs = new ConfigJudge(options.oracle);
   }
 
   /** Whether nodes have too many others to be connected to all of them. */
@@ -219,7 +211,6 @@ export class Members {
       cutShort: new Set(),
       discards: [],
       fate: undefined,
-      config: undefined,
       seen: { epoch: 0, voters: "" },
       onSlice: undefined,
       hindrances: 0,
@@ -794,33 +785,9 @@ export class Members {
     }
   }
 
-  /**
-   * Of an epoch all know one config, but for whether it has settled; and who is a
-   * member, or was removed, stays so in all epochs after it, or was removed since.
-   */
   #judgeConfig(member: Member, life: Life): void {
     const row = peek(life, configRow);
-    if (row === undefined) return;
-    if (member.config && equalBytes(row, member.config)) return;
-    member.config = row.slice();
-    const config = decodeConfig(row);
-    const text = encodeConfig({ ...config, settled: true }).join();
-    for (const known of this.#configs) {
-      const order = compareConfigs(known.config, config);
-      if (order === 0 && known.text === text) return;
-      const [before, after] = order < 0
-        ? [known.config, config]
-        : [config, known.config];
-      if (order !== 0 && isBuiltOn(after, before)) continue;
-      this.#options.oracle.violate(
-        "A1",
-        `${member.name} knows ${configText(config)}, others knew ${
-          configText(known.config)
-        }`,
-      );
-      break;
-    }
-    this.#configs.push({ text, config });
+    if (row !== undefined) this.#configs.judge(member.name, row);
   }
 
   #down(member: Member, life: Life): void {
@@ -1050,22 +1017,6 @@ function isStaying({ fate }: Member): boolean {
 /** The database of a node that is up and not closing. */
 export function dbOf({ life }: Member): DB | undefined {
   return life === undefined || life.closing ? undefined : life.db;
-}
-
-/** Whether a config may come after another: no member is lost, none comes back. */
-function isBuiltOn(after: Config, before: Config): boolean {
-  const gone = new Set(after.removed);
-  const there = new Set(after.members);
-  return before.removed.every((node) => gone.has(node)) &&
-    before.members.every((node) => there.has(node) || gone.has(node));
-}
-
-function configText({ era, epoch, voters, ...config }: Config): string {
-  const { members, removed, sealing } = config;
-  const nodes = voters.map(({ node }) => node);
-  return `${era}.${epoch} ${
-    JSON.stringify({ members, voters: nodes, removed, sealing })
-  }`;
 }
 
 function conflictText(
