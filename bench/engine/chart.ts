@@ -4,7 +4,7 @@
  */
 
 import type { Medians } from "./report.ts";
-import { shown } from "./report.ts";
+import { escaped, shown } from "./report.ts";
 import type { Worker } from "./row.ts";
 
 const COLOURS: Readonly<Record<Worker, string>> = {
@@ -60,8 +60,4 @@ export function chartOf(
     `each row by its fastest</text>\n` +
     `<text x="8" y="36">${escaped(caption)}</text>\n` +
     `${parts.join("\n")}\n</svg>\n`;
-}
-
-function escaped(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }

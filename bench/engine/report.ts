@@ -123,7 +123,7 @@ export function shown(value: number | undefined): string {
 }
 
 /** Columns under each other: the text ones to the left, figures to the right. */
-function aligned(lines: readonly (readonly string[])[]): string {
+export function aligned(lines: readonly (readonly string[])[]): string {
   const widths = lines[0]!.map((_, column) =>
     Math.max(...lines.map((line) => line[column]!.length))
   );
@@ -134,4 +134,9 @@ function aligned(lines: readonly (readonly string[])[]): string {
         : cell.padStart(widths[column]!)
     ).join("  ").trimEnd()
   ).join("\n");
+}
+
+/** A text as it may stand in SVG. */
+export function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }

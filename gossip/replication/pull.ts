@@ -105,10 +105,14 @@ export class Pull {
     this.#options = options;
   }
 
-  /** Begins to compare with random peers. */
+  /**
+   * Begins to compare with random peers, ten times as often until there is a copy:
+   * who had no session to spare for a joiner may have one soon.
+   */
   start(): void {
-    const { intervalMs, random } = this.#options;
-    const delayMs = intervalMs * (0.5 + random.float());
+    const { intervalMs, random, replica } = this.#options;
+    const often = replica.caughtUp ? 1 : 0.1;
+    const delayMs = intervalMs * often * (0.5 + random.float());
     this.#timer = this.#options.timers.set(() => {
       this.nudgeAny();
       this.start();

@@ -45,7 +45,7 @@ export interface ChildOptions {
   prefix?: readonly string[];
 }
 
-/** A program of `tests/real/programs/` in a process of its own. */
+/** A program in a process of its own. */
 export class Child implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
@@ -54,9 +54,12 @@ export class Child implements AsyncDisposable {
   readonly #gone = new AbortController();
   #ended = false;
 
-  constructor(program: string, options: ChildOptions = {}) {
+  /** @param program One of `tests/real/programs/` by its name, or any by its URL. */
+  constructor(program: string | URL, options: ChildOptions = {}) {
     const { permissions = [], args = [], env = {}, prefix = [] } = options;
-    const url = new URL(`./programs/${program}.ts`, import.meta.url);
+    const url = typeof program === "string"
+      ? new URL(`./programs/${program}.ts`, import.meta.url)
+      : program;
     const words = [
       ...prefix,
       Deno.execPath(),

@@ -19,6 +19,10 @@ import { Child, type ChildOptions, within } from "./child.ts";
 
 /** What a test says to a node. */
 export interface RemoteOptions extends Pick<ChildOptions, "prefix"> {
+  /** The program that runs it. @default {"node"} */
+  program?: URL;
+  /** How long it may take until it is open, in milliseconds. */
+  startMs?: number;
   /** The directory. */
   dir: string;
   /** Options of `open` that JSON can say. */
@@ -108,9 +112,10 @@ export class RemoteNode implements AsyncDisposable {
    */
   static async start(options: RemoteOptions): Promise<RemoteNode> {
     const { dir, open, env = {}, prefix = [], via, onReport } = options;
+    const { program = "node", startMs } = options;
     const report = onReport !== undefined;
     const node = new RemoteNode(
-      new Child("node", {
+      new Child(program, {
         args: [JSON.stringify({ dir, options: open, via, report })],
         permissions: options.permissions ??
           [`--allow-read=${dir}`, `--allow-write=${dir}`, "--allow-net"],
@@ -120,7 +125,11 @@ export class RemoteNode implements AsyncDisposable {
       onReport,
     );
     try {
-      const started = await within("a node's start", node.#started.promise);
+      const started = await within(
+        "a node's start",
+        node.#started.promise,
+        startMs,
+      );
       node.key = started.node;
       node.address = started.address;
       return node;
@@ -132,7 +141,7 @@ export class RemoteNode implements AsyncDisposable {
 
   /** Commits; gives the new version of each op, `null` where nothing changed. */
   commit(...ops: RemoteOp[]): Promise<(Version | null)[]> {
-    return this.#call({ name: "commit", ops });
+    return this.call({ name: "commit", ops });
   }
 
   /** Commits within a time; gives the new version of each op. */
@@ -140,44 +149,44 @@ export class RemoteNode implements AsyncDisposable {
     timeoutMs: number,
     ops: readonly RemoteOp[],
   ): Promise<(Version | null)[]> {
-    return this.#call({ name: "commit", ops, timeoutMs });
+    return this.call({ name: "commit", ops, timeoutMs });
   }
 
   /** The version of a key, `null` if it is not there. */
   version(key: string): Promise<Version | null> {
-    return this.#call({ name: "version", key });
+    return this.call({ name: "version", key });
   }
 
   /** The nodes that it knows. */
   nodes(): Promise<Node[]> {
-    return this.#call({ name: "nodes" });
+    return this.call({ name: "nodes" });
   }
 
   /** A text that stands for all keys, values and versions that are alive. */
   digest(): Promise<string> {
-    return this.#call({ name: "digest" });
+    return this.call({ name: "digest" });
   }
 
   /** The numbers of the database. */
   metrics(): Promise<Metrics> {
-    return this.#call({ name: "metrics" });
+    return this.call({ name: "metrics" });
   }
 
   /** The value of a key, as text. */
   get(key: string): Promise<string | null> {
-    return this.#call({ name: "get", key });
+    return this.call({ name: "get", key });
   }
 
   /** The keys that begin so, with their values, of one moment. */
   list(prefix: string): Promise<[string, string][]> {
-    return this.#call({ name: "list", key: prefix });
+    return this.call({ name: "list", key: prefix });
   }
 
   /** Has the node take what the others have, until all have answered. */
   async caughtUp(): Promise<void> {
     const asked = async () => {
       for (;;) {
-        const { missing } = await this.#call<CaughtUp>({ name: "caughtUp" });
+        const { missing } = await this.call<CaughtUp>({ name: "caughtUp" });
         if (missing.length === 0) return;
       }
     };
@@ -186,7 +195,7 @@ export class RemoteNode implements AsyncDisposable {
 
   /** Closes the node and lets the process end, which it must do with code 0. */
   async close(): Promise<void> {
-    await this.#call({ name: "close" });
+    await this.call({ name: "close" });
     await this.#child.closeInput();
     const { code } = await this.#child.ended();
     if (code !== 0) throw new Error(`Exit ${code}: ${await this.stderr}`);
@@ -224,7 +233,13 @@ export class RemoteNode implements AsyncDisposable {
     await this.#pump;
   }
 
-  async #call<T>(call: Record<string, unknown>): Promise<T> {
+  /**
+   * Has its program do something.
+   *
+   * @throws {RemoteCallError} If that failed there.
+   * @throws {ProcessEndedError} If the process ended first.
+   */
+  async call<T>(call: Record<string, unknown>): Promise<T> {
     if (this.#ended) throw new ProcessEndedError();
     const id = this.#next++;
     const answered = Promise.withResolvers<unknown>();

@@ -4,12 +4,11 @@
  * outlives its test.
  */
 
-import { type DatabaseEvent, open, PartialCommitError } from "../../../mod.ts";
+import { type DatabaseEvent, open } from "../../../mod.ts";
 import { ThroughProxy } from "../chaos/through_proxy.ts";
+import { described, say, serve } from "../serve.ts";
 
 interface Call {
-  readonly id: number;
-  readonly name: keyof typeof calls;
   /** Of a commit: key, value or null, node that is to lead it or null. */
   readonly ops?: readonly [string, string | null, number | null][];
   readonly timeoutMs?: number;
@@ -61,37 +60,8 @@ if (report) {
 }
 const { key: node, address } = db.cluster.host;
 say({ ready: { node, address } });
-let rest = "";
-for await (
-  const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())
-) {
-  const lines = (rest + text).split("\n");
-  rest = lines.pop()!;
-  for (const line of lines) void answer(JSON.parse(line));
-}
+await serve<Call>(calls);
 await db.close();
-
-async function answer(call: Call): Promise<void> {
-  const { id } = call;
-  try {
-    say({ id, result: await perform(call) });
-  } catch (error) {
-    say({ id, error: described(error) });
-  }
-}
-
-async function perform(call: Call): Promise<unknown> {
-  return await calls[call.name](call);
-}
-
-function described(error: unknown): unknown {
-  const { name, message } = error as Error;
-  if (!(error instanceof PartialCommitError)) return { name, message };
-  const failed = error.failed.flatMap(({ keys, error }) =>
-    keys.map((key) => [text.decode(key), (error as Error).name])
-  );
-  return { name, message, failed };
-}
 
 /** Stands for all that is alive here. */
 async function digest(): Promise<string> {
@@ -144,12 +114,5 @@ async function tellChanges(): Promise<void> {
 async function tellNodes(): Promise<void> {
   for await (const changes of db.cluster.watch()) {
     for (const { node } of changes) say({ standing: [node.key, node.state] });
-  }
-}
-
-function say(message: unknown): void {
-  const bytes = new TextEncoder().encode(JSON.stringify(message) + "\n");
-  for (let done = 0; done < bytes.length;) {
-    done += Deno.stdout.writeSync(bytes.subarray(done));
   }
 }
