@@ -104,8 +104,9 @@ export class Watched {
   async rest(): Promise<void> {
     const { world } = this.cluster;
     const ms = this.isLarge ? MINUTE_MS / 2 : 2 * MINUTE_MS;
-    // What the joins have brought is told by then.
-    await world.sleep(ms);
+    // What the joins have brought is told by then: who is there, and what each has,
+    // in reports of which each phase waits for those of all others.
+    await world.sleep(2 * MINUTE_MS);
     const before = world.sentBytes;
     await world.sleep(ms);
     this.bytesPerNodeS = (world.sentBytes - before) / this.names.length /
