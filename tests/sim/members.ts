@@ -16,13 +16,13 @@ import { openReadOnly } from "../../engine/read_only.ts";
 import { originNode } from "../../gossip/replication/dot.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import {
+  type Change,
   CorruptionError,
   type DatabaseEvent,
   type DB,
   LockedError,
   open,
   type OpenOptions,
-  type Token,
   TokenTooOldError,
   type Version,
 } from "../../mod.ts";
@@ -70,7 +70,7 @@ export interface Member {
   /** What watches of this disk have shown. */
   shown: Map<string, Version>;
   /** From where its watch goes on, and what it had when the first one began. */
-  watched: { token: Token; first: NodeState } | undefined;
+  watched: { last: Change; first: NodeState } | undefined;
   /** Whether another disk, or an older one, has written as this node too. */
   doubled: boolean;
   /** Its origins of which others may have more, since its disk lost some. */
@@ -932,7 +932,7 @@ export class Members {
   /** Watches a node; after a restart the watch goes on where it was, if it can. */
   async #watch(member: Member, life: Life, db: DB): Promise<void> {
     const { oracle, coverage } = this.#options;
-    const since = member.watched?.token;
+    const since = member.watched?.last.token;
     const changes = db.watch({ since });
     const watch = oracle.watch(member.name, member.shown, {
       now: () =>
@@ -952,11 +952,10 @@ export class Members {
         // Nobody knows what was there when a whole copy had come.
         if (batch.some(({ type }) => type === "reset")) isKnown = false;
         coverage.path("resumed", since === undefined ? 0 : 1);
-        const token = batch.at(-1)!.token!;
         // What was dropped, nobody sees any more.
         member.watched = watch.lagged > 0 || !isKnown
           ? undefined
-          : { token, first: first! };
+          : { last: batch.at(-1)!, first: first! };
       }
     } catch (error) {
       member.watched = undefined;

@@ -189,6 +189,13 @@ export class Oracle {
 
   /** A node says what a key is, or was, by a version. */
   holds(key: string, state: KeyState, where: string): void {
+    const { dot } = state.version;
+    const known = this.#records.get(dot.origin)?.get(dot.seq)?.entries.get(key);
+    // It was judged when it was first heard of.
+    if (
+      known !== undefined && known.value === state.value &&
+      compareVersions(known.version, state.version) === 0
+    ) return;
     this.reads(key, state.value, where);
     this.#learn(key, state, where);
   }
@@ -238,14 +245,23 @@ export class Oracle {
       this.holds(key, row, where);
       this.#leads(key, row.version, row.leaseholder, where);
     }
+    const gone = new Map<string, boolean>();
+    const isGone = (key: string): boolean => {
+      let is = gone.get(key);
+      if (is === undefined) {
+        gone.set(key, is = this.#isGone(key, vector) !== undefined);
+      }
+      return is;
+    };
     for (const [origin, records] of this.#records) {
       const covered = vector.seq(origin);
-      if (covered === 0 || this.#standsAbove(rows, origin, covered)) continue;
+      if (covered === 0) continue;
+      if (this.#standsAbove(rows, isGone, { origin, seq: covered })) continue;
       for (const [seq, { entries }] of records) {
         if (seq > covered) continue;
         for (const [key, { version }] of entries) {
           const row = rows.get(key);
-          if (row === undefined && this.#isGone(key, vector)) continue;
+          if (row === undefined && isGone(key)) continue;
           if (row === undefined || compareVersions(row.version, version) < 0) {
             this.violate(
               entries.size > 1 && this.#hasPart(rows, entries) ? "I4" : "I6",
@@ -553,14 +569,18 @@ export class Oracle {
   /** Whether rows are at, or above, all that an origin wrote up to a record. */
   #standsAbove(
     rows: ReadonlyMap<string, Row>,
-    origin: number,
-    covered: number,
+    isGone: (key: string) => boolean,
+    { origin, seq }: Dot,
   ): boolean {
     for (const [key, steps] of this.#highest.get(origin) ?? []) {
-      const version = highestUpTo(steps, covered);
+      const version = highestUpTo(steps, seq);
       if (version === undefined) continue;
       const row = rows.get(key);
-      if (row === undefined || compareVersions(row.version, version) < 0) {
+      if (
+        row === undefined
+          ? !isGone(key)
+          : compareVersions(row.version, version) < 0
+      ) {
         return false;
       }
     }
