@@ -854,6 +854,9 @@ export class Members {
           break;
         case "reset":
           coverage.path("reset");
+          // Of the copy before, nothing is promised any more.
+          member.vector = new Vector();
+          this.harvest(member);
           break;
         case "lagged":
           life.allRead = false;
