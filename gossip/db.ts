@@ -58,6 +58,7 @@ import {
   type Version,
   versionOf,
 } from "./replication/entry.ts";
+import type { LogRecord } from "./replication/record.ts";
 import type { SirState } from "./replication/rumours.ts";
 import type { Vector } from "./replication/vector.ts";
 import { readToken, type Token, tokenOf, vectorToken } from "./token.ts";
@@ -115,8 +116,12 @@ export interface DatabaseParts {
 export class DB implements AsyncDisposable {
   readonly #parts: DatabaseParts;
   #closing: Promise<void> | undefined;
-  /** The namespace and the key of a read, where the engine answers at once. */
-  #scratch: Bytes = new Uint8Array(256);
+  /**
+   * The namespace and the key of a read, where the engine answers at once: one
+   * buffer, and its beginnings by their lengths.
+   */
+  readonly #scratch: Bytes = new Uint8Array(256);
+  readonly #scratches: Bytes[] = [];
 
   /** The cluster. */
   readonly cluster: ClusterView;
@@ -884,9 +889,12 @@ export class DB implements AsyncDisposable {
     ) {
       return rowKey(this.#space(Space.LIVE), checkKey("get", key));
     }
-    this.#scratch[0] = this.#space(Space.LIVE);
-    this.#scratch.set(key, 1);
-    return this.#scratch.subarray(0, key.length + 1);
+    const { length } = key;
+    const scratch = this.#scratch;
+    scratch[0] = this.#space(Space.LIVE);
+    // Few bytes are copied sooner than the platform is asked to.
+    for (let i = 0; i < length; i++) scratch[i + 1] = key[i]!;
+    return this.#scratches[length] ??= scratch.subarray(0, length + 1);
   }
 
   #iterate(options: RangeOptions): KVIterator {
@@ -953,27 +961,51 @@ function toOp(op: SetOp | DeleteOp): CommitOp {
   }
 }
 
-/** `here`: what this node has, which is all that a commit of nothing left. */
+/**
+ * What a commit did. Its token is written when it is wanted: few are.
+ *
+ * @param here What this node has, which is all that a commit of nothing left.
+ */
 function commitResult(
   ops: readonly CommitOp[],
   { records, after }: RoutedOutcome,
   here: Vector,
 ): CommitResult {
+  let token: Token | undefined;
+  return {
+    versions: versionsOf(ops, records),
+    get token() {
+      return token ??= after.length === 0 ? vectorToken(here) : tokenOf(after);
+    },
+  };
+}
+
+/** The version that each op has left. */
+function versionsOf(
+  ops: readonly CommitOp[],
+  records: readonly LogRecord[],
+): (Version | undefined)[] {
+  if (ops.length === 1) {
+    const entry = records[0]?.entries[0];
+    return [entry && versionOf(entry)];
+  }
   const versions = new Map<string, Version>();
   for (const { entries } of records) {
     for (const entry of entries) {
       versions.set(keyText(entry.key), versionOf(entry));
     }
   }
-  return {
-    versions: ops.map(({ key }) => versions.get(keyText(key))),
-    token: after.length === 0 ? vectorToken(here) : tokenOf(after),
-  };
+  return ops.map(({ key }) => versions.get(keyText(key)));
 }
 
-function writeResult({ versions, token }: CommitResult): WriteResult {
-  const version = versions[0];
-  return version === undefined ? { token } : { version, token };
+function writeResult(result: CommitResult): WriteResult {
+  const version = result.versions[0];
+  return {
+    ...version !== undefined && { version },
+    get token() {
+      return result.token;
+    },
+  };
 }
 
 function byKey(a: number, b: number): number {

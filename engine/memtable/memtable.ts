@@ -50,6 +50,8 @@ const BRANCHING_BITS = 2;
 /** Enough for 4^12 entries. */
 const HEIGHT_MAX = 12;
 const HEAD = 1;
+/** Keys that come in order among others do so in at most so many places. */
+const FINGERS = 8;
 const WORD_BYTES = 4;
 /** Words before the first node. */
 const HEAD_WORDS = HEAD + NEXT + HEIGHT_MAX;
@@ -102,7 +104,14 @@ export class Memtable {
   #count = 0;
   #lastSeq = 0;
   #random = 0x9e3779b9;
-  readonly #path = new Uint32Array(HEIGHT_MAX);
+  /**
+   * Paths to where keys went last, by their first bytes: a node on each level, none
+   * of them behind the key.
+   */
+  readonly #fingers: readonly Uint32Array[] = Array.from(
+    { length: FINGERS },
+    () => new Uint32Array(HEIGHT_MAX).fill(HEAD),
+  );
   /** The last node of each level. */
   readonly #tail = new Uint32Array(HEIGHT_MAX).fill(HEAD);
   /** What all keys start with, as an entry that has it, and how long it is. */
@@ -216,7 +225,8 @@ export class Memtable {
       offset + skip + ABBREVIATED_BYTES,
       keyLength - skip - ABBREVIATED_BYTES,
     );
-    let path = this.#tail;
+    const height = this.#drawHeight();
+    let path: Uint32Array = this.#tail;
     // Keys in order, which is how much is written, go behind all others.
     if (
       this.#count > 0 &&
@@ -230,23 +240,16 @@ export class Memtable {
           seq,
         ) > 0
     ) {
-      path = this.#path;
-      let node = HEAD;
-      for (let level = this.#height - 1; level >= 0; level--) {
-        node = this.#lastBefore(
-          node,
-          level,
-          bytes,
-          offset,
-          keyLength,
-          abbreviation,
-          abbreviation2,
-          seq,
-        );
-        path[level] = node;
-      }
+      path = this.#pathTo(
+        bytes,
+        offset,
+        keyLength,
+        abbreviation,
+        abbreviation2,
+        seq,
+        height,
+      );
     }
-    const height = this.#drawHeight();
     while (this.#height < height) path[this.#height++] = HEAD;
 
     const added = this.#allocateNode(height);
@@ -269,6 +272,7 @@ export class Memtable {
       nodes[before + NEXT + level] = added;
       if (after === 0) tail[level] = added;
       else if (level === 0) nodes[after + PREVIOUS] = added;
+      if (path !== tail) path[level] = added;
     }
     this.#count++;
     this.#lastSeq = seq;
@@ -435,6 +439,60 @@ export class Memtable {
       ));
     }
     return bits;
+  }
+
+  /**
+   * The last nodes before (key, seq), on the levels below `height` at least. Keys in
+   * order that go between others, as those of several tables in one store do, are
+   * found from where the one before them went.
+   */
+  #pathTo(
+    key: Uint8Array,
+    keyAt: number,
+    keyLength: number,
+    abbreviation: number,
+    abbreviation2: number,
+    seq: number,
+    height: number,
+  ): Uint32Array {
+    const first = keyLength === 0 ? 0 : key[keyAt]!;
+    const path = this.#fingers[(first ^ first >>> 4) % FINGERS]!;
+    const near = path[0]!;
+    // Something is behind the key, or it were behind all.
+    const isNear = near !== HEAD && this.#orderOf(
+          near,
+          key,
+          keyAt,
+          keyLength,
+          abbreviation,
+          abbreviation2,
+          seq,
+        ) < 0 &&
+      this.#orderOf(
+          this.#nodes[near + NEXT]!,
+          key,
+          keyAt,
+          keyLength,
+          abbreviation,
+          abbreviation2,
+          seq,
+        ) > 0;
+    let node = HEAD;
+    const top = isNear ? Math.min(height, this.#height) : this.#height;
+    for (let level = top - 1; level >= (isNear ? 1 : 0); level--) {
+      node = this.#lastBefore(
+        isNear ? path[level]! : node,
+        level,
+        key,
+        keyAt,
+        keyLength,
+        abbreviation,
+        abbreviation2,
+        seq,
+      );
+      path[level] = node;
+    }
+    return path;
   }
 
   /** The last node on a level from `node` on that is before (key, seq). */

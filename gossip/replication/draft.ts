@@ -195,6 +195,8 @@ export class Draft {
   readonly #state: ReplicaState;
   readonly #options: DraftOptions;
   readonly #slots = new Map<string, Slot>();
+  /** The one made last. */
+  #latest: Slot | undefined;
   readonly #losses: Loss[] = [];
   readonly #decided: Dot[] = [];
   readonly #ops: BatchOp[] = [];
@@ -254,11 +256,9 @@ export class Draft {
         throw new CheckFailedError(key.slice());
       }
     }
-    const ops = new Map<string, CommitOp>();
-    for (const op of request.ops) ops.set(keyText(op.key), op);
     const replaced: { op: CommitOp; current: Entry | undefined }[] = [];
     const after: Dot[] = [];
-    for (const op of ops.values()) {
+    for (const op of lastOfEach(request.ops)) {
       const current = await this.entry(op.key);
       if (op.ifExpired === true) {
         if (this.#mayExpire(current)) replaced.push({ op, current });
@@ -558,12 +558,15 @@ export class Draft {
   }
 
   async #slot(key: Uint8Array): Promise<Slot> {
+    // A commit asks twice: when it is decided, and when it is applied.
+    if (this.#latest?.key === key) return this.#latest;
     const text = keyText(key);
     let slot = this.#slots.get(text);
     if (slot === undefined) {
       const before = await this.#stored(this.#counters.bank, key);
       slot = { key, before, now: before };
       this.#slots.set(text, slot);
+      this.#latest = slot;
     }
     return slot;
   }
@@ -819,6 +822,14 @@ function entryKey(bank: Bank, entry: Entry): Bytes {
 
 function spaceOf(entry: Entry): number {
   return entry.value === undefined ? Space.DEAD : Space.LIVE;
+}
+
+/** Of several ops of one key the last one, in the place of the first. */
+function lastOfEach(ops: readonly CommitOp[]): Iterable<CommitOp> {
+  if (ops.length === 1) return ops;
+  const last = new Map<string, CommitOp>();
+  for (const op of ops) last.set(keyText(op.key), op);
+  return last.values();
 }
 
 /** A key as a text of one character a byte, to be the key of a `Map`. */

@@ -243,7 +243,9 @@ export function valueOfRow(row: Bytes, nowMs: () => number): Bytes | undefined {
   if (row[1]! & EntryFlag.TTL && hasExpired(decodeEntry(row, row), nowMs())) {
     return undefined;
   }
-  return row.subarray(row[0]! + 1);
+  const at = row[0]! + 1;
+  // `subarray` looks for a species first.
+  return new Uint8Array(row.buffer, row.byteOffset + at, row.length - at);
 }
 
 /**

@@ -308,6 +308,15 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/iterator/merging_cursor_test.ts",
   },
   {
+    name: "engine-trusts-a-finger-that-others-have-passed",
+    file: "engine/memtable/memtable.ts",
+    find: `        ) < 0 &&
+      this.#orderOf(`,
+    replace: `        ) < 0 || seq < 0 &&
+      this.#orderOf(`,
+    caughtBy: "engine/memtable/memtable_test.ts",
+  },
+  {
     name: "engine-sorts-a-key-like-the-last-one-behind-it",
     file: "engine/memtable/memtable.ts",
     find: "          seq,\n        ) > 0",
