@@ -20,11 +20,17 @@
  */
 
 import type { Bytes } from "../../runtime/mod.ts";
-import { abbreviateRange, compareRanges, giveRange } from "../compare.ts";
+import {
+  abbreviateRange,
+  compareRanges,
+  equalRanges,
+  giveRange,
+} from "../compare.ts";
 import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
 import { hashKey } from "../table/filter.ts";
 import { Arena } from "./arena.ts";
 import { FEW_KEYS, type KeyBits } from "./key_bits.ts";
+import type { KeyIndex } from "./key_index.ts";
 import { MemtableCursor } from "./memtable_cursor.ts";
 import { SpareMemory } from "./spare_memory.ts";
 
@@ -120,6 +126,8 @@ export class Memtable {
   #prefixLength = 0;
   /** Which keys may be here; not made for a few. */
   #bits: KeyBits | undefined;
+  /** Where they are; made with the bits. */
+  #index: KeyIndex | undefined;
 
   #holders = 0;
 
@@ -148,7 +156,8 @@ export class Memtable {
   /** Reads it no longer. */
   release(): void {
     if (--this.#holders > 0) return;
-    this.#memory.give(this.#nodes, this.#arena.chunks, this.#bits);
+    const { chunks } = this.#arena;
+    this.#memory.give(this.#nodes, chunks, this.#bits, this.#index);
   }
 
   /** Its memory, for who reads it elsewhere; no entry is added any more. */
@@ -276,9 +285,8 @@ export class Memtable {
     }
     this.#count++;
     this.#lastSeq = seq;
-    if (this.#bits !== undefined) {
-      this.#bits.add(hashKey(bytes, offset, keyLength));
-    } else if (this.#count > FEW_KEYS) this.#bits = this.#bitsOfAll();
+    if (this.#bits !== undefined) this.#remember(added);
+    else if (this.#count > FEW_KEYS) this.#rememberAll();
   }
 
   /**
@@ -319,19 +327,41 @@ export class Memtable {
 
   /** The node of a key's newest entry as of `seq`; 0 if there is none. */
   #find(key: Uint8Array, seq: number, hash: number): number {
-    if (!this.#mayHold(hash)) return 0;
-    const node = this.firstFrom(key, seq);
-    if (node === 0) return 0;
+    const bits = this.#bits;
+    if (bits === undefined) {
+      const node = this.#count === 0 ? 0 : this.firstFrom(key, seq);
+      return node !== 0 && this.#isOf(node, key) ? node : 0;
+    }
+    if (!bits.mayHold(hash)) return 0;
+    for (let skip = 0;; skip++) {
+      let node = this.#index!.find(hash, skip);
+      if (node === 0) return 0;
+      if (!this.#isOf(node, key)) continue;
+      // What is newer than a snapshot is passed over.
+      while (this.#seqOf(node) > seq) {
+        node = this.#nodes[node + NEXT]!;
+        if (node === 0 || !this.#isOf(node, key)) return 0;
+      }
+      return node;
+    }
+  }
+
+  /** Whether a node is of a key. */
+  #isOf(node: number, key: Uint8Array): boolean {
     const nodes = this.#nodes;
-    const order = compareRanges(
+    return equalRanges(
       this.#arena.bytesOf(nodes[node + CHUNK]!),
       nodes[node + OFFSET]!,
       nodes[node + KEY_LENGTH]!,
       key,
-      0,
       key.length,
     );
-    return order === 0 ? node : 0;
+  }
+
+  #seqOf(node: number): number {
+    const nodes = this.#nodes;
+    return nodes[node + SEQ_LOW]! +
+      (nodes[node + SEQ_HIGH]! & 0xffff) * 2 ** 32;
   }
 
   /** A cursor over all entries, also those added later. */
@@ -422,23 +452,36 @@ export class Memtable {
     cursor.deleted = (high & DELETED_BIT) !== 0;
   }
 
-  #mayHold(hash: number): boolean {
-    return this.#bits === undefined
-      ? this.#count > 0
-      : this.#bits.mayHold(hash);
+  /** Takes down the newest node of a key. */
+  #remember(node: number): void {
+    const nodes = this.#nodes;
+    const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
+    const offset = nodes[node + OFFSET]!;
+    const keyLength = nodes[node + KEY_LENGTH]!;
+    const hash = hashKey(bytes, offset, keyLength);
+    this.#bits!.add(hash);
+    // What the key had before comes next in the list.
+    const next = nodes[node + NEXT]!;
+    const isAgain = next !== 0 && compareRanges(
+          this.#arena.bytesOf(nodes[next + CHUNK]!),
+          nodes[next + OFFSET]!,
+          nodes[next + KEY_LENGTH]!,
+          bytes,
+          offset,
+          keyLength,
+        ) === 0;
+    if (isAgain) this.#index!.replace(hash, next, node);
+    else this.#index!.add(hash, node);
   }
 
-  #bitsOfAll(): KeyBits {
-    const bits = this.#memory.takeBits();
-    const nodes = this.#nodes;
-    for (let node = this.first(); node !== 0; node = this.after(node)) {
-      bits.add(hashKey(
-        this.#arena.bytesOf(nodes[node + CHUNK]!),
-        nodes[node + OFFSET]!,
-        nodes[node + KEY_LENGTH]!,
-      ));
+  #rememberAll(): void {
+    this.#bits = this.#memory.takeBits();
+    this.#index = this.#memory.takeIndex();
+    // From the back: the newest of a key comes last.
+    for (let node = this.lastBefore(undefined); node !== 0;) {
+      this.#remember(node);
+      node = this.before(node);
     }
-    return bits;
   }
 
   /**

@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { compareBytes, toHex } from "../../runtime/mod.ts";
+import { hashKey } from "../table/filter.ts";
 import { Memtable } from "./memtable.ts";
 import { SpareMemory } from "./spare_memory.ts";
 
@@ -63,5 +64,66 @@ Deno.test("keys in order that go between others stand where they belong, forward
       cursor.seekTo(key);
       assertEquals(here().split("@")[0], toHex(key));
     }
+  }
+});
+
+Deno.test("a key is found as of any moment, by few keys and by many, in memory used before", () => {
+  const memory = new SpareMemory(false, 1 << 20);
+  for (let seed = 1; seed <= 40; seed++) {
+    const draw = random(seed);
+    const memtable = new Memtable(memory);
+    memtable.acquire();
+    const keys = 1 + draw(seed % 2 === 0 ? 20 : 800);
+    const writes: { key: number; value: number | undefined }[] = [];
+    const bytes = (key: number) => Uint8Array.of(key >> 8, key, 3, 3);
+    for (let seq = 1; seq <= 1000; seq++) {
+      const key = draw(keys);
+      const value = draw(5) === 0 ? undefined : 1 + draw(255);
+      memtable.add(
+        seq,
+        bytes(key),
+        value === undefined ? undefined : Uint8Array.of(value),
+      );
+      writes.push({ key, value });
+    }
+    for (let i = 0; i < 500; i++) {
+      const key = draw(keys + 5);
+      const seq = draw(writes.length + 1);
+      const last = writes.slice(0, seq).findLast((one) => one.key === key);
+      const found = memtable.get(bytes(key), seq, hashKey(bytes(key)));
+      assertEquals(
+        found === undefined ? "none" : found?.[0],
+        last === undefined ? "none" : last.value,
+      );
+    }
+    memtable.release();
+  }
+});
+
+Deno.test("keys of one hash are told apart", () => {
+  const byHash = new Map<number, Uint8Array>();
+  const pairs: [Uint8Array, Uint8Array][] = [];
+  for (let n = 0; n < 300_000; n++) {
+    const key = Uint8Array.of(n >> 16, n >> 8, n, 9, n * 7, n >> 4, n >> 9);
+    const hash = hashKey(key);
+    const other = byHash.get(hash);
+    if (other === undefined) byHash.set(hash, key);
+    else pairs.push([other, key]);
+  }
+  assert(pairs.length > 1);
+  const memtable = new Memtable(new SpareMemory(false, 0));
+  let seq = 0;
+  const value = (of: string) => new TextEncoder().encode(of);
+  for (let n = 0; n < 100; n++) memtable.add(++seq, value(`${n}`), value("-"));
+  for (const [one] of pairs) memtable.add(++seq, one, value(toHex(one)));
+  for (const [one, other] of pairs) {
+    assertEquals(memtable.get(other, seq, hashKey(other)), undefined);
+    assertEquals(memtable.get(one, seq, hashKey(one)), value(toHex(one)));
+  }
+  for (const [, other] of pairs) {
+    memtable.add(++seq, other, value(toHex(other)));
+  }
+  for (const key of pairs.flat()) {
+    assertEquals(memtable.get(key, seq, hashKey(key)), value(toHex(key)));
   }
 });

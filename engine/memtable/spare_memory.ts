@@ -5,14 +5,15 @@
  * saw it have found that nobody uses it.
  *
  * Guarantees: of what entries name at most as much as {@linkcode SpareMemory} was
- * made for, of nodes as much again, two chunks at least, and the bits of one
- * memtable. What it gives holds what was there before, but for the list of nodes,
+ * made for, of nodes as much again, two chunks at least, and the bits and the
+ * index of one memtable. What it gives holds what was there before, but for the list of nodes,
  * whose head is as new.
  *
  * @module
  */
 
 import { KeyBits } from "./key_bits.ts";
+import { KeyIndex } from "./key_index.ts";
 
 /** Size of the chunks that small entries share, in bytes. */
 export const CHUNK_BYTES = 256 * 1024;
@@ -30,6 +31,7 @@ export class SpareMemory {
   #nodes: Uint32Array | undefined;
   readonly #chunks: Uint8Array[] = [];
   #bits: KeyBits | undefined;
+  #index: KeyIndex | undefined;
 
   /**
    * @param shared Whether threads can share it.
@@ -72,11 +74,20 @@ export class SpareMemory {
     return bits;
   }
 
+  /** Gives an index of no key. */
+  takeIndex(): KeyIndex {
+    const index = this.#index ?? new KeyIndex();
+    this.#index = undefined;
+    index.clear();
+    return index;
+  }
+
   /** Takes back what nobody reads any more, as far as it may keep it. */
   give(
     nodes: Uint32Array,
     chunks: readonly Uint8Array[],
     bits: KeyBits | undefined,
+    index: KeyIndex | undefined,
   ): void {
     const kept = this.#nodes?.byteLength ?? 0;
     if (nodes.byteLength > kept && nodes.byteLength <= this.#nodesBytesMax) {
@@ -88,6 +99,7 @@ export class SpareMemory {
       ) this.#chunks.push(chunk);
     }
     this.#bits ??= bits;
+    this.#index ??= index;
   }
 
   #allocate(bytes: number): ArrayBufferLike {

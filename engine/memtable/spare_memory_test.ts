@@ -62,11 +62,11 @@ Deno.test("of much memory, as much is kept as may be", () => {
   const large = memory.takeChunk(10 * CHUNK_BYTES);
   const nodes = memory.takeNodes(CHUNK_BYTES, 0);
   assert(nodes.buffer instanceof SharedArrayBuffer);
-  memory.give(nodes, [...chunks, large], undefined);
+  memory.give(nodes, [...chunks, large], undefined, undefined);
   assertEquals(memory.bytes, 3 * CHUNK_BYTES);
   assertNotStrictEquals(memory.takeNodes(CHUNK_BYTES, 0), nodes);
   const some = memory.takeNodes(100, 0);
-  memory.give(some, [], undefined);
+  memory.give(some, [], undefined, undefined);
   assertNotStrictEquals(memory.takeNodes(101, 0), some);
   assert(memory.takeNodes(99, 0) === some);
 });
