@@ -189,12 +189,23 @@ export interface FrozenState {
   readonly floor: Vector;
 }
 
-/** The donor's side of a session: walks the index of a snapshot. */
+interface FoundRow {
+  readonly key: Uint8Array;
+  readonly row: Uint8Array;
+}
+
+/**
+ * The donor's side of a session: walks the index of a snapshot for what a base does
+ * not cover; where that is everything the entries themselves, in the order of their
+ * keys, which costs a tenth.
+ */
 export class SessionReader {
   readonly #snapshot: KVSnapshot;
   readonly #bank: Bank;
   readonly #base: Vector;
   readonly #origins: Origin[];
+  /** The namespaces that are still to be walked where the base is empty. */
+  readonly #spaces: number[] = [Space.LIVE, Space.DEAD];
   #rows: KVIterator | undefined;
   #origin = 0;
 
@@ -214,8 +225,9 @@ export class SessionReader {
     const writer = new Writer(bytesMax + 4096);
     let count = 0;
     let last = false;
+    const isWhole = this.#base.size === 0;
     while (writer.length < bytesMax) {
-      const found = await this.#next();
+      const found = await (isWhole ? this.#nextOfAll() : this.#next());
       if (found === undefined) {
         last = true;
         break;
@@ -233,8 +245,26 @@ export class SessionReader {
     await this.#snapshot.close();
   }
 
+  /** The next entry of all. */
+  async #nextOfAll(): Promise<FoundRow | undefined> {
+    for (;;) {
+      if (this.#rows === undefined) {
+        const space = this.#spaces.shift();
+        if (space === undefined) return undefined;
+        const prefix = spacePrefix(space + this.#bank);
+        this.#rows = this.#snapshot.iterate({ prefix });
+      }
+      const more = this.#rows.next();
+      if (isPromise(more) ? await more : more) {
+        return { key: this.#rows.key.subarray(1), row: this.#rows.value };
+      }
+      await this.#rows.close();
+      this.#rows = undefined;
+    }
+  }
+
   /** The next entry that the base does not cover. */
-  async #next(): Promise<{ key: Uint8Array; row: Bytes } | undefined> {
+  async #next(): Promise<FoundRow | undefined> {
     for (;;) {
       if (this.#rows === undefined) {
         const origin = this.#origins.shift();

@@ -88,11 +88,15 @@ export class HandKV implements KV {
   }
 
   #find(rows: Rows, key: Uint8Array): Bytes | undefined {
-    const failure = this.readFailure?.(key);
-    if (failure !== undefined) throw failure;
+    this.#checkRead(key);
     const text = keyText(key);
     const row = rows[lowerBound(rows, text)];
     return row?.text === text ? new Uint8Array(row.value) : undefined;
+  }
+
+  #checkRead(key: Uint8Array): void {
+    const failure = this.readFailure?.(key);
+    if (failure !== undefined) throw failure;
   }
 
   iterate(options: IterateOptions = {}): KVIterator {
@@ -111,12 +115,14 @@ export class HandKV implements KV {
       }
     }
     let at = first - 1;
+    const checkRead = (key: Uint8Array) => this.#checkRead(key);
     return {
       next: () => ++at < last,
       get key() {
         return new Uint8Array(rows[at]!.key);
       },
       get value() {
+        checkRead(rows[at]!.key);
         return new Uint8Array(rows[at]!.value);
       },
       close: () => {},
