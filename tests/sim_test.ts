@@ -7,6 +7,7 @@ import {
   measureRow,
   spreadRow,
 } from "./sim/detection.ts";
+import { measureHeal, measureTombstones } from "./sim/healing.ts";
 import { measureRumours, RUMOUR_ROWS } from "./sim/rumours.ts";
 import { isFault, type Step, writeScript } from "./sim/script.ts";
 import { isAlike, parseScript, scriptText, shrink } from "./sim/shrink.ts";
@@ -340,4 +341,16 @@ Deno.test("nodes that connect on demand meet what is promised of a thousand, and
   const spread = await measureRow({ ...kind, promise: { rounds: 0 } }, 1, 1);
   assertEquals([spread.n, spread.met], [5, false]);
   assert(spread.rounds! > 0 && spread.rounds! < kind.promise.rounds!);
+});
+
+Deno.test("halves that were apart are equal at once, and deletes leave nothing after a minute; what is so little costs more than is promised", async () => {
+  const heal = await measureHeal(4, 1, 1000);
+  assert(heal.healMs > 0 && heal.healMs < 1000, `${heal.healMs}`);
+  // First answers of several peers have the same records.
+  assert(heal.bytesShare > 1.3 && heal.bytesShare < 3, `${heal.bytesShare}`);
+  assertEquals(heal.met, false);
+  const gone = await measureTombstones(3, 1, 100);
+  assertEquals([gone.left, gone.met], [0, true]);
+  const soon = await measureTombstones(3, 1, 100, 1);
+  assert(soon.left >= 100 && !soon.met, `${soon.left}`);
 });

@@ -19,8 +19,9 @@
  *                                                what up to 1,000 nodes say, and a
  *                                                node that is attacked
  * deno task simulate --scenario replication      how often and how soon records come
- *                                                to all by rumours; --nodes 5 --ops
- *                                                1000 for one, smaller
+ *                                                to all by rumours, how soon halves
+ *                                                are equal, what deletes leave;
+ *                                                --nodes 5 --ops 1000 for one, smaller
  * deno task simulate --invariants                what is judged
  * ```
  *
@@ -46,12 +47,17 @@ import {
   type DetectionRow,
   measureRow,
 } from "./sim/detection.ts";
+import { measureHeal, measureTombstones } from "./sim/healing.ts";
 import { ATTACKS, measureHostile, NODES } from "./sim/hostile.ts";
 import { INVARIANTS, type Violation } from "./sim/invariants.ts";
 import { measureRumours, RUMOUR_OPS, RUMOUR_ROWS } from "./sim/rumours.ts";
 import { FAULT_KINDS, writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
 import { runScript } from "./sim/workload.ts";
+
+/** Nodes of the rows that heal and that delete, and writes on either side. */
+const HEAL_NODES = 6;
+const HEAL_WRITES = 100_000;
 
 /** Failing seeds that are shrunk; the rest are only named. */
 const SHRUNK_MAX = 2;
@@ -191,6 +197,16 @@ async function runRows(scenario: string): Promise<void> {
       if (only !== undefined && only !== kind.nodes) continue;
       await run(kind.row, kind.nodes, () => measureRumours(kind, seed, ops));
     }
+    await run(
+      "heal",
+      HEAL_NODES,
+      () => measureHeal(HEAL_NODES, seed, option("ops", HEAL_WRITES)),
+    );
+    await run(
+      "tombstones",
+      HEAL_NODES,
+      () => measureTombstones(HEAL_NODES, seed, ops),
+    );
   }
 }
 

@@ -5,8 +5,9 @@
  * Guarantees: if the graph of working links is eventually connected, every record
  * that a live node holds reaches this one: every interval it compares its vector
  * with that of a random peer, and at once with one that has just connected, or
- * whose push showed a gap. One pull a peer runs at a time; nothing waits for a
- * peer that does not answer, but its own pull.
+ * whose push showed a gap. One pull a peer runs at a time. Of several peers that
+ * have the same records one gives them, but for a first answer of each; a peer that
+ * does not answer holds the others up once, for {@linkcode TURN_MS}.
  *
  * @module
  */
@@ -38,6 +39,9 @@ const REQUEST_TIMEOUT_MS = 300_000;
 
 /** Deadline of a chunk, in milliseconds: others wait for the session to end. */
 const CHUNK_TIMEOUT_MS = 30_000;
+
+/** How long others wait for one that is asked for more, in milliseconds. */
+const TURN_MS = 200;
 
 /** Rounds in which a pull may get nothing new before it gives up for now. */
 const IDLE_ROUNDS_MAX = 3;
@@ -97,6 +101,8 @@ export class Pull {
   #timer: Timer | undefined;
   /** The session under way: one at a time. */
   #session: Promise<void> = Promise.resolve();
+  /** The turn of the last one that waits for it. */
+  #turn: Promise<void> = Promise.resolve();
 
   /** Numbers for metrics. */
   readonly figures: PullFigures = { pulls: 0, sessions: 0 };
@@ -176,10 +182,17 @@ export class Pull {
   async #pullAll(node: number): Promise<void> {
     const { replica } = this.#options;
     let idleRounds = 0;
-    for (;;) {
+    for (let wanted: Vector | undefined;;) {
       this.#abort.signal.throwIfAborted();
+      const endTurn = wanted && await this.#takeTurn();
       const before = replica.vector;
-      const wanted = await this.#round(node, before);
+      try {
+        // Others may have brought it meanwhile.
+        if (wanted !== undefined && before.includes(wanted)) return;
+        wanted = await this.#round(node, before);
+      } finally {
+        endTurn?.();
+      }
       if (replica.vector.includes(wanted)) return;
       if (replica.vector !== before && !before.includes(replica.vector)) {
         idleRounds = 0;
@@ -187,6 +200,24 @@ export class Pull {
         throw new ProtocolError(`node ${node} has records that it cannot give`);
       }
     }
+  }
+
+  /**
+   * Waits until nobody else asks for more. Where several peers have what is missing,
+   * they would else all send all of it; one that stands still is waited for once.
+   *
+   * @returns Ends the turn.
+   */
+  async #takeTurn(): Promise<() => void> {
+    const before = this.#turn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turn = promise;
+    await before;
+    const timer = this.#options.timers.set(resolve, TURN_MS);
+    return () => {
+      timer.cancel();
+      resolve();
+    };
   }
 
   /** Asks once. Resolves with what the donor had. */

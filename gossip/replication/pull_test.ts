@@ -30,7 +30,11 @@ import {
   turns,
 } from "./world_test.ts";
 
-type Answer = (type: number, payload: Uint8Array) => Promise<Uint8Array>;
+type Answer = (
+  type: number,
+  payload: Uint8Array,
+  node: number,
+) => Promise<Uint8Array>;
 
 function pullOf(
   { replica }: TestNode,
@@ -44,7 +48,7 @@ function pullOf(
     random: new Prng(1),
     intervalMs: 1,
     candidates: () => [2],
-    request: (_node, type, payload) => answer(type, payload),
+    request: (node, type, payload) => answer(type, payload, node),
     configEpoch: () => 1,
     adopt: () => Promise.resolve(),
     failed: (_node, error) => failed.push(error),
@@ -99,11 +103,61 @@ Deno.test("of two sessions that were offered at once the second is not fetched w
   let chunks = 0;
   const { pull } = pullOf(a, (type, payload) => {
     if (type === MessageType.SESSION_CHUNK) chunks++;
-    return answer(type, payload);
+    return answer(type, payload, 2);
   });
   await Promise.all([pull.from(2), pull.from(3)]);
   assertEquals(await readText(a.replica, "k"), "v");
   assertEquals([pull.figures.sessions, chunks], [1, 1]);
+});
+
+/** A node with records of 100 KB, of which a reply has two or three. */
+async function richNode(records: number): Promise<TestNode> {
+  const node = await openReplica(2, { logBytesMax: 1e8 });
+  for (let i = 0; i < records; i++) {
+    await node.replica.commit(sets({ [`k${i}`]: "v".repeat(100_000) }));
+  }
+  return node;
+}
+
+Deno.test("of several peers that have the same records one gives them, but for a first answer of each", async () => {
+  const donor = await richNode(30);
+  const a = await openReplica(1);
+  const answer = donorAnswers(donor);
+  let bytes = 0;
+  const { pull, timers } = pullOf(a, async (type, payload) => {
+    const reply = await answer(type, payload, 2);
+    bytes += reply.length;
+    return reply;
+  });
+  await Promise.all([2, 3, 4].map((node) => pull.from(node)));
+  assert(a.replica.vector.includes(donor.replica.vector));
+  assert(bytes > 3_000_000 && bytes < 3_000_000 + 3 * 300_000, `${bytes}`);
+  assertEquals(timers.size, 0);
+});
+
+Deno.test("a peer that is asked for more and does not answer holds the others up once, for a moment", async () => {
+  const donor = await richNode(10);
+  const a = await openReplica(1);
+  const answer = donorAnswers(donor);
+  const { promise: never, reject } = Promise.withResolvers<Uint8Array>();
+  let asked = 0;
+  const { pull, timers } = pullOf(
+    a,
+    (type, payload, node) =>
+      node === 2 && asked++ > 0 ? never : answer(type, payload, node),
+  );
+  const stuck = pull.from(2);
+  while (asked < 2) await turns(1);
+  const other = pull.from(3);
+  let done = false;
+  void other.then(() => done = true);
+  await turns(1000);
+  assert(!done);
+  timers.fire();
+  await other;
+  assert(a.replica.vector.includes(donor.replica.vector));
+  reject(new UnreachableError("reach", []));
+  await assertRejects(() => stuck, UnreachableError);
 });
 
 Deno.test("a peer whose vector claims what it cannot give is asked a few times, then given up", async () => {
@@ -187,7 +241,10 @@ Deno.test("bad answers and lost peers end a pull, and the next one is free to go
       ),
   ];
   let answer = bad[0]!;
-  const { pull, failed } = pullOf(a, (type, payload) => answer(type, payload));
+  const { pull, failed } = pullOf(
+    a,
+    (type, payload) => answer(type, payload, 2),
+  );
   for (answer of bad) {
     await assertRejects(() => pull.from(2));
     pull.nudge(2);
@@ -250,7 +307,7 @@ Deno.test("a first copy moves the clock, is void until it is whole, and begins a
   const good = donorAnswers(b);
   let broken = true;
   const { pull } = pullOf(a, async (type, payload) => {
-    const reply = await good(type, payload);
+    const reply = await good(type, payload, 2);
     if (!broken || type === MessageType.PULL) return reply;
     // The first entries come, the last do not.
     if (reply[0] === 1) reply[0] = 0;
@@ -282,7 +339,7 @@ Deno.test("a first copy with more than its vector covers is refused", async () =
   await b.replica.commit(sets({ k: "v" }));
   const good = donorAnswers(b);
   const { pull } = pullOf(a, async (type, payload) => {
-    const reply = await good(type, payload);
+    const reply = await good(type, payload, 2);
     if (type !== MessageType.PULL) return reply;
     const answer = decodePullReply(reply);
     assert(answer.kind === "session");

@@ -344,6 +344,21 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: SEEDS,
   },
   {
+    name: "pull-asks-everybody-for-everything",
+    file: "gossip/replication/pull.ts",
+    find: "    await before;\n    const timer",
+    replace: "    void before;\n    const timer",
+    caughtBy:
+      "gossip/replication/pull_test.ts :: of several peers that have the same",
+  },
+  {
+    name: "pull-waits-for-a-peer-that-does-not-answer",
+    file: "gossip/replication/pull.ts",
+    find: "this.#options.timers.set(resolve, TURN_MS);",
+    replace: "this.#options.timers.set(() => {}, TURN_MS);",
+    caughtBy: "gossip/replication/pull_test.ts :: holds the others up once",
+  },
+  {
     name: "nothing-but-pushes",
     file: "gossip/replication/pull.ts",
     find: "    if (nodes.length === 0) return;\n    this.nudge(",
