@@ -791,6 +791,7 @@ export class DB implements AsyncDisposable {
       logBytes,
       heldRecords: held,
       waiting,
+      lag: rooms.cluster.lag(rooms.replica.vector),
       recordsApplied: counts.records,
       pushes: rooms.spread?.messages ?? 0,
       spread: rooms.spread?.metrics,

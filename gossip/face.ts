@@ -10,6 +10,7 @@ import type { KeyLike, ValueLike } from "./check.ts";
 import type { CallOptions } from "./lease/router.ts";
 import type { AgreementMetrics } from "./membership/agreement.ts";
 import type { DetectorMetrics } from "./membership/detector.ts";
+import type { MemberLag } from "./membership/cluster.ts";
 import type { MemberChange, Node } from "./membership/mod.ts";
 import type { Version } from "./replication/entry.ts";
 import type { SpreadMetrics } from "./replication/spread.ts";
@@ -246,6 +247,8 @@ export interface Metrics {
   readonly heldRecords: number;
   /** Calls and records that wait for the apply loop. */
   readonly waiting: number;
+  /** By how much each of the other members is behind this node. */
+  readonly lag: readonly MemberLag[];
   /** Records applied since the start, from here and from peers. */
   readonly recordsApplied: number;
   /** Messages with records that were pushed to peers. */

@@ -26,6 +26,7 @@ export type {
 } from "./face.ts";
 export type { DatabaseEvent } from "./events.ts";
 export type { CallOptions } from "./lease/router.ts";
+export type { MemberLag } from "./membership/cluster.ts";
 export type { AgreementMetrics } from "./membership/agreement.ts";
 export type { EndpointMetrics } from "../transport/mod.ts";
 export type { DetectorMetrics } from "./membership/detector.ts";

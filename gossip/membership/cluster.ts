@@ -130,6 +130,17 @@ export interface ClusterOptions {
   readonly onKnown: (config: Config) => void;
 }
 
+/** How far behind this node another member is. */
+export interface MemberLag {
+  /** Its node key. */
+  readonly node: number;
+  /**
+   * Records that are here and were not there when it last reported, which it does
+   * every `reportIntervalMs` if that is news; `undefined` until it has.
+   */
+  readonly records: number | undefined;
+}
+
 /** The cluster as one node sees it. */
 export class Cluster {
   readonly #options: ClusterOptions;
@@ -597,6 +608,16 @@ export class Cluster {
     const { node } = this.#options.host;
     return this.config.members.filter((key) => key !== node)
       .map((key) => this.#reports.get(key));
+  }
+
+  /** By how much the other members were behind a vector when they last reported. */
+  lag(vector: Vector): MemberLag[] {
+    const { node: own } = this.#options.host;
+    return this.config.members.filter((node) => node !== own).map((node) => {
+      const report = this.#reports.get(node);
+      const records = report && vector.countBeyond(report.vector);
+      return { node, records };
+    });
   }
 
   /** Changes whenever the config does, or a report counts no more. */

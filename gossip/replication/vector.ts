@@ -68,6 +68,18 @@ export class Vector {
   }
 
   /**
+   * How many records it covers that `other` does not; of lane 1 as far as there is no
+   * gap.
+   */
+  countBeyond(other: Vector): number {
+    let count = 0;
+    for (const [origin, seq] of this.#seqs) {
+      count += Math.max(0, seq - other.seq(origin));
+    }
+    return count;
+  }
+
+  /**
    * Adds a record. In lane 0 it must be the next one of its origin, or covered.
    */
   add(origin: Origin, seq: number): void {

@@ -178,3 +178,32 @@ scenario(
   },
   { defaults: { propagation: { antiEntropyIntervalMs: 600_000 } } },
 );
+
+scenario(
+  "metrics tell who is behind, and by how many records",
+  async (cluster) => {
+    const a = await cluster.open("a");
+    const b = await cluster.open("b");
+    const { key } = b.cluster.host;
+    const lag = () => a.metrics().lag;
+    await cluster.until(
+      "b has reported",
+      () => lag()[0]?.records === 0,
+      30_000,
+    );
+    cluster.cut(["a"], ["b"]);
+    for (let i = 0; i < 10; i++) {
+      await a.set(`key ${i}`, "value");
+    }
+    assertEquals(lag(), [{ node: key, records: 10 }]);
+    // What b has written meanwhile is no lead of a.
+    await b.set("theirs", "value");
+    cluster.world.heal();
+    await cluster.until(
+      "b has caught up",
+      () => lag()[0]?.records === 0,
+      60_000,
+    );
+    assertEquals(lag(), [{ node: key, records: 0 }]);
+  },
+);
