@@ -17,6 +17,7 @@ import { originNode } from "../../gossip/replication/dot.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import {
   type Change,
+  compareVersions,
   CorruptionError,
   type DatabaseEvent,
   type DB,
@@ -982,6 +983,9 @@ function wasShown(
 ): NodeState {
   const known = new Map(rows);
   for (const [key, version] of shown) {
+    // It may have been shown that before this watch began.
+    const began = known.get(key)?.version;
+    if (began !== undefined && compareVersions(began, version) >= 0) continue;
     known.set(key, { value: undefined, leaseholder: 0, version });
   }
   return { rows: known, vector };
