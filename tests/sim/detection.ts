@@ -59,6 +59,12 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** Trials in one world of the rows that time a fault. */
 const TRIALS = 5;
 
+/** A while that has more than this of what the one before it had is rest. */
+const REST_SHARE = 0.98;
+
+/** Whiles that are waited for rest at most. */
+const RESTS_MAX = 20;
+
 /** A cluster whose deaths are written down. */
 export class Watched {
   readonly cluster: SimCluster;
@@ -100,17 +106,22 @@ export class Watched {
     return this.names.length > PROPAGATION_DEFAULT.connectionsMax;
   }
 
-  /** Counts what nodes say to each other at rest. */
+  /**
+   * Counts what nodes say to each other at rest: what the joins have brought is told
+   * once a while has hardly less than the one before it.
+   */
   async rest(): Promise<void> {
     const { world } = this.cluster;
     const ms = this.isLarge ? MINUTE_MS / 2 : 2 * MINUTE_MS;
-    // What the joins have brought is told by then: who is there, and what each has,
-    // in reports of which each phase waits for those of all others.
-    await world.sleep(2 * MINUTE_MS);
-    const before = world.sentBytes;
-    await world.sleep(ms);
-    this.bytesPerNodeS = (world.sentBytes - before) / this.names.length /
-      (ms / 1000);
+    for (let i = 0; i < RESTS_MAX; i++) {
+      const before = world.sentBytes;
+      await world.sleep(ms);
+      const bytes = (world.sentBytes - before) / this.names.length /
+        (ms / 1000);
+      const last = this.bytesPerNodeS;
+      this.bytesPerNodeS = bytes;
+      if (last !== undefined && bytes > last * REST_SHARE) return;
+    }
   }
 
   /**
