@@ -52,6 +52,7 @@ import {
   decodeClash,
 } from "./replication/conflict.ts";
 import { type CommitOp, keyText } from "./replication/draft.ts";
+import type { Dot } from "./replication/dot.ts";
 import {
   hasExpired,
   valueOfRow,
@@ -972,12 +973,33 @@ function commitResult(
   { records, after }: RoutedOutcome,
   here: Vector,
 ): CommitResult {
-  let token: Token | undefined;
+  const token = after.length === 0 ? stateToken(here) : recordsToken(after);
   return {
     versions: versionsOf(ops, records),
     get token() {
-      return token ??= after.length === 0 ? vectorToken(here) : tokenOf(after);
+      return token();
     },
+  };
+}
+
+function stateToken(vector: Vector): () => Token {
+  return once(() => vectorToken(vector));
+}
+
+function recordsToken(records: readonly Dot[]): () => Token {
+  return once(() => tokenOf(records));
+}
+
+/** Makes something when it is wanted, and keeps nothing of what it is made of. */
+function once<T>(make: () => T): () => T {
+  let pending: (() => T) | undefined = make;
+  let made: T;
+  return () => {
+    if (pending !== undefined) {
+      made = pending();
+      pending = undefined;
+    }
+    return made;
   };
 }
 

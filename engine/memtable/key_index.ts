@@ -15,6 +15,12 @@
  * @module
  */
 
+/**
+ * Slots that are looked at for a free one, at most. Keys that are drawn at random
+ * never need so many; whoever chooses keys to have one hash gets no further.
+ */
+const PROBES_MAX = 256;
+
 /** Slots at first; a power of two. */
 const SLOTS_MIN = 256;
 
@@ -30,10 +36,20 @@ export class KeyIndex {
     this.#count = 0;
   }
 
-  /** Adds the node of a key that has none yet. */
-  add(hash: number, node: number): void {
-    if (++this.#count * 2 > this.#mask + 1) this.#grow();
-    this.#put(hash, node);
+  /** Its memory in bytes. */
+  get bytes(): number {
+    return this.#slots.byteLength;
+  }
+
+  /**
+   * Adds the node of a key that has none yet.
+   *
+   * @returns `false` if too many keys want the same slots: then the index is of no
+   * use any more.
+   */
+  add(hash: number, node: number): boolean {
+    if (++this.#count * 2 > this.#mask + 1 && !this.#grow()) return false;
+    return this.#put(hash, node);
   }
 
   /** Another node is now the newest one of a key. */
@@ -60,21 +76,25 @@ export class KeyIndex {
     }
   }
 
-  #put(hash: number, node: number): void {
+  #put(hash: number, node: number): boolean {
     const slots = this.#slots;
     const mask = this.#mask;
     let at = hash & mask;
-    while (slots[2 * at + 1] !== 0) at = at + 1 & mask;
+    for (let probes = 0; slots[2 * at + 1] !== 0; at = at + 1 & mask) {
+      if (++probes > PROBES_MAX) return false;
+    }
     slots[2 * at] = hash;
     slots[2 * at + 1] = node;
+    return true;
   }
 
-  #grow(): void {
+  #grow(): boolean {
     const old = this.#slots;
     this.#slots = new Uint32Array(old.length * 2);
     this.#mask = old.length - 1;
     for (let at = 0; at < old.length; at += 2) {
-      if (old[at + 1] !== 0) this.#put(old[at]!, old[at + 1]!);
+      if (old[at + 1] !== 0 && !this.#put(old[at]!, old[at + 1]!)) return false;
     }
+    return true;
   }
 }

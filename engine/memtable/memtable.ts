@@ -56,6 +56,9 @@ const BRANCHING_BITS = 2;
 /** Enough for 4^12 entries. */
 const HEIGHT_MAX = 12;
 const HEAD = 1;
+/** Keys of one hash that are compared before the list is walked through. */
+const SAME_HASH_MAX = 8;
+
 /** Keys that come in order among others do so in at most so many places. */
 const FINGERS = 8;
 const WORD_BYTES = 4;
@@ -126,7 +129,7 @@ export class Memtable {
   #prefixLength = 0;
   /** Which keys may be here; not made for a few. */
   #bits: KeyBits | undefined;
-  /** Where they are; made with the bits. */
+  /** Where they are; made with the bits, and given up if keys want one place. */
   #index: KeyIndex | undefined;
 
   #holders = 0;
@@ -327,14 +330,12 @@ export class Memtable {
 
   /** The node of a key's newest entry as of `seq`; 0 if there is none. */
   #find(key: Uint8Array, seq: number, hash: number): number {
-    const bits = this.#bits;
-    if (bits === undefined) {
-      const node = this.#count === 0 ? 0 : this.firstFrom(key, seq);
-      return node !== 0 && this.#isOf(node, key) ? node : 0;
-    }
-    if (!bits.mayHold(hash)) return 0;
+    if (this.#count === 0 || this.#bits?.mayHold(hash) === false) return 0;
+    const index = this.#index;
+    if (index === undefined) return this.#findInList(key, seq);
     for (let skip = 0;; skip++) {
-      let node = this.#index!.find(hash, skip);
+      if (skip === SAME_HASH_MAX) return this.#findInList(key, seq);
+      let node = index.find(hash, skip);
       if (node === 0) return 0;
       if (!this.#isOf(node, key)) continue;
       // What is newer than a snapshot is passed over.
@@ -344,6 +345,11 @@ export class Memtable {
       }
       return node;
     }
+  }
+
+  #findInList(key: Uint8Array, seq: number): number {
+    const node = this.firstFrom(key, seq);
+    return node !== 0 && this.#isOf(node, key) ? node : 0;
   }
 
   /** Whether a node is of a key. */
@@ -470,8 +476,8 @@ export class Memtable {
           offset,
           keyLength,
         ) === 0;
-    if (isAgain) this.#index!.replace(hash, next, node);
-    else this.#index!.add(hash, node);
+    if (isAgain) this.#index?.replace(hash, next, node);
+    else if (this.#index?.add(hash, node) === false) this.#index = undefined;
   }
 
   #rememberAll(): void {

@@ -127,3 +127,47 @@ Deno.test("keys of one hash are told apart", () => {
     assertEquals(memtable.get(key, seq, hashKey(key)), value(toHex(key)));
   }
 });
+
+/** So many keys of one hash, as whoever knows the hash can make them. */
+function keysOfOneHash(count: number): Uint8Array[] {
+  // The inverse of a factor of the hash, modulo 2^32, by Newton's method.
+  let inverse = 0xcc9e2d51;
+  for (let i = 0; i < 5; i++) {
+    inverse = Math.imul(inverse, 2 - Math.imul(0xcc9e2d51, inverse));
+  }
+  return Array.from({ length: count }, (_, word) => {
+    let hash = Math.imul(
+      (0x5bd1e995 ^ 8) ^ Math.imul(word, 0xcc9e2d51),
+      0x1b873593,
+    );
+    hash ^= hash >>> 15;
+    const key = new Uint8Array(8);
+    new DataView(key.buffer).setUint32(0, word, true);
+    new DataView(key.buffer).setUint32(
+      4,
+      Math.imul(hash ^ 77, inverse),
+      true,
+    );
+    return key;
+  });
+}
+
+Deno.test("keys that were made to have one hash are found all the same, and cost no more than a walk through the list", () => {
+  for (const count of [20, 2000]) {
+    const keys = keysOfOneHash(count + 1);
+    const absent = keys.pop()!;
+    const hash = hashKey(absent);
+    assert(keys.every((key) => hashKey(key) === hash));
+    const memtable = new Memtable(new SpareMemory(false, 0));
+    let seq = 0;
+    for (let n = 0; n < 100; n++) {
+      memtable.add(++seq, Uint8Array.of(n), Uint8Array.of(n));
+    }
+    for (const key of keys) memtable.add(++seq, key, key);
+    for (const key of keys) assertEquals(memtable.get(key, seq, hash), key);
+    assertEquals(memtable.get(absent, seq, hash), undefined);
+    for (const key of keys) memtable.add(++seq, key, Uint8Array.of(7));
+    assertEquals(memtable.get(keys[0]!, seq, hash), Uint8Array.of(7));
+    assertEquals(memtable.get(keys[0]!, seq - count, hash), keys[0]);
+  }
+});

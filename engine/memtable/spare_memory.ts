@@ -99,7 +99,9 @@ export class SpareMemory {
       ) this.#chunks.push(chunk);
     }
     this.#bits ??= bits;
-    this.#index ??= index;
+    if (index !== undefined && index.bytes <= this.#nodesBytesMax) {
+      this.#index ??= index;
+    }
   }
 
   #allocate(bytes: number): ArrayBufferLike {

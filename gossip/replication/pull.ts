@@ -6,8 +6,8 @@
  * that a live node holds reaches this one: every interval it compares its vector
  * with that of a random peer, and at once with one that has just connected, or
  * whose push showed a gap. One pull a peer runs at a time. Of several peers that
- * have the same records one gives them, but for a first answer of each; a peer that
- * does not answer holds the others up once, for {@linkcode TURN_MS}.
+ * have the same records one gives them, but for a first answer of each; for others
+ * that are slow, or do not answer, a request waits {@linkcode TURN_MS} at most.
  *
  * @module
  */
@@ -40,8 +40,8 @@ const REQUEST_TIMEOUT_MS = 300_000;
 /** Deadline of a chunk, in milliseconds: others wait for the session to end. */
 const CHUNK_TIMEOUT_MS = 30_000;
 
-/** How long others wait for one that is asked for more, in milliseconds. */
-const TURN_MS = 200;
+/** How long a request for more waits for those of others, in milliseconds. */
+const TURN_MS = 100;
 
 /** Rounds in which a pull may get nothing new before it gives up for now. */
 const IDLE_ROUNDS_MAX = 3;
@@ -203,8 +203,8 @@ export class Pull {
   }
 
   /**
-   * Waits until nobody else asks for more. Where several peers have what is missing,
-   * they would else all send all of it; one that stands still is waited for once.
+   * Waits until nobody else asks for more, for {@linkcode TURN_MS} at most. Where
+   * several peers have what is missing, they would else all send all of it.
    *
    * @returns Ends the turn.
    */
@@ -212,12 +212,11 @@ export class Pull {
     const before = this.#turn;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#turn = promise;
-    await before;
-    const timer = this.#options.timers.set(resolve, TURN_MS);
-    return () => {
-      timer.cancel();
-      resolve();
-    };
+    const late = Promise.withResolvers<void>();
+    const timer = this.#options.timers.set(late.resolve, TURN_MS);
+    await Promise.race([before, late.promise]);
+    timer.cancel();
+    return resolve;
   }
 
   /** Asks once. Resolves with what the donor had. */

@@ -326,7 +326,7 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-finds-what-a-key-was-before",
     file: "engine/memtable/memtable.ts",
-    find: "if (isAgain) this.#index!.replace(hash, next, node);",
+    find: "if (isAgain) this.#index?.replace(hash, next, node);",
     replace: "if (isAgain) return;",
     caughtBy: "engine/memtable/memtable_test.ts :: a key is found as of",
   },

@@ -346,17 +346,18 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "pull-asks-everybody-for-everything",
     file: "gossip/replication/pull.ts",
-    find: "    await before;\n    const timer",
-    replace: "    void before;\n    const timer",
+    find: "await Promise.race([before, late.promise]);",
+    replace: "void Promise.race([before, late.promise]);",
     caughtBy:
       "gossip/replication/pull_test.ts :: of several peers that have the same",
   },
   {
     name: "pull-waits-for-a-peer-that-does-not-answer",
     file: "gossip/replication/pull.ts",
-    find: "this.#options.timers.set(resolve, TURN_MS);",
+    find: "this.#options.timers.set(late.resolve, TURN_MS);",
     replace: "this.#options.timers.set(() => {}, TURN_MS);",
-    caughtBy: "gossip/replication/pull_test.ts :: holds the others up once",
+    caughtBy:
+      "gossip/replication/pull_test.ts :: do not answer hold the others up",
   },
   {
     name: "nothing-but-pushes",

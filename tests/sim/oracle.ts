@@ -191,12 +191,12 @@ export class Oracle {
   holds(key: string, state: KeyState, where: string): void {
     const { dot } = state.version;
     const known = this.#records.get(dot.origin)?.get(dot.seq)?.entries.get(key);
-    // It was judged when it was first heard of.
+    // It was judged when it was first heard of, wherever that was.
     if (
       known !== undefined && known.value === state.value &&
       compareVersions(known.version, state.version) === 0
     ) return;
-    this.reads(key, state.value, where);
+    if (known !== undefined) this.reads(key, state.value, where);
     this.#learn(key, state, where);
   }
 
@@ -503,6 +503,8 @@ export class Oracle {
         this.violate("I5", `"${key}" is in no record ${dotText(version.dot)}`);
       }
       this.#enters(known, key, version.dot, { version, value, acked });
+      // What is met again is what was judged here.
+      if (!acked) this.reads(key, value, where);
       return;
     }
     if (compareVersions(entry.version, version) !== 0) {

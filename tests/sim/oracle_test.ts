@@ -126,3 +126,21 @@ Deno.test("a write of a node that is gone is taken over by who has it, or was go
   assertEquals(judge({}), ["I2"]);
   assertEquals(judge({}, true), []);
 });
+
+Deno.test("what nobody wrote is found out where it is first heard of, in a log or a conflict as in a state", () => {
+  const heard: ((oracle: Oracle, version: Version) => void)[] = [
+    (oracle, version) =>
+      oracle.reports("k", { version, value: "v2." }, "a conflict"),
+    (oracle, version) => {
+      const state = stateOf({ k: [version, "v2."] }, { [ORIGIN]: 1 });
+      oracle.inspects("a", state);
+    },
+  ];
+  for (const hear of [...heard, ...heard.reverse()]) {
+    const oracle = new Oracle(() => 0);
+    oracle.writes("k", 1);
+    oracle.writes("other", 2);
+    for (const each of [hear, ...heard]) each(oracle, versionAt(1));
+    assertEquals(idsOf(oracle), ["R3"]);
+  }
+});
