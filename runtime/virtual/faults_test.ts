@@ -62,6 +62,20 @@ Deno.test("a slow link delays, and lets so many bytes through in a millisecond",
   assertEquals(atA.length, 2000);
 });
 
+Deno.test("what is on its way over a slow link arrives once the link is fast again, in order", async () => {
+  const { world, accepted, dialled } = await joined();
+  const atA = collect(accepted);
+  world.condition("b", "a", { bytesPerMs: 1 });
+  await world.run(dialled.write(new Uint8Array(60_000).fill(1)));
+  await world.advance(20);
+  assert(atA.length < 60_000);
+  world.condition("b", "a");
+  await world.run(dialled.write(Uint8Array.of(2)));
+  await world.advance(50);
+  assertEquals(atA.length, 60_001);
+  assertEquals(atA.indexOf(2), 60_000);
+});
+
 Deno.test("a corrupted link flips one bit of what is sent next, once", async () => {
   const { world, accepted, dialled } = await joined();
   const atA = collect(accepted);

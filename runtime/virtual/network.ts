@@ -129,6 +129,11 @@ export class VirtualNetwork {
     const name = linkOf(from, to);
     if (conditions === undefined) this.#links.delete(name);
     else this.#links.set(name, { conditions, busyUntil: this.now });
+    for (const stream of this.#streams) {
+      if (linkOf(stream.host.name, stream.peer.host.name) === name) {
+        stream.redraw();
+      }
+    }
   }
 
   /** Damages the next bytes that are sent over a link, in one direction. */

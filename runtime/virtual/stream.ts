@@ -55,6 +55,18 @@ class Pipe {
     if (this.#takeBack === undefined) this.#next();
   }
 
+  /** The link is another one: what is on its way comes no later than over it. */
+  redraw(): void {
+    const [from, to] = [this.#from.name, this.#to.host.name];
+    for (const each of this.#items) {
+      const size = typeof each.item === "string" ? 0 : each.item.length;
+      const latency = this.#network.latency(from, to, size);
+      each.arrival = Math.min(each.arrival, this.#network.now + latency);
+    }
+    this.#takeBack?.();
+    this.#next();
+  }
+
   /** Loses everything that is on its way. */
   empty(): void {
     this.#takeBack?.();
@@ -153,6 +165,11 @@ export class VirtualStream implements ByteStream {
   join(peer: VirtualStream): void {
     this.#peer = peer;
     this.#out = new Pipe(this.#network, this.host, peer);
+  }
+
+  /** {@linkcode Pipe.redraw}. */
+  redraw(): void {
+    this.#out!.redraw();
   }
 
   /** Tells the other end that this one is open. */
