@@ -23,6 +23,7 @@
  * nodes differ at its end; a target that is not met is shown, not a failure.
  */
 
+import { readArguments, rowsNamed } from "./arguments.ts";
 import { chartOf } from "./cluster/chart.ts";
 import { type Judged, judged, summaryTable } from "./cluster/report.ts";
 import { type Figures, type Row, ROWS } from "./cluster/rows.ts";
@@ -39,32 +40,11 @@ interface Options {
 
 /** Understands the arguments; throws a `TypeError` that says what is wrong. */
 function parse(args: readonly string[]): Options {
-  const flags = new Set<string>();
-  const values = new Map<string, string>();
   const known = ["rows", "rounds", "entries", "seconds", "svg", "dir"];
-  for (let i = 0; i < args.length; i++) {
-    const name = args[i]!.replace(/^--/, "");
-    if (name === "quick" || name === "json") flags.add(name);
-    else if (known.includes(name) && args[i + 1] !== undefined) {
-      values.set(name, args[++i]!);
-    } else throw new TypeError(`Cannot understand ${args[i]}`);
-  }
-  const count = (name: string, fallback: number): number => {
-    const value = Number(values.get(name) ?? fallback);
-    if (Number.isSafeInteger(value) && value > 0) return value;
-    throw new TypeError(`Cannot understand --${name} ${values.get(name)}`);
-  };
-  const wanted = (values.get("rows") ?? "").split(",");
-  const rows = ROWS.filter(({ name }) =>
-    wanted.some((start) => name.startsWith(start))
-  );
-  if (rows.length === 0) {
-    const names = ROWS.map(({ name }) => name).join(", ");
-    throw new TypeError(`Cannot find such rows; there are ${names}`);
-  }
+  const { flags, values, count } = readArguments(args, known);
   const quick = flags.has("quick");
   return {
-    rows,
+    rows: rowsNamed(ROWS, values.get("rows")),
     rounds: count("rounds", 3),
     entries: Math.max(10_000, count("entries", quick ? 100_000 : 1_000_000)),
     lastMs: count("seconds", quick ? 6 : 60) * 1000,

@@ -23,6 +23,7 @@
  * that gives wrong data does.
  */
 
+import { readArguments, rowsNamed } from "./arguments.ts";
 import { chartOf } from "./engine/chart.ts";
 import {
   ALL_ROWS,
@@ -53,30 +54,10 @@ interface Options {
 
 /** Understands the arguments; throws a `TypeError` that says what is wrong. */
 function parse(args: readonly string[]): Options {
-  const flags = new Set<string>();
-  const values = new Map<string, string>();
   const known = ["rows", "subjects", "rounds", "entries", "svg", "dir"];
-  for (let i = 0; i < args.length; i++) {
-    const name = args[i]!.replace(/^--/, "");
-    if (name === "quick" || name === "json") flags.add(name);
-    else if (known.includes(name) && args[i + 1] !== undefined) {
-      values.set(name, args[++i]!);
-    } else throw new TypeError(`Cannot understand ${args[i]}`);
-  }
+  const { flags, values, count } = readArguments(args, known);
   const quick = flags.has("quick");
-  const count = (name: string, fallback: number): number => {
-    const value = Number(values.get(name) ?? fallback);
-    if (Number.isSafeInteger(value) && value > 0) return value;
-    throw new TypeError(`Cannot understand --${name} ${values.get(name)}`);
-  };
-  const wanted = (values.get("rows") ?? "").split(",");
-  const rows = ALL_ROWS.filter(({ name }) =>
-    wanted.some((start) => name.startsWith(start))
-  );
-  if (rows.length === 0) {
-    const names = ALL_ROWS.map(({ name }) => name).join(", ");
-    throw new TypeError(`Cannot find such rows; there are ${names}`);
-  }
+  const rows = rowsNamed(ALL_ROWS, values.get("rows"));
   const subjects = values.get("subjects")?.split(",") ?? SUBJECT_NAMES;
   for (const name of subjects) {
     if (!SUBJECT_NAMES.includes(name as SubjectName)) {

@@ -20,6 +20,7 @@ import {
   Values,
 } from "../engine/data.ts";
 import { collectGarbage } from "../engine/meter.ts";
+import { median } from "../engine/report.ts";
 
 const ROUNDS = 7;
 const BATCH = 1000;
@@ -92,6 +93,6 @@ for (let round = 0; round < ROUNDS + 1; round++) {
 }
 const medians = Object.entries(rates).map(([name, all]) => [
   name,
-  all.toSorted((a, b) => a - b)[ROUNDS >> 1]!,
+  median(all),
 ]);
 console.log(JSON.stringify(Object.fromEntries(medians)));

@@ -79,9 +79,6 @@ await serve<Call>({
   sum,
   openMs: () => openMs,
   token: () => db.token(),
-  metrics: () => db.metrics(),
-  nodes: () => [...db.cluster.nodes().values()],
-  caughtUp: () => db.caughtUp(),
   /** Waits until what a token stands for can be read here. */
   async reached({ token, timeoutMs }) {
     await db.get("-", { atLeast: token, timeoutMs });
@@ -89,8 +86,7 @@ await serve<Call>({
   },
   /** Waits until nothing is written to disk any more. */
   quiet: async () => performance.timeOrigin + await quietSince(),
-  /** The most memory that this process ever had, and has now, in MB. */
-  memory: () => ({ peakMb: status("VmHWM"), nowMb: status("VmRSS") }),
+  peakMb,
   startProbe({ entries }) {
     probe = new Probe(db, entries);
   },
@@ -236,10 +232,10 @@ async function pace({ entries, rate }: Call): Promise<number> {
   return n;
 }
 
-/** A figure of this process that Linux keeps, in MB. */
-function status(name: string): number {
+/** The most memory that this process ever had, in MB. */
+function peakMb(): number {
   const text = Deno.readTextFileSync("/proc/self/status");
-  const found = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text);
+  const found = /^VmHWM:\s+(\d+) kB/m.exec(text);
   return found === null ? NaN : Number(found[1]) * 1024 / 1e6;
 }
 

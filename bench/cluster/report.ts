@@ -2,7 +2,7 @@
  * What the rows of `bench:cluster` came to, beside what is asked of them.
  */
 
-import { aligned, shown } from "../engine/report.ts";
+import { aligned, median, shown } from "../engine/report.ts";
 import type { Figures, Row } from "./rows.ts";
 
 /** A figure that something is asked of. */
@@ -19,12 +19,7 @@ export interface Judged {
 /** The medians of a row's figures of which something is asked. */
 export function judged(row: Row, rounds: readonly Figures[]): Judged[] {
   return row.targets.map(({ field, floor, atMost = false }) => {
-    const sorted = rounds.map((figures) => figures[field] ?? NaN)
-      .toSorted((a, b) => a - b);
-    const middle = sorted.length >> 1;
-    const value = sorted.length % 2 === 1
-      ? sorted[middle]!
-      : (sorted[middle - 1]! + sorted[middle]!) / 2;
+    const value = median(rounds.map((figures) => figures[field] ?? NaN));
     const share = atMost ? floor / value : value / floor;
     return { row: row.name, field, value, floor, share };
   });

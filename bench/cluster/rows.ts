@@ -6,6 +6,7 @@
  * that all of them hold the same.
  */
 
+import { median } from "../engine/report.ts";
 import { RemoteNode } from "../../tests/real/remote_node.ts";
 import type { OpenOptions, Token } from "../../mod.ts";
 import { ProxyNetwork } from "../../tests/real/chaos/proxy.ts";
@@ -356,7 +357,7 @@ async function join({ dir, entries }: RowContext): Promise<Figures> {
       }),
     );
   }
-  const { peakMb } = await joiner.call<{ peakMb: number }>({ name: "memory" });
+  const peakMb = await joiner.call<number>({ name: "peakMb" });
   await nodes.level();
   const count = await nodes.assertSame();
   return {
@@ -372,8 +373,4 @@ async function join({ dir, entries }: RowContext): Promise<Figures> {
 
 function quantile(sorted: readonly number[], q: number): number {
   return sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)]!;
-}
-
-function median(values: readonly number[]): number {
-  return quantile(values.toSorted((a, b) => a - b), 0.5);
 }

@@ -26,12 +26,8 @@ export class Medians {
   of(row: string, subject: Worker, field: string): number | undefined {
     const values = (this.#results.get(`${row} ${subject}`) ?? [])
       .map((result) => result[field])
-      .filter((value) => typeof value === "number")
-      .sort((a, b) => a - b);
-    const middle = values.length >> 1;
-    return values.length % 2 === 1 || values.length === 0
-      ? values[middle]
-      : (values[middle - 1]! + values[middle]!) / 2;
+      .filter((value) => typeof value === "number");
+    return values.length === 0 ? undefined : median(values);
   }
 
   /** Who took part in a row, in the order given. */
@@ -139,4 +135,13 @@ export function aligned(lines: readonly (readonly string[])[]): string {
 /** A text as it may stand in SVG. */
 export function escaped(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+}
+
+/** The value in the middle, or halfway between the two; NaN of none. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1
+    ? sorted[middle]!
+    : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

@@ -1,22 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { compareBytes, toHex } from "../../runtime/mod.ts";
+import { Prng } from "../../runtime/virtual/mod.ts";
 import { hashKey } from "../table/filter.ts";
 import { Memtable } from "./memtable.ts";
 import { SpareMemory } from "./spare_memory.ts";
 
-function random(seed: number): (below: number) => number {
-  let state = seed * 0x9e3779b1 | 1;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
-
 Deno.test("keys in order that go between others stand where they belong, forward and back", () => {
   for (let seed = 1; seed <= 60; seed++) {
-    const draw = random(seed);
+    const prng = new Prng(seed);
+    const draw = (below: number) => prng.below(below);
     const memtable = new Memtable(new SpareMemory(false, 0));
     const entries: { key: Uint8Array; seq: number }[] = [];
     const next = new Map<number, number>();
@@ -70,7 +62,8 @@ Deno.test("keys in order that go between others stand where they belong, forward
 Deno.test("a key is found as of any moment, by few keys and by many, in memory used before", () => {
   const memory = new SpareMemory(false, 1 << 20);
   for (let seed = 1; seed <= 40; seed++) {
-    const draw = random(seed);
+    const prng = new Prng(seed);
+    const draw = (below: number) => prng.below(below);
     const memtable = new Memtable(memory);
     memtable.acquire();
     const keys = 1 + draw(seed % 2 === 0 ? 20 : 800);

@@ -69,6 +69,14 @@ Deno.test("of much memory, as much is kept as may be", () => {
   memory.give(some, [], undefined, undefined);
   assertNotStrictEquals(memory.takeNodes(101, 0), some);
   assert(memory.takeNodes(99, 0) === some);
+
+  const small = memory.takeIndex();
+  memory.give(some, [], undefined, small);
+  const grown = memory.takeIndex();
+  assert(grown === small);
+  for (let n = 1; grown.bytes <= 3 * CHUNK_BYTES; n++) grown.add(n << 8, n);
+  memory.give(some, [], undefined, grown);
+  assertNotStrictEquals(memory.takeIndex(), grown);
 });
 
 Deno.test("what readers stand on stays while memtables fill the same memory again and again", async () => {

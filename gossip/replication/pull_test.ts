@@ -274,6 +274,31 @@ Deno.test("every interval a random peer is compared with; close ends it", async 
   assertEquals(timers.size, 0);
 });
 
+Deno.test("who has no copy yet compares ten times as often", async () => {
+  for (
+    const [caughtUp, least, most] of [[true, 0.5, 1.5], [
+      false,
+      0.05,
+      0.15,
+    ]] as const
+  ) {
+    const a = await openReplica(1, { caughtUp });
+    const delays: number[] = [];
+    const timers = new HandTimers();
+    const set = timers.set.bind(timers);
+    timers.set = (callback: () => void, delayMs?: number) => {
+      delays.push(delayMs!);
+      return set(callback);
+    };
+    const { pull } = pullOf(a, () => Promise.reject(new Error("gone")), timers);
+    for (let i = 0; i < 20; i++) pull.start();
+    assertEquals(delays.length, 20);
+    for (const delayMs of delays) {
+      assert(delayMs >= least && delayMs <= most, `${delayMs} of 1 ms`);
+    }
+  }
+});
+
 Deno.test("pushes gather for a moment, go at once when large, and announce what is too large", () => {
   const timers = new HandTimers();
   const sent: Uint8Array[] = [];

@@ -324,6 +324,13 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/model_test.ts",
   },
   {
+    name: "engine-keeps-an-index-of-any-size",
+    file: "engine/memtable/spare_memory.ts",
+    find: "index.bytes <= this.#nodesBytesMax",
+    replace: "index.bytes >= 0",
+    caughtBy: "engine/memtable/spare_memory_test.ts :: of much memory",
+  },
+  {
     name: "engine-finds-what-a-key-was-before",
     file: "engine/memtable/memtable.ts",
     find: "if (isAgain) this.#index?.replace(hash, next, node);",

@@ -344,6 +344,21 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: SEEDS,
   },
   {
+    name: "pull-leaves-a-joiner-waiting",
+    file: "gossip/replication/pull.ts",
+    find: "replica.caughtUp ? 1 : 0.1",
+    replace: "replica.caughtUp ? 1 : 1",
+    caughtBy: "gossip/replication/pull_test.ts :: ten times as often",
+  },
+  {
+    name: "lag-counts-what-the-other-has",
+    file: "gossip/replication/vector.ts",
+    find: "count += Math.max(0, seq - other.seq(origin));",
+    replace: "count += other.seq(origin) < 0 ? 0 : seq;",
+    caughtBy:
+      "tests/scenarios/propagation_test.ts :: metrics tell who is behind",
+  },
+  {
     name: "pull-asks-everybody-for-everything",
     file: "gossip/replication/pull.ts",
     find: "await Promise.race([before, late.promise]);",
