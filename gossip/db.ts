@@ -394,6 +394,7 @@ export class DB implements AsyncDisposable {
    * @throws {NotSupportedError} If there are checks and several leaseholders.
    * @throws {PartialCommitError} If some leaseholders committed and some failed.
    * @throws {LimitError} If a key, a value or the batch is beyond its limit.
+   * @throws {OverloadedError} If 256 MiB of writes wait to be stored already.
    * @throws {TypeError} If an op is none.
    */
   async commit(

@@ -631,3 +631,13 @@ export class NotCaughtUpError extends AspenError {
     );
   }
 }
+
+/** More is asked for than is done meanwhile: nothing was done, try again later. */
+export class OverloadedError extends AspenError {
+  /** `action` is what was asked for; `waitingBytes` wait to be done before it. */
+  constructor(action: string, waitingBytes: number) {
+    super(
+      `Cannot ${action}: ${waitingBytes} bytes wait to be written already`,
+    );
+  }
+}

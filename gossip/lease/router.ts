@@ -426,6 +426,7 @@ function localErrorOf(error: RemoteError, holder: number): unknown {
     case "CorruptionError":
       // Damage is found where it reads, which is before it writes.
       return new LeaseholderUnavailableError(holder, { cause: error });
+    case "OverloadedError":
     case FailureCode.OVERLOADED:
       // It has not begun.
       return new LeaseholderUnavailableError(holder, { cause: error });

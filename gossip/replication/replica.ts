@@ -23,6 +23,7 @@ import {
   type Clock,
   ClosedError,
   NotCaughtUpError,
+  OverloadedError,
   PoisonedError,
   type Random,
 } from "../../runtime/mod.ts";
@@ -119,10 +120,20 @@ const CLEAR_ROWS = 10_000;
 /** Bytes of peers' records that may wait; beyond, they are pulled again later. */
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
 
+/**
+ * Bytes of commits that may wait. Who awaits its writes never comes near: what the
+ * engine is slow to take slows it down.
+ */
+const COMMIT_BYTES_MAX = 256 * 1024 * 1024;
+
+/** What an op takes beside its key and its value, in bytes, roughly. */
+const OP_BYTES = 128;
+
 type Item =
   | {
     kind: "commit";
     request: CommitRequest;
+    size: number;
     resolve: (outcome: CommitOutcome) => void;
     reject: (error: unknown) => void;
   }
@@ -159,6 +170,7 @@ export class Replica {
   readonly #waiters = new Set<Waiter>();
   #queue: Item[] = [];
   #waitingBytes = 0;
+  #commitBytes = 0;
   /** The newest hlc of a whole copy, as far as it is to be adopted. */
   #filledHlc = 0;
   /** Clears the bank that does not count: one such work after the other. */
@@ -239,10 +251,17 @@ export class Replica {
   /**
    * Commits a batch of which this node leads, or may claim, every key. Resolves
    * once it is durable. Errors: see {@linkcode Draft.commit}.
+   *
+   * @throws {OverloadedError} If {@linkcode COMMIT_BYTES_MAX} wait already.
    */
   commit(request: CommitRequest): Promise<CommitOutcome> {
+    const waiting = this.#commitBytes;
+    if (waiting > COMMIT_BYTES_MAX) {
+      return Promise.reject(new OverloadedError("write", waiting));
+    }
+    const size = sizeOf(request);
     return new Promise((resolve, reject) => {
-      this.#push({ kind: "commit", request, resolve, reject });
+      this.#push({ kind: "commit", request, size, resolve, reject });
     });
   }
 
@@ -634,6 +653,7 @@ export class Replica {
     } catch (error) {
       return item.reject(error);
     }
+    if (item.kind === "commit") this.#commitBytes += item.size;
     this.#queue.push(item);
     this.#running ??= this.#run();
   }
@@ -702,6 +722,7 @@ export class Replica {
   ): Promise<() => void> {
     switch (item.kind) {
       case "commit":
+        this.#commitBytes -= item.size;
         if (!this.#state.caughtUp) {
           return () => item.reject(new NotCaughtUpError("write"));
         }
@@ -788,6 +809,14 @@ export class Replica {
     }
     if (isFirst) this.#options.listener.failed(error);
   }
+}
+
+function sizeOf({ ops }: CommitRequest): number {
+  let size = 0;
+  for (const { key, value } of ops) {
+    size += key.length + (value?.length ?? 0) + OP_BYTES;
+  }
+  return size;
 }
 
 function bankOf(counters: Bytes | undefined): Bank {

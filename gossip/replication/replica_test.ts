@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   type Bytes,
+  CheckFailedError,
   ClosedError,
+  OverloadedError,
   PoisonedError,
   toBytes,
   toText,
@@ -81,6 +83,30 @@ Deno.test("D1: nothing is acked, told, reported or answered before the engine's 
   const { snapshot, vector } = await frozen;
   assert(vector.includes(a.replica.vector));
   await snapshot.close();
+});
+
+Deno.test("commits that wait are bounded in bytes: further ones are refused, until there is room", async () => {
+  const kv = new HandKV(false);
+  const { replica } = await openReplica(1, { kv });
+  const first = replica.commit(sets({ k: "v" }));
+  await turns();
+  assert(kv.writing);
+  // They wait with their values, and end by a check before these are copied.
+  const ops = [{ key: toBytes("large"), value: new Uint8Array(64 * 2 ** 20) }];
+  const checks = [{ key: toBytes("k"), version: null }];
+  const waiting = Array.from(
+    { length: 4 },
+    () => replica.commit({ checks, ops }),
+  );
+  const refused = replica.commit(sets({ k: "w" }));
+  await assertRejects(() => refused, OverloadedError, "268435988 bytes wait");
+  kv.finish();
+  await first;
+  for (const each of waiting) await assertRejects(() => each, CheckFailedError);
+  const later = replica.commit(sets({ k: "x" }));
+  await turns();
+  kv.finish();
+  await later;
 });
 
 Deno.test("the entry of a key is read in one moment, whatever is written meanwhile", async () => {

@@ -317,6 +317,14 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/sim_test.ts :: random lives",
   },
   {
+    name: "room-of-commits-never-given-back",
+    file: "gossip/replication/replica.ts",
+    find: "        this.#commitBytes -= item.size;\n",
+    replace: "",
+    caughtBy:
+      "gossip/replication/replica_test.ts :: commits that wait are bounded",
+  },
+  {
     name: "failed-write-never-settles",
     file: "gossip/replication/replica.ts",
     find: "    for (const item of group) item.reject(error);\n",

@@ -207,3 +207,47 @@ scenario(
     assertEquals(lag(), [{ node: key, records: 0 }]);
   },
 );
+
+scenario(
+  "a peer over a slow link and one that stands still cost the others nothing, hold a bounded memory, and are told to be behind",
+  async (cluster) => {
+    const names = ["a", "b", "slow", "still"];
+    const [a, b, slow, still] = await cluster.openAll(names);
+    await cluster.until(
+      "all have reported",
+      () => a!.metrics().lag.every(({ records }) => records === 0),
+      30_000,
+    );
+    const behind = [slow, still].map((db) => db!.cluster.host.key);
+    // Four kibibytes a second, of some hundred times as much; and nothing at all.
+    cluster.world.condition("a", "slow", { bytesPerMs: 4 });
+    cluster.world.condition("b", "slow", { bytesPerMs: 4 });
+    cluster.world.stall("still", 10_000);
+    const value = new Uint8Array(128 * 1024);
+    let queuedBytesMax = 0;
+    for (let i = 0; i < 160; i++) {
+      const tookMs = await cluster.timed(async () => {
+        const { token } = await a!.set(`key ${i}`, value);
+        await b!.has(`key ${i}`, { atLeast: token });
+      });
+      assert(tookMs < 25, `write ${i} was readable at b after ${tookMs} ms`);
+      const { queuedBytes } = a!.metrics().transport!;
+      queuedBytesMax = Math.max(queuedBytesMax, queuedBytes);
+      await cluster.world.sleep(50);
+    }
+    // Of 20 MiB to each of the two: 16 MiB wait on a lane at most.
+    const mib = queuedBytesMax / 2 ** 20;
+    assert(mib > 24 && mib < 32, `${mib} MiB waited`);
+    for (const { node, records } of a!.metrics().lag) {
+      if (behind.includes(node)) assertEquals(records, 160);
+    }
+    cluster.world.condition("a", "slow");
+    cluster.world.condition("b", "slow");
+    const atLeast = await a!.token();
+    for (const db of [slow, still]) {
+      assertEquals(await db!.count({ atLeast, timeoutMs: 60_000 }), 160);
+    }
+    assertEquals(a!.metrics().transport!.queuedBytes, 0);
+  },
+  { seeds: 1 },
+);
