@@ -9,7 +9,7 @@ import type { EndpointMetrics } from "../transport/mod.ts";
 import type { KeyLike, ValueLike } from "./check.ts";
 import type { CallOptions } from "./lease/router.ts";
 import type { AgreementMetrics } from "./membership/agreement.ts";
-import type { DetectorMetrics } from "./membership/detector.ts";
+import type { DetectionMetrics } from "./membership/prober.ts";
 import type { MemberLag } from "./membership/cluster.ts";
 import type { MemberChange, Node } from "./membership/mod.ts";
 import type { Version } from "./replication/entry.ts";
@@ -272,7 +272,7 @@ export interface Metrics {
   /** What the cluster has agreed on, as far as known here. */
   readonly agreement: AgreementMetrics;
   /** What finding out which nodes answer has counted. */
-  readonly detection: DetectorMetrics;
+  readonly detection: DetectionMetrics;
   /** What the connections hold; `undefined` without a network. */
   readonly transport: EndpointMetrics | undefined;
   /** Watchers. */

@@ -30,6 +30,7 @@ export type { MemberLag } from "./membership/cluster.ts";
 export type { AgreementMetrics } from "./membership/agreement.ts";
 export type { EndpointMetrics } from "../transport/mod.ts";
 export type { DetectorMetrics } from "./membership/detector.ts";
+export type { DetectionMetrics } from "./membership/prober.ts";
 export type {
   Heartbeat,
   MemberChange,

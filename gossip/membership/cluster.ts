@@ -59,7 +59,6 @@ import {
   type MergeOutcome,
 } from "./members.ts";
 import { MembersFile } from "./members_file.ts";
-import type { DetectorMetrics } from "./detector.ts";
 import {
   type Node,
   type NodeRecord,
@@ -67,7 +66,7 @@ import {
   toNode,
 } from "./node_record.ts";
 import { decodePledge, encodePledgeReply } from "./pledge.ts";
-import { Prober } from "./prober.ts";
+import { type DetectionMetrics, Prober } from "./prober.ts";
 import { Reassertion } from "./reassertion.ts";
 import { Recall } from "./recall.ts";
 import { decodeReportRequest, encodeReport, type Report } from "./report.ts";
@@ -676,7 +675,7 @@ export class Cluster {
   }
 
   /** What finding out who answers has counted. */
-  get detection(): DetectorMetrics {
+  get detection(): DetectionMetrics {
     return this.#prober.metrics;
   }
 

@@ -3,14 +3,19 @@
  * their answers, each a few times, the least told first.
  *
  * Guarantees: news of a node is told at most λ · ⌈log2(N + 1)⌉ times by each node
- * that heard it, and forgotten after; what that misses, the exchanges of
- * `members.ts` bring.
+ * that heard it, and forgotten after. Of at most {@linkcode WAITING_MAX} nodes news
+ * waits: where hundreds join or die at once, what was told most makes room, and a
+ * node is soon done with it. What all that misses, the exchanges of `members.ts`
+ * bring.
  *
  * @module
  */
 
 /** λ of SWIM; what such a rumor misses, an exchange brings. */
 const TELLING_FACTOR = 3;
+
+/** Nodes of which news waits, at most. */
+export const WAITING_MAX = 64;
 
 /** News that waits to be told. */
 export class News {
@@ -25,6 +30,7 @@ export class News {
   add(node: number): void {
     this.#told.delete(node);
     this.#told.set(node, 0);
+    if (this.#told.size > WAITING_MAX) this.#told.delete(this.#mostTold());
   }
 
   /**
@@ -41,5 +47,15 @@ export class News {
       else this.#told.set(node, told + 1);
     }
     return least.map(([node]) => node);
+  }
+
+  /** The node of which most was told; of several the first one. */
+  #mostTold(): number {
+    let most = -1;
+    let mostTold = -1;
+    for (const [node, told] of this.#told) {
+      if (told > mostTold) [most, mostTold] = [node, told];
+    }
+    return most;
   }
 }

@@ -57,6 +57,12 @@ export interface ProberOptions {
   readonly merged: (outcome: MergeOutcome) => void;
 }
 
+/** Numbers for metrics. */
+export interface DetectionMetrics extends DetectorMetrics {
+  /** Nodes of which this one still has news to tell. */
+  readonly news: number;
+}
+
 /** Probes the nodes of a cluster. */
 export class Prober {
   readonly #options: ProberOptions;
@@ -86,9 +92,9 @@ export class Prober {
     });
   }
 
-  /** What the detector has counted. */
-  get metrics(): DetectorMetrics {
-    return this.#detector.metrics;
+  /** What was counted so far, and what is still to be told. */
+  get metrics(): DetectionMetrics {
+    return { ...this.#detector.metrics, news: this.#news.size };
   }
 
   /** Begins to probe. */

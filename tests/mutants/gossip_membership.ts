@@ -5,6 +5,21 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
+    name: "news-without-bound",
+    file: "gossip/membership/news.ts",
+    find:
+      "    if (this.#told.size > WAITING_MAX) this.#told.delete(this.#mostTold());\n",
+    replace: "",
+    caughtBy: "gossip/membership/news_test.ts :: makes room",
+  },
+  {
+    name: "new-news-makes-room",
+    file: "gossip/membership/news.ts",
+    find: "      if (told > mostTold) [most, mostTold] = [node, told];",
+    replace: "      if (told >= 0) [most, mostTold] = [node, told];",
+    caughtBy: "gossip/membership/news_test.ts :: makes room",
+  },
+  {
     name: "members-that-are-not-written-at-the-end",
     file: "gossip/membership/members_file.ts",
     find: "      while (this.#unsaved) {",

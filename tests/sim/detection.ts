@@ -59,11 +59,8 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** Trials in one world of the rows that time a fault. */
 const TRIALS = 5;
 
-/** A while that has more than this of what the one before it had is rest. */
-const REST_SHARE = 0.98;
-
-/** Whiles that are waited for rest at most. */
-const RESTS_MAX = 20;
+/** How long it may take until nobody has news to tell, in ms. */
+const NEWS_MS = 20 * MINUTE_MS;
 
 /** A cluster whose deaths are written down. */
 export class Watched {
@@ -107,21 +104,23 @@ export class Watched {
   }
 
   /**
-   * Counts what nodes say to each other at rest: what the joins have brought is told
-   * once a while has hardly less than the one before it.
+   * Counts what nodes say to each other at rest: once nobody has news to tell of
+   * those that have joined.
    */
   async rest(): Promise<void> {
     const { world } = this.cluster;
     const ms = this.isLarge ? MINUTE_MS / 2 : 2 * MINUTE_MS;
-    for (let i = 0; i < RESTS_MAX; i++) {
-      const before = world.sentBytes;
-      await world.sleep(ms);
-      const bytes = (world.sentBytes - before) / this.names.length /
-        (ms / 1000);
-      const last = this.bytesPerNodeS;
-      this.bytesPerNodeS = bytes;
-      if (last !== undefined && bytes > last * REST_SHARE) return;
+    const end = world.now + NEWS_MS;
+    while (this.dbs.some((db) => db.metrics().detection.news > 0)) {
+      if (world.now > end) {
+        throw new Error("Cannot count: there is always news");
+      }
+      await world.sleep(1000);
     }
+    const before = world.sentBytes;
+    await world.sleep(ms);
+    this.bytesPerNodeS = (world.sentBytes - before) / this.names.length /
+      (ms / 1000);
   }
 
   /**
