@@ -20,8 +20,10 @@
  *                                                node that is attacked
  * deno task simulate --scenario replication      how often and how soon records come
  *                                                to all by rumours, how soon halves
- *                                                are equal, what deletes leave;
- *                                                --nodes 5 --ops 1000 for one, smaller
+ *                                                are equal, what deletes leave, and
+ *                                                two days of faults, twice;
+ *                                                --nodes 5 --ops 1000 for one, smaller,
+ *                                                --rows soak --hours 2
  * deno task simulate --invariants                what is judged
  * ```
  *
@@ -53,11 +55,15 @@ import { INVARIANTS, type Violation } from "./sim/invariants.ts";
 import { measureRumours, RUMOUR_OPS, RUMOUR_ROWS } from "./sim/rumours.ts";
 import { FAULT_KINDS, writeScript } from "./sim/script.ts";
 import { parseScript, scriptText, shrink } from "./sim/shrink.ts";
+import { measureSoak, SOAKS } from "./sim/soak.ts";
 import { runScript } from "./sim/workload.ts";
 
 /** Nodes of the rows that heal and that delete, and writes on either side. */
 const HEAL_NODES = 6;
 const HEAL_WRITES = 100_000;
+
+/** Hours of the row that lets a cluster live. */
+const SOAK_HOURS = 48;
 
 /** Failing seeds that are shrunk; the rest are only named. */
 const SHRUNK_MAX = 2;
@@ -207,6 +213,10 @@ async function runRows(scenario: string): Promise<void> {
       HEAL_NODES,
       () => measureTombstones(HEAL_NODES, seed, ops),
     );
+    const hours = option("hours", SOAK_HOURS);
+    for (const soak of SOAKS) {
+      await run(soak.row, soak.nodes, () => measureSoak(soak, seed, hours));
+    }
   }
 }
 

@@ -189,8 +189,10 @@ export interface ScriptOptions {
   readonly seed: number;
   /** Nodes at the beginning. @default {5} */
   readonly nodes?: number;
-  /** Calls, 50 a simulated second. @default {3000} */
+  /** Calls. @default {3000} */
   readonly steps?: number;
+  /** Calls a simulated second. @default {50} */
+  readonly rate?: number;
   /**
    * Faults; by default so many that, of those that can be when their time comes, at
    * least one happens for 150 calls ({@linkcode CALLS_PER_FAULT}) on average.
@@ -209,8 +211,11 @@ export const CALLS_PER_FAULT = 150;
 /** So many are drawn for one of them: some cannot be when their time comes. */
 const SPARE_FAULTS = 1.25;
 
-/** Calls a simulated second. */
-const CALLS_PER_SECOND = 50;
+/** Calls a simulated second, unless a script is drawn with fewer. */
+const RATE = 50;
+
+/** Calls for which keys are in fashion. */
+const FASHION_CALLS = 100;
 
 /** Faults that every world may have. */
 const COMMON: readonly FaultKind[] = [
@@ -273,16 +278,16 @@ export const FAULT_KINDS: readonly FaultKind[] = [
 
 /** Draws a script. */
 export function writeScript(options: ScriptOptions): Script {
-  const { seed, nodes = 5, steps = 3000 } = options;
+  const { seed, nodes = 5, steps = 3000, rate = RATE } = options;
   const random = new Prng(seed, "script");
-  const quietAt = Math.max(2000, steps * 1000 / CALLS_PER_SECOND);
+  const quietAt = Math.max(2000, steps * 1000 / rate);
   const count = options.faults ??
     Math.max(4, Math.round(steps * SPARE_FAULTS / CALLS_PER_FAULT));
   const kinds = options.kinds ?? [...COMMON, ...pick(random, OWN)];
   const drawn = [...drawFaults(random, nodes, { kinds, count, quietAt })];
   const faults = [...numbered(nodes, drawn.sort((a, b) => a.at - b.at))];
   const all: Step[] = [
-    ...drawCalls(random, nodes, { steps, quietAt, faults }),
+    ...drawCalls(random, nodes, { steps, rate, quietAt, faults }),
     ...faults,
   ].sort((a, b) => a.at - b.at);
   const names = shuffled(random, [...Array(nodes).keys()]);
@@ -328,21 +333,24 @@ function drawWorld(random: Prng): WorldDraw {
 function* drawCalls(
   random: Prng,
   nodes: number,
-  { steps, quietAt, faults }: {
+  { steps, rate, quietAt, faults }: {
     steps: number;
+    rate: number;
     quietAt: number;
     faults: readonly FaultStep[];
   },
 ): Generator<CallStep> {
   let values = 0;
   const joins = faults.filter(({ fault }) => fault === "join");
+  const fashionMs = FASHION_CALLS * 1000 / rate;
+  const key = (at: number) => drawKey(random, Math.floor(at / fashionMs));
   const op = (at: number): OpStep => {
-    const key = drawKey(random, at);
-    if (random.chance(0.15)) return [key, 0, 0];
+    const name = key(at);
+    if (random.chance(0.15)) return [name, 0, 0];
     const size = random.chance(0.05) ? random.below(4000) : random.below(40);
     return random.chance(0.05)
-      ? [key, ++values, size, random.below(nodes)]
-      : [key, ++values, size];
+      ? [name, ++values, size, random.below(nodes)]
+      : [name, ++values, size];
   };
   const ops = (at: number): OpStep[] => {
     const list = [op(at)];
@@ -361,7 +369,7 @@ function* drawCalls(
     else if (dice < 0.65) yield { at, node, call: "swap", op: op(at) };
     else if (dice < 0.72) yield { at, node, call: "transact", ops: ops(at) };
     else if (dice < 0.96) {
-      yield { at, node, call: "read", key: drawKey(random, at) };
+      yield { at, node, call: "read", key: key(at) };
     } else if (dice < 0.995) {
       yield {
         at,
@@ -385,10 +393,10 @@ function* drawCalls(
 }
 
 /** Keys that stay, and keys that come into fashion together on all nodes. */
-function drawKey(random: Prng, at: number): string {
+function drawKey(random: Prng, fashion: number): string {
   return random.chance(0.4)
     ? `s${random.below(12)}`
-    : `k${Math.floor(at / 2000)}-${random.below(5)}`;
+    : `k${fashion}-${random.below(5)}`;
 }
 
 function* drawFaults(

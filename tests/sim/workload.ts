@@ -49,6 +49,8 @@ export interface RunOptions {
   readonly trace?: ((line: string) => void) | undefined;
   /** Traces no further than to where this one does not hold. */
   readonly until?: InvariantId;
+  /** Called whenever all nodes were looked at, while there are faults. */
+  readonly onInspection?: ((members: readonly Member[]) => void) | undefined;
 }
 
 /** How long the core may take to converge, in ms. */
@@ -85,13 +87,14 @@ export function runWorkload(
 /** Runs a script. */
 export async function runScript(
   script: Script,
-  { trace, until }: RunOptions = {},
+  { trace, until, onInspection }: RunOptions = {},
 ): Promise<WorkloadReport> {
   const life: ClusterLife = new ClusterLife(
     script,
     trace && ((line) => {
       if (life.oracle.violations.every(({ id }) => id !== until)) trace(line);
     }),
+    onInspection,
   );
   const { world, oracle } = life;
   try {
@@ -126,16 +129,22 @@ class ClusterLife {
   readonly #members: Members;
   readonly #going: Going;
   readonly #faults: Faults;
+  readonly #onInspection: RunOptions["onInspection"];
   /** When the steps begin. */
   #begin = 0;
 
-  constructor(script: Script, trace: RunOptions["trace"]) {
+  constructor(
+    script: Script,
+    trace: RunOptions["trace"],
+    onInspection: RunOptions["onInspection"],
+  ) {
     const world = new World({ seed: script.seed, ...trace && { trace } });
     const { coverage } = this;
     const oracle = new Oracle(() => world.now);
     this.world = world;
     this.oracle = oracle;
     this.#script = script;
+    this.#onInspection = onInspection;
     const members: Members = new Members({
       world,
       oracle,
@@ -191,6 +200,7 @@ class ClusterLife {
       for (const member of this.#members.all) this.#members.inspect(member);
       this.#members.judgeLeaks();
       this.oracle.settles();
+      this.#onInspection?.(this.#members.all);
     }
     await this.world.sleep(begin + quietAt - this.world.now);
   }
