@@ -89,7 +89,9 @@ const TRY_MS = 250;
 
 /** What a node has of a key. */
 export interface DivergenceSide {
+  /** The version, of a tombstone too. */
   readonly version: Version;
+  /** The node that leads the key. */
   readonly leaseholder: number;
   /** Whether it is deleted. */
   readonly isDeleted: boolean;
@@ -97,6 +99,7 @@ export interface DivergenceSide {
 
 /** A key of which two nodes do not hold the same. */
 export interface DivergentKey {
+  /** The key. */
   readonly key: Uint8Array;
   /** What this node had; `undefined`: nothing. */
   readonly here: DivergenceSide | undefined;
@@ -111,7 +114,7 @@ export interface Divergence {
   /** The node that did not hold the same. */
   readonly node: number;
   /**
-   * The keys, {@linkcode ITEMS_MAX} at most; the next rounds find the others. None
+   * The keys, 1024 at most; the next rounds find the others. None
    * where they were repaired before they were found, or only the sums were wrong.
    */
   readonly keys: readonly DivergentKey[];

@@ -3,8 +3,9 @@
  * make it up to the one engine batch that carries them all.
  *
  * Guarantees (`shared/protocol/replication.md` names the rules):
- * - Commit, push, pull and session end in the same {@linkcode Draft.#merge}: per
- *   key the larger entry wins, whatever the order of arrival.
+ * - Commit, push, pull, session and repair end in the same
+ *   {@linkcode Draft.#merge}: per key the larger entry wins, whatever the order of
+ *   arrival.
  * - A record whose dot is covered changes nothing; one that comes before its
  *   predecessor or its deps is not applied.
  * - Values, entries, index, vector, log, conflicts, intents and the clock go into

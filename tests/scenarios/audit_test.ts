@@ -6,11 +6,12 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { openAwaitedKv } from "../../engine/testing/awaited_kv.ts";
 import { openLsm } from "../../engine/mod.ts";
 import { optionsIn } from "../../engine/options.ts";
 import { otherBank, rowKey, Space } from "../../gossip/keyspace.ts";
 import { decodeEntry, encodeEntry } from "../../gossip/replication/entry.ts";
-import type { Change, DatabaseEvent, DB, KV } from "../../mod.ts";
+import type { Change, DatabaseEvent, DB, KV, OpenOptions } from "../../mod.ts";
 import { toBytes } from "../../runtime/bytes.ts";
 import {
   assertReads,
@@ -126,11 +127,11 @@ scenario(
 );
 
 scenario(
-  "nodes that write, delete, restart and join are audited, and nothing is found",
+  "nodes that write, delete, restart and join are audited, also over an engine whose every call is awaited, and nothing is found",
   async (cluster) => {
     const events: DatabaseEvent[][] = [];
-    const open = async (name: string) => {
-      const db = await cluster.open(name);
+    const open = async (name: string, options: OpenOptions = {}) => {
+      const db = await cluster.open(name, options);
       events.push(collect(db.events()));
       return db;
     };
@@ -138,7 +139,7 @@ scenario(
     const b = await open("b");
     for (let i = 0; i < 300; i++) await a.set(`key${i}`, "value");
     for (let i = 0; i < 100; i++) await b.delete(`key${i}`);
-    await open("c");
+    await open("c", { engine: await openAwaitedKv() });
     await b.set("ends", "soon", { expireIn: 500 });
     await cluster.converged("a", "b", "c");
     await b.close();
