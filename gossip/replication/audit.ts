@@ -15,9 +15,9 @@
  *   say what differed ({@linkcode Divergence}), and count their rows anew.
  * - Where one has an entry and the other nothing, not even a tombstone, one of the
  *   two is wrong: it has lost the entry, or the other a deletion. It is taken if no
- *   tombstone above it can have been collected here (replication.md §6: then its life
- *   is at most the highest that is gone, and the floor covers it), or if the index of
- *   dots has it at the other, as it has all that stands. So rather a deleted value
+ *   tombstone above it can have been collected here (replication.md §6: its life is
+ *   above the highest that is gone), or if the index of dots has it at the other, as
+ *   it has all that stands. So rather a deleted value
  *   may come back, and be told of, than an acked one be lost; but what only a single
  *   row says is left alone, and told of every time. Nothing is ever deleted for want
  *   of it elsewhere.

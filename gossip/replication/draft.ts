@@ -486,8 +486,9 @@ export class Draft {
       if (entry === undefined) continue;
       const slot = await this.#slot(key);
       if (!differ(slot.now, entry)) continue;
-      const isMissing = slot.now === undefined;
-      if (isMissing && !isIndexed && this.#mayBeCollected(entry)) continue;
+      // Each tombstone above it that was collected, here or by a donor, has counted.
+      const mayBeGone = entry.life <= this.#counters.lifeGone;
+      if (slot.now === undefined && mayBeGone && !isIndexed) continue;
       this.#merge(entry, slot, changes);
     }
     if (changes.length === 0) return changes;
@@ -495,12 +496,6 @@ export class Draft {
     const vector = this.vector.clone();
     this.applied.push({ record: undefined, changes, vector });
     return changes;
-  }
-
-  /** Whether a tombstone above an entry may have been here, and is collected. */
-  #mayBeCollected({ life, origin, seq }: Entry): boolean {
-    return life <= this.#counters.lifeGone &&
-      this.#state.floor.covers(origin, seq);
   }
 
   /**

@@ -860,17 +860,17 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "repair-brings-back-what-was-deleted",
     file: "gossip/replication/draft.ts",
     find:
-      "      if (isMissing && !isIndexed && this.#mayBeCollected(entry)) continue;\n",
-    replace: "      void isMissing;\n      void isIndexed;\n",
+      "      if (slot.now === undefined && mayBeGone && !isIndexed) continue;\n",
+    replace: "      void mayBeGone;\n      void isIndexed;\n",
     caughtBy: "gossip/replication/audit_test.ts :: only a single row says",
   },
   {
     name: "repair-gives-up-what-only-one-has",
     file: "gossip/replication/draft.ts",
     find:
-      "      if (isMissing && !isIndexed && this.#mayBeCollected(entry)) continue;\n",
+      "      if (slot.now === undefined && mayBeGone && !isIndexed) continue;\n",
     replace:
-      "      if (isMissing && (!isIndexed || this.#mayBeCollected(entry))) continue;\n",
+      "      if (slot.now === undefined && (mayBeGone || !isIndexed)) continue;\n",
     caughtBy:
       "gossip/replication/audit_test.ts :: where no tombstone above it was ever collected",
   },
