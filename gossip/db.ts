@@ -802,6 +802,7 @@ export class DB implements AsyncDisposable {
       sessionsOpen: rooms.donor.sessions,
       tombstonesCollected: rooms.collector.collected,
       conflicts: counts.conflicts,
+      audit: rooms.audit.metrics,
       peersConnected: rooms.cluster.connected().length,
       clusterExchanges: rooms.cluster.exchanges,
       agreement: rooms.cluster.agreed,
@@ -839,6 +840,7 @@ export class DB implements AsyncDisposable {
     closing.defer(() => rooms.leaving.close());
     closing.defer(() => rooms.reset.close());
     closing.defer(() => rooms.collector.close());
+    closing.defer(() => rooms.audit.close());
     closing.defer(() => rooms.pull.close());
     closing.defer(() => rooms.spread?.close());
     closing.defer(() => rooms.replica.close());

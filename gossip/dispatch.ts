@@ -27,6 +27,7 @@ import { isRoutine } from "./failure.ts";
 import type { Router } from "./lease/router.ts";
 import { REMOVED } from "./membership/admission.ts";
 import type { Cluster } from "./membership/cluster.ts";
+import type { Audit } from "./replication/audit.ts";
 import type { Collector } from "./replication/collector.ts";
 import type { Donor } from "./replication/donor.ts";
 import { decodePull, decodeRecords } from "./replication/messages.ts";
@@ -47,6 +48,7 @@ export interface Rooms {
   readonly leaving: Leaving;
   readonly reset: Reset;
   readonly collector: Collector;
+  readonly audit: Audit;
   /** `undefined` without a network. */
   readonly spread: Spread | undefined;
 }
@@ -116,7 +118,7 @@ export class Dispatch implements EndpointHandler {
         "A node without a key may pledge only",
       );
     }
-    const { cluster, donor, replica, pull, router } = rooms;
+    const { cluster, donor, replica, pull, router, audit } = rooms;
     switch (type) {
       case MessageType.PLEDGE:
         return await cluster.answerPledge(payload, signal);
@@ -145,6 +147,14 @@ export class Dispatch implements EndpointHandler {
       }
       case MessageType.SESSION_CHUNK:
         return await donor.chunk(node, payload);
+      case MessageType.AUDIT_ROOT:
+        return audit.answerRoot(payload);
+      case MessageType.AUDIT_BUCKETS:
+        return audit.answerBuckets(payload);
+      case MessageType.AUDIT_LIST:
+        return await audit.answerList(payload);
+      case MessageType.AUDIT_ENTRIES:
+        return await audit.answerEntries(node, payload);
       case MessageType.RUMOURS:
         // Asked since a request dials, where connections are made on demand.
         if (cluster.isAccepted(from.remote)) {

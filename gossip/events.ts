@@ -6,12 +6,20 @@
 
 import type { LsmEvent } from "../engine/kv.ts";
 import { Feed } from "./feed.ts";
+import type { Divergence } from "./replication/audit.ts";
 import type { Conflict } from "./replication/conflict.ts";
 
 /** Something happened that no caller was told of. */
 export type DatabaseEvent =
   /** An acked write lost to a concurrent one; both are told. */
   | { readonly type: "conflict"; readonly conflict: Conflict }
+  /**
+   * This node and another have the same records, but did not hold the same: a disk or
+   * the program has failed. Both tell of it, and each has taken the later version of
+   * each key, as `keys` say. What is left as it was is told of by every audit:
+   * set or delete the key, and it is the same again.
+   */
+  | ({ readonly type: "divergence" } & Divergence)
   /** A writer's clock is ahead by more than is adopted. */
   | { readonly type: "clockSkew"; readonly aheadMs: number }
   /**

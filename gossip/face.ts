@@ -12,6 +12,7 @@ import type { AgreementMetrics } from "./membership/agreement.ts";
 import type { DetectionMetrics } from "./membership/prober.ts";
 import type { MemberLag } from "./membership/cluster.ts";
 import type { MemberChange, Node } from "./membership/mod.ts";
+import type { AuditMetrics } from "./replication/audit.ts";
 import type { Version } from "./replication/entry.ts";
 import type { SpreadMetrics } from "./replication/spread.ts";
 import type { Token } from "./token.ts";
@@ -265,6 +266,8 @@ export interface Metrics {
   readonly tombstonesCollected: number;
   /** Conflicts reported since the start. */
   readonly conflicts: number;
+  /** What comparing data with other nodes has counted. */
+  readonly audit: AuditMetrics;
   /** Peers connected. */
   readonly peersConnected: number;
   /** Exchanges of cluster gossip that this node began and ended. */

@@ -42,6 +42,12 @@ export {
   PROPAGATION_DEFAULT,
   PROPAGATION_FAST,
 } from "./propagation.ts";
+export type {
+  AuditMetrics,
+  Divergence,
+  DivergenceSide,
+  DivergentKey,
+} from "./replication/audit.ts";
 export type { Conflict, ConflictSide } from "./replication/conflict.ts";
 export type { Dot, Origin } from "./replication/dot.ts";
 export { compareVersions, type Version } from "./replication/entry.ts";

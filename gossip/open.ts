@@ -53,6 +53,7 @@ import { pledge } from "./membership/pledge.ts";
 import { Seeds } from "./membership/seeds.ts";
 import type { Propagation } from "./propagation.ts";
 import { Arrivals } from "./replication/arrivals.ts";
+import { Audit } from "./replication/audit.ts";
 import { conflictOf } from "./replication/conflict.ts";
 import type { Applied } from "./replication/draft.ts";
 import { Collector } from "./replication/collector.ts";
@@ -148,6 +149,7 @@ export async function openNode(options: NodeOptions): Promise<DB> {
     node.rooms.cluster.start();
     node.rooms.pull.start();
     node.rooms.leaving.start();
+    node.rooms.audit.start();
   }
   node.rooms.collector.start();
   node.expiry.start();
@@ -539,6 +541,20 @@ async function assemble(
     basis: () => cluster.basis,
   });
   opened.defer(() => collector.close());
+  const audit = new Audit({
+    replica,
+    timers,
+    random,
+    intervalMs: propagation.auditIntervalMs,
+    candidates: () => cluster.candidates(),
+    request: (node, type, payload, request) =>
+      cluster.peer(node).request(type, payload, request),
+    diverged: (found) => events.emit({ type: "divergence", ...found }),
+    failed: (node, error) => {
+      if (!isRoutine(error)) events.emit({ type: "peerFailed", node, error });
+    },
+  });
+  opened.defer(() => audit.close());
   const rooms = {
     cluster,
     replica,
@@ -548,6 +564,7 @@ async function assemble(
     leaving,
     reset,
     collector,
+    audit,
     spread,
   };
   dispatch.attach(rooms);

@@ -49,9 +49,10 @@ export const MessageType = {
   SESSION_CHUNK: 82, // next chunk of a session
   FEEDBACK: 83, // answers to rumours, one-way
   RUMOURS: 84, // whole records, and who needs them; a request where that dials
-  AUDIT_ROOT: 86, // reserved
-  AUDIT_BUCKETS: 87, // reserved
-  AUDIT_LIST: 88, // reserved
+  AUDIT_ROOT: 86, // vector, sum of all -> whether they are the same
+  AUDIT_BUCKETS: 87, // vector, sums of buckets -> which differ
+  AUDIT_LIST: 88, // buckets -> keys, hashes of their entries
+  AUDIT_ENTRIES: 89, // vector, entries of keys -> the other side's; both take the larger
 
   // Writes.
   COMMIT: 112, // forwarded commit -> records, or NotLeaseholder

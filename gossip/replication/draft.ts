@@ -3,8 +3,9 @@
  * make it up to the one engine batch that carries them all.
  *
  * Guarantees (`shared/protocol/replication.md` names the rules):
- * - Commit, push, pull and session end in the same {@linkcode Draft.#merge}: per
- *   key the larger entry wins, whatever the order of arrival.
+ * - Commit, push, pull, session and repair end in the same
+ *   {@linkcode Draft.#merge}: per key the larger entry wins, whatever the order of
+ *   arrival.
  * - A record whose dot is covered changes nothing; one that comes before its
  *   predecessor or its deps is not applied.
  * - Values, entries, index, vector, log, conflicts, intents and the clock go into
@@ -46,6 +47,7 @@ import {
   spacePrefix,
   vectorKey,
 } from "../keyspace.ts";
+import type { AuditItem } from "./audit_messages.ts";
 import type { Clash } from "./conflict.ts";
 import { CONFLICTS_MAX, encodeClash } from "./conflict.ts";
 import {
@@ -61,6 +63,7 @@ import {
 import {
   compareEntries,
   decodeEntry,
+  differ,
   encodeEntry,
   endOf,
   type Entry,
@@ -472,6 +475,30 @@ export class Draft {
   }
 
   /**
+   * Takes what another node, which covers the same, has of keys, where that is the
+   * larger entry (audit.ts says when nothing at all is the smaller one).
+   *
+   * @returns The entries that were taken.
+   */
+  async repair(items: readonly AuditItem[]): Promise<readonly Entry[]> {
+    const changes: Entry[] = [];
+    for (const { key, entry, isIndexed } of items) {
+      if (entry === undefined) continue;
+      const slot = await this.#slot(key);
+      if (!differ(slot.now, entry)) continue;
+      // Each tombstone above it that was collected, here or by a donor, has counted.
+      const mayBeGone = entry.life <= this.#counters.lifeGone;
+      if (slot.now === undefined && mayBeGone && !isIndexed) continue;
+      this.#merge(entry, slot, changes);
+    }
+    if (changes.length === 0) return changes;
+    this.#ops.push(this.#log.leap());
+    const vector = this.vector.clone();
+    this.applied.push({ record: undefined, changes, vector });
+    return changes;
+  }
+
+  /**
    * Puts a whole copy, which stands in the other bank, in the place of what is
    * here (rule S6 of the replication protocol). What this node has written, or one
    * that was removed, and the copy does not cover is reported: nobody else will
@@ -625,7 +652,15 @@ export class Draft {
   publish(): void {
     this.#state.vector = this.vector;
     this.#state.log = this.#log;
-    if (this.copy !== undefined) this.#state.floor = this.copy.floor;
+    const { sums } = this.#state;
+    if (this.copy !== undefined) {
+      this.#state.floor = this.copy.floor;
+      sums.restart();
+    } else {
+      for (const { before, now } of this.#slots.values()) {
+        if (now !== before) sums.replace(before, now);
+      }
+    }
     Object.assign(this.#state, this.#counters);
   }
 

@@ -120,6 +120,17 @@ export function compareEntries(a: Entry, b: Entry): number {
     a.hlc - b.hlc || a.origin - b.origin || a.seq - b.seq;
 }
 
+/**
+ * Whether two nodes with the same records hold something else of a key: another
+ * value, or only one of them one. A tombstone is as good as nothing: it goes at each
+ * node in its own time.
+ */
+export function differ(a: Entry | undefined, b: Entry | undefined): boolean {
+  const isLiving = a?.value !== undefined;
+  if (isLiving !== (b?.value !== undefined)) return true;
+  return isLiving && (compareEntries(a, b!) !== 0 || a.holder !== b!.holder);
+}
+
 /** Orders two versions of one key as all nodes do; 0 if they are the same. */
 export function compareVersions(a: Version, b: Version): number {
   return a.life - b.life || a.term - b.term || a.sub - b.sub ||

@@ -27,6 +27,25 @@ import {
 } from "../membership/pledge.ts";
 import { nodeRecord } from "../membership/mod.ts";
 import { decodeConfig, encodeConfig, foundConfig } from "../register/mod.ts";
+import {
+  decodeBuckets,
+  decodeBucketsReply,
+  decodeEntries,
+  decodeEntriesReply,
+  decodeList,
+  decodeListReply,
+  decodeRoot,
+  decodeVerdict,
+  encodeBuckets,
+  encodeDifferent,
+  encodeEntries,
+  encodeItems,
+  encodeList,
+  encodeListReply,
+  encodeRoot,
+  encodeVerdict,
+  Verdict,
+} from "./audit_messages.ts";
 import { decodeClash, encodeClash } from "./conflict.ts";
 import { Coverage, MemberList } from "./coverage.ts";
 import { makeOrigin } from "./dot.ts";
@@ -188,6 +207,15 @@ const ITEMS = ([[], "all", [0, 3, 4], "refused"] as const).map((
   redundant,
 }));
 
+const SUM = { count: 300, a: 2 ** 32 - 1, b: 5 };
+const ITEM = { key: KEY, entry: FULL.entries[0]!, isIndexed: true };
+const AUDITED = [
+  ITEM,
+  { ...ITEM, isIndexed: false },
+  { key: toBytes("gone"), entry: undefined, isIndexed: false },
+];
+const LISTED = { isLast: false, upTo: KEY, listed: [{ key: KEY, a: 7, b: 8 }] };
+
 const FORMATS: Record<
   string,
   { sample: Uint8Array; decode: (bytes: Uint8Array) => unknown }
@@ -257,6 +285,34 @@ const FORMATS: Record<
   "request for a chunk": {
     sample: encodeChunkRequest(300),
     decode: decodeChunkRequest,
+  },
+  "audit": {
+    sample: encodeRoot({ vector: VECTOR, sum: SUM }),
+    decode: decodeRoot,
+  },
+  "verdict": {
+    sample: encodeVerdict(Verdict.DIFFERENT),
+    decode: decodeVerdict,
+  },
+  "reply of buckets": {
+    sample: encodeDifferent([0, 1, 300, 4095]),
+    decode: decodeBucketsReply,
+  },
+  "question for a list": {
+    sample: encodeList({ buckets: [0, 300], after: KEY }),
+    decode: decodeList,
+  },
+  "list of an audit": {
+    sample: encodeListReply(LISTED),
+    decode: decodeListReply,
+  },
+  "entries of an audit": {
+    sample: encodeEntries({ vector: VECTOR, items: AUDITED }),
+    decode: decodeEntries,
+  },
+  "reply of entries": {
+    sample: encodeItems(AUDITED),
+    decode: decodeEntriesReply,
   },
   "commit": { sample: encodeCommit(HEAD, REQUEST), decode: decodeCommit },
   "commit that ends": {
@@ -473,6 +529,53 @@ Deno.test("vectors and counters: golden bytes, and all comes back", () => {
     "010501020" + "1ac0208",
   );
   assertEquals(decodeCounters(encodeCounters(COUNTERS)), COUNTERS);
+});
+
+Deno.test("the buckets of an audit come back as they were, and too few are an error", () => {
+  const sample = encodeBuckets(VECTOR, (a) => ({ a, b: a + 1 }));
+  const { vector, sums } = decodeBuckets(sample);
+  assert(vector.equals(VECTOR));
+  assertEquals(sums.length, 4096);
+  assertEquals([sums[0], sums[4095]], [{ a: 0, b: 1 }, { a: 4095, b: 4096 }]);
+  const head = VECTOR.encode().length;
+  assertEquals(sample.length, head + 4096 * 8);
+  assertEquals(
+    toHex(sample.subarray(head, head + 12)),
+    "000000000100000001000000",
+  );
+  for (const end of [0, 5, head, head + 8, sample.length - 1]) {
+    assertThrows(() => decodeBuckets(sample.subarray(0, end)), DecodeError);
+  }
+});
+
+Deno.test("messages of the audit come back as they were", () => {
+  const root = decodeRoot(FORMATS["audit"]!.sample);
+  assert(root.vector.equals(VECTOR));
+  assertEquals(root.sum, SUM);
+  assertEquals(decodeBucketsReply(encodeDifferent([0, 1, 300, 4095])), {
+    verdict: Verdict.DIFFERENT,
+    buckets: [0, 1, 300, 4095],
+  });
+  assertEquals(decodeBucketsReply(encodeVerdict(Verdict.OTHER_VECTOR)), {
+    verdict: Verdict.OTHER_VECTOR,
+    buckets: [],
+  });
+  // The next one would be beyond the last bucket.
+  assertThrows(
+    () => decodeList(new Writer().varint(2).varint(4095).varint(0).finish()),
+    DecodeError,
+  );
+  const question = { buckets: [0, 300], after: EMPTY_BYTES };
+  assertEquals(decodeList(encodeList(question)), question);
+  assertEquals(decodeListReply(encodeListReply(LISTED)), LISTED);
+  const entries = decodeEntries(FORMATS["entries of an audit"]!.sample);
+  assert(entries.vector.equals(VECTOR));
+  assertEquals(entries.items, AUDITED);
+  assertEquals(decodeEntriesReply(encodeItems(AUDITED)), {
+    verdict: Verdict.DIFFERENT,
+    items: AUDITED,
+  });
+  assertEquals(decodeEntriesReply(encodeVerdict(Verdict.NOT_READY)).items, []);
 });
 
 Deno.test("messages come back as they were", () => {

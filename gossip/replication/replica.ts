@@ -38,6 +38,9 @@ import {
   Space,
   spacePrefix,
 } from "../keyspace.ts";
+import type { AuditItem, EntriesMessage } from "./audit_messages.ts";
+import { readItems } from "./audit_rows.ts";
+import type { AuditSums } from "./audit_sums.ts";
 import type { Clash } from "./conflict.ts";
 import type { Dot, Origin } from "./dot.ts";
 import {
@@ -230,6 +233,11 @@ export class Replica {
     return this.#state.bank;
   }
 
+  /** What the living entries that `vector` covers come to, once that is known. */
+  get sums(): AuditSums {
+    return this.#state.sums;
+  }
+
   /** Numbers for metrics. */
   get figures(): {
     origins: number;
@@ -376,6 +384,42 @@ export class Replica {
         await rows.close();
       }
     }
+  }
+
+  /** Looks at the durable state between two groups. */
+  inspect<T>(
+    look: (kv: KV, state: ReplicaState) => Promise<T>,
+  ): Promise<T> {
+    return this.#inTurn(() => look(this.#kv, this.#state));
+  }
+
+  /**
+   * Takes what another node has of keys, where it has the larger entry: only if this
+   * one covers the same. Resolves once it is durable.
+   *
+   * @returns What was here of the keys, or of the first of them, within the limits
+   * of {@linkcode readItems}, and which entries were taken; `undefined` if it covers
+   * something else.
+   * @throws {ProtocolError} If the vector does not cover the entries.
+   */
+  repair(
+    { vector, items }: EntriesMessage,
+  ): Promise<
+    { items: AuditItem[]; taken: readonly Entry[] } | undefined
+  > {
+    return this.#inTurn(async () => {
+      const state = this.#state;
+      if (!state.caughtUp || !state.vector.equals(vector)) return undefined;
+      checkCovered(items.flatMap(({ entry }) => entry ?? []), vector);
+      const own = await readItems(this.#kv, state, items.map(({ key }) => key));
+      const draft = this.#draft();
+      const taken = await draft.repair(items.slice(0, own.items.length));
+      if (!draft.isEmpty) {
+        await this.#kv.write(await draft.seal(), { sync: this.#options.sync });
+        this.#publish(draft, undefined);
+      }
+      return { items: own.items, taken };
+    });
   }
 
   /** What is durable here, all of it with that could be read before this call. */

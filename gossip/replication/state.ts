@@ -27,6 +27,7 @@ import {
   Space,
   spacePrefix,
 } from "../keyspace.ts";
+import { AuditSums } from "./audit_sums.ts";
 import type { makeOrigin, Origin } from "./dot.ts";
 import { OwnIncarnation } from "./incarnation.ts";
 import { RecentLog } from "./log.ts";
@@ -81,6 +82,8 @@ export class ReplicaState implements Counters {
   floor: Vector = new Vector();
   /** The origin of this start, once it has committed something. */
   origin: Origin | undefined;
+  /** What the living entries come to, of the bank that counts. */
+  readonly sums: AuditSums = new AuditSums();
 
   constructor(writer: Writership, random: Random, logBytesMax: number) {
     this.nodeKey = writer.nodeKey;

@@ -67,6 +67,11 @@ export class Vector {
     return true;
   }
 
+  /** Whether it covers what `other` covers, and nothing else. */
+  equals(other: Vector): boolean {
+    return this.includes(other) && other.includes(this);
+  }
+
   /**
    * How many records it covers that `other` does not; of lane 1 as far as there is no
    * gap.

@@ -798,4 +798,103 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     replace: '          if (arrival === "early") this.#held.add(item.record);',
     caughtBy: "gossip/replication/draft_test.ts :: [2] a node",
   },
+  {
+    name: "sums-keep-what-was-replaced",
+    file: "gossip/replication/audit_sums.ts",
+    find: "    if (was !== undefined) this.#count(bucket, was, -1);\n",
+    replace: "    void was;\n",
+    caughtBy: SEEDS,
+  },
+  {
+    name: "sums-of-the-copy-before",
+    file: "gossip/replication/draft.ts",
+    find: "      sums.restart();\n",
+    replace: "      void sums;\n",
+    caughtBy:
+      "gossip/replication/audit_test.ts :: none of the whole copy that takes its place",
+  },
+  {
+    name: "sums-of-rows-that-are-still-to-be-counted",
+    file: "gossip/replication/audit_sums.ts",
+    find: "compareBytes(key, this.#last) <= 0;",
+    replace: "compareBytes(key, this.#last) <= 1;",
+    caughtBy:
+      "gossip/replication/audit_sums_test.ts :: counted in slices come to the same",
+  },
+  {
+    name: "tombstones-count-in-sums",
+    file: "gossip/replication/audit_sums.ts",
+    find: "    const is = now?.value === undefined ? undefined : now;\n",
+    replace: "    const is = now;\n",
+    caughtBy:
+      "gossip/replication/audit_sums_test.ts :: tombstones do not count",
+  },
+  {
+    name: "audit-compares-what-covers-more",
+    file: "gossip/replication/audit.ts",
+    find:
+      "    if (!replica.vector.equals(vector)) return Verdict.OTHER_VECTOR;\n",
+    replace:
+      "    if (!replica.vector.includes(vector)) return Verdict.OTHER_VECTOR;\n",
+    caughtBy: "gossip/replication/audit_test.ts :: with other vectors",
+  },
+  {
+    name: "audit-looks-at-keys-under-any-vector",
+    file: "gossip/replication/replica.ts",
+    find:
+      "      if (!state.caughtUp || !state.vector.equals(vector)) return undefined;\n",
+    replace: "      if (!state.caughtUp) return undefined;\n",
+    caughtBy: "gossip/replication/audit_test.ts :: is no divergence",
+  },
+  {
+    name: "audit-answers-before-its-rows-are-counted",
+    file: "gossip/replication/audit.ts",
+    find:
+      "    if (!replica.caughtUp || !replica.sums.isWhole) return Verdict.NOT_READY;\n",
+    replace: "    if (!replica.caughtUp) return Verdict.NOT_READY;\n",
+    caughtBy:
+      "gossip/replication/audit_test.ts :: before all its rows are counted",
+  },
+  {
+    name: "repair-takes-the-smaller",
+    file: "gossip/replication/draft.ts",
+    find:
+      "      this.#merge(entry, slot, changes);\n    }\n    if (changes.length === 0) return changes;\n",
+    replace:
+      "      slot.now = entry;\n      changes.push(entry);\n    }\n    if (changes.length === 0) return changes;\n",
+    caughtBy: "tests/scenarios/audit_test.ts :: forgotten the last write of",
+  },
+  {
+    name: "repair-brings-back-what-was-deleted",
+    file: "gossip/replication/draft.ts",
+    find:
+      "      if (slot.now === undefined && mayBeGone && !isIndexed) continue;\n",
+    replace: "      void mayBeGone;\n      void isIndexed;\n",
+    caughtBy: "gossip/replication/audit_test.ts :: only a single row says",
+  },
+  {
+    name: "repair-gives-up-what-only-one-has",
+    file: "gossip/replication/draft.ts",
+    find:
+      "      if (slot.now === undefined && mayBeGone && !isIndexed) continue;\n",
+    replace:
+      "      if (slot.now === undefined && (mayBeGone || !isIndexed)) continue;\n",
+    caughtBy:
+      "gossip/replication/audit_test.ts :: where no tombstone above it was ever collected",
+  },
+  {
+    name: "only-who-asks-takes-the-later-version",
+    file: "gossip/replication/audit.ts",
+    find: "    const repaired = await replica.repair(message);\n",
+    replace:
+      "    const { vector } = message;\n    const nothing = message.items.map(({ key }) => ({ key, entry: undefined, isIndexed: false }));\n    const repaired = await replica.repair({ vector, items: nothing });\n",
+    caughtBy: "gossip/replication/audit_test.ts :: both take the larger entry",
+  },
+  {
+    name: "divergence-told-once-and-never-counted-anew",
+    file: "gossip/replication/audit.ts",
+    find: "      Promise.resolve(sums.restart())\n",
+    replace: "      Promise.resolve(void sums)\n",
+    caughtBy: "gossip/replication/audit_test.ts :: counted anew",
+  },
 ];

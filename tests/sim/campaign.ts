@@ -66,7 +66,7 @@ export interface Summary {
   /** Acked writes that are gone; of lives that were not judged nobody knows. */
   lost: number;
   conflicts: number;
-  /** Lives whose nodes differ in the end. */
+  /** Lives whose nodes differ in the end, or were found to differ before. */
   divergent: number;
   duplicateKeys: number;
   violations: number;
@@ -127,7 +127,7 @@ export class Campaign {
     total.callsDrawn += life.callsDrawn;
     total.lost += life.lost;
     total.conflicts += life.conflicts;
-    total.divergent += Math.min(1, count("I1"));
+    total.divergent += Math.min(1, count("I1") + count("S1"));
     total.duplicateKeys += count("K1");
     total.violations += violations.length;
     this.coverage.add(life);

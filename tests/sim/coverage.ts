@@ -31,6 +31,8 @@ export const PATHS = [
   "rumour",
   /** A pull. */
   "pull",
+  /** Two nodes of which an audit found that they hold the same. */
+  "audited",
   /** A difference too large for the log. */
   "deltaSession",
   /** The first copy of a node that joined under way. */

@@ -54,6 +54,9 @@ export const INVARIANTS = {
   A1:
     "no node forgets a config that it knew; of one epoch all nodes know one " +
     "config, settled or not, and each is built on those before it",
+  S1:
+    "nodes that cover the same hold the same: in no life does an audit find a " +
+    "divergence, whatever else goes wrong",
   G1:
     "once the faults have stopped, who leaves or is to be removed is gone within " +
     "a minute",

@@ -21,6 +21,8 @@ import {
   CorruptionError,
   type DatabaseEvent,
   type DB,
+  type Divergence,
+  type DivergenceSide,
   LockedError,
   open,
   type OpenOptions,
@@ -806,7 +808,9 @@ export class Members {
         detection,
         spread,
         tombstonesCollected,
+        audit,
       } = life.db.metrics();
+      coverage.path("audited", audit.same);
       coverage.path("collected", tombstonesCollected);
       coverage.path("record", recordsApplied);
       coverage.path("rumour", spread?.extraBytes);
@@ -911,6 +915,12 @@ export class Members {
           const lost = { version, value: text(value) };
           oracle.reports(text(key), lost, "an event");
         }
+        break;
+      case "divergence":
+        oracle.violate(
+          "S1",
+          `node ${event.node} has others: ${divergent(event)}`,
+        );
         break;
       case "clockSkew":
       case "cloned":
@@ -1023,6 +1033,19 @@ function isStaying({ fate }: Member): boolean {
 /** The database of a node that is up and not closing. */
 export function dbOf({ life }: Member): DB | undefined {
   return life === undefined || life.closing ? undefined : life.db;
+}
+
+/** The keys of a divergence, with what both nodes had. */
+function divergent({ keys }: Divergence): string {
+  const side = (held: DivergenceSide | undefined) =>
+    held === undefined
+      ? "nothing"
+      : `${held.isDeleted ? "deleted " : ""}${versionText(held.version)}`;
+  return keys.map(({ key, here, there, isTaken }) =>
+    `"${text(key)}" ${side(here)}, there ${side(there)}${
+      isTaken ? ", taken" : ""
+    }`
+  ).join("; ") || "sums only";
 }
 
 function conflictText(

@@ -322,6 +322,7 @@ function drawWorld(random: Prng): WorldDraw {
         { keepaliveMs: 1000, idleTimeoutMs: 3000 },
         { keepaliveMs: 5000, idleTimeoutMs: 15_000 },
       ]),
+      auditIntervalMs: pick(random.fork("audit"), [300, 2000, 10_000]),
       // In some lives connections are made on demand.
       connectionsMax: random.fork("connections").chance(0.25) ? 2 : 64,
       // In some lives nothing is pushed directly: records spread by rumours.

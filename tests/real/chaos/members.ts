@@ -241,6 +241,13 @@ export class Member {
     } else if (event !== "engine") count(event);
     if (lost !== undefined) oracle.conflict(lost.key, lost.version, batchKeys);
     if (event === "cloned" && oracle.images) return;
+    // Also of one whose disk is full: its rows are right all the same.
+    if (event === "divergence") {
+      oracle.violate(
+        `S1: node ${this.index} holds what others do not: ${error}`,
+      );
+      return;
+    }
     if (WRONG_EVENTS.includes(event) && !this.starved) {
       oracle.violate(`node ${this.index} says "${event}": ${error}`);
     }

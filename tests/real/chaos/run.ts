@@ -18,6 +18,7 @@
  *   read something older than it had acked; node keys are unique and stay;
  * - every call ended by its deadline; no process ended by itself; no call failed
  *   in another way than its documentation says;
+ * - no audit found a divergence (S1);
  * - each kind of fault happened.
  *
  * @module
@@ -59,6 +60,7 @@ const KEYS = 4;
 
 const PROPAGATION: Partial<Propagation> = {
   antiEntropyIntervalMs: 500,
+  auditIntervalMs: 2000,
   redialMaxMs: 2000,
   keepaliveMs: 1000,
   idleTimeoutMs: 3000,

@@ -92,6 +92,15 @@ async function tellEvents(): Promise<void> {
         lost: { key: text.decode(key), version: lost.version },
         batchKeys: batchKeys.map((key) => text.decode(key)),
       });
+    } else if (event.type === "divergence") {
+      const error = JSON.stringify({
+        node: event.node,
+        keys: event.keys.map((each) => ({
+          ...each,
+          key: text.decode(each.key),
+        })),
+      });
+      say({ event: event.type, error });
     } else if ("error" in event) {
       say({ event: event.type, error: String(event.error) });
     } else say({ event: event.type });
