@@ -12,6 +12,12 @@ import type { Conflict } from "./replication/conflict.ts";
 export type DatabaseEvent =
   /** An acked write lost to a concurrent one; both are told. */
   | { readonly type: "conflict"; readonly conflict: Conflict }
+  /**
+   * As many conflicts stand as may (`conflictsMax`): writes of other nodes that would
+   * lose here wait, with all that was written there after them, until some are
+   * forgotten by `DB.forgetConflicts`. Told once until then.
+   */
+  | { readonly type: "conflictsFull"; readonly standing: number }
   /** A writer's clock is ahead by more than is adopted. */
   | { readonly type: "clockSkew"; readonly aheadMs: number }
   /**

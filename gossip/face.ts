@@ -265,6 +265,10 @@ export interface Metrics {
   readonly tombstonesCollected: number;
   /** Conflicts reported since the start. */
   readonly conflicts: number;
+  /** Conflicts on record: reported, and not forgotten. */
+  readonly conflictsOnRecord: number;
+  /** Whether writes of other nodes wait until conflicts are forgotten. */
+  readonly conflictsFull: boolean;
   /** Peers connected. */
   readonly peersConnected: number;
   /** Exchanges of cluster gossip that this node began and ended. */

@@ -352,6 +352,7 @@ async function assemble(
     tenure: TENURE,
     sync: options.sync,
     logBytesMax: propagation.logBytesMax,
+    conflictsMax: propagation.conflictsMax,
     isSealed: (node, vector) => cluster.isSealed(node, vector),
     isRemoved: (node) => cluster.config.removed.includes(node),
     renew: () => {
@@ -370,6 +371,7 @@ async function assemble(
           events.emit({ type: "conflict", conflict: conflictOf(clash) });
         }
       },
+      full: (standing) => events.emit({ type: "conflictsFull", standing }),
       skewed: (hlc) => {
         const aheadMs = hlcToMs(hlc) - clock.now();
         events.emit({ type: "clockSkew", aheadMs });

@@ -36,6 +36,10 @@ export const PATHS = [
   /** The first copy of a node that joined under way. */
   "snapshot",
   "conflict",
+  /** A record that waited for room for the report of its conflict. */
+  "conflictsFull",
+  /** A conflict that was forgotten. */
+  "forgotten",
   /** A watcher that did not keep up and was told. */
   "lagged",
   /** A watcher that was shown the newest of several versions. */

@@ -43,6 +43,8 @@ export type CallStep =
     }
     /** Waits until the node has what the others have. */
     | { readonly call: "catchUp" }
+    /** Reads the conflicts on record and forgets them. */
+    | { readonly call: "forget" }
     /** Watches, too slowly, for a while. */
     | {
       readonly call: "watch";
@@ -209,6 +211,9 @@ export const CALLS_PER_FAULT = 150;
 /** So many are drawn for one of them: some cannot be when their time comes. */
 const SPARE_FAULTS = 1.25;
 
+/** How often somebody looks after the conflicts of a node, in ms, on average. */
+const FORGETTING_MS = 10_000;
+
 /** Calls a simulated second. */
 const CALLS_PER_SECOND = 50;
 
@@ -283,6 +288,7 @@ export function writeScript(options: ScriptOptions): Script {
   const faults = [...numbered(nodes, drawn.sort((a, b) => a.at - b.at))];
   const all: Step[] = [
     ...drawCalls(random, nodes, { steps, quietAt, faults }),
+    ...drawForgetting(random.fork("forgetting"), nodes, quietAt),
     ...faults,
   ].sort((a, b) => a.at - b.at);
   const names = shuffled(random, [...Array(nodes).keys()]);
@@ -319,6 +325,8 @@ function drawWorld(random: Prng): WorldDraw {
       ]),
       // In some lives connections are made on demand.
       connectionsMax: random.fork("connections").chance(0.25) ? 2 : 64,
+      // In some lives writes that would lose wait before long.
+      conflictsMax: pick(random.fork("conflicts"), [1, 4, 10_000]),
       // In some lives nothing is pushed directly: records spread by rumours.
       directPeersMax: random.fork("gossip").chance(0.5) ? 0 : 16,
     },
@@ -381,6 +389,19 @@ function* drawCalls(
         prefix: pick(random, ["", "", "s"]),
       };
     }
+  }
+}
+
+/** Somebody looks after the conflicts of a node now and then. */
+function* drawForgetting(
+  random: Prng,
+  nodes: number,
+  quietAt: number,
+): Generator<CallStep> {
+  for (let at = 0;;) {
+    at += Math.round(2 * random.float() * FORGETTING_MS / nodes);
+    if (at >= quietAt) return;
+    yield { at, node: random.below(nodes), call: "forget" };
   }
 }
 
