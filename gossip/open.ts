@@ -403,6 +403,7 @@ async function assemble(
     pledgeTimeoutMs: propagation.pledgeTimeoutMs,
     votersMax: propagation.votersMax,
     voterGoneMs: propagation.voterGoneMs,
+    maxOfflineMs: propagation.maxOfflineMs,
     isCaughtUp: () => replica.caughtUp,
     restoreCopy: () => replica.restoreCopy(),
     vector: () => replica.vector,

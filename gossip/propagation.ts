@@ -100,6 +100,16 @@ export interface Propagation {
    */
   voterGoneMs: number;
   /**
+   * How long a member may be dead, as far as this node knows, before the event
+   * `overdue` says so. It is a hint for people, and takes nothing from the member:
+   * a member that was cut off may have acked writes that no other node has, and who
+   * removes it (`cluster.remove`) gives them up. Until then marks of deletions are
+   * kept for it, and whenever it comes back it takes what it missed, and writes on.
+   *
+   * @default {604_800_000}
+   */
+  maxOfflineMs: number;
+  /**
    * Shortest pause between two pledges of a node that joins; the pause grows by a
    * quarter each time, up to thirty times this.
    *
@@ -168,6 +178,7 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   probeTimeoutMs: 500,
   votersMax: 5,
   voterGoneMs: 60_000,
+  maxOfflineMs: 7 * 24 * 3_600_000,
   pledgeRetryIntervalMs: 1000,
   pledgeTimeoutMs: 5000,
   dialTimeoutMs: 2000,
@@ -193,6 +204,7 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   probeTimeoutMs: 100,
   votersMax: 5,
   voterGoneMs: 10_000,
+  maxOfflineMs: 7 * 24 * 3_600_000,
   pledgeRetryIntervalMs: 10,
   pledgeTimeoutMs: 1000,
   dialTimeoutMs: 500,

@@ -75,6 +75,8 @@ export const PATHS = [
   "suspected",
   /** A node that counted as dead. */
   "died",
+  /** A node that was dead for longer than it may be. */
+  "overdue",
   /** A node that answered doubts about it. */
   "refuted",
   /** Others voted than before. */

@@ -965,6 +965,7 @@ export class Members {
         break;
       case "clockSkew":
       case "cloned":
+      case "overdue":
         coverage.path(event.type);
         break;
       case "disconnected":

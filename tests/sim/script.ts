@@ -327,6 +327,7 @@ function drawWorld(random: Prng): WorldDraw {
       connectionsMax: random.fork("connections").chance(0.25) ? 2 : 64,
       // In some lives writes that would lose wait before long.
       conflictsMax: pick(random.fork("conflicts"), [1, 4, 10_000]),
+      maxOfflineMs: 3000,
       // In some lives nothing is pushed directly: records spread by rumours.
       directPeersMax: random.fork("gossip").chance(0.5) ? 0 : 16,
     },
