@@ -41,7 +41,13 @@ import {
 } from "./check.ts";
 import { clusterView, leaveForEver } from "./cluster_view.ts";
 import type { DatabaseEvent, Events } from "./events.ts";
-import { rowKey, Space, spacePrefix } from "./keyspace.ts";
+import {
+  numberKey,
+  numberOfKey,
+  rowKey,
+  Space,
+  spacePrefix,
+} from "./keyspace.ts";
 import type { Expiry } from "./lease/expiry.ts";
 import type { CallOptions, RoutedOutcome } from "./lease/router.ts";
 import { LivingKeys } from "./living_keys.ts";
@@ -699,23 +705,76 @@ export class DB implements AsyncDisposable {
     return this.#parts.events.read();
   }
 
-  /** The conflicts on record, oldest first: the newest 10,000 are kept. */
+  /**
+   * The conflicts on record, oldest first, over restarts: all that were reported on
+   * this node and not forgotten since ({@linkcode DB.forgetConflicts}).
+   *
+   * @throws {CorruptionError} If what is stored is damaged.
+   * @throws {ClosedError} If the database is closed.
+   */
   async *conflicts(): AsyncGenerator<Conflict> {
     this.#checkOpen("read");
-    const rows = this.#parts.kv.iterate({
+    const { kv, rooms: { replica } } = this.#parts;
+    const { conflictsForgotten } = replica.figures;
+    const rows = kv.iterate({
       prefix: spacePrefix(Space.CONFLICT),
+      start: numberKey(Space.CONFLICT, conflictsForgotten + 1),
     });
     try {
-      while (await rows.next()) yield conflictOf(decodeClash(rows.value));
+      while (await rows.next()) {
+        const number = numberOfKey(rows.key);
+        yield conflictOf({ ...decodeClash(rows.value), number });
+      }
     } finally {
       await rows.close();
     }
   }
 
   /**
+   * Forgets the conflicts on record up to a number, for ever: those that you have
+   * dealt with. Resolves once that is on the device. No report goes in any other way:
+   * where as many stand as may (`propagation.conflictsMax`), writes of other nodes that
+   * would lose here wait, with all that was written there after them (event
+   * `conflictsFull`), and go on as soon as some are forgotten.
+   *
+   * @example
+   * ```ts
+   * import { open } from "@aspen/core";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using db = await open(":memory:");
+   * for await (const { number, key, lost } of db.conflicts()) {
+   *   // … write what was lost under another key, ask somebody, or let it go; then:
+   *   console.log(key, lost.value);
+   *   await db.forgetConflicts(number);
+   * }
+   * assertEquals(db.metrics().conflictsOnRecord, 0);
+   * ```
+   *
+   * @param through The {@linkcode Conflict.number} of the last one to forget; 0 forgets
+   * nothing.
+   * @throws {RangeError} If it is not a whole number from 0 to that of the newest
+   * conflict.
+   * @throws {PoisonedError} If the engine has failed.
+   * @throws {ClosedError} If the database is closed.
+   */
+  async forgetConflicts(through: number): Promise<void> {
+    this.#checkOpen("forget conflicts");
+    if (!Number.isSafeInteger(through) || through < 0) {
+      throw new RangeError(
+        `Cannot forget conflicts: the number must be a whole one from 0, received ${through}`,
+      );
+    }
+    const { replica, pull } = this.#parts.rooms;
+    await replica.forgetConflicts(through);
+    pull.resume();
+  }
+
+  /**
    * Waits for one answer, or one failed attempt, of every node that has not left:
    * afterwards this node has all that those who answered had. Who has done neither
-   * by the deadline is missing too. On a node alone it resolves at once.
+   * by the deadline is missing too, and so is who has records that wait here until
+   * conflicts are forgotten. On a node alone it resolves at once.
    *
    * @example
    * ```ts
@@ -785,7 +844,7 @@ export class DB implements AsyncDisposable {
    */
   metrics(): Metrics {
     const { rooms, counts, watchers, kv, endpoint } = this.#parts;
-    const { origins, logRecords, logBytes, held, waiting } =
+    const { origins, logRecords, logBytes, held, waiting, ...conflicts } =
       rooms.replica.figures;
     return {
       origins,
@@ -803,6 +862,8 @@ export class DB implements AsyncDisposable {
       tombstonesCollected: rooms.collector.collected,
       conflicts: counts.conflicts,
       audit: rooms.audit.metrics,
+      conflictsOnRecord: conflicts.conflictsStanding,
+      conflictsFull: conflicts.conflictsFull,
       peersConnected: rooms.cluster.connected().length,
       clusterExchanges: rooms.cluster.exchanges,
       agreement: rooms.cluster.agreed,

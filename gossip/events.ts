@@ -20,6 +20,12 @@ export type DatabaseEvent =
    * set or delete the key, and it is the same again.
    */
   | ({ readonly type: "divergence" } & Divergence)
+  /**
+   * As many conflicts stand as may (`conflictsMax`): writes of other nodes that would
+   * lose here wait, with all that was written there after them, until some are
+   * forgotten by `DB.forgetConflicts`. Told once until then.
+   */
+  | { readonly type: "conflictsFull"; readonly standing: number }
   /** A writer's clock is ahead by more than is adopted. */
   | { readonly type: "clockSkew"; readonly aheadMs: number }
   /**
@@ -52,6 +58,16 @@ export type DatabaseEvent =
   }
   /** Another process runs under this node's key, or an old disk was put back. */
   | { readonly type: "cloned"; readonly node: number; readonly address: string }
+  /**
+   * A member has been dead for longer than `maxOfflineMs`, as far as this node knows.
+   * Until it is back, or somebody removes it (`cluster.remove`), marks of deletions are
+   * kept for it on all nodes. Told once, and once more by each start.
+   */
+  | {
+    readonly type: "overdue";
+    readonly node: number;
+    readonly awayMs: number;
+  }
   /**
    * This node was removed from the cluster, or has left it: it writes no more. Told
    * when it is heard, and after each start that knows it.

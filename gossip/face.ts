@@ -268,6 +268,10 @@ export interface Metrics {
   readonly conflicts: number;
   /** What comparing data with other nodes has counted. */
   readonly audit: AuditMetrics;
+  /** Conflicts on record: reported, and not forgotten. */
+  readonly conflictsOnRecord: number;
+  /** Whether writes of other nodes wait until conflicts are forgotten. */
+  readonly conflictsFull: boolean;
   /** Peers connected. */
   readonly peersConnected: number;
   /** Exchanges of cluster gossip that this node began and ended. */

@@ -5,7 +5,7 @@
  *
  * ```
  * 01 name                         meta       host, ticket, format, members, counters,
- *                                            leaving, synced, floor, leap
+ *                                            leaving, synced, floor, leap, away
  * 02 …                            acceptor   registers of this node as acceptor (register/)
  * 03 node u16                     incarnation  generation and nonce last accepted of a member
  * 10 origin seq key          *    dot index  ->  nothing; which entries a record wrote

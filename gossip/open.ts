@@ -354,6 +354,7 @@ async function assemble(
     tenure: TENURE,
     sync: options.sync,
     logBytesMax: propagation.logBytesMax,
+    conflictsMax: propagation.conflictsMax,
     isSealed: (node, vector) => cluster.isSealed(node, vector),
     isRemoved: (node) => cluster.config.removed.includes(node),
     renew: () => {
@@ -372,6 +373,7 @@ async function assemble(
           events.emit({ type: "conflict", conflict: conflictOf(clash) });
         }
       },
+      full: (standing) => events.emit({ type: "conflictsFull", standing }),
       skewed: (hlc) => {
         const aheadMs = hlcToMs(hlc) - clock.now();
         events.emit({ type: "clockSkew", aheadMs });
@@ -403,6 +405,7 @@ async function assemble(
     pledgeTimeoutMs: propagation.pledgeTimeoutMs,
     votersMax: propagation.votersMax,
     voterGoneMs: propagation.voterGoneMs,
+    maxOfflineMs: propagation.maxOfflineMs,
     isCaughtUp: () => replica.caughtUp,
     restoreCopy: () => replica.restoreCopy(),
     vector: () => replica.vector,

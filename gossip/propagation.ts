@@ -59,6 +59,13 @@ export interface Propagation {
    */
   logBytesMax: number;
   /**
+   * Reports of conflicts that may stand on this node before writes of others that
+   * would lose here have to wait. `DB.forgetConflicts` makes room.
+   *
+   * @default {10_000}
+   */
+  conflictsMax: number;
+  /**
    * Time between two reports of what a node has on disk, ± 10 %, if that is news. By
    * them the cluster finds out what every member has: tombstones of deleted keys go
    * some three of these, and of rounds of cluster gossip, after the last node has
@@ -100,6 +107,16 @@ export interface Propagation {
    * @default {60_000}
    */
   voterGoneMs: number;
+  /**
+   * How long a member may be dead, as far as this node knows, before the event
+   * `overdue` says so. It is a hint for people, and takes nothing from the member:
+   * a member that was cut off may have acked writes that no other node has, and who
+   * removes it (`cluster.remove`) gives them up. Until then marks of deletions are
+   * kept for it, and whenever it comes back it takes what it missed, and writes on.
+   *
+   * @default {604_800_000}
+   */
+  maxOfflineMs: number;
   /**
    * Shortest pause between two pledges of a node that joins; the pause grows by a
    * quarter each time, up to thirty times this.
@@ -163,12 +180,14 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   antiEntropyIntervalMs: 2000,
   auditIntervalMs: 60_000,
   logBytesMax: 64 * 1024 * 1024,
+  conflictsMax: 10_000,
   reportIntervalMs: 5000,
   clusterGossipIntervalMs: 1000,
   probeIntervalMs: 1000,
   probeTimeoutMs: 500,
   votersMax: 5,
   voterGoneMs: 60_000,
+  maxOfflineMs: 7 * 24 * 3_600_000,
   pledgeRetryIntervalMs: 1000,
   pledgeTimeoutMs: 5000,
   dialTimeoutMs: 2000,
@@ -188,12 +207,14 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   antiEntropyIntervalMs: 50,
   auditIntervalMs: 1000,
   logBytesMax: 64 * 1024 * 1024,
+  conflictsMax: 10_000,
   reportIntervalMs: 100,
   clusterGossipIntervalMs: 10,
   probeIntervalMs: 200,
   probeTimeoutMs: 100,
   votersMax: 5,
   voterGoneMs: 10_000,
+  maxOfflineMs: 7 * 24 * 3_600_000,
   pledgeRetryIntervalMs: 10,
   pledgeTimeoutMs: 1000,
   dialTimeoutMs: 500,
@@ -209,6 +230,7 @@ const WHOLE: ReadonlyMap<string, number> = new Map([
   ["directPeersMax", 0],
   ["sirFanout", 0],
   ["sirRedundancy", 1],
+  ["conflictsMax", 1],
 ]);
 
 /**

@@ -95,6 +95,7 @@ class Schedule {
           current.watchers!.publish(applied);
         },
         clashed: () => {},
+        full: () => {},
         skewed: () => {},
         failed: () => {},
       },

@@ -52,6 +52,7 @@ async function watched(options: Parameters<typeof openReplica>[1] = {}) {
   const listener: ReplicaOptions["listener"] = {
     applied: (applied) => last.watchers!.publish(applied),
     clashed: () => {},
+    full: () => {},
     skewed: () => {},
     failed: () => {},
   };

@@ -32,7 +32,7 @@ async function world(options: Parameters<typeof openReplica>[1] = {}) {
     last.expiry!.saw(all);
   };
   const node = await openReplica(1, {
-    listener: { applied, clashed() {}, skewed() {}, failed() {} },
+    listener: { applied, clashed() {}, full() {}, skewed() {}, failed() {} },
     ...options,
   });
   const timers = new HandTimers();

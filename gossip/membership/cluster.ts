@@ -47,6 +47,7 @@ import type {
   OwnIncarnation,
 } from "../replication/incarnation.ts";
 import type { Vector } from "../replication/vector.ts";
+import { Absences } from "./absences.ts";
 import { Admission } from "./admission.ts";
 import { Agreement, type AgreementMetrics } from "./agreement.ts";
 import { Exchange } from "./exchange.ts";
@@ -81,6 +82,12 @@ const WITNESS_PROBES = 5;
 /** Who joins is answered within this share of the time that it waits. */
 const ADMIT_SHARE = 0.8;
 
+/**
+ * Who was dead before a start has so long to be heard of before it counts as overdue,
+ * if it may not be away for a shorter time, in milliseconds.
+ */
+const OVERDUE_GRACE_MS = 60_000;
+
 /** Batches of changes that may wait for a watcher. */
 const WATCH_QUEUE_MAX = 4096;
 
@@ -111,6 +118,8 @@ export interface ClusterOptions {
   readonly votersMax: number;
   /** How long a voter is dead before another one votes for it, in milliseconds. */
   readonly voterGoneMs: number;
+  /** How long a member is dead before it is told of as overdue, in milliseconds. */
+  readonly maxOfflineMs: number;
   /** Whether this node has a copy of the data. */
   readonly isCaughtUp: () => boolean;
   /** Makes a copy that is void count again, for want of a better one. */
@@ -138,6 +147,16 @@ export interface MemberLag {
    * every `reportIntervalMs` if that is news; `undefined` until it has.
    */
   readonly records: number | undefined;
+  /**
+   * For how long it has been dead, in milliseconds, as far as this node knows, also
+   * over its restarts; `undefined` if it is not.
+   */
+  readonly awayMs: number | undefined;
+  /**
+   * Whether that is longer than `maxOfflineMs`. Until it is back, or somebody removes
+   * it, the marks of deletions are kept for it.
+   */
+  readonly overdue: boolean;
 }
 
 /** The cluster as one node sees it. */
@@ -151,6 +170,9 @@ export class Cluster {
   #forgotten = 0;
   readonly #file: MembersFile;
   readonly #members: Members;
+  readonly #absences: Absences;
+  /** By the monotonic clock: nobody is overdue before. */
+  #overdueFrom = Infinity;
   readonly #prober: Prober;
   readonly #incarnations: Incarnations;
   readonly #feeds = new Set<Feed<MemberChange[]>>();
@@ -185,6 +207,7 @@ export class Cluster {
       ),
       onChange: (changes) => this.#changed(changes),
     });
+    this.#absences = new Absences(options.maxOfflineMs);
     this.#prober = new Prober({
       members: this.#members,
       clock: options.clock,
@@ -219,6 +242,7 @@ export class Cluster {
       kv: options.kv,
       timers: options.timers,
       encode: () => this.#members.encode(),
+      also: () => [{ key: metaKey("away"), value: this.#absences.encode() }],
       // Where they are many, each write is of all of them.
       pauseMs: () => this.isOnDemand ? options.gossipIntervalMs : 0,
     });
@@ -272,6 +296,11 @@ export class Cluster {
       others,
       self,
       incarnations,
+    );
+    cluster.#absences.begin(
+      await kv.get(metaKey("away")),
+      cluster.#members.records(),
+      options.clock.now(),
     );
     return cluster;
   }
@@ -612,10 +641,13 @@ export class Cluster {
   /** By how much the other members were behind a vector when they last reported. */
   lag(vector: Vector): MemberLag[] {
     const { node: own } = this.#options.host;
+    const nowMs = this.#options.clock.now();
     return this.config.members.filter((node) => node !== own).map((node) => {
       const report = this.#reports.get(node);
       const records = report && vector.countBeyond(report.vector);
-      return { node, records };
+      const awayMs = this.#absences.awayMs(node, nowMs);
+      const overdue = this.#absences.isOverdue(node, nowMs);
+      return { node, records, awayMs, overdue };
     });
   }
 
@@ -696,6 +728,9 @@ export class Cluster {
 
   /** Begins to gossip and to probe. */
   start(): void {
+    const { clock, maxOfflineMs } = this.#options;
+    this.#overdueFrom = clock.monotonic() +
+      Math.min(maxOfflineMs, OVERDUE_GRACE_MS);
     this.#prober.start();
     this.#gossipLater();
   }
@@ -705,6 +740,7 @@ export class Cluster {
     this.#timer = timers.set(() => {
       this.#reassertion.answer();
       this.#agreement.tend();
+      this.#tellOverdue();
       const nodes = this.candidates();
       if (nodes.length > 0) {
         const node = nodes[Math.floor(random.float() * nodes.length)]!;
@@ -713,6 +749,14 @@ export class Cluster {
       if (this.isOnDemand) this.#recall.round();
       this.#gossipLater();
     }, gossipIntervalMs * (0.9 + random.float() * 0.2));
+  }
+
+  #tellOverdue(): void {
+    const { clock, events } = this.#options;
+    if (clock.monotonic() < this.#overdueFrom) return;
+    for (const overdue of this.#absences.tell(clock.now())) {
+      events.emit({ type: "overdue", ...overdue });
+    }
   }
 
   /** Exchanges with a node what either does not know. Never rejects. */
@@ -849,7 +893,11 @@ export class Cluster {
 
   #changed(changes: readonly MemberChange[]): void {
     this.#revision++;
-    for (const change of changes) this.#keepAsChanged(change);
+    const nowMs = this.#options.clock.now();
+    for (const change of changes) {
+      this.#absences.changed(change, nowMs);
+      this.#keepAsChanged(change);
+    }
     this.#prober.changed(changes.map(({ node }) => node.key));
     for (const feed of this.#feeds) feed.push([...changes]);
     this.#file.changed();

@@ -51,6 +51,7 @@ function openCluster(
     pledgeTimeoutMs: 5000,
     votersMax: 5,
     voterGoneMs: 60_000,
+    maxOfflineMs: 60_000,
     isCaughtUp,
     restoreCopy: () => Promise.resolve(),
     vector: () => new Vector(),

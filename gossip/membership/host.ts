@@ -173,6 +173,7 @@ function beginHost(
     lifeFloor: 0,
     caughtUp,
     conflictNumber: 0,
+    conflictsForgotten: 0,
     bank: 0,
   });
   return [

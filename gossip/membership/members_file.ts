@@ -8,7 +8,7 @@
  */
 
 import { type Bytes, sleep, type Timers } from "../../runtime/mod.ts";
-import type { KV } from "../../engine/kv.ts";
+import type { BatchOp, KV } from "../../engine/kv.ts";
 import { metaKey } from "../keyspace.ts";
 
 /** What the file is made of. */
@@ -17,6 +17,8 @@ export interface MembersFileOptions {
   readonly timers: Timers;
   /** The members of this moment. */
   readonly encode: () => Bytes;
+  /** What is written with them. */
+  readonly also: () => readonly BatchOp[];
   /** Time between two writes, in milliseconds. */
   readonly pauseMs: () => number;
 }
@@ -55,13 +57,12 @@ export class MembersFile {
   }
 
   async #run(): Promise<void> {
-    const { kv, timers, encode, pauseMs } = this.#options;
+    const { kv, timers, encode, also, pauseMs } = this.#options;
     try {
       while (this.#unsaved) {
         this.#unsaved = false;
-        await kv.write([{ key: metaKey("members"), value: encode() }], {
-          sync: true,
-        });
+        const members = { key: metaKey("members"), value: encode() };
+        await kv.write([members, ...also()], { sync: true });
         const ms = pauseMs();
         if (ms > 0) {
           const { signal } = this.#abort;

@@ -1,7 +1,17 @@
 /**
  * Conflicts: writes that lost without the winner having been built upon them.
- * They are reported with both values, on every node where the two meet, and
- * kept in a bounded log.
+ * They are reported with both values, on every node where the two meet. Reports
+ * have rising numbers and go by being forgotten only, in that order, by who has
+ * dealt with them: {@linkcode Replica.forgetConflicts}.
+ *
+ * Guarantees: no report is dropped, so that no acked write is lost in silence.
+ * Where as many stand as may, a record of a peer that has an entry which would lose
+ * here is not applied: it *waits* (draft.ts), in no memory of this node, and is
+ * pulled again (waiting.ts, pull.ts). A session with such an entry waits whole. A
+ * record whose entries win is always taken, since the report of what it replaces
+ * stands in the place of an entry that had its room before; so is a whole copy. So
+ * reports take no more than the bound, with all of the last record or session that
+ * was taken below it, and what stood here as entries.
  *
  * ```
  * report := u8 version (1) | varint keyLength, key
@@ -16,6 +26,7 @@ import {
   type Bytes,
   EMPTY_BYTES,
   KEY_BYTES_MAX,
+  ProtocolError,
   Reader,
   Writer,
 } from "../../runtime/mod.ts";
@@ -27,8 +38,16 @@ import {
   versionOf,
 } from "./entry.ts";
 
-/** Reports that are kept; the oldest make room for new ones. */
-export const CONFLICTS_MAX = 10_000;
+/**
+ * There is no room for the reports of what would lose in a session: nothing of it was
+ * taken, and nobody is at fault.
+ */
+export class ConflictsFullError extends ProtocolError {
+  constructor() {
+    super("as many conflicts stand as may: this session has to wait");
+    this.name = "ConflictsFullError";
+  }
+}
 
 /** One of the two sides of a conflict. */
 export interface ConflictSide {
@@ -42,6 +61,11 @@ export interface ConflictSide {
 
 /** A write that lost although nobody had built upon it. */
 export interface Conflict {
+  /**
+   * The number of its report on this node: from 1, rising. `DB.forgetConflicts`
+   * takes it.
+   */
+  readonly number: number;
   /** The key. */
   readonly key: Uint8Array;
   /**
@@ -63,9 +87,18 @@ export interface Clash {
   readonly batchKeys: readonly Uint8Array[];
 }
 
+/** A clash that was reported. */
+export interface ReportedClash extends Clash {
+  /** The number of the report. */
+  readonly number: number;
+}
+
 /** The report of a clash, for users. */
-export function conflictOf({ kept, lost, batchKeys }: Clash): Conflict {
+export function conflictOf(
+  { number, kept, lost, batchKeys }: ReportedClash,
+): Conflict {
   return {
+    number,
     key: lost.key.slice(),
     kept: kept && sideOf(kept),
     lost: sideOf(lost),

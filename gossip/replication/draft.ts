@@ -48,8 +48,8 @@ import {
   vectorKey,
 } from "../keyspace.ts";
 import type { AuditItem } from "./audit_messages.ts";
-import type { Clash } from "./conflict.ts";
-import { CONFLICTS_MAX, encodeClash } from "./conflict.ts";
+import type { Clash, ReportedClash } from "./conflict.ts";
+import { ConflictsFullError, encodeClash } from "./conflict.ts";
 import {
   type Dot,
   makeOrigin,
@@ -82,6 +82,7 @@ import {
   RecordKind,
 } from "./record.ts";
 import {
+  conflictsStanding,
   type Counters,
   countersOf,
   encodeCounters,
@@ -147,9 +148,10 @@ export class NotLeaseholderError extends Error {
 }
 
 /**
- * What became of a record that arrived; where there was no room, nothing: `full`.
+ * What became of a record that arrived; where there was no room, nothing: `full`, and
+ * where there was none for the report of what would lose, `waits` (conflict.ts).
  */
-export type Arrival = "applied" | "covered" | "early" | "full";
+export type Arrival = "applied" | "covered" | "early" | "full" | "waits";
 
 /** A record, or a session, that a draft applied, and what it changed. */
 export interface Applied {
@@ -190,6 +192,12 @@ export interface DraftOptions {
    * @default {no node was}
    */
   readonly isRemoved?: ((node: number) => boolean) | undefined;
+  /**
+   * Reports of conflicts that may stand before what would lose has to wait.
+   *
+   * @default {no bound}
+   */
+  readonly conflictsMax?: number | undefined;
 }
 
 /** The changes of one group. */
@@ -215,7 +223,7 @@ export class Draft {
   /** What was applied, in order. */
   readonly applied: Applied[] = [];
   /** The conflicts met. */
-  readonly clashes: Clash[] = [];
+  readonly clashes: ReportedClash[] = [];
   /** How far the clock of a writer was ahead, in hlc, if too far; else 0. */
   skewedHlc = 0;
 
@@ -394,6 +402,9 @@ export class Draft {
     }
     const slots: Slot[] = [];
     for (const entry of record.entries) slots.push(await this.#slot(entry.key));
+    if (this.#isFull && record.entries.some((e, i) => loses(e, slots[i]!))) {
+      return "waits";
+    }
     // From here on nothing waits and nothing fails: all of it or none.
     const changes: Entry[] = [];
     const marks = { lost: [] as number[], won: [] as number[] };
@@ -433,6 +444,8 @@ export class Draft {
    * @returns `false` if this state no longer has what the donor left out, or lacks
    * what the donor takes for granted, or has become void since, or whole.
    * @throws {ProtocolError} If it has entries that its vector does not cover.
+   * @throws {ConflictsFullError} If it has one that would lose here, and as many
+   * reports of conflicts stand as may: nothing of it was taken.
    */
   async ingest(session: SessionData): Promise<boolean> {
     if (session.whole === this.#counters.caughtUp) return false;
@@ -446,6 +459,12 @@ export class Draft {
     checkCovered(session.entries, session.vector);
     const slots: Slot[] = [];
     for (const { key } of session.entries) slots.push(await this.#slot(key));
+    if (
+      this.#isFull &&
+      session.entries.some((entry, i) =>
+        !this.vector.covers(entry.origin, entry.seq) && loses(entry, slots[i]!)
+      )
+    ) throw new ConflictsFullError();
     const changes: Entry[] = [];
     for (let i = 0; i < slots.length; i++) {
       const entry = session.entries[i]!;
@@ -559,6 +578,13 @@ export class Draft {
         this.#ops.push(incarnationOp(each));
       }
     }
+  }
+
+  /** Whether as many reports of conflicts stand as may. */
+  get #isFull(): boolean {
+    const { conflictsMax = Infinity } = this.#options;
+    const drafted = this.#losses.length;
+    return conflictsStanding(this.#counters) + drafted >= conflictsMax;
   }
 
   #inherit({ lifeGone, lifeFloor }: SessionData): void {
@@ -711,17 +737,13 @@ export class Draft {
       batches.set(dotText(lost), keys);
     }
     const batchKeys = keys.filter((key) => !equalBytes(key, lost.key));
-    const clash = { kept, lost, batchKeys };
     const number = ++this.#counters.conflictNumber;
+    const clash = { number, kept, lost, batchKeys };
     this.clashes.push(clash);
     this.#ops.push({
       key: numberKey(Space.CONFLICT, number),
       value: encodeClash(clash),
     });
-    if (number > CONFLICTS_MAX) {
-      const oldest = numberKey(Space.CONFLICT, number - CONFLICTS_MAX);
-      this.#ops.push({ key: oldest, value: undefined });
-    }
   }
 
   /**
@@ -791,6 +813,11 @@ export function checkCovered(
       throw new ProtocolError("a session has more than its vector covers");
     }
   }
+}
+
+/** Whether an entry would lose against what stands. */
+function loses(entry: Entry, { now }: Slot): boolean {
+  return now !== undefined && compareEntries(entry, now) < 0;
 }
 
 /** The rows of an entry: where nothing is compared they are all that is written. */

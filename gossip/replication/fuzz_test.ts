@@ -132,8 +132,11 @@ const COUNTERS = {
   lifeFloor: 2,
   caughtUp: true,
   conflictNumber: 300,
+  conflictsForgotten: 200,
   bank: 8,
 } as const;
+/** What ends before the number of conflicts that are forgotten. */
+const OLD_COUNTERS = encodeCounters(COUNTERS).slice(0, -2);
 function vectorOfOne(): Vector {
   const vector = new Vector();
   vector.add(origin(2), 1);
@@ -241,6 +244,10 @@ const FORMATS: Record<
     decode: (bytes) => new Vector().decodeOrigin(makeOrigin(3, 7, 1), bytes),
   },
   "counters": { sample: encodeCounters(COUNTERS), decode: decodeCounters },
+  "counters of who kept the newest conflicts only": {
+    sample: OLD_COUNTERS,
+    decode: decodeCounters,
+  },
   "log marks": {
     sample: encodeMarks({ lost: [0, 300], won: [2] }),
     decode: decodeMarks,
@@ -526,7 +533,7 @@ Deno.test("vectors and counters: golden bytes, and all comes back", () => {
   );
   assertEquals(
     toHex(encodeCounters({ ...COUNTERS, clock: 5 })),
-    "010501020" + "1ac0208",
+    "010501020" + "1ac0208" + "c801",
   );
   assertEquals(decodeCounters(encodeCounters(COUNTERS)), COUNTERS);
 });
@@ -576,6 +583,21 @@ Deno.test("messages of the audit come back as they were", () => {
     items: AUDITED,
   });
   assertEquals(decodeEntriesReply(encodeVerdict(Verdict.NOT_READY)).items, []);
+});
+
+Deno.test("counters of a release that kept the newest 10,000 conflicts say which those are", () => {
+  assertEquals(decodeCounters(OLD_COUNTERS), {
+    ...COUNTERS,
+    conflictsForgotten: 0,
+  });
+  for (const [newest, gone] of [[9_999, 0], [10_000, 0], [10_001, 1]]) {
+    const counters = { ...COUNTERS, conflictNumber: newest! };
+    const row = encodeCounters({ ...counters, conflictsForgotten: 0 });
+    assertEquals(decodeCounters(row.slice(0, -1)).conflictsForgotten, gone);
+    assertEquals(decodeCounters(row).conflictsForgotten, 0);
+  }
+  const nonsense = { ...COUNTERS, conflictsForgotten: 301 };
+  assertThrows(() => decodeCounters(encodeCounters(nonsense)), DecodeError);
 });
 
 Deno.test("messages come back as they were", () => {

@@ -20,7 +20,9 @@ export const GOLDEN: Record<string, string> = {
   "version": "030405f9ffffad8aac59ffff03828080ae8aac59828080804001",
   "vector": "028280808040028d80808020010203010200",
   "vector row": "010203010200",
-  "counters": "01808080ae8aac59010201ac0208",
+  "counters": "01808080ae8aac59010201ac0208c801",
+  "counters of who kept the newest conflicts only":
+    "01808080ae8aac59010201ac0208",
   "log marks": "0200ac020102",
   "conflict":
     "01036b65791c1a00010000808080ae8aac5901808080ae8aac59828080802001" +

@@ -9,6 +9,11 @@
  * have the same records one gives them, but for a first answer of each; for others
  * that are slow, or do not answer, a request waits {@linkcode TURN_MS} at most.
  *
+ * What waits until conflicts are forgotten (conflict.ts) keeps nothing else: a pull
+ * that meets such records asks for the rest as if they were here, and then gives up
+ * for now. That peer then rests: no push, rumour or pull of its own makes this node
+ * ask it again before some time has passed, or {@linkcode Pull.resume} is called.
+ *
  * @module
  */
 
@@ -19,6 +24,7 @@ import {
   type Timers,
 } from "../../runtime/mod.ts";
 import { MessageType, type RequestOptions } from "../../transport/mod.ts";
+import { ConflictsFullError } from "./conflict.ts";
 import type { Entry } from "./entry.ts";
 import { decodePullReply, encodeChunkRequest, encodePull } from "./messages.ts";
 import type { Replica } from "./replica.ts";
@@ -52,8 +58,27 @@ const IDLE_ROUNDS_MAX = 3;
  */
 const SESSION_BYTES_MAX = 256 * 1024 * 1024;
 
+/**
+ * How long a peer rests whose session had to wait, in milliseconds: it takes all of
+ * it to find out. One whose records had to wait rests for one interval.
+ */
+const SESSION_REST_MS = 60_000;
+
 /** One of the two has no room now: nobody is at fault, and it is asked again. */
 class BusyError extends ProtocolError {}
+
+/** What is left at a peer waits until conflicts are forgotten here. */
+class WaitingError extends BusyError {
+  /** Whether it is a session that waits. */
+  readonly session: boolean;
+  constructor(node: number, session: boolean, options?: ErrorOptions) {
+    super(
+      `records of node ${node} wait until conflicts are forgotten here`,
+      options,
+    );
+    this.session = session;
+  }
+}
 
 /** What pulls are made of. */
 export interface PullOptions {
@@ -99,6 +124,8 @@ export class Pull {
   readonly #work = new Map<number, Work>();
   readonly #abort = new AbortController();
   #timer: Timer | undefined;
+  /** The peers that are not asked in the background for now. */
+  readonly #resting = new Map<number, Timer>();
   /** The session under way: one at a time. */
   #session: Promise<void> = Promise.resolve();
   /** The turn of the last one that waits for it. */
@@ -135,11 +162,30 @@ export class Pull {
   /** Pulls from a node in the background: a whole copy from one at a time. */
   nudge(node: number): void {
     if (!this.#options.replica.caughtUp && this.#work.size > 0) return;
+    if (this.#resting.has(node)) return;
     this.from(node).catch((error) => {
       // Who is busy is asked again with the next comparison.
       if (this.#abort.signal.aborted || error instanceof BusyError) return;
       this.#options.failed(node, error);
     });
+  }
+
+  /** There is room for what waited: it is pulled from those who had it. */
+  resume(): void {
+    for (const [node, rest] of [...this.#resting]) {
+      rest.cancel();
+      this.#resting.delete(node);
+      this.nudge(node);
+    }
+  }
+
+  #rest(node: number, restMs: number): void {
+    this.#resting.get(node)?.cancel();
+    const rest = this.#options.timers.set(
+      () => this.#resting.delete(node),
+      restMs,
+    );
+    this.#resting.set(node, rest);
   }
 
   /**
@@ -162,12 +208,19 @@ export class Pull {
   async close(): Promise<void> {
     this.#timer?.cancel();
     this.#abort.abort();
+    for (const rest of this.#resting.values()) rest.cancel();
     const running = [...this.#work.values()].map(({ running }) => running);
     await Promise.allSettled(running);
   }
 
   #begin(node: number): Promise<void> {
-    const running = this.#pullAll(node);
+    const running = this.#pullAll(node).catch((error) => {
+      if (error instanceof WaitingError && !this.#abort.signal.aborted) {
+        const { intervalMs } = this.#options;
+        this.#rest(node, error.session ? SESSION_REST_MS : intervalMs);
+      }
+      throw error;
+    });
     const work: Work = { running, next: undefined };
     this.#work.set(node, work);
     const ended = () => {
@@ -182,6 +235,8 @@ export class Pull {
   async #pullAll(node: number): Promise<void> {
     const { replica } = this.#options;
     let idleRounds = 0;
+    // What waits is asked for once, and then as if it were here.
+    let aside = new Vector();
     for (let wanted: Vector | undefined;;) {
       this.#abort.signal.throwIfAborted();
       const endTurn = wanted && await this.#takeTurn();
@@ -189,12 +244,20 @@ export class Pull {
       try {
         // Others may have brought it meanwhile.
         if (wanted !== undefined && before.includes(wanted)) return;
-        wanted = await this.#round(node, before);
+        wanted = await this.#round(node, before, aside);
       } finally {
         endTurn?.();
       }
       if (replica.vector.includes(wanted)) return;
-      if (replica.vector !== before && !before.includes(replica.vector)) {
+      const waiting = aside.size;
+      aside = replica.waitingOf(wanted);
+      if (isJoinOf(wanted, replica.vector, aside)) {
+        throw new WaitingError(node, false);
+      }
+      if (
+        replica.vector !== before && !before.includes(replica.vector) ||
+        aside.size > waiting
+      ) {
         idleRounds = 0;
       } else if (++idleRounds === IDLE_ROUNDS_MAX) {
         throw new ProtocolError(`node ${node} has records that it cannot give`);
@@ -219,13 +282,18 @@ export class Pull {
     return resolve;
   }
 
-  /** Asks once. Resolves with what the donor had. */
-  async #round(node: number, base: Vector): Promise<Vector> {
+  /**
+   * Asks once. Resolves with what the donor had.
+   *
+   * @param aside What is not to be given, though it is not here.
+   */
+  async #round(node: number, base: Vector, aside: Vector): Promise<Vector> {
     const { replica } = this.#options;
     this.figures.pulls++;
     const configEpoch = this.#options.configEpoch();
     const whole = !replica.caughtUp;
-    const vector = whole ? new Vector() : base;
+    const vector = whole ? new Vector() : base.clone();
+    if (!whole) vector.join(aside);
     const asked = encodePull({ configEpoch, whole, vector });
     const reply = decodePullReply(
       await this.#request(node, MessageType.PULL, asked),
@@ -239,6 +307,10 @@ export class Pull {
         return reply.vector;
       }
       case "session":
+        // It would leave out what is not here.
+        if (!base.includes(vector)) {
+          return await this.#round(node, base, new Vector());
+        }
         return await this.#takeSession(node, decodeOffer(reply.offer), {
           whole,
           base: vector,
@@ -267,7 +339,10 @@ export class Pull {
       const entries = asked.whole
         ? await this.#fill(node, offer)
         : await this.#stage(node, offer.id);
-      await replica.ingest({ ...offer, ...asked, entries });
+      await replica.ingest({ ...offer, ...asked, entries }).catch((cause) => {
+        if (!(cause instanceof ConflictsFullError)) throw cause;
+        throw new WaitingError(node, true, { cause });
+      });
       this.figures.sessions++;
       return offer.vector;
     } finally {
@@ -330,4 +405,12 @@ export class Pull {
       signal: this.#abort.signal,
     });
   }
+}
+
+/** Whether two vectors together cover all that one covers. */
+function isJoinOf(whole: Vector, a: Vector, b: Vector): boolean {
+  if (b.size === 0) return false;
+  const both = a.clone();
+  both.join(b);
+  return both.includes(whole);
 }

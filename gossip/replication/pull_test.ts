@@ -26,6 +26,7 @@ import {
   readText,
   setRecord,
   sets,
+  T0,
   type TestNode,
   turns,
 } from "./world_test.ts";
@@ -376,4 +377,143 @@ Deno.test("a first copy with more than its vector covers is refused", async () =
   });
   await assertRejects(() => pull.from(2), ProtocolError);
   assertEquals(a.replica.caughtUp, false);
+});
+
+/**
+ * A node with room for one conflict, which stands, and a donor whose log begins with
+ * many bytes of another node's late claim of one of its keys, and then has its own.
+ */
+async function worldThatWaits(logBytesMax = 1e8) {
+  const a = await openReplica(1, { conflictsMax: 1 });
+  await a.replica.commit(sets({ k0: "kept", k1: "kept" }));
+  const lateBy = (node: number, seq: number, key: string, value = "late") => {
+    const hlc = T0 + 1000 + seq;
+    const claim = { origin: origin(node), seq, hlc };
+    return setRecord(key, value, { ...claim, entry: { claimHlc: hlc } });
+  };
+  await a.replica.receive(lateBy(4, 1, "k0"));
+  const donor = await openReplica(2, { logBytesMax });
+  await donor.replica.receive(lateBy(3, 1, "k1"));
+  for (let seq = 2; seq <= 12; seq++) {
+    const large = "v".repeat(100_000);
+    await donor.replica.receive(lateBy(3, seq, `large ${seq}`, large));
+  }
+  await donor.replica.commit(sets({ own: "v", also: "v" }));
+  return { a, donor };
+}
+
+Deno.test("records that wait keep a pull from nothing else, whatever they come before in the donor's log", async () => {
+  const { a, donor } = await worldThatWaits();
+  const answer = donorAnswers(donor);
+  let bytes = 0;
+  const { pull, failed } = pullOf(a, async (type, payload) => {
+    const reply = await answer(type, payload, 2);
+    bytes += reply.length;
+    return reply;
+  });
+  await assertRejects(() => pull.from(2), ProtocolError, "wait until");
+  assertEquals(await readText(a.replica, "own"), "v");
+  assertEquals(a.replica.vector.seq(origin(3)), 0);
+  assertEquals(a.replica.figures.held, 0);
+  // What waits came once.
+  assert(bytes < 400_000, `${bytes}`);
+
+  await a.replica.forgetConflicts(1);
+  pull.resume();
+  await pull.from(2);
+  assert(a.replica.vector.includes(donor.replica.vector));
+  assertEquals(await readText(a.replica, "k1"), "kept");
+  assertEquals(await readText(a.replica, "large 12"), "v".repeat(100_000));
+  assertEquals([failed, a.told.clashes.length], [[], 2]);
+  await pull.close();
+});
+
+Deno.test("a peer whose records wait is asked again after an interval, or when conflicts are forgotten, and not by each push", async () => {
+  const { a, donor } = await worldThatWaits();
+  let asked = 0;
+  const answer = donorAnswers(donor);
+  const { pull, failed, timers } = pullOf(a, (type, payload) => {
+    asked++;
+    return answer(type, payload, 2);
+  });
+  const settles = async () => {
+    for (let before = -1; before < asked;) {
+      before = asked;
+      await turns(2000);
+    }
+    return asked;
+  };
+  pull.nudge(2);
+  const first = await settles();
+  assert(first >= 2 && first <= 5, `${first}`);
+  for (let i = 0; i < 10; i++) pull.nudge(2);
+  assertEquals(await settles(), first);
+  // Whoever must know asks all the same.
+  await assertRejects(() => pull.from(2), ProtocolError, "wait until");
+  const second = await settles();
+  assert(second > first);
+  timers.fire();
+  pull.nudge(2);
+  const third = await settles();
+  assert(third > second);
+
+  await a.replica.forgetConflicts(1);
+  pull.resume();
+  await settles();
+  assert(a.replica.vector.includes(donor.replica.vector));
+  assertEquals(failed, []);
+  await pull.close();
+  assertEquals(timers.size, 0);
+});
+
+Deno.test("a session that waits is not asked for again by each push, nor taken without what was left out of it", async () => {
+  const { a, donor } = await worldThatWaits(1);
+  let sessions = 0;
+  const answer = donorAnswers(donor);
+  const { pull, failed, timers } = pullOf(a, (type, payload) => {
+    if (type === MessageType.PULL) sessions++;
+    return answer(type, payload, 2);
+  });
+  await assertRejects(() => pull.from(2), ProtocolError, "wait until");
+  assertEquals([sessions, pull.figures.sessions], [1, 0]);
+  for (let i = 0; i < 10; i++) pull.nudge(2);
+  await turns(5000);
+  assertEquals(sessions, 1);
+  assertEquals(await readText(a.replica, "own"), undefined);
+  await a.replica.forgetConflicts(1);
+  pull.resume();
+  await pull.from(2);
+  assert(a.replica.vector.includes(donor.replica.vector));
+  assertEquals(await readText(a.replica, "own"), "v");
+  assertEquals([failed, pull.figures.sessions], [[], 1]);
+  await pull.close();
+  assertEquals(timers.size, 0);
+});
+
+Deno.test("where records wait and the rest comes by a session, it is asked for with all that is not here", async () => {
+  const { a, donor } = await worldThatWaits();
+  const answer = donorAnswers(donor);
+  const kv = donor.kv.crash();
+  const short = await openReplica(2, { kv, logBytesMax: 1 });
+  // Its log reaches nothing any more once it has written again.
+  await short.replica.commit(sets({ own: "newer" }));
+  const later = donorAnswers(short);
+  const bases: number[] = [];
+  const { pull } = pullOf(a, (type, payload) => {
+    if (type === MessageType.PULL) {
+      bases.push(decodePull(payload).vector.seq(origin(3)));
+    }
+    return (bases.length === 1 ? answer : later)(type, payload, 2);
+  });
+  await assertRejects(() => pull.from(2), ProtocolError, "wait until");
+  assertEquals(bases, [0, 12, 0]);
+  // The session has the late claim too: all of it waits.
+  assertEquals(a.replica.vector.seq(origin(3)), 0);
+  assertEquals(await readText(a.replica, "own"), undefined);
+  await a.replica.forgetConflicts(1);
+  await pull.from(2);
+  assertEquals(await readText(a.replica, "own"), "newer");
+  assertEquals(await readText(a.replica, "large 12"), "v".repeat(100_000));
+  assertEquals(a.told.clashes.length, 2);
+  await pull.close();
 });

@@ -33,6 +33,7 @@ import {
   BANKED,
   indexKey,
   metaKey,
+  numberKey,
   otherBank,
   rowKey,
   Space,
@@ -41,7 +42,7 @@ import {
 import type { AuditItem, EntriesMessage } from "./audit_messages.ts";
 import { readItems } from "./audit_rows.ts";
 import type { AuditSums } from "./audit_sums.ts";
-import type { Clash } from "./conflict.ts";
+import { ConflictsFullError, type ReportedClash } from "./conflict.ts";
 import type { Dot, Origin } from "./dot.ts";
 import {
   type Applied,
@@ -62,6 +63,7 @@ import type { LogRecord } from "./record.ts";
 import { Replay } from "./replay.ts";
 import type { FrozenState, SessionData } from "./session.ts";
 import {
+  conflictsStanding,
   countersOf,
   decodeCounters,
   encodeCounters,
@@ -70,13 +72,19 @@ import {
   type Writership,
 } from "./state.ts";
 import type { Vector } from "./vector.ts";
+import { WaitingOrigins } from "./waiting.ts";
 
 /** What others do once a group is durable. Must not throw. */
 export interface ReplicaListener {
   /** Records and sessions were applied, in this order. */
   applied(applied: readonly Applied[]): void;
   /** Writes lost without having been built upon. */
-  clashed(clashes: readonly Clash[]): void;
+  clashed(clashes: readonly ReportedClash[]): void;
+  /**
+   * So many reports of conflicts stand that records wait from now on. Told once until
+   * reports are forgotten.
+   */
+  full(standing: number): void;
   /** A writer's clock is too far ahead to be adopted. */
   skewed(hlc: number): void;
   /** The engine failed: nothing is written any more. */
@@ -97,6 +105,8 @@ export interface ReplicaOptions extends Writership {
   readonly isSealed?: DraftOptions["isSealed"];
   /** {@linkcode DraftOptions.isRemoved}. */
   readonly isRemoved?: DraftOptions["isRemoved"];
+  /** {@linkcode DraftOptions.conflictsMax}. */
+  readonly conflictsMax?: DraftOptions["conflictsMax"];
   /**
    * Begins this node's next incarnation; `ops` make it durable, and are written at
    * once, with the copy of the data that it begins with.
@@ -170,6 +180,9 @@ export class Replica {
   readonly #kv: KV;
   readonly #state: ReplicaState;
   readonly #held = new HeldRecords();
+  readonly #waiting = new WaitingOrigins();
+  /** Whether it was told that something waits, and still does. */
+  #toldFull = false;
   readonly #waiters = new Set<Waiter>();
   #queue: Item[] = [];
   #waitingBytes = 0;
@@ -245,14 +258,20 @@ export class Replica {
     logBytes: number;
     held: number;
     waiting: number;
+    conflictsForgotten: number;
+    conflictsStanding: number;
+    conflictsFull: boolean;
   } {
-    const { vector, log } = this.#state;
+    const { vector, log, conflictsForgotten } = this.#state;
     return {
+      conflictsForgotten,
       origins: vector.size,
       logRecords: log.length,
       logBytes: log.bytes,
       held: this.#held.size,
       waiting: this.#queue.length,
+      conflictsStanding: conflictsStanding(this.#state),
+      conflictsFull: this.#waiting.any,
     };
   }
 
@@ -286,7 +305,11 @@ export class Replica {
     }).finally(() => this.#waitingBytes -= size);
   }
 
-  /** Takes a session, whole. Resolves once it is durable: `false` if it is void. */
+  /**
+   * Takes a session, whole. Resolves once it is durable: `false` if it is void.
+   *
+   * @throws {ConflictsFullError} If it has to wait until reports are forgotten.
+   */
   ingest(session: SessionData): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#push({ kind: "session", session, resolve, reject });
@@ -307,6 +330,7 @@ export class Replica {
       await this.#kv.write(batch, { sync: true });
       this.#state.caughtUp = false;
       this.#held.clear();
+      this.#waiting.clear();
     });
   }
 
@@ -326,6 +350,55 @@ export class Replica {
       state.origin = undefined;
       state.incarnation.renew(generation, nonce, state.vector);
     });
+  }
+
+  /** What a vector covers of the origins whose records wait (waiting.ts). */
+  waitingOf(vector: Vector): Vector {
+    return this.#waiting.of(vector);
+  }
+
+  /** How many origins wait. */
+  get originsWaiting(): number {
+    return this.#waiting.size;
+  }
+
+  /**
+   * Forgets the reports of conflicts up to a number. Resolves once that is durable;
+   * what waited for room is not here yet, and does not count as waiting any more.
+   *
+   * @throws {RangeError} If no report has had that number yet.
+   */
+  async forgetConflicts(through: number): Promise<void> {
+    for (let isDone = false; !isDone;) {
+      isDone = await this.#inTurn(() => this.#forgetSlice(through));
+    }
+  }
+
+  /** Forgets some of the reports; whether those were the last of them. */
+  async #forgetSlice(through: number): Promise<boolean> {
+    const state = this.#state;
+    const { conflictNumber, conflictsForgotten } = state;
+    if (through > conflictNumber) {
+      throw new RangeError(
+        `Cannot forget conflicts through ${through}: the newest is ${conflictNumber}`,
+      );
+    }
+    const last = Math.min(through, conflictsForgotten + CLEAR_ROWS);
+    if (last > conflictsForgotten) {
+      const counters = { ...countersOf(state), conflictsForgotten: last };
+      const batch: BatchOp[] = [
+        { key: metaKey("counters"), value: encodeCounters(counters) },
+      ];
+      for (let number = conflictsForgotten + 1; number <= last; number++) {
+        const key = numberKey(Space.CONFLICT, number);
+        batch.push({ key, value: undefined });
+      }
+      await this.#kv.write(batch, { sync: true });
+      state.conflictsForgotten = last;
+      this.#waiting.clear();
+      this.#toldFull = false;
+    }
+    return last >= through;
   }
 
   /** Makes room for a whole copy: an earlier one may have broken off. */
@@ -748,14 +821,25 @@ export class Replica {
     }
     this.#publish(draft, renewal);
     for (const settle of settled) settle();
+    this.#tellFull();
+  }
+
+  /** Tells, once the reports are there that take the room, that something waits. */
+  #tellFull(): void {
+    const { any } = this.#waiting;
+    if (any && !this.#toldFull) {
+      this.#options.listener.full(conflictsStanding(this.#state));
+    }
+    this.#toldFull = any;
   }
 
   #draft(): Draft {
-    const { clock, isSealed, isRemoved } = this.#options;
+    const { clock, isSealed, isRemoved, conflictsMax } = this.#options;
     return new Draft(this.#kv, this.#state, {
       nowMs: clock.now(),
       isSealed,
       isRemoved,
+      conflictsMax,
     });
   }
 
@@ -786,7 +870,7 @@ export class Replica {
           ? Promise.resolve<Arrival>("early")
           : draft.apply(item.record);
         return await arrived.then(async (arrival) => {
-          if (arrival === "early" && !isVoid) this.#held.add(item.record);
+          if (!isVoid) this.#note(item.record, arrival, draft.vector);
           if (arrival === "applied") await this.#takeHeld(draft);
           return () => item.resolve(arrival);
         }, (error) => () => item.reject(error));
@@ -794,9 +878,23 @@ export class Replica {
       case "session":
         draft.adopt(this.#filledHlc);
         return await draft.ingest(item.session).then(async (taken) => {
+          this.#waiting.sessionArrived(false);
           if (taken && draft.copy === undefined) await this.#takeHeld(draft);
           return () => item.resolve(taken);
-        }, (error) => () => item.reject(error));
+        }, (error) => {
+          if (error instanceof ConflictsFullError) {
+            this.#waiting.sessionArrived(true);
+          }
+          return () => item.reject(error);
+        });
+    }
+  }
+
+  /** Holds what came early, but for what comes after a record that waits. */
+  #note(record: LogRecord, arrival: Arrival, vector: Vector): void {
+    this.#waiting.arrived(record, arrival, vector);
+    if (arrival === "early" && !this.#waiting.has(record.origin)) {
+      this.#held.add(record);
     }
   }
 
@@ -806,7 +904,7 @@ export class Replica {
       const record = this.#held.take(draft.vector);
       if (record === undefined) return;
       try {
-        await draft.apply(record);
+        this.#note(record, await draft.apply(record), draft.vector);
       } catch {
         // The engine could not be read: nothing of the record was applied.
       }
@@ -821,10 +919,12 @@ export class Replica {
       const { generation, nonce } = renewal;
       this.#state.origin = undefined;
       this.#held.clear();
+      this.#waiting.clear();
       this.#state.incarnation.renew(generation, nonce, draft.vector);
       this.#clearLater();
     }
     this.#held.forget(this.#state.vector);
+    this.#waiting.settle(this.#state.vector);
     listener.applied(draft.applied);
     if (draft.clashes.length > 0) listener.clashed(draft.clashes);
     if (draft.skewedHlc > 0) listener.skewed(draft.skewedHlc);

@@ -251,6 +251,7 @@ class Simulation {
       listener: {
         applied: (applied) => this.#applied(node, applied),
         clashed: (clashes) => this.#clashed(clashes),
+        full: () => {},
         skewed: () => {},
         failed: (error) => this.#fail("failed", String(error)),
       },

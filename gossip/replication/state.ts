@@ -4,9 +4,12 @@
  *
  * ```
  * counters := u8 version (1) | varint clock | varint lifeGone | varint lifeFloor
- *             u8 caughtUp | varint conflictNumber | u8 bank | later fields, ignored
+ *             u8 caughtUp | varint conflictNumber | u8 bank
+ *             varint conflictsForgotten | later fields, ignored
  * floor    := vector
  * ```
+ * A row without `conflictsForgotten` is of a release that kept the newest
+ * {@linkcode CONFLICTS_KEPT_BEFORE} reports and dropped the others.
  *
  * @module
  */
@@ -33,6 +36,9 @@ import { OwnIncarnation } from "./incarnation.ts";
 import { RecentLog } from "./log.ts";
 import { Vector } from "./vector.ts";
 
+/** Reports of conflicts that were kept before they went by being forgotten only. */
+const CONFLICTS_KEPT_BEFORE = 10_000;
+
 /** Durable numbers of a replica. */
 export interface Counters {
   /** The highest hlc issued or adopted. */
@@ -45,6 +51,8 @@ export interface Counters {
   caughtUp: boolean;
   /** The number of the newest conflict report. */
   conflictNumber: number;
+  /** The reports up to this number are forgotten; those above it stand. */
+  conflictsForgotten: number;
   /** Where the copy of the data is that counts. */
   bank: Bank;
 }
@@ -77,6 +85,7 @@ export class ReplicaState implements Counters {
   lifeFloor = 0;
   caughtUp = false;
   conflictNumber = 0;
+  conflictsForgotten = 0;
   bank: Bank = 0;
   /** Which records every member has, as far as is known here for ever. */
   floor: Vector = new Vector();
@@ -140,8 +149,27 @@ export class ReplicaState implements Counters {
 
 /** The counters of a state, as a copy. */
 export function countersOf(state: Counters): Counters {
-  const { clock, lifeGone, lifeFloor, caughtUp, conflictNumber, bank } = state;
-  return { clock, lifeGone, lifeFloor, caughtUp, conflictNumber, bank };
+  const { clock, lifeGone, lifeFloor, caughtUp, bank } = state;
+  const { conflictNumber, conflictsForgotten } = state;
+  return {
+    clock,
+    lifeGone,
+    lifeFloor,
+    caughtUp,
+    conflictNumber,
+    conflictsForgotten,
+    bank,
+  };
+}
+
+/** How many reports of conflicts stand. */
+export function conflictsStanding(
+  { conflictNumber, conflictsForgotten }: Pick<
+    Counters,
+    "conflictNumber" | "conflictsForgotten"
+  >,
+): number {
+  return conflictNumber - conflictsForgotten;
 }
 
 /** The row of the counters. */
@@ -149,7 +177,7 @@ export function encodeCounters(counters: Counters): Bytes {
   return new Writer(48).u8(1).varint(counters.clock)
     .varint(counters.lifeGone).varint(counters.lifeFloor)
     .u8(counters.caughtUp ? 1 : 0).varint(counters.conflictNumber)
-    .u8(counters.bank).finish();
+    .u8(counters.bank).varint(counters.conflictsForgotten).finish();
 }
 
 /** Reads the row of the counters. */
@@ -157,7 +185,7 @@ export function decodeCounters(row: Uint8Array): Counters {
   const reader = new Reader(row, "the counters");
   const version = reader.u8();
   if (version !== 1) throw new FormatVersionError("counters", version, 1);
-  return {
+  const counters = {
     clock: reader.varint(),
     lifeGone: reader.varint(),
     lifeFloor: reader.varint(),
@@ -165,6 +193,16 @@ export function decodeCounters(row: Uint8Array): Counters {
     conflictNumber: reader.varint(),
     bank: readBank(reader),
   };
+  const { conflictNumber } = counters;
+  const conflictsForgotten = reader.remaining === 0
+    ? Math.max(0, conflictNumber - CONFLICTS_KEPT_BEFORE)
+    : reader.varint();
+  if (conflictsForgotten > conflictNumber) {
+    reader.fail(
+      `conflicts up to ${conflictsForgotten} of ${conflictNumber} are forgotten`,
+    );
+  }
+  return { ...counters, conflictsForgotten };
 }
 
 function readBank(reader: Reader): Bank {

@@ -21,7 +21,7 @@ import {
 } from "../../runtime/mod.ts";
 import { Prng } from "../../runtime/virtual/mod.ts";
 import { metaKey } from "../keyspace.ts";
-import type { Clash } from "./conflict.ts";
+import type { ReportedClash } from "./conflict.ts";
 import { makeOrigin, type Origin } from "./dot.ts";
 import { type Applied, keyText } from "./draft.ts";
 import { type Entry, EntryFlag } from "./entry.ts";
@@ -229,6 +229,7 @@ export function writeCounters(kv: HandKV, caughtUp = true): void {
     lifeFloor: 0,
     caughtUp,
     conflictNumber: 0,
+    conflictsForgotten: 0,
     bank: 0,
   });
   const { automatic } = kv;
@@ -240,7 +241,9 @@ export function writeCounters(kv: HandKV, caughtUp = true): void {
 /** What a replica told its listener. */
 export interface Told {
   readonly applied: Applied[];
-  readonly clashes: Clash[];
+  readonly clashes: ReportedClash[];
+  /** How many conflicts stood whenever records began to wait. */
+  readonly full: number[];
   readonly skewed: number[];
   readonly failed: unknown[];
 }
@@ -270,7 +273,13 @@ export async function openReplica(
   }
   const clock = options.clock ?? new HandClock();
   let generation = 1;
-  const told: Told = { applied: [], clashes: [], skewed: [], failed: [] };
+  const told: Told = {
+    applied: [],
+    clashes: [],
+    full: [],
+    skewed: [],
+    failed: [],
+  };
   const replica = await Replica.open({
     random: new Prng(++starts),
     nodeKey,
@@ -287,6 +296,7 @@ export async function openReplica(
     listener: {
       applied: (applied) => told.applied.push(...applied),
       clashed: (clashes) => told.clashes.push(...clashes),
+      full: (standing) => told.full.push(standing),
       skewed: (hlc) => told.skewed.push(hlc),
       failed: (error) => told.failed.push(error),
     },

@@ -20,6 +20,35 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/membership/news_test.ts :: makes room",
   },
   {
+    name: "absence-begins-anew-with-each-start",
+    file: "gossip/membership/absences.ts",
+    find: "Math.min(stored?.get(key) ?? nowMs, nowMs)",
+    replace: "Math.max(stored?.get(key) ?? nowMs, nowMs)",
+    caughtBy: "gossip/membership/absences_test.ts :: over a restart",
+  },
+  {
+    name: "absence-is-not-kept",
+    file: "gossip/membership/cluster.ts",
+    find:
+      '      also: () => [{ key: metaKey("away"), value: this.#absences.encode() }],\n',
+    replace: "      also: () => [],\n",
+    caughtBy: "tests/scenarios/electorate_test.ts :: dead for too long",
+  },
+  {
+    name: "overdue-told-again-and-again",
+    file: "gossip/membership/absences.ts",
+    find: "      this.#told.add(node);\n",
+    replace: "      this.#told.delete(node);\n",
+    caughtBy: "tests/scenarios/electorate_test.ts :: dead for too long",
+  },
+  {
+    name: "overdue-at-once-after-a-start",
+    file: "gossip/membership/cluster.ts",
+    find: "      Math.min(maxOfflineMs, OVERDUE_GRACE_MS);",
+    replace: "      Math.min(maxOfflineMs, 0);",
+    caughtBy: "tests/scenarios/electorate_test.ts :: dead for too long",
+  },
+  {
     name: "members-that-are-not-written-at-the-end",
     file: "gossip/membership/members_file.ts",
     find: "      while (this.#unsaved) {",

@@ -5,6 +5,88 @@ import { type Mutant, SEEDS } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
+    name: "new-conflict-drops-an-old-one",
+    file: "gossip/replication/draft.ts",
+    find: "      value: encodeClash(clash),\n    });\n",
+    replace: `      value: encodeClash(clash),
+    });
+    if (number > 3) {
+      const oldest = numberKey(Space.CONFLICT, number - 3);
+      this.#ops.push({ key: oldest, value: undefined });
+    }
+`,
+    caughtBy: SEEDS,
+  },
+  {
+    name: "forgetting-takes-one-conflict-more",
+    file: "gossip/replication/replica.ts",
+    find: "number = conflictsForgotten + 1; number <= last; number++",
+    replace: "number = conflictsForgotten + 1; number <= last + 1; number++",
+    caughtBy: "gossip/replication/conflict_test.ts :: by being forgotten only",
+  },
+  {
+    name: "forgotten-conflicts-count-again-after-a-restart",
+    file: "gossip/replication/state.ts",
+    find: ".u8(counters.bank).varint(counters.conflictsForgotten).finish();",
+    replace: ".u8(counters.bank).varint(0).finish();",
+    caughtBy: "gossip/replication/conflict_test.ts :: by being forgotten only",
+  },
+  {
+    name: "what-would-lose-is-dropped-where-conflicts-are-full",
+    file: "gossip/replication/draft.ts",
+    find: '      return "waits";\n',
+    replace: '      return "covered";\n',
+    caughtBy: "gossip/replication/conflict_test.ts :: would lose waits",
+  },
+  {
+    name: "conflicts-without-a-bound",
+    file: "gossip/replication/draft.ts",
+    find:
+      "    return conflictsStanding(this.#counters) + drafted >= conflictsMax;",
+    replace:
+      "    return conflictsStanding(this.#counters) + drafted < -conflictsMax;",
+    caughtBy: "tests/scenarios/conflicts_test.ts :: as many conflicts stand",
+  },
+  {
+    name: "what-wins-waits-where-conflicts-are-full",
+    file: "gossip/replication/draft.ts",
+    find: "  return now !== undefined && compareEntries(entry, now) < 0;",
+    replace: "  return now !== undefined && compareEntries(entry, now) !== 0;",
+    caughtBy: "gossip/replication/conflict_test.ts :: nor what wins here",
+  },
+  {
+    name: "conflicts-full-told-before-they-can-be-read",
+    file: "gossip/replication/replica.ts",
+    find: "      this.#queue = [...group.slice(taken), ...this.#queue];\n",
+    replace: `      this.#queue = [...group.slice(taken), ...this.#queue];
+      this.#tellFull();
+`,
+    caughtBy: "gossip/replication/conflict_test.ts :: told once the reports",
+  },
+  {
+    name: "who-has-what-waits-is-asked-by-each-push",
+    file: "gossip/replication/pull.ts",
+    find: "    if (this.#resting.has(node)) return;\n",
+    replace: "",
+    caughtBy:
+      "tests/scenarios/conflicts_test.ts :: wait for each other quietly",
+  },
+  {
+    name: "records-that-wait-hold-up-the-rest-of-a-pull",
+    file: "gossip/replication/pull.ts",
+    find: "      aside = replica.waitingOf(wanted);\n",
+    replace: "      aside = replica.waitingOf(new Vector());\n",
+    caughtBy:
+      "gossip/replication/pull_test.ts :: keep a pull from nothing else",
+  },
+  {
+    name: "session-taken-without-what-was-left-aside",
+    file: "gossip/replication/pull.ts",
+    find: "        if (!base.includes(vector)) {\n",
+    replace: "        if (vector.includes(base) && base.size < 0) {\n",
+    caughtBy: "gossip/replication/pull_test.ts :: the rest comes by a session",
+  },
+  {
     name: "expiry-deletes-what-was-set-meanwhile",
     file: "gossip/replication/draft.ts",
     find:
@@ -794,8 +876,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "void-state-holds-records",
     file: "gossip/replication/replica.ts",
     find:
-      '          if (arrival === "early" && !isVoid) this.#held.add(item.record);',
-    replace: '          if (arrival === "early") this.#held.add(item.record);',
+      "          if (!isVoid) this.#note(item.record, arrival, draft.vector);\n",
+    replace: "          this.#note(item.record, arrival, draft.vector);\n",
     caughtBy: "gossip/replication/draft_test.ts :: [2] a node",
   },
   {

@@ -28,6 +28,7 @@ const CLOSED: Record<string, (db: DB) => unknown> = {
   onChange: (db) => db.onChange(() => {}),
   events: (db) => db.events(),
   conflicts: (db) => db.conflicts().next(),
+  forgetConflicts: (db) => db.forgetConflicts(0),
   caughtUp: (db) => db.caughtUp(),
   sirState: (db) => db.sirState("key"),
   token: (db) => db.token(),

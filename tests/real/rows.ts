@@ -8,6 +8,7 @@ import { type Lsm, openLsm } from "../../engine/mod.ts";
 import {
   type Bank,
   metaKey,
+  numberOfKey,
   originOfVectorKey,
   Space,
   spacePrefix,
@@ -62,7 +63,10 @@ export async function readConflicts(
   const found = store.iterate({ prefix: spacePrefix(Space.CONFLICT) });
   const conflicts = [];
   while (found.next()) {
-    const { key, lost, batchKeys } = conflictOf(decodeClash(found.value));
+    const { key, lost, batchKeys } = conflictOf({
+      ...decodeClash(found.value),
+      number: numberOfKey(found.key),
+    });
     conflicts.push({
       key: text.decode(key),
       lost: lost.version,

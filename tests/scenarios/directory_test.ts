@@ -144,11 +144,21 @@ scenario(
     world.disk("c").restore(image);
     const again = await cluster.reopen("c");
     const events = collect(again.events());
+    let refused: unknown;
+    void (async () => {
+      for await (const { type } of again.events()) {
+        // What it lacks it takes before it may write again.
+        if (type === "outdated") {
+          refused = await again.set("k", "!").catch((e) => e);
+        }
+      }
+    })();
     await assertReads(again, "k", "old");
     await cluster.until(
       "it is reset",
       () => events.some(({ type }) => type === "reset"),
     );
+    assert(refused instanceof NotCaughtUpError, `${refused}`);
     await assertReads(again, "k", undefined);
     await cluster.converged("a", "b", "c");
     for (const db of [a, b]) await assertReads(db, "k", undefined);

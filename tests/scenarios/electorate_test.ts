@@ -654,3 +654,97 @@ scenario(
     assertEquals(dbs[1]!.cluster.nodes().has(4), false);
   },
 );
+
+scenario(
+  "a member that is dead for too long is told of once a start, holds up nothing but the marks of deletions, and is for people to remove",
+  async (cluster) => {
+    const { world } = cluster;
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    const [first, b, c] = dbs as [DB, DB, DB];
+    let a = first;
+    await c.set("of c", "1");
+    await a.set("k", "1");
+    await cluster.until("all have it", () => c.has("k"));
+    const told = (events: { type: string }[]) =>
+      events.filter(({ type }) => type === "overdue");
+    const away = (db: DB, key: number) =>
+      db.metrics().lag.find(({ node }) => node === key)!;
+    const events = collect(a.events());
+    cluster.kill("c");
+    await a.delete("k");
+    await world.sleep(55_000);
+    assertEquals([told(events), away(a, 3).overdue], [[], false]);
+    assert(away(a, 3).awayMs! > 30_000);
+    await cluster.until("it is overdue", () => told(events).length > 0);
+    await world.sleep(120_000);
+    const [{ node, awayMs }] = told(events) as unknown as [
+      { node: number; awayMs: number },
+    ];
+    assertEquals([told(events).length, node, away(a, 3).overdue], [1, 3, true]);
+    assert(awayMs >= 60_000 && awayMs < 63_000, `${awayMs}`);
+    assertEquals([away(a, 2).awayMs, away(a, 2).overdue], [undefined, false]);
+    // Nobody was removed for it: it stays a member, and what was deleted a mark.
+    assertEquals(a.cluster.node(3).state, "dead");
+    assertEquals(a.metrics().agreement.removed, 0);
+    assertEquals(a.metrics().tombstonesCollected, 0);
+
+    // It goes on over a restart, and a moment is given to be heard of.
+    cluster.kill("a");
+    a = await cluster.reopen("a");
+    const again = collect(a.events());
+    assert(away(a, 3).awayMs! > 150_000);
+    await world.sleep(30_000);
+    assertEquals(told(again), []);
+    await cluster.until(
+      "it is told again",
+      () => told(again).length > 0,
+      60_000,
+    );
+
+    // Back after any time it takes what it missed, and writes on.
+    const back = await cluster.reopen("c");
+    await cluster.until("it is heard of", () => !away(a, 3).overdue);
+    assertEquals(away(a, 3).awayMs, undefined);
+    await cluster.until("it has it", async () => !await back.has("k"));
+    await back.set("of c", "2");
+    await cluster.until(
+      "the marks are gone",
+      () => [a, b, back].every((db) => db.metrics().tombstonesCollected > 0),
+      60_000,
+    );
+    await cluster.until(
+      "the others have what it wrote",
+      async () => text(await a.get("of c")) === "2",
+    );
+
+    // Gone again, and removed: by a person only.
+    cluster.kill("c");
+    const { tombstonesCollected } = a.metrics();
+    await a.set("k", "2");
+    await a.delete("k");
+    await cluster.until("it is overdue", () => away(a, 3).overdue, 120_000);
+    assertEquals(a.metrics().tombstonesCollected, tombstonesCollected);
+    await a.cluster.remove(3);
+    await cluster.until(
+      "the mark is gone",
+      () => a.metrics().tombstonesCollected > tombstonesCollected,
+      60_000,
+    );
+    assertEquals(a.metrics().lag.map(({ node }) => node), [2]);
+    const removed = await cluster.reopen("c");
+    const ended = collect(removed.events());
+    await cluster.until(
+      "it is told",
+      () => ended.some(({ type }) => type === "removed"),
+    );
+    await assertRejects(() => removed.set("of c", "3"), NotMemberError);
+    const anew = await cluster.open("d", { peers: ["a:1"] });
+    assertEquals(text(await anew.get("of c")), "2");
+    await anew.set("of c", "4");
+    await cluster.until(
+      "it is written by others",
+      async () => text(await a.get("of c")) === "4",
+    );
+  },
+  { seeds: 2, defaults: { propagation: { maxOfflineMs: 60_000 } } },
+);

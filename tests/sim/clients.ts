@@ -313,6 +313,8 @@ export class Clients {
         return await this.#list(step, db, call);
       case "catchUp":
         return await this.#catchUp(db, call);
+      case "forget":
+        return await this.#members.forgetConflicts(db);
       case "watch":
         this.#calls.delete(call);
         return await this.#watchSlowly(step, db, call);

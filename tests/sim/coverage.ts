@@ -38,6 +38,10 @@ export const PATHS = [
   /** The first copy of a node that joined under way. */
   "snapshot",
   "conflict",
+  /** A record that waited for room for the report of its conflict. */
+  "conflictsFull",
+  /** A conflict that was forgotten. */
+  "forgotten",
   /** A watcher that did not keep up and was told. */
   "lagged",
   /** A watcher that was shown the newest of several versions. */
@@ -73,6 +77,8 @@ export const PATHS = [
   "suspected",
   /** A node that counted as dead. */
   "died",
+  /** A node that was dead for longer than it may be. */
+  "overdue",
   /** A node that answered doubts about it. */
   "refuted",
   /** Others voted than before. */

@@ -44,6 +44,7 @@ import {
 } from "./oracle.ts";
 import {
   configRow,
+  conflictGap,
   hasSeat,
   type NodeState,
   readConflicts,
@@ -174,6 +175,7 @@ export class Members {
   readonly #options: MembersOptions;
   readonly #configs: ConfigJudge;
   #probes = 0;
+  #areQuiet = false;
 
   /** Nodes in a world. */
   constructor(options: MembersOptions) {
@@ -338,6 +340,44 @@ export class Members {
       this.kill(member, "kept");
       world.schedule(RETRY_MS, () => void this.start(member));
     }
+  }
+
+  /** Reads the conflicts that a node has on record, and forgets those. */
+  async forgetConflicts(db: DB): Promise<void> {
+    const { oracle, coverage } = this.#options;
+    let last = 0;
+    for await (const { number, key, lost } of db.conflicts()) {
+      const { version, value } = lost;
+      oracle.reports(text(key), { version, value: text(value) }, "a record");
+      if (number <= last) oracle.violate("B1", `conflict ${number} comes late`);
+      last = number;
+      coverage.path("forgotten");
+    }
+    await db.forgetConflicts(last);
+  }
+
+  /** From now on conflicts are forgotten as they come: nothing is to wait. */
+  quiet(): void {
+    this.#areQuiet = true;
+    for (const { life } of this.up) this.#forgetQuietly(life!);
+  }
+
+  /** The end of a node, or of its disk, is told elsewhere. */
+  #forgetQuietly(life: Life): void {
+    const { db } = life;
+    if (!this.#areQuiet || db === undefined || life.closing) return;
+    const { oracle, world } = this.#options;
+    this.forgetConflicts(db).catch((error) => {
+      if (life.closing || life.failed) return;
+      if (isOfDisk(error, life)) {
+        world.schedule(RETRY_MS, () => this.#forgetQuietly(life));
+        return;
+      }
+      oracle.violate(
+        "E1",
+        `conflicts are not forgotten: ${error}`,
+      );
+    });
   }
 
   /** Ends a node at once. */
@@ -606,6 +646,11 @@ export class Members {
     this.harvest(member);
     const state = peek(life, readState);
     if (state === undefined) return undefined;
+    const gap = peek(life, conflictGap);
+    if (gap !== undefined) {
+      const what = `${member.name} has lost reports of conflicts: ${gap}`;
+      oracle.violate("I2", what);
+    }
     oracle.inspects(member.name, state);
     const {
       heldRecords,
@@ -841,6 +886,7 @@ export class Members {
     // What is on record by now may have been told before.
     this.harvest(member);
     life.allRead = true;
+    this.#forgetQuietly(life);
     for await (const event of events) {
       this.#databaseEvent(event);
       switch (event.type) {
@@ -863,7 +909,12 @@ export class Members {
           member.vector = new Vector();
           this.harvest(member);
           break;
+        case "conflictsFull":
+          coverage.path("conflictsFull");
+          this.#forgetQuietly(life);
+          break;
         case "lagged":
+          this.#forgetQuietly(life);
           life.allRead = false;
           life.untold.clear();
           break;
@@ -924,6 +975,7 @@ export class Members {
         break;
       case "clockSkew":
       case "cloned":
+      case "overdue":
         coverage.path(event.type);
         break;
       case "disconnected":

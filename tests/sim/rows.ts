@@ -11,6 +11,7 @@ import type { KV, KVSnapshot } from "../../engine/mod.ts";
 import {
   type Bank,
   metaKey,
+  numberOfKey,
   originOfVectorKey,
   rowKey,
   Space,
@@ -174,6 +175,35 @@ export function readConflicts(
   }
   void rows.close();
   return { conflicts, last };
+}
+
+/**
+ * What is wrong with the numbers of the conflicts on record; `undefined` if all are
+ * there that were reported and not forgotten.
+ */
+export function conflictGap(engine: KV): string | undefined {
+  const snapshot = engine.snapshot() as KVSnapshot;
+  try {
+    const row = snapshot.get(metaKey("counters")) as Uint8Array | undefined;
+    if (row === undefined) return undefined;
+    const { conflictNumber, conflictsForgotten } = decodeCounters(row);
+    let expected = conflictsForgotten + 1;
+    const rows = snapshot.iterate({ prefix: spacePrefix(Space.CONFLICT) });
+    try {
+      while (rows.next()) {
+        const number = numberOfKey(rows.key);
+        if (number !== expected) return `${number} in the place of ${expected}`;
+        expected++;
+      }
+    } finally {
+      void rows.close();
+    }
+    return expected === conflictNumber + 1
+      ? undefined
+      : `none from ${expected} to ${conflictNumber}`;
+  } finally {
+    void snapshot.close();
+  }
 }
 
 /** How many tombstones a state has. */

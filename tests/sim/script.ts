@@ -43,6 +43,8 @@ export type CallStep =
     }
     /** Waits until the node has what the others have. */
     | { readonly call: "catchUp" }
+    /** Reads the conflicts on record and forgets them. */
+    | { readonly call: "forget" }
     /** Watches, too slowly, for a while. */
     | {
       readonly call: "watch";
@@ -217,6 +219,9 @@ const RATE = 50;
 /** Calls for which keys are in fashion. */
 const FASHION_CALLS = 100;
 
+/** Calls after which somebody looks after the conflicts of a node, on average. */
+const FORGETTING_CALLS = 500;
+
 /** Faults that every world may have. */
 const COMMON: readonly FaultKind[] = [
   "cut",
@@ -288,6 +293,7 @@ export function writeScript(options: ScriptOptions): Script {
   const faults = [...numbered(nodes, drawn.sort((a, b) => a.at - b.at))];
   const all: Step[] = [
     ...drawCalls(random, nodes, { steps, rate, quietAt, faults }),
+    ...drawForgetting(random.fork("forgetting"), nodes, { rate, quietAt }),
     ...faults,
   ].sort((a, b) => a.at - b.at);
   const names = shuffled(random, [...Array(nodes).keys()]);
@@ -325,6 +331,9 @@ function drawWorld(random: Prng): WorldDraw {
       auditIntervalMs: pick(random.fork("audit"), [300, 2000, 10_000]),
       // In some lives connections are made on demand.
       connectionsMax: random.fork("connections").chance(0.25) ? 2 : 64,
+      // In some lives writes that would lose wait before long.
+      conflictsMax: pick(random.fork("conflicts"), [1, 4, 10_000]),
+      maxOfflineMs: 3000,
       // In some lives nothing is pushed directly: records spread by rumours.
       directPeersMax: random.fork("gossip").chance(0.5) ? 0 : 16,
     },
@@ -390,6 +399,20 @@ function* drawCalls(
         prefix: pick(random, ["", "", "s"]),
       };
     }
+  }
+}
+
+/** Somebody looks after the conflicts of a node now and then. */
+function* drawForgetting(
+  random: Prng,
+  nodes: number,
+  { rate, quietAt }: { rate: number; quietAt: number },
+): Generator<CallStep> {
+  const pauseMs = FORGETTING_CALLS * 1000 / rate / nodes;
+  for (let at = 0;;) {
+    at += Math.round(2 * random.float() * pauseMs);
+    if (at >= quietAt) return;
+    yield { at, node: random.below(nodes), call: "forget" };
   }
 }
 

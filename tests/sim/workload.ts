@@ -208,6 +208,7 @@ class ClusterLife {
   /** The faults stop, and what was called ends. */
   async #calm(): Promise<void> {
     this.#faults.stop();
+    this.#members.quiet();
     const { core } = this.#script;
     for (const member of this.#members.all) {
       if (core.includes(member.index)) continue;
