@@ -433,6 +433,9 @@ async function assemble(
   });
   opened.defer(() => donor.close());
   const configEpoch = () => cluster.config.epoch;
+  const peerFailed = (node: number, error: unknown) => {
+    if (!isRoutine(error)) events.emit({ type: "peerFailed", node, error });
+  };
   const pull = new Pull({
     replica,
     timers,
@@ -443,9 +446,7 @@ async function assemble(
       cluster.peer(node).request(type, payload, request),
     configEpoch,
     adopt: (config) => cluster.adopt(decodeConfig(config)),
-    failed: (node, error) => {
-      if (!isRoutine(error)) events.emit({ type: "peerFailed", node, error });
-    },
+    failed: peerFailed,
   });
   opened.defer(() => pull.close());
   const arrivals = new Arrivals({
@@ -553,9 +554,7 @@ async function assemble(
     request: (node, type, payload, request) =>
       cluster.peer(node).request(type, payload, request),
     diverged: (found) => events.emit({ type: "divergence", ...found }),
-    failed: (node, error) => {
-      if (!isRoutine(error)) events.emit({ type: "peerFailed", node, error });
-    },
+    failed: peerFailed,
   });
   opened.defer(() => audit.close());
   const rooms = {
