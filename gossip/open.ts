@@ -551,7 +551,8 @@ async function assemble(
       cluster.peer(node).request(type, payload, request),
     diverged: (found) => events.emit({ type: "divergence", ...found }),
     failed: (node, error) => {
-      if (!isRoutine(error)) events.emit({ type: "peerFailed", node, error });
+      if (isRoutine(error)) return;
+      events.emit({ type: "peerFailed", node, error });
     },
   });
   opened.defer(() => audit.close());
