@@ -120,6 +120,13 @@ export function compareEntries(a: Entry, b: Entry): number {
     a.hlc - b.hlc || a.origin - b.origin || a.seq - b.seq;
 }
 
+/** Orders two versions of one key as all nodes do; 0 if they are the same. */
+export function compareVersions(a: Version, b: Version): number {
+  return a.life - b.life || a.term - b.term || a.sub - b.sub ||
+    b.claim.hlc - a.claim.hlc || b.claim.node - a.claim.node ||
+    a.hlc - b.hlc || a.dot.origin - b.dot.origin || a.dot.seq - b.dot.seq;
+}
+
 /**
  * Whether two nodes with the same records hold something else of a key: another
  * value, or only one of them one. A tombstone is as good as nothing: it goes at each
@@ -129,13 +136,6 @@ export function differ(a: Entry | undefined, b: Entry | undefined): boolean {
   const isLiving = a?.value !== undefined;
   if (isLiving !== (b?.value !== undefined)) return true;
   return isLiving && (compareEntries(a, b!) !== 0 || a.holder !== b!.holder);
-}
-
-/** Orders two versions of one key as all nodes do; 0 if they are the same. */
-export function compareVersions(a: Version, b: Version): number {
-  return a.life - b.life || a.term - b.term || a.sub - b.sub ||
-    b.claim.hlc - a.claim.hlc || b.claim.node - a.claim.node ||
-    a.hlc - b.hlc || a.dot.origin - b.dot.origin || a.dot.seq - b.dot.seq;
 }
 
 /** The version of an entry, for users. */
