@@ -23,6 +23,7 @@ import type { Entry } from "./entry.ts";
 import { decodePullReply, encodeChunkRequest, encodePull } from "./messages.ts";
 import type { Replica } from "./replica.ts";
 import {
+  type Chunk,
   decodeChunk,
   decodeOffer,
   type SessionData,
@@ -279,14 +280,14 @@ export class Pull {
   async #stage(node: number, id: number): Promise<Entry[]> {
     const staged: Entry[] = [];
     let bytes = 0;
-    for await (const { entries, size } of this.#chunks(node, id)) {
+    for await (const { slices, size } of this.#chunks(node, id)) {
       bytes += size;
       if (bytes > SESSION_BYTES_MAX) {
         throw new ProtocolError(
           `the session of node ${node} has more than ${SESSION_BYTES_MAX} bytes`,
         );
       }
-      for (const entry of entries) staged.push(entry);
+      for (const entries of slices) staged.push(...entries);
     }
     return staged;
   }
@@ -295,8 +296,8 @@ export class Pull {
   async #fill(node: number, { id, vector }: SessionOffer): Promise<Entry[]> {
     const { replica } = this.#options;
     await replica.beginCopy();
-    for await (const { entries } of this.#chunks(node, id)) {
-      await replica.fill(entries, vector);
+    for await (const { slices } of this.#chunks(node, id)) {
+      for (const entries of slices) await replica.fill(entries, vector);
     }
     return [];
   }
@@ -304,7 +305,7 @@ export class Pull {
   async *#chunks(
     node: number,
     id: number,
-  ): AsyncGenerator<{ entries: Entry[]; size: number }> {
+  ): AsyncGenerator<Chunk & { size: number }> {
     for (;;) {
       const chunk = await this.#request(
         node,
@@ -312,9 +313,9 @@ export class Pull {
         encodeChunkRequest(id),
         CHUNK_TIMEOUT_MS,
       );
-      const { entries, last } = decodeChunk(chunk);
-      yield { entries, size: chunk.length };
-      if (last) return;
+      const decoded = decodeChunk(chunk);
+      yield { ...decoded, size: chunk.length };
+      if (decoded.last) return;
     }
   }
 

@@ -42,18 +42,16 @@ import type { Dot, Origin } from "./dot.ts";
 import {
   type Applied,
   type Arrival,
-  checkCovered,
   type CommitOutcome,
   type CommitRequest,
   Draft,
   type DraftOptions,
-  rowsOf,
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import type { Floor } from "./floor.ts";
 import { HeldRecords } from "./held.ts";
-import { isTooFarAhead } from "./hlc.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
+import { IncomingCopy } from "./incoming_copy.ts";
 import type { LogRecord } from "./record.ts";
 import { Replay } from "./replay.ts";
 import type { FrozenState, SessionData } from "./session.ts";
@@ -159,8 +157,8 @@ export class Replica {
   readonly #waiters = new Set<Waiter>();
   #queue: Item[] = [];
   #waitingBytes = 0;
-  /** The newest hlc of a whole copy, as far as it is to be adopted. */
-  #filledHlc = 0;
+  /** The whole copy that is on its way. */
+  #copy: IncomingCopy | undefined;
   /** Clears the bank that does not count: one such work after the other. */
   #clearing: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
@@ -260,8 +258,10 @@ export class Replica {
   }
 
   /** Takes a session, whole. Resolves once it is durable: `false` if it is void. */
-  ingest(session: SessionData): Promise<boolean> {
-    return new Promise((resolve, reject) => {
+  async ingest(session: SessionData): Promise<boolean> {
+    // Its rows are on the device before the batch that makes them count.
+    if (session.whole) await this.#copy?.finish();
+    return await new Promise((resolve, reject) => {
       this.#push({ kind: "session", session, resolve, reject });
     });
   }
@@ -303,30 +303,29 @@ export class Replica {
 
   /** Makes room for a whole copy: an earlier one may have broken off. */
   async beginCopy(): Promise<void> {
-    this.#filledHlc = 0;
+    await this.#copy?.close();
+    this.#copy = undefined;
     await this.#clearing;
     // Not as one that may fail: what it left would be part of the copy.
     await this.#clear();
+    const bank = otherBank(this.#state.bank);
+    this.#copy = await IncomingCopy.begin(this.#kv, bank);
   }
 
   /**
-   * Writes entries of a whole copy. They count for nothing, and are cleared at the
-   * next start, until the session that they are of is ingested: its batch, which
-   * makes the copy count, comes after them.
+   * Writes entries of a whole copy, in the order of {@linkcode SessionReader}. They
+   * count for nothing, and are cleared at the next start, until the session that
+   * they are of is ingested: its batch, which makes the copy count, comes after
+   * them.
    *
-   * @throws {ProtocolError} If the session's vector does not cover them.
+   * @throws {ProtocolError} If the session's vector does not cover them, or they do
+   * not come in order.
    */
   async fill(entries: readonly Entry[], vector: Vector): Promise<void> {
-    if (this.#state.caughtUp) throw new Error("Cannot fill: a copy is here");
-    checkCovered(entries, vector);
-    const nowMs = this.#options.clock.now();
-    for (const { hlc } of entries) {
-      if (!isTooFarAhead(hlc, nowMs)) {
-        this.#filledHlc = Math.max(this.#filledHlc, hlc);
-      }
+    if (this.#state.caughtUp || this.#copy === undefined) {
+      throw new Error("Cannot fill: no copy is on its way");
     }
-    const bank = otherBank(this.#state.bank);
-    await this.#kv.write(entries.flatMap((entry) => rowsOf(bank, entry)));
+    await this.#copy.add(entries, vector, this.#options.clock.now());
   }
 
   #clearLater(): void {
@@ -616,6 +615,7 @@ export class Replica {
     this.#closed = true;
     await this.#running;
     await this.#clearing;
+    await this.#copy?.close();
     for (const { reject } of this.#waiters) {
       reject(new ClosedError("wait for a record"));
     }
@@ -727,7 +727,7 @@ export class Replica {
         }, (error) => () => item.reject(error));
       }
       case "session":
-        draft.adopt(this.#filledHlc);
+        if (item.session.whole) draft.adopt(this.#copy?.hlc ?? 0);
         return await draft.ingest(item.session).then(async (taken) => {
           if (taken && draft.copy === undefined) await this.#takeHeld(draft);
           return () => item.resolve(taken);
@@ -757,6 +757,7 @@ export class Replica {
       this.#state.origin = undefined;
       this.#held.clear();
       this.#state.incarnation.renew(generation, nonce, draft.vector);
+      this.#copy = undefined;
       this.#clearLater();
     }
     this.#held.forget(this.#state.vector);

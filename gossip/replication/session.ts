@@ -46,6 +46,9 @@ import { Vector } from "./vector.ts";
 /** Largest life of something gone: leaves room to count on. */
 const LIFE_MAX = 2 ** 52;
 
+/** Entries that are read from a chunk at a time. */
+const SLICE_ENTRIES = 64;
+
 /** An intent that waits for its transaction. */
 export interface OpenIntent {
   readonly txn: Dot;
@@ -142,19 +145,34 @@ export function decodeOffer(bytes: Uint8Array): SessionOffer {
   };
 }
 
-/** Decodes a chunk: its entries, and whether it is the last. */
-export function decodeChunk(
-  bytes: Uint8Array,
-): { entries: Entry[]; last: boolean } {
+/** A chunk, as it is read. */
+export interface Chunk {
+  /** Whether it is the last. */
+  readonly last: boolean;
+  /**
+   * Its entries, some at a time: a copy has many, and what the garbage collector
+   * finds alive makes it take more memory.
+   */
+  readonly slices: Generator<Entry[], void>;
+}
+
+/** Decodes a chunk; entries are views into it. */
+export function decodeChunk(bytes: Uint8Array): Chunk {
   const reader = new Reader(bytes, "a session chunk");
-  const last = reader.u8() === 1;
-  const entries: Entry[] = [];
+  return { last: reader.u8() === 1, slices: readSlices(reader) };
+}
+
+function* readSlices(reader: Reader): Generator<Entry[], void> {
+  let entries: Entry[] = [];
   for (let n = reader.count(reader.remaining); n > 0; n--) {
     const key = reader.bytes(KEY_BYTES_MAX);
     if (key.length === 0) reader.fail("a key is empty");
     entries.push(decodeEntry(key, reader.bytes()));
+    if (entries.length < SLICE_ENTRIES) continue;
+    yield entries;
+    entries = [];
   }
-  return { entries, last };
+  if (entries.length > 0) yield entries;
 }
 
 /** The intents that wait in a snapshot. */

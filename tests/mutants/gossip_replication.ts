@@ -5,6 +5,22 @@ import { type Mutant, SEEDS } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
+    name: "copy-counts-before-it-is-on-the-device",
+    file: "gossip/replication/replica.ts",
+    find: `    if (session.whole) await this.#copy?.finish();
+    return await new`,
+    replace: `    if (session.whole) void this.#copy?.finish();
+    return await new`,
+    caughtBy: "gossip/replication/copy_test.ts :: wherever the power fails",
+  },
+  {
+    name: "copy-comes-in-any-order",
+    file: "gossip/replication/incoming_copy.ts",
+    find: "if (dead !== (last.value === undefined)) return dead;",
+    replace: "if (dead !== (last.value === undefined)) return true;",
+    caughtBy: "gossip/replication/copy_test.ts :: is not in order",
+  },
+  {
     name: "expiry-deletes-what-was-set-meanwhile",
     file: "gossip/replication/draft.ts",
     find:

@@ -55,6 +55,8 @@ export const PATHS = [
   /** A memtable that became a table. */
   "flush",
   "compaction",
+  /** A whole copy that went into tables past the log. */
+  "bulkLoad",
   /** A flipped bit that was noticed when the disk was opened. */
   "corruption",
   /** A flipped bit that a node noticed while it ran. */

@@ -928,6 +928,8 @@ export class Members {
     const { coverage } = this.#options;
     if (event.type === "flush" || event.type === "compaction") {
       coverage.path(event.type);
+    } else if (event.type === "ingest") {
+      coverage.path("bulkLoad");
     } else if (event.type === "opened" && event.tornBytes > 0) {
       coverage.path("tornWal");
     } else if (event.type === "poisoned") life.failed = true;
