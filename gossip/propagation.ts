@@ -51,6 +51,13 @@ export interface Propagation {
    */
   logBytesMax: number;
   /**
+   * Bytes a second that a node gives at most, of sessions: to peers that join, or
+   * were away for long, however many they are.
+   *
+   * @default {134217728}
+   */
+  copyBytesPerSecond: number;
+  /**
    * Time between two reports of what a node has on disk, ± 10 %, if that is news. By
    * them the cluster finds out what every member has: tombstones of deleted keys go
    * some three of these, and of rounds of cluster gossip, after the last node has
@@ -154,6 +161,7 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   sirRedundancy: 3,
   antiEntropyIntervalMs: 2000,
   logBytesMax: 64 * 1024 * 1024,
+  copyBytesPerSecond: 128 * 1024 * 1024,
   reportIntervalMs: 5000,
   clusterGossipIntervalMs: 1000,
   probeIntervalMs: 1000,
@@ -178,6 +186,7 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   sirRedundancy: 3,
   antiEntropyIntervalMs: 50,
   logBytesMax: 64 * 1024 * 1024,
+  copyBytesPerSecond: 128 * 1024 * 1024,
   reportIntervalMs: 100,
   clusterGossipIntervalMs: 10,
   probeIntervalMs: 200,

@@ -83,7 +83,7 @@ async function take(
   { vector, entries }: ReturnType<typeof copyOf>,
 ): Promise<boolean> {
   await replica.beginCopy();
-  await replica.fill(entries, vector);
+  await replica.fill(entries, { vector });
   return await replica.ingest({
     whole: true,
     base: new Vector(),
@@ -171,7 +171,7 @@ Deno.test("S6: a copy that breaks off changes nothing, and leaves nothing", asyn
   await a.replica.voidCopy(() => []);
   const copy = copyOf({ k: "other", more: "x" });
   await a.replica.beginCopy();
-  await a.replica.fill(copy.entries, copy.vector);
+  await a.replica.fill(copy.entries, copy);
   assert(rowsIn(a.kv, 8) > 0);
 
   const kv = a.kv.crash();
@@ -219,7 +219,7 @@ Deno.test("S6: a copy that counts is there whole, wherever the power fails", asy
     const replica = await replicaOn(kv);
     // One that breaks off leaves nothing of it in the next.
     await replica.beginCopy();
-    await replica.fill(copyOf({ other: "x" }).entries, copy.vector);
+    await replica.fill(copyOf({ other: "x" }).entries, copy);
     assert(await take(replica, copy));
     taken();
     await replica.close();
@@ -265,18 +265,18 @@ Deno.test("S6: a copy that is not in order, or has more than it covers, is refus
   for (const wrong of [[second, first], [first, first], [dead, second]]) {
     await a.replica.beginCopy();
     await assertRejects(
-      () => a.replica.fill(wrong, vector),
+      () => a.replica.fill(wrong, { vector }),
       ProtocolError,
       "order",
     );
   }
   await a.replica.beginCopy();
   await assertRejects(
-    () => a.replica.fill(entries, new Vector()),
+    () => a.replica.fill(entries, { vector: new Vector() }),
     ProtocolError,
     "covers",
   );
   await a.replica.beginCopy();
-  await a.replica.fill([first, second], vector);
-  await a.replica.fill([dead], vector);
+  await a.replica.fill([first, second], { vector });
+  await a.replica.fill([dead], { vector });
 });

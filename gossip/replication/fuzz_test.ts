@@ -59,7 +59,12 @@ import {
 } from "./messages.ts";
 import { decodeRecord, makeRecord, RecordKind } from "./record.ts";
 import { GOLDEN } from "./golden_test.ts";
-import { decodeChunk, decodeOffer, encodeOffer } from "./session.ts";
+import {
+  decodeChunk,
+  decodeOffer,
+  encodeOffer,
+  type SessionOffer,
+} from "./session.ts";
 import { decodeCounters, encodeCounters } from "./state.ts";
 import { Vector } from "./vector.ts";
 import { entry, origin, record, T0 } from "./world_test.ts";
@@ -135,6 +140,7 @@ const OFFER = {
   }],
   config: toBytes("config"),
   incarnations: [{ node: 2, generation: 3, nonce: new Uint8Array(8).fill(4) }],
+  goesOn: false,
 };
 const CLASH = {
   kept: entry({ key: KEY }),
@@ -504,7 +510,8 @@ Deno.test("messages come back as they were", () => {
   assertEquals([pull.configEpoch, pull.whole], [3, true]);
   assertEquals(pull.vector.fingerprint(), VECTOR.fingerprint());
   const { vector, ...offer } = decodeOffer(encodeOffer(OFFER));
-  assertEquals({ ...offer, vector: OFFER.vector }, OFFER);
+  assertEquals({ ...offer, vector: OFFER.vector }, OFFER as SessionOffer);
+  assert(decodeOffer(encodeOffer({ ...OFFER, goesOn: true })).goesOn);
   assertEquals(vector.fingerprint(), VECTOR.fingerprint());
   const clash = decodeClash(encodeClash(CLASH));
   assertEquals(clash, CLASH);

@@ -51,10 +51,10 @@ import { decodeEntry, type Entry } from "./entry.ts";
 import type { Floor } from "./floor.ts";
 import { HeldRecords } from "./held.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
-import { IncomingCopy } from "./incoming_copy.ts";
+import { type FilledFrom, IncomingCopy } from "./incoming_copy.ts";
 import type { LogRecord } from "./record.ts";
 import { Replay } from "./replay.ts";
-import type { FrozenState, SessionData } from "./session.ts";
+import type { CopyPoint, FrozenState, SessionData } from "./session.ts";
 import {
   countersOf,
   decodeCounters,
@@ -260,7 +260,10 @@ export class Replica {
   /** Takes a session, whole. Resolves once it is durable: `false` if it is void. */
   async ingest(session: SessionData): Promise<boolean> {
     // Its rows are on the device before the batch that makes them count.
-    if (session.whole) await this.#copy?.finish();
+    if (session.whole) {
+      await this.#copy?.finish();
+      session = { ...session, ...this.#copy?.livesWith(session) };
+    }
     return await new Promise((resolve, reject) => {
       this.#push({ kind: "session", session, resolve, reject });
     });
@@ -301,7 +304,7 @@ export class Replica {
     });
   }
 
-  /** Makes room for a whole copy: an earlier one may have broken off. */
+  /** Makes room for a whole copy, and gives up the one that has begun. */
   async beginCopy(): Promise<void> {
     await this.#copy?.close();
     this.#copy = undefined;
@@ -312,20 +315,43 @@ export class Replica {
     this.#copy = await IncomingCopy.begin(this.#kv, bank);
   }
 
+  /** Where the copy goes on that broke off; `undefined` if there is none. */
+  get copyPoint(): CopyPoint | undefined {
+    return this.#copy?.point;
+  }
+
+  /** The copy that broke off goes on, with a session that begins there. */
+  async resumeCopy(): Promise<void> {
+    await this.#incoming().resume();
+  }
+
   /**
    * Writes entries of a whole copy, in the order of {@linkcode SessionReader}. They
    * count for nothing, and are cleared at the next start, until the session that
    * they are of is ingested: its batch, which makes the copy count, comes after
    * them.
    *
+   * @param replaces Whether they are of the difference of one that goes on.
    * @throws {ProtocolError} If the session's vector does not cover them, or they do
    * not come in order.
    */
-  async fill(entries: readonly Entry[], vector: Vector): Promise<void> {
+  async fill(
+    entries: readonly Entry[],
+    session: FilledFrom,
+    replaces = false,
+  ): Promise<void> {
+    const copy = this.#incoming();
+    const nowMs = this.#options.clock.now();
+    await (replaces
+      ? copy.replace(entries, session, nowMs)
+      : copy.add(entries, session, nowMs));
+  }
+
+  #incoming(): IncomingCopy {
     if (this.#state.caughtUp || this.#copy === undefined) {
       throw new Error("Cannot fill: no copy is on its way");
     }
-    await this.#copy.add(entries, vector, this.#options.clock.now());
+    return this.#copy;
   }
 
   #clearLater(): void {

@@ -5,19 +5,73 @@ import { type Mutant, SEEDS } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
+    name: "copy-goes-on-with-who-has-collected",
+    file: "gossip/replication/donor.ts",
+    find: "return vector.includes(from.reached) && from.base.includes(floor);",
+    replace: "return vector.includes(from.reached) && floor.size >= 0;",
+    caughtBy:
+      "gossip/replication/copy_resume_test.ts :: delta 3: a copy does not go on",
+  },
+  {
+    name: "copy-goes-on-with-who-has-less",
+    file: "gossip/replication/donor.ts",
+    find: "return vector.includes(from.reached) && from.base.includes(floor);",
+    replace: "return vector.size >= 0 && from.base.includes(floor);",
+    caughtBy:
+      "gossip/replication/copy_resume_test.ts :: goes on with any donor",
+  },
+  {
+    name: "copy-goes-on-beside-what-it-replaces",
+    file: "gossip/replication/incoming_copy.ts",
+    find: "replacingRows(this.#bank, entry, before)",
+    replace: "replacingRows(this.#bank, entry, before && undefined)",
+    caughtBy:
+      "gossip/replication/copy_resume_test.ts :: goes on with any donor",
+  },
+  {
+    name: "copy-forgets-the-lives-of-its-first-donor",
+    file: "gossip/replication/incoming_copy.ts",
+    find: "lifeGone: Math.max(lifeGone, this.#lifeGone),",
+    replace: "lifeGone: Math.max(lifeGone, 0),",
+    caughtBy: "gossip/replication/copy_resume_test.ts :: keeps the lives",
+  },
+  {
+    name: "copy-forgets-what-broke-off",
+    file: "gossip/replication/incoming_copy.ts",
+    find: "reached.join(session.vector);",
+    replace: "reached.join(this.#base);",
+    caughtBy:
+      "gossip/replication/copy_resume_test.ts :: goes on with any donor",
+  },
+  {
+    name: "copy-sends-what-has-changed-twice",
+    file: "gossip/replication/session.ts",
+    find: "if (!this.#goesOn || this.#isInBase(found)) return found;",
+    replace:
+      "if (!this.#goesOn || this.#isInBase(found) || found) return found;",
+    caughtBy: "gossip/replication/copy_resume_test.ts :: is not sent again",
+  },
+  {
+    name: "copies-go-as-fast-as-they-can",
+    file: "gossip/replication/donor.ts",
+    find: "      this.#pace.spend(chunk.length);\n",
+    replace: "",
+    caughtBy: "gossip/replication/donor_test.ts :: no faster than they may",
+  },
+  {
     name: "copy-counts-before-it-is-on-the-device",
     file: "gossip/replication/replica.ts",
-    find: `    if (session.whole) await this.#copy?.finish();
-    return await new`,
-    replace: `    if (session.whole) void this.#copy?.finish();
-    return await new`,
+    find: `    if (session.whole) {
+      await this.#copy?.finish();`,
+    replace: `    if (session.whole) {
+      void this.#copy?.finish();`,
     caughtBy: "gossip/replication/copy_test.ts :: wherever the power fails",
   },
   {
     name: "copy-comes-in-any-order",
     file: "gossip/replication/incoming_copy.ts",
-    find: "if (dead !== (last.value === undefined)) return dead;",
-    replace: "if (dead !== (last.value === undefined)) return true;",
+    find: "if (next.dead !== last.dead) return next.dead;",
+    replace: "if (next.dead !== last.dead) return true;",
     caughtBy: "gossip/replication/copy_test.ts :: is not in order",
   },
   {

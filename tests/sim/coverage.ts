@@ -35,6 +35,10 @@ export const PATHS = [
   "deltaSession",
   /** The first copy of a node that joined under way. */
   "snapshot",
+  /** A whole copy that went on where it had broken off. */
+  "copyResumed",
+  /** A session that waited, so as not to take more than its share. */
+  "paced",
   "conflict",
   /** A watcher that did not keep up and was told. */
   "lagged",

@@ -803,6 +803,9 @@ export class Members {
         recordsApplied,
         pulls,
         sessionsTaken,
+        copiesTaken,
+        copiesResumed,
+        sessionPausesMs,
         detection,
         spread,
         tombstonesCollected,
@@ -814,7 +817,9 @@ export class Members {
       coverage.path("suspected", detection.suspected);
       coverage.path("died", detection.died);
       coverage.path("refuted", detection.refuted);
-      coverage.path("deltaSession", sessionsTaken - (life.joining ? 1 : 0));
+      coverage.path("deltaSession", sessionsTaken - copiesTaken);
+      coverage.path("copyResumed", copiesResumed);
+      coverage.path("paced", sessionPausesMs > 0 ? 1 : 0);
     }
     coverage.path("coalesced", life.watch?.coalesced);
     member.life = undefined;
