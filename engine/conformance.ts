@@ -21,7 +21,7 @@ import {
   toBytes,
   toText,
 } from "../runtime/mod.ts";
-import type { BatchOp, IterateOptions, KV, KVReader } from "./kv.ts";
+import type { BatchOp, IterateOptions, KV, KVReader, Row } from "./kv.ts";
 
 /** One thing that every engine must do. */
 export interface ConformanceCase {
@@ -63,6 +63,28 @@ export const kvConformance: readonly ConformanceCase[] = [
     ]);
     assertEquals(await list(kv), "a=2 c=3");
   }),
+  onEmpty(
+    "rows of a load are there when it is finished, and hide what was there",
+    async (kv) => {
+      if (kv.load === undefined) return;
+      await kv.write(sets("b=0 c=0 d=0"));
+      await kv.write(deletes("c d"));
+      const rows = (text: string) => sets(text) as Row[];
+      const given = await kv.load();
+      await given.append(rows("b=9"));
+      await given.close();
+      const load = await kv.load();
+      await load.append(rows("b=1 c=1"));
+      await load.insert(rows("z=1 x=1"));
+      await load.append(rows("d=1"));
+      assertEquals(await list(kv), "b=0");
+      await load.finish();
+      await load.close();
+      assertEquals(await list(kv), "b=1 c=1 d=1 x=1 z=1");
+      await kv.write(sets("c=2"));
+      assertEquals(await value(kv, "c"), "2");
+    },
+  ),
   onEmpty("an empty batch is written", async (kv) => {
     await kv.write([]);
     await kv.write([], { sync: true });

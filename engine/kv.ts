@@ -96,6 +96,29 @@ export interface KVSnapshot extends KVReader {
   close(): Awaitable<void>;
 }
 
+/** A key and its value. */
+export interface Row {
+  /** The key, 1 byte or more. */
+  readonly key: Uint8Array;
+  /** The value. */
+  readonly value: Uint8Array;
+}
+
+/**
+ * Rows on their way into an engine, to be there all at once. No key comes twice.
+ * One call at a time; after one that failed, only `close` is of use.
+ */
+export interface KVBulkLoad {
+  /** Adds rows, each behind all that were appended before. */
+  append(rows: readonly Row[]): Awaitable<void>;
+  /** Adds rows in any order. */
+  insert(rows: readonly Row[]): Awaitable<void>;
+  /** Makes all of them readable; they survive a power failure then. */
+  finish(): Awaitable<void>;
+  /** Gives up what is not finished: nothing is left of it. Idempotent. */
+  close(): Awaitable<void>;
+}
+
 /** An engine. */
 export interface KV extends KVReader {
   /**
@@ -108,6 +131,13 @@ export interface KV extends KVReader {
   write(batch: readonly BatchOp[], options?: WriteOptions): Awaitable<void>;
   /** The state of this moment. */
   snapshot(): Awaitable<KVSnapshot>;
+  /**
+   * Begins to write many rows past the log, if the engine can. They hide what was
+   * written in their place before. From here to `finish` nobody else may read or
+   * write between the first and the last key of the rows appended, nor between
+   * those of the rows inserted. One load at a time.
+   */
+  load?(): Awaitable<KVBulkLoad>;
   /**
    * Resolves, if the engine can tell, with the reason why it takes no writes any
    * more. Never rejects.

@@ -8,14 +8,21 @@
  * @module
  */
 
-import { type Bytes, ClosedError, NotSupportedError } from "../runtime/mod.ts";
+import {
+  type Bytes,
+  ClosedError,
+  LimitError,
+  NotSupportedError,
+} from "../runtime/mod.ts";
 import { Background } from "./background.ts";
+import { BulkLoad } from "./bulk_load.ts";
 import { Committer } from "./commit.ts";
 import { RangeIterator } from "./iterator/range_iterator.ts";
 import type {
   BatchOp,
   IterateOptions,
   KV,
+  KVBulkLoad,
   KVSnapshot,
   WriteOptions,
 } from "./kv.ts";
@@ -79,6 +86,7 @@ export class Lsm implements KV, AsyncDisposable {
   readonly #background: Background;
   /** Absent if the store is open for reading only. */
   readonly #committer: Committer | undefined;
+  #load: BulkLoad | undefined;
   #closing: Promise<void> | undefined;
 
   /** Serves a store that was opened; use {@linkcode openLsm}. */
@@ -285,6 +293,44 @@ export class Lsm implements KV, AsyncDisposable {
   }
 
   /**
+   * Begins to write many rows straight into tables, all or none of them, also at a
+   * crash: past the log, the memtables and the compactions. They are newer than all
+   * batches handed in before. From here to the end of the load nobody else may read
+   * or write between the first and the last key of the rows appended, nor between
+   * those of the rows inserted; what is elsewhere is read and written as ever.
+   *
+   * ```ts ignore
+   * const load = await store.load();
+   * try {
+   *   for (const rows of chunksInOrder) await load.append(rows);
+   *   await load.finish();
+   * } finally {
+   *   await load.close(); // unless it is finished, nothing is left of it
+   * }
+   * ```
+   *
+   * @throws {ClosedError} After `close`.
+   * @throws {LimitError} If another load is under way.
+   * @throws {StorageError} If the MANIFEST cannot be written.
+   * @throws {PoisonedError} If a write or background job failed.
+   * @throws {NotSupportedError} If the store is open for reading only.
+   */
+  async load(): Promise<KVBulkLoad> {
+    const committer = this.#writer("load");
+    if (this.#load !== undefined && !this.#load.isDone) {
+      throw new LimitError("load", "the number of loads", 2, 0, 1);
+    }
+    const load = this.#load = new BulkLoad(this.#store, this.#background);
+    try {
+      await load.begin(committer);
+      return load;
+    } catch (error) {
+      await load.close();
+      throw error;
+    }
+  }
+
+  /**
    * Reads everything and compares it with what it must be: every block, entry,
    * log and the MANIFEST. Goes on behind what is broken, and names all of it.
    *
@@ -356,7 +402,9 @@ export class Lsm implements KV, AsyncDisposable {
   async #close(): Promise<void> {
     const committer = this.#committer;
     await committer?.drain();
+    const loaded = this.#load?.close();
     await this.#background.stop();
+    await loaded;
     try {
       if (committer !== undefined && !this.#store.poisoned) {
         await committer.seal();

@@ -83,6 +83,18 @@ export type DatabaseEvent =
    * no other node has was reported before, by events of type `conflict`.
    */
   | { readonly type: "reset" }
+  /**
+   * What this node misses is more than a peer's log of recent records holds, so the
+   * peer gives what has changed since, or, `whole`, a copy of all that there is:
+   * the first one (of which `open` waits for the end), or in the place of data that
+   * are void. `resumed`: the copy goes on where it had broken off.
+   */
+  | {
+    readonly type: "session";
+    readonly node: number;
+    readonly whole: boolean;
+    readonly resumed: boolean;
+  }
   /** The engine failed; nothing is written until the database is reopened. */
   | { readonly type: "failed"; readonly error: unknown }
   /** A handler of `onChange` threw. */

@@ -258,10 +258,22 @@ export interface Metrics {
   readonly spread: SpreadMetrics | undefined;
   /** Requests for missing records that were sent. */
   readonly pulls: number;
+  /** Those of them that were answered from a peer's log of recent records. */
+  readonly pullsOfRecords: number;
   /** Whole copies and large differences taken from peers. */
   readonly sessionsTaken: number;
-  /** The same, being given to peers now. */
+  /** Those of them that were whole copies. */
+  readonly copiesTaken: number;
+  /** Times that a whole copy went on where it had broken off. */
+  readonly copiesResumed: number;
+  /** Entries that came by sessions, also by those under way. */
+  readonly sessionEntries: number;
+  /** Sessions being given to peers now. */
   readonly sessionsOpen: number;
+  /** Bytes that were given to peers by sessions. */
+  readonly sessionBytesGiven: number;
+  /** Time that these waited because of `copyBytesPerSecond`, in milliseconds. */
+  readonly sessionPausesMs: number;
   /** Tombstones taken away since the start, since every member had them. */
   readonly tombstonesCollected: number;
   /** Conflicts reported since the start. */

@@ -423,9 +423,11 @@ async function assemble(
   opened.defer(() => cluster.close());
   const donor = new Donor({
     replica,
+    clock,
     timers,
     sessionsMax: SESSIONS_MAX,
     idleMs: SESSION_IDLE_MS,
+    bytesPerSecond: propagation.copyBytesPerSecond,
     cluster: () => ({
       config: encodeConfig(cluster.config),
       incarnations: cluster.incarnations,
@@ -446,6 +448,7 @@ async function assemble(
       cluster.peer(node).request(type, payload, request),
     configEpoch,
     adopt: (config) => cluster.adopt(decodeConfig(config)),
+    began: (session) => events.emit({ type: "session", ...session }),
     failed: peerFailed,
   });
   opened.defer(() => pull.close());

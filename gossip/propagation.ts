@@ -66,6 +66,13 @@ export interface Propagation {
    */
   conflictsMax: number;
   /**
+   * Bytes a second that a node gives at most, of sessions: to peers that join, or
+   * were away for long, however many they are.
+   *
+   * @default {134217728}
+   */
+  copyBytesPerSecond: number;
+  /**
    * Time between two reports of what a node has on disk, ± 10 %, if that is news. By
    * them the cluster finds out what every member has: tombstones of deleted keys go
    * some three of these, and of rounds of cluster gossip, after the last node has
@@ -181,6 +188,7 @@ export const PROPAGATION_DEFAULT: Readonly<Propagation> = {
   auditIntervalMs: 60_000,
   logBytesMax: 64 * 1024 * 1024,
   conflictsMax: 10_000,
+  copyBytesPerSecond: 128 * 1024 * 1024,
   reportIntervalMs: 5000,
   clusterGossipIntervalMs: 1000,
   probeIntervalMs: 1000,
@@ -208,6 +216,7 @@ export const PROPAGATION_FAST: Readonly<Propagation> = {
   auditIntervalMs: 1000,
   logBytesMax: 64 * 1024 * 1024,
   conflictsMax: 10_000,
+  copyBytesPerSecond: 128 * 1024 * 1024,
   reportIntervalMs: 100,
   clusterGossipIntervalMs: 10,
   probeIntervalMs: 200,

@@ -160,7 +160,8 @@ class Schedule {
     const frozen = await donor.freeze();
     const { vector } = frozen;
     const reader = new SessionReader(frozen, base);
-    const { entries, last } = decodeChunk(await reader.chunk(1e6));
+    const { slices, last } = decodeChunk(await reader.chunk(1e6));
+    const entries = [...slices].flat();
     assert(last);
     await here.ingest({
       whole: false,

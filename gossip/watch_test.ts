@@ -538,7 +538,7 @@ Deno.test("S6: a watch is told of a whole copy in the place of what waited, wher
     vector.add(origin(3), 1);
     await replica.fill(
       [entry({ key: toBytes("s"), origin: origin(3), holder: 3 })],
-      vector,
+      { vector },
     );
     await replica.ingest({
       whole: true,

@@ -9,7 +9,7 @@ import { Buffer } from "node:buffer";
 import type { Bytes } from "../../runtime/mod.ts";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import type { RangeIterator } from "../iterator/range_iterator.ts";
-import type { BatchOp, IterateOptions } from "../kv.ts";
+import type { BatchOp, IterateOptions, Row } from "../kv.ts";
 import { type Lsm, type LsmSnapshot, openLsm } from "../lsm.ts";
 import { LEVEL0_TRIGGER } from "../options.ts";
 import type { KeyRange } from "../range.ts";
@@ -175,6 +175,9 @@ class ModelSubject implements Subject {
       }
       case "ingest":
         this.#apply(sortedChanges(operation.changes));
+        return "";
+      case "load":
+        if (!operation.givenUp) this.#apply(sortedChanges(operation.changes));
         return "";
       case "reopen":
         this.#snapshots = [];
@@ -342,6 +345,9 @@ class StoreSubject implements Subject {
       case "ingest":
         await this.#ingest(sortedChanges(operation.changes), operation.tables);
         return "";
+      case "load":
+        await this.#load(operation);
+        return "";
       case "reopen":
         await this.#reopen();
         return "";
@@ -440,6 +446,25 @@ class StoreSubject implements Subject {
     }
     await this.#store.ingest(paths);
     for (const path of paths) this.#files.remove(path);
+  }
+
+  async #load(
+    { changes, insert, givenUp }: Operation & { do: "load" },
+  ): Promise<void> {
+    const load = await this.#store.load();
+    const rows = sortedChanges(changes).map(opOf) as Row[];
+    try {
+      for (let at = 0; at < rows.length; at++) {
+        const row = rows[at]!;
+        await (at % insert === 0 ? load.insert([row]) : load.append([row]));
+        // They are the caller's again.
+        row.key.fill(0xee);
+        row.value.fill(0xee);
+      }
+      if (!givenUp) await load.finish();
+    } finally {
+      await load.close();
+    }
   }
 
   async #reopen(): Promise<void> {

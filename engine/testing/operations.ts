@@ -52,6 +52,8 @@ export type Operation =
   | { do: "checkpoint" }
   /** Each table has the keys of one stretch. */
   | { do: "ingest"; changes: Change[]; tables: number }
+  /** Of sets alone; each `insert`-th is inserted, the others are appended. */
+  | { do: "load"; changes: Change[]; insert: number; givenUp: boolean }
   | { do: "reopen" }
   /** Opens it a second time, for reading only, and reads all. */
   | { do: "readOnly" }
@@ -173,6 +175,15 @@ const WEIGHTED: [number, fc.Arbitrary<Operation>][] = [
       do: fc.constant("ingest"),
       changes: fc.array(change, { minLength: 1, maxLength: 8 }),
       tables: fc.integer({ min: 1, max: 3 }),
+    }),
+  ],
+  [
+    2,
+    fc.record({
+      do: fc.constant("load"),
+      changes: fc.array(fc.tuple(key, value), { maxLength: 12 }),
+      insert: fc.integer({ min: 1, max: 4 }),
+      givenUp: fc.constantFrom(false, false, true),
     }),
   ],
   [2, fc.constant({ do: "reopen" })],

@@ -22,12 +22,12 @@ import type { Committer } from "../commit.ts";
 import { openExisting } from "../decode.ts";
 import type { AddedTable } from "../manifest/edit.ts";
 import { SLICE_BYTES } from "../options.ts";
-import { intersects, type KeyBounds } from "../range.ts";
+import { levelFor } from "../placement.ts";
 import type { Store } from "../store.ts";
 import type { TableInfo } from "../table/format.ts";
 import { Table } from "../table/table.ts";
 import { TableWriter } from "../table/table_writer.ts";
-import { LEVELS, type Levels } from "../version.ts";
+import { LEVELS } from "../version.ts";
 import { EXTERNAL_NUMBER, EXTERNAL_STORE_ID } from "./build_table.ts";
 import { Findings } from "./check.ts";
 import { checkTable } from "./check_table.ts";
@@ -153,14 +153,6 @@ async function copy(
   } finally {
     writer.close();
   }
-}
-
-/** The deepest level at and above which nothing shares keys with the table. */
-function levelFor(levels: Levels, bounds: KeyBounds): number {
-  const meets = levels.findIndex((tables) =>
-    tables.some((table) => intersects(table.info, bounds))
-  );
-  return meets < 0 ? LEVELS - 1 : Math.max(0, meets - 1);
 }
 
 const UNKNOWN: TableInfo = {

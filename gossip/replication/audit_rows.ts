@@ -16,6 +16,7 @@ import {
 } from "../keyspace.ts";
 import { type AuditItem, ITEMS_MAX, type Listed } from "./audit_messages.ts";
 import { hashEntry } from "./audit_sums.ts";
+import { readEntry } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import type { ReplicaState } from "./state.ts";
 import type { Vector } from "./vector.ts";
@@ -104,7 +105,7 @@ export async function readItems(
   const items: AuditItem[] = [];
   let bytes = 0;
   for (const key of keys) {
-    const entry = await storedEntry(kv, bank, key);
+    const entry = await readEntry(kv, bank, key);
     bytes += key.length + (entry?.value?.length ?? 0);
     if (items.length > 0 && bytes > ITEMS_BYTES_MAX) break;
     if (items.length === ITEMS_MAX) break;
@@ -113,18 +114,6 @@ export async function readItems(
     items.push({ key, entry, isIndexed });
   }
   return { vector, items };
-}
-
-async function storedEntry(
-  kv: KV,
-  bank: Bank,
-  key: Uint8Array,
-): Promise<Entry | undefined> {
-  for (const space of [Space.LIVE, Space.DEAD]) {
-    const row = await kv.get(rowKey(space + bank, key));
-    if (row !== undefined) return decodeEntry(key, row);
-  }
-  return undefined;
 }
 
 /** The key that comes next. */

@@ -229,7 +229,7 @@ Deno.test("sums of the copy before are none of the whole copy that takes its pla
   await two.replica.beginCopy();
   const { vector } = one.replica;
   const entries = [rowOf(one, "a")!, rowOf(one, "b")!];
-  await two.replica.fill(entries, vector);
+  await two.replica.fill(entries, { vector });
   await two.replica.ingest({
     whole: true,
     base: new Vector(),

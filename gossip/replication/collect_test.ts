@@ -227,7 +227,7 @@ Deno.test("[25] a whole copy brings its floor, its lives and the incarnations th
   const theirs = setRecord("x", "v");
   const vector = new Vector();
   vector.add(theirs.origin, 1);
-  await replica.fill(theirs.entries, vector);
+  await replica.fill(theirs.entries, { vector });
   const nonce = new Uint8Array(8).fill(7);
   await replica.ingest({
     whole: true,

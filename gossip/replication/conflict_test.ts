@@ -281,7 +281,7 @@ Deno.test("S6: a whole copy reports all that is lost with it, however many confl
   await replica.voidCopy(() => []);
   await replica.beginCopy();
   const { entries, ...copy } = sessionOf(["free"]);
-  await replica.fill(entries, copy.vector);
+  await replica.fill(entries, copy);
   assert(await replica.ingest({ ...copy, entries: [], whole: true }));
   const found = onRecord(node);
   assertEquals(found.length, 11);

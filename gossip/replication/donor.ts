@@ -4,7 +4,7 @@
  *
  * Guarantees: what is handed out is durable here. At most `sessionsMax` sessions
  * are open at once; one that nobody asks for is closed after `idleMs`, and its
- * snapshot with it.
+ * snapshot with it. All of them together give `bytesPerSecond` at most.
  *
  * @module
  */
@@ -12,6 +12,7 @@
 import {
   type Bytes,
   CHUNK_BYTES,
+  type Clock,
   RemoteError,
   type Timer,
   type Timers,
@@ -26,17 +27,28 @@ import {
 } from "./messages.ts";
 import type { Incarnation } from "./incarnation.ts";
 import type { Replica } from "./replica.ts";
-import { encodeOffer, readOpenIntents, SessionReader } from "./session.ts";
-import type { Vector } from "./vector.ts";
+import { Pace } from "./pace.ts";
+import {
+  type CopyPoint,
+  encodeOffer,
+  type FrozenState,
+  isLast,
+  readOpenIntents,
+  SessionReader,
+} from "./session.ts";
+import { Vector } from "./vector.ts";
 
 /** What a donor is made of. */
 export interface DonorOptions {
   readonly replica: Replica;
+  readonly clock: Pick<Clock, "monotonic">;
   readonly timers: Timers;
   /** Sessions that may be open at once. */
   readonly sessionsMax: number;
   /** How long a session may be idle, in milliseconds. */
   readonly idleMs: number;
+  /** What all sessions together may give, in bytes a second. */
+  readonly bytesPerSecond: number;
   /** What a session says of the cluster. */
   readonly cluster: () => {
     readonly config: Uint8Array;
@@ -47,20 +59,38 @@ export interface DonorOptions {
 interface OpenSession {
   readonly reader: SessionReader;
   readonly node: number;
+  /** Of its idle time, or of the pause that it makes. */
   timer: Timer;
+  /** Ends that pause. */
+  wake?: () => void;
+}
+
+/** Numbers for metrics. */
+export interface DonorFigures {
+  /** Bytes of chunks given. */
+  bytes: number;
+  /** Time that chunks waited so as not to be too many, in milliseconds. */
+  pausedMs: number;
+  /** Copies that went on where another session had broken off. */
+  resumed: number;
 }
 
 /** Answers pulls. */
 export class Donor {
   readonly #options: DonorOptions;
   readonly #sessions = new Map<number, OpenSession>();
+  readonly #pace: Pace;
   #nextId = 1;
   /** Sessions about to be open. */
   #beginning = 0;
   #closed = false;
 
+  /** Numbers for metrics. */
+  readonly figures: DonorFigures = { bytes: 0, pausedMs: 0, resumed: 0 };
+
   constructor(options: DonorOptions) {
     this.#options = options;
+    this.#pace = new Pace(options.clock, options.bytesPerSecond);
   }
 
   /** Sessions open now. */
@@ -71,7 +101,7 @@ export class Donor {
   /** Answers PULL. */
   async pull(
     node: number,
-    { vector: base, whole }: PullMessage,
+    { vector: base, whole, from }: PullMessage,
   ): Promise<Bytes> {
     const { replica } = this.#options;
     if (!replica.caughtUp) return encodeBusyReply(replica.vector);
@@ -89,7 +119,7 @@ export class Donor {
     }
     this.#beginning++;
     try {
-      return encodeSessionReply(await this.#begin(node, base));
+      return encodeSessionReply(await this.#begin(node, base, from));
     } finally {
       this.#beginning--;
     }
@@ -100,12 +130,17 @@ export class Donor {
     const id = decodeChunkRequest(request);
     const session = this.#sessions.get(id);
     if (session === undefined || session.node !== node) {
-      throw new RemoteError("SessionNotFound", `There is no session ${id}`);
+      throw notFound(id);
     }
     session.timer.cancel();
     try {
-      const chunk = await session.reader.chunk(CHUNK_BYTES);
-      if (chunk[0] === 1) await this.#end(id);
+      await this.#pause(session);
+      if (!this.#sessions.has(id)) throw notFound(id);
+      const piece = this.#pace.pieceBytes(CHUNK_BYTES);
+      const chunk = await session.reader.chunk(piece);
+      this.#pace.spend(chunk.length);
+      this.figures.bytes += chunk.length;
+      if (isLast(chunk)) await this.#end(id);
       else if (this.#sessions.has(id)) session.timer = this.#idleTimer(id);
       return chunk;
     } catch (error) {
@@ -125,11 +160,23 @@ export class Donor {
     for (const id of [...this.#sessions.keys()]) await this.#end(id);
   }
 
-  async #begin(node: number, base: Vector): Promise<Bytes> {
+  async #begin(
+    node: number,
+    base: Vector,
+    from: CopyPoint | undefined,
+  ): Promise<Bytes> {
     const id = this.#nextId++;
     const frozen = await this.#options.replica.freeze();
     const { snapshot, bank, vector, lifeGone, lifeFloor, floor } = frozen;
-    const reader = new SessionReader(frozen, base);
+    const goesOn = from !== undefined && mayGoOn(from, frozen);
+    if (goesOn) this.figures.resumed++;
+    const reader = from === undefined
+      ? new SessionReader(frozen, base)
+      : new SessionReader(
+        frozen,
+        goesOn ? from.base : new Vector(),
+        goesOn ? from.last : undefined,
+      );
     this.#sessions.set(id, { reader, node, timer: this.#idleTimer(id) });
     if (this.#closed) await this.#end(id);
     return encodeOffer({
@@ -138,8 +185,20 @@ export class Donor {
       lifeGone,
       lifeFloor,
       floor,
+      goesOn,
       intents: this.#closed ? [] : await readOpenIntents(snapshot, bank),
       ...this.#options.cluster(),
+    });
+  }
+
+  /** Waits until what was given before is paid for. */
+  async #pause(session: OpenSession): Promise<void> {
+    const { pauseMs } = this.#pace;
+    if (pauseMs <= 0) return;
+    this.figures.pausedMs += pauseMs;
+    await new Promise<void>((resolve) => {
+      session.wake = resolve;
+      session.timer = this.#options.timers.set(resolve, pauseMs);
     });
   }
 
@@ -156,6 +215,20 @@ export class Donor {
     if (session === undefined) return;
     this.#sessions.delete(id);
     session.timer.cancel();
+    session.wake?.();
     await session.reader.close();
   }
+}
+
+/**
+ * Whether a state can complete what was taken from another: it has all that this
+ * had, and has collected no tombstone that this may lack (delta 3): else an entry
+ * that the tombstone replaced would stay.
+ */
+function mayGoOn(from: CopyPoint, { vector, floor }: FrozenState): boolean {
+  return vector.includes(from.reached) && from.base.includes(floor);
+}
+
+function notFound(id: number): RemoteError {
+  return new RemoteError("SessionNotFound", `There is no session ${id}`);
 }

@@ -17,6 +17,8 @@ function donorOf({ replica }: TestNode, timers = new HandTimers()): Donor {
   return new Donor({
     replica,
     timers,
+    clock: { monotonic: () => 0 },
+    bytesPerSecond: Infinity,
     sessionsMax: 2,
     idleMs: 1,
     cluster: () => ({ config: EMPTY_BYTES, incarnations: [] }),
@@ -84,10 +86,10 @@ Deno.test("a session ends with its last chunk, when it is idle, or with an error
     () => donor.chunk(3, encodeChunkRequest(id)),
     RemoteError,
   );
-  const { entries, last } = decodeChunk(
+  const { slices, last } = decodeChunk(
     await donor.chunk(2, encodeChunkRequest(id)),
   );
-  assertEquals([entries.length, last], [1, true]);
+  assertEquals([[...slices].flat().length, last], [1, true]);
   assertEquals(donor.sessions, 0);
 
   await sessionOf(donor, 2);
@@ -99,6 +101,50 @@ Deno.test("a session ends with its last chunk, when it is idle, or with an error
     key[0] === Space.LIVE ? new Error("broken") : undefined;
   await assertRejects(() => donor.chunk(2, encodeChunkRequest(broken)));
   assertEquals(donor.sessions, 0);
+  assertEquals(timers.size, 0);
+});
+
+Deno.test("sessions wait for each other so that together they are no faster than they may", async () => {
+  const a = await openReplica(1);
+  for (let i = 0; i < 8; i++) {
+    await a.replica.commit(sets({ [`k${i}`]: "v".repeat(400) }));
+  }
+  let nowMs = 0;
+  const timers = new HandTimers();
+  const delays: number[] = [];
+  const donor = new Donor({
+    replica: a.replica,
+    clock: { monotonic: () => nowMs },
+    bytesPerSecond: 1000,
+    timers: {
+      set(callback, delayMs) {
+        if (delayMs !== 77) delays.push(delayMs);
+        return timers.set(callback);
+      },
+    },
+    sessionsMax: 2,
+    idleMs: 77,
+    cluster: () => ({ config: EMPTY_BYTES, incarnations: [] }),
+  });
+  const [two, three] = [await sessionOf(donor, 2), await sessionOf(donor, 3)];
+  const first = await donor.chunk(2, encodeChunkRequest(two));
+  assert(first.length < 1000, "an entry is the least that goes");
+  assertEquals(delays, []);
+  // The other one waits for what this one has taken.
+  const waiting = donor.chunk(3, encodeChunkRequest(three));
+  const [delayMs] = delays;
+  assertEquals(Math.round(delayMs!), first.length - 100);
+  nowMs += delayMs!;
+  timers.fire();
+  const second = await waiting.catch((error) => error);
+  // That ended idle sessions, too; its own goes on.
+  assert(second instanceof Uint8Array);
+  assertEquals(donor.figures.bytes, first.length + second.length);
+  assertEquals(donor.figures.pausedMs, delayMs);
+  // One that is ended while it waits is told so at once.
+  const ended = donor.chunk(3, encodeChunkRequest(three));
+  await donor.close();
+  await assertRejects(() => ended, RemoteError, "no session");
   assertEquals(timers.size, 0);
 });
 
@@ -120,7 +166,8 @@ Deno.test("a session has every entry that its base does not cover, and its snaps
     assert(offer.vector.includes(a.replica.vector));
     await a.replica.commit(sets({ later: String(count) }));
     const request = encodeChunkRequest(offer.id);
-    const { entries } = decodeChunk(await donor.chunk(2, request));
+    const { slices } = decodeChunk(await donor.chunk(2, request));
+    const entries = [...slices].flat();
     const before = count === 4 ? 4 : 2;
     assertEquals(entries.length, before);
     for (const { origin, seq } of entries) {

@@ -624,13 +624,8 @@ export class Draft {
     return slot;
   }
 
-  async #stored(bank: Bank, key: Uint8Array): Promise<Entry | undefined> {
-    for (const space of [Space.LIVE, Space.DEAD]) {
-      const found = this.#kv.get(rowKey(space + bank, key));
-      const row = isPromise(found) ? await found : found;
-      if (row !== undefined) return decodeEntry(key, row);
-    }
-    return undefined;
+  #stored(bank: Bank, key: Uint8Array): Promise<Entry | undefined> {
+    return readEntry(this.#kv, bank, key);
   }
 
   /** The batch that carries all of it. */
@@ -646,21 +641,9 @@ export class Draft {
     for (const txn of this.#decided) await this.#closeIntents(txn);
     const ops = this.#ops;
     const { bank } = this.#counters;
-    for (const { key, before, now } of this.#slots.values()) {
+    for (const { before, now } of this.#slots.values()) {
       if (now === before || now === undefined) continue;
-      if (before?.expiresAt || now.expiresAt) {
-        ops.push(...expiryOps(bank, now, before));
-      }
-      if (before !== undefined) {
-        ops.push({
-          key: indexKey(bank, before.origin, before.seq, key),
-          value: undefined,
-        });
-        if (spaceOf(before) !== spaceOf(now)) {
-          ops.push({ key: entryKey(bank, before), value: undefined });
-        }
-      }
-      ops.push(...standingRows(bank, now));
+      ops.push(...replacingRows(bank, now, before));
     }
     for (const origin of this.#moved) {
       const value = this.vector.encodeOrigin(origin);
@@ -798,6 +781,20 @@ export class Draft {
   }
 }
 
+/** The entry of a key in a bank; tombstones included. */
+export async function readEntry(
+  kv: KV,
+  bank: Bank,
+  key: Uint8Array,
+): Promise<Entry | undefined> {
+  for (const space of [Space.LIVE, Space.DEAD]) {
+    const found = kv.get(rowKey(space + bank, key));
+    const row = isPromise(found) ? await found : found;
+    if (row !== undefined) return decodeEntry(key, row);
+  }
+  return undefined;
+}
+
 /**
  * Checks that a session's vector covers its entries: what it did not cover could
  * not be built upon here, nor be pulled by anybody.
@@ -823,6 +820,27 @@ function loses(entry: Entry, { now }: Slot): boolean {
 /** The rows of an entry: where nothing is compared they are all that is written. */
 export function rowsOf(bank: Bank, entry: Entry): BatchOp[] {
   return [...standingRows(bank, entry), ...expiryOps(bank, entry, undefined)];
+}
+
+/** What puts an entry in the place of what stood there before, if anything did. */
+export function replacingRows(
+  bank: Bank,
+  now: Entry,
+  before: Entry | undefined,
+): BatchOp[] {
+  const ops: BatchOp[] = [];
+  if (before?.expiresAt || now.expiresAt) {
+    ops.push(...expiryOps(bank, now, before));
+  }
+  if (before !== undefined) {
+    const { key, origin, seq } = before;
+    ops.push({ key: indexKey(bank, origin, seq, key), value: undefined });
+    if (spaceOf(before) !== spaceOf(now)) {
+      ops.push({ key: entryKey(bank, before), value: undefined });
+    }
+  }
+  ops.push(...standingRows(bank, now));
+  return ops;
 }
 
 /** The rows by which an entry is found, without those that tell when it ends. */

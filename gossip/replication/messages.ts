@@ -4,7 +4,8 @@
  * ```
  * RECORDS (one-way) := varint heads, (varint origin, varint seq)*
  *                      varint n, (varint length, record)*
- * PULL              := varint configEpoch | u8 whole (0 | 1) | vector
+ * PULL              := varint configEpoch | u8 whole (0 | 1) | vector | goesOn?
+ * goesOn            := u8 dead (0 | 1) | varint length, key | vector reached
  * its reply         := u8 kind | …
  *   0 records       := u8 more (0 | 1) | vector of the donor
  *                      varint n, (varint length, record)*
@@ -24,6 +25,10 @@
  *   2 some            := varint n, varint delta*    places in the group, from 0
  *   3 refused         := nothing more
  * ```
+ * A PULL that goes on asks for the rest of a whole copy behind an entry, living or
+ * dead, of which the state that `vector` covers is here up to there; `reached` covers
+ * all that came (session.ts).
+ *
  * The heads of RECORDS name the newest record of each origin that the sender has
  * just committed, so that a receiver sees a gap even where a record was too
  * large to be pushed.
@@ -40,7 +45,13 @@
  * @module
  */
 
-import { type Bytes, NODE_KEY_MAX, Reader, Writer } from "../../runtime/mod.ts";
+import {
+  type Bytes,
+  KEY_BYTES_MAX,
+  NODE_KEY_MAX,
+  Reader,
+  Writer,
+} from "../../runtime/mod.ts";
 import { coverageBytes, type MemberList } from "./coverage.ts";
 import { type Dot, readDot, writeDot } from "./dot.ts";
 import {
@@ -49,6 +60,7 @@ import {
   type PassedRecord,
   RECORD_BYTES_MAX,
 } from "./record.ts";
+import type { CopyPoint } from "./session.ts";
 import { Vector } from "./vector.ts";
 
 /**
@@ -98,25 +110,33 @@ export interface PullMessage {
   readonly whole: boolean;
   /** What the requester has. */
   readonly vector: Vector;
+  /** Where a whole copy goes on that broke off; its base is `vector`. */
+  readonly from?: CopyPoint | undefined;
 }
 
 /** Encodes PULL. */
 export function encodePull(
-  { configEpoch, whole, vector }: PullMessage,
+  { configEpoch, whole, vector, from }: PullMessage,
 ): Bytes {
   const writer = new Writer(64).varint(configEpoch).u8(whole ? 1 : 0);
   vector.write(writer);
+  if (from !== undefined) {
+    writer.u8(from.last.dead ? 1 : 0).bytes(from.last.key);
+    from.reached.write(writer);
+  }
   return writer.finish();
 }
 
 /** Decodes PULL. */
 export function decodePull(bytes: Uint8Array): PullMessage {
   const reader = new Reader(bytes, "a pull");
-  return {
-    configEpoch: reader.varint(),
-    whole: reader.u8() === 1,
-    vector: Vector.read(reader),
-  };
+  const configEpoch = reader.varint();
+  const whole = reader.u8() === 1;
+  const vector = Vector.read(reader);
+  if (!whole || reader.remaining === 0) return { configEpoch, whole, vector };
+  const last = { dead: reader.u8() === 1, key: reader.bytes(KEY_BYTES_MAX) };
+  const from = { last, base: vector, reached: Vector.read(reader) };
+  return { configEpoch, whole, vector, from };
 }
 
 /** What a donor answers to a pull. */

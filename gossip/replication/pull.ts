@@ -29,6 +29,8 @@ import type { Entry } from "./entry.ts";
 import { decodePullReply, encodeChunkRequest, encodePull } from "./messages.ts";
 import type { Replica } from "./replica.ts";
 import {
+  type Chunk,
+  type CopyPoint,
   decodeChunk,
   decodeOffer,
   type SessionData,
@@ -100,6 +102,8 @@ export interface PullOptions {
   readonly configEpoch: () => number;
   /** A session told what config its donor knows. */
   readonly adopt: (config: Uint8Array) => Promise<void>;
+  /** A donor gives a session. */
+  readonly began?: (session: SessionBegun) => void;
   /** A background pull failed in a way that no lost connection explains. */
   readonly failed: (node: number, error: unknown) => void;
 }
@@ -114,8 +118,23 @@ interface Work {
 export interface PullFigures {
   /** Requests sent. */
   pulls: number;
+  /** Those of them that were answered with records of the donor's log. */
+  records: number;
   /** Sessions taken. */
   sessions: number;
+  /** Those of them that were whole copies. */
+  copies: number;
+  /** Times that a copy went on where it had broken off. */
+  resumed: number;
+  /** Entries of sessions that came, also of those that broke off. */
+  entries: number;
+}
+
+/** A session that begins. */
+export interface SessionBegun {
+  readonly node: number;
+  readonly whole: boolean;
+  readonly resumed: boolean;
 }
 
 /** Pulls what is missing. */
@@ -132,7 +151,14 @@ export class Pull {
   #turn: Promise<void> = Promise.resolve();
 
   /** Numbers for metrics. */
-  readonly figures: PullFigures = { pulls: 0, sessions: 0 };
+  readonly figures: PullFigures = {
+    pulls: 0,
+    records: 0,
+    sessions: 0,
+    copies: 0,
+    resumed: 0,
+    entries: 0,
+  };
 
   constructor(options: PullOptions) {
     this.#options = options;
@@ -292,14 +318,16 @@ export class Pull {
     this.figures.pulls++;
     const configEpoch = this.#options.configEpoch();
     const whole = !replica.caughtUp;
-    const vector = whole ? new Vector() : base.clone();
+    const from = whole ? replica.copyPoint : undefined;
+    const vector = whole ? from?.base ?? new Vector() : base.clone();
     if (!whole) vector.join(aside);
-    const asked = encodePull({ configEpoch, whole, vector });
+    const asked = encodePull({ configEpoch, whole, vector, from });
     const reply = decodePullReply(
       await this.#request(node, MessageType.PULL, asked),
     );
     switch (reply.kind) {
       case "records": {
+        this.figures.records++;
         const taken = reply.records.map((record) => replica.receive(record));
         if ((await Promise.all(taken)).includes("full")) {
           throw new BusyError("this node has no room for more records now");
@@ -308,12 +336,13 @@ export class Pull {
       }
       case "session":
         // It would leave out what is not here.
-        if (!base.includes(vector)) {
+        if (!whole && !base.includes(vector)) {
           return await this.#round(node, base, new Vector());
         }
         return await this.#takeSession(node, decodeOffer(reply.offer), {
           whole,
           base: vector,
+          from,
         });
       case "busy":
         if (replica.vector.includes(reply.vector)) return reply.vector;
@@ -324,7 +353,9 @@ export class Pull {
   async #takeSession(
     node: number,
     offer: SessionOffer,
-    asked: Pick<SessionData, "whole" | "base">,
+    { from, ...asked }: Pick<SessionData, "whole" | "base"> & {
+      from: CopyPoint | undefined;
+    },
   ): Promise<Vector> {
     const before = this.#session;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -335,8 +366,16 @@ export class Pull {
       await before;
       // What came meanwhile, by another session, is not asked for again.
       if (this.figures.sessions !== sessions) return offer.vector;
+      if (asked.whole && from !== replica.copyPoint) {
+        throw new BusyError("another donor has given more of the copy since");
+      }
+      if (offer.goesOn && from === undefined) {
+        throw new ProtocolError(`node ${node} goes on with what nobody began`);
+      }
       await this.#options.adopt(offer.config);
-      const entries = asked.whole
+      const { whole } = asked;
+      this.#options.began?.({ node, whole, resumed: offer.goesOn });
+      const entries = whole
         ? await this.#fill(node, offer)
         : await this.#stage(node, offer.id);
       await replica.ingest({ ...offer, ...asked, entries }).catch((cause) => {
@@ -344,6 +383,7 @@ export class Pull {
         throw new WaitingError(node, true, { cause });
       });
       this.figures.sessions++;
+      if (whole) this.figures.copies++;
       return offer.vector;
     } finally {
       resolve();
@@ -354,24 +394,41 @@ export class Pull {
   async #stage(node: number, id: number): Promise<Entry[]> {
     const staged: Entry[] = [];
     let bytes = 0;
-    for await (const { entries, size } of this.#chunks(node, id)) {
+    for await (const { slices, size } of this.#chunks(node, id)) {
       bytes += size;
       if (bytes > SESSION_BYTES_MAX) {
         throw new ProtocolError(
           `the session of node ${node} has more than ${SESSION_BYTES_MAX} bytes`,
         );
       }
-      for (const entry of entries) staged.push(entry);
+      for (const entries of slices) {
+        staged.push(...entries);
+        this.figures.entries += entries.length;
+      }
     }
     return staged;
   }
 
-  /** Writes a whole copy as it comes; what makes it count is still to come. */
-  async #fill(node: number, { id, vector }: SessionOffer): Promise<Entry[]> {
+  /**
+   * Writes a whole copy as it comes; what makes it count is still to come. If it
+   * breaks off, the next one goes on there, if its donor can.
+   */
+  async #fill(node: number, offer: SessionOffer): Promise<Entry[]> {
     const { replica } = this.#options;
-    await replica.beginCopy();
-    for await (const { entries } of this.#chunks(node, id)) {
-      await replica.fill(entries, vector);
+    if (offer.goesOn) {
+      this.figures.resumed++;
+      await replica.resumeCopy();
+    } else {
+      await replica.beginCopy();
+    }
+    for await (const { slices, replaces } of this.#chunks(node, offer.id)) {
+      if (replaces && !offer.goesOn) {
+        throw new ProtocolError(`node ${node} replaces what nobody sent`);
+      }
+      for (const entries of slices) {
+        await replica.fill(entries, offer, replaces);
+        this.figures.entries += entries.length;
+      }
     }
     return [];
   }
@@ -379,7 +436,7 @@ export class Pull {
   async *#chunks(
     node: number,
     id: number,
-  ): AsyncGenerator<{ entries: Entry[]; size: number }> {
+  ): AsyncGenerator<Chunk & { size: number }> {
     for (;;) {
       const chunk = await this.#request(
         node,
@@ -387,9 +444,9 @@ export class Pull {
         encodeChunkRequest(id),
         CHUNK_TIMEOUT_MS,
       );
-      const { entries, last } = decodeChunk(chunk);
-      yield { entries, size: chunk.length };
-      if (last) return;
+      const decoded = decodeChunk(chunk);
+      yield { ...decoded, size: chunk.length };
+      if (decoded.last) return;
     }
   }
 

@@ -61,6 +61,8 @@ function donorAnswers(node: TestNode): Answer {
   const donor = new Donor({
     replica: node.replica,
     timers: new HandTimers(),
+    clock: { monotonic: () => 0 },
+    bytesPerSecond: Infinity,
     sessionsMax: 2,
     idleMs: 1,
     cluster: () => ({ config: EMPTY_BYTES, incarnations: [] }),
@@ -240,6 +242,7 @@ Deno.test("bad answers and lost peers end a pull, and the next one is free to go
             intents: [],
             config: EMPTY_BYTES,
             incarnations: [],
+            goesOn: false,
           }))
           : Uint8Array.of(1, 200),
       ),

@@ -52,16 +52,15 @@ import {
   type CommitRequest,
   Draft,
   type DraftOptions,
-  rowsOf,
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import type { Floor } from "./floor.ts";
 import { HeldRecords } from "./held.ts";
-import { isTooFarAhead } from "./hlc.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
+import { type FilledFrom, IncomingCopy } from "./incoming_copy.ts";
 import type { LogRecord } from "./record.ts";
 import { Replay } from "./replay.ts";
-import type { FrozenState, SessionData } from "./session.ts";
+import type { CopyPoint, FrozenState, SessionData } from "./session.ts";
 import {
   conflictsStanding,
   countersOf,
@@ -187,8 +186,8 @@ export class Replica {
   #queue: Item[] = [];
   #waitingBytes = 0;
   #commitBytes = 0;
-  /** The newest hlc of a whole copy, as far as it is to be adopted. */
-  #filledHlc = 0;
+  /** The whole copy that is on its way. */
+  #copy: IncomingCopy | undefined;
   /** Clears the bank that does not count: one such work after the other. */
   #clearing: Promise<void> = Promise.resolve();
   #running: Promise<void> | undefined;
@@ -310,8 +309,13 @@ export class Replica {
    *
    * @throws {ConflictsFullError} If it has to wait until reports are forgotten.
    */
-  ingest(session: SessionData): Promise<boolean> {
-    return new Promise((resolve, reject) => {
+  async ingest(session: SessionData): Promise<boolean> {
+    // Its rows are on the device before the batch that makes them count.
+    if (session.whole) {
+      await this.#copy?.finish();
+      session = { ...session, ...this.#copy?.livesWith(session) };
+    }
+    return await new Promise((resolve, reject) => {
       this.#push({ kind: "session", session, resolve, reject });
     });
   }
@@ -402,31 +406,54 @@ export class Replica {
   }
 
   /** Makes room for a whole copy: an earlier one may have broken off. */
+  /** Makes room for a whole copy, and gives up the one that has begun. */
   async beginCopy(): Promise<void> {
-    this.#filledHlc = 0;
+    await this.#copy?.close();
+    this.#copy = undefined;
     await this.#clearing;
     // Not as one that may fail: what it left would be part of the copy.
     await this.#clear();
+    const bank = otherBank(this.#state.bank);
+    this.#copy = await IncomingCopy.begin(this.#kv, bank);
+  }
+
+  /** Where the copy goes on that broke off; `undefined` if there is none. */
+  get copyPoint(): CopyPoint | undefined {
+    return this.#copy?.point;
+  }
+
+  /** The copy that broke off goes on, with a session that begins there. */
+  async resumeCopy(): Promise<void> {
+    await this.#incoming().resume();
   }
 
   /**
-   * Writes entries of a whole copy. They count for nothing, and are cleared at the
-   * next start, until the session that they are of is ingested: its batch, which
-   * makes the copy count, comes after them.
+   * Writes entries of a whole copy, in the order of {@linkcode SessionReader}. They
+   * count for nothing, and are cleared at the next start, until the session that
+   * they are of is ingested: its batch, which makes the copy count, comes after
+   * them.
    *
-   * @throws {ProtocolError} If the session's vector does not cover them.
+   * @param replaces Whether they are of the difference of one that goes on.
+   * @throws {ProtocolError} If the session's vector does not cover them, or they do
+   * not come in order.
    */
-  async fill(entries: readonly Entry[], vector: Vector): Promise<void> {
-    if (this.#state.caughtUp) throw new Error("Cannot fill: a copy is here");
-    checkCovered(entries, vector);
+  async fill(
+    entries: readonly Entry[],
+    session: FilledFrom,
+    replaces = false,
+  ): Promise<void> {
+    const copy = this.#incoming();
     const nowMs = this.#options.clock.now();
-    for (const { hlc } of entries) {
-      if (!isTooFarAhead(hlc, nowMs)) {
-        this.#filledHlc = Math.max(this.#filledHlc, hlc);
-      }
+    await (replaces
+      ? copy.replace(entries, session, nowMs)
+      : copy.add(entries, session, nowMs));
+  }
+
+  #incoming(): IncomingCopy {
+    if (this.#state.caughtUp || this.#copy === undefined) {
+      throw new Error("Cannot fill: no copy is on its way");
     }
-    const bank = otherBank(this.#state.bank);
-    await this.#kv.write(entries.flatMap((entry) => rowsOf(bank, entry)));
+    return this.#copy;
   }
 
   #clearLater(): void {
@@ -752,6 +779,7 @@ export class Replica {
     this.#closed = true;
     await this.#running;
     await this.#clearing;
+    await this.#copy?.close();
     for (const { reject } of this.#waiters) {
       reject(new ClosedError("wait for a record"));
     }
@@ -876,7 +904,7 @@ export class Replica {
         }, (error) => () => item.reject(error));
       }
       case "session":
-        draft.adopt(this.#filledHlc);
+        if (item.session.whole) draft.adopt(this.#copy?.hlc ?? 0);
         return await draft.ingest(item.session).then(async (taken) => {
           this.#waiting.sessionArrived(false);
           if (taken && draft.copy === undefined) await this.#takeHeld(draft);
@@ -921,6 +949,7 @@ export class Replica {
       this.#held.clear();
       this.#waiting.clear();
       this.#state.incarnation.renew(generation, nonce, draft.vector);
+      this.#copy = undefined;
       this.#clearLater();
     }
     this.#held.forget(this.#state.vector);

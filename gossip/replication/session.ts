@@ -7,13 +7,25 @@
  * requester stages all of it and applies it in one step (`Draft.ingest`), so that
  * no partial pass is ever visible and V covers nothing that is not here.
  *
+ * A whole copy, whose base is empty, comes in the order of its keys, first the living
+ * entries, then the dead ones. One that broke off goes on with the same donor or with
+ * another one. What is here of it is all that a state of vector B had up to an entry.
+ * Who has all that B covers, or was sent since, and relies on no tombstone that B
+ * does not cover, sends the *difference*: its entries whose dots B does not cover,
+ * wherever they stand; then the rest behind that entry. So each key comes once, and
+ * then the copy is the state of V: of a key in front of that entry, what B covers
+ * is the newest for V as well, unless it is in the difference. Only tombstones that
+ * one of the two donors had collected, and the other one had not, may be here, or
+ * not: every member has them, and the lives of both donors are kept.
+ *
  * ```
  * offer := varint id | vector V | varint lifeGone | varint lifeFloor | vector floor
  *          varint intents, (txn dot, intent dot, varint length, body)*
  *          varint length, config | varint length, tenure (empty)
  *          varint n, (varint node, varint generation, 8 bytes nonce)*     incarnations
- *          later fields, ignored
- * chunk := u8 last (0 | 1) | varint n, (varint keyLength, key, varint rowLength, entry row)*
+ *          u8 goesOn (0 | 1; absent: 0) | later fields, ignored
+ * chunk := u8 flags (1 the last, 2 of the difference of a copy that goes on)
+ *          varint n, (varint keyLength, key, varint rowLength, entry row)*
  * ```
  *
  * @module
@@ -46,6 +58,13 @@ import { Vector } from "./vector.ts";
 /** Largest life of something gone: leaves room to count on. */
 const LIFE_MAX = 2 ** 52;
 
+/** What a chunk's flags say. */
+const LAST = 1;
+const DIFFERENCE = 2;
+
+/** Entries that are read from a chunk at a time. */
+const SLICE_ENTRIES = 64;
+
 /** An intent that waits for its transaction. */
 export interface OpenIntent {
   readonly txn: Dot;
@@ -68,6 +87,23 @@ export interface SessionOffer {
   readonly config: Uint8Array;
   /** The starts of members that the donor has accepted, its own with them. */
   readonly incarnations: readonly Incarnation[];
+  /** Whether it goes on where the requester said that its copy broke off. */
+  readonly goesOn: boolean;
+}
+
+/** The entry up to which there is a part of a copy. */
+export interface LastEntry {
+  readonly dead: boolean;
+  readonly key: Uint8Array;
+}
+
+/** Where a copy that broke off goes on. */
+export interface CopyPoint {
+  readonly last: LastEntry;
+  /** The vector of the state that is here up to that entry. */
+  readonly base: Vector;
+  /** Covers that and all that came besides. */
+  readonly reached: Vector;
 }
 
 /** A session, staged whole. */
@@ -105,6 +141,7 @@ export function encodeOffer(offer: SessionOffer): Bytes {
   for (const { node, generation, nonce } of offer.incarnations) {
     writer.varint(node).varint(generation).raw(nonce);
   }
+  if (offer.goesOn) writer.u8(1);
   return writer.finish();
 }
 
@@ -130,6 +167,7 @@ export function decodeOffer(bytes: Uint8Array): SessionOffer {
     const generation = reader.varint();
     incarnations.push({ node, generation, nonce: reader.raw(8).slice() });
   }
+  const goesOn = reader.remaining > 0 && reader.u8() === 1;
   return {
     id,
     vector,
@@ -139,22 +177,50 @@ export function decodeOffer(bytes: Uint8Array): SessionOffer {
     intents,
     config,
     incarnations,
+    goesOn,
   };
 }
 
-/** Decodes a chunk: its entries, and whether it is the last. */
-export function decodeChunk(
-  bytes: Uint8Array,
-): { entries: Entry[]; last: boolean } {
+/** A chunk, as it is read. */
+export interface Chunk {
+  /** Whether it is the last. */
+  readonly last: boolean;
+  /** Whether its entries may replace some that came before. */
+  readonly replaces: boolean;
+  /**
+   * Its entries, some at a time: a copy has many, and what the garbage collector
+   * finds alive makes it take more memory.
+   */
+  readonly slices: Generator<Entry[], void>;
+}
+
+/** Decodes a chunk; entries are views into it. */
+export function decodeChunk(bytes: Uint8Array): Chunk {
   const reader = new Reader(bytes, "a session chunk");
-  const last = reader.u8() === 1;
-  const entries: Entry[] = [];
+  const flags = reader.u8();
+  return {
+    last: (flags & LAST) !== 0,
+    replaces: (flags & DIFFERENCE) !== 0,
+    slices: readSlices(reader),
+  };
+}
+
+/** Whether a chunk is the last. */
+export function isLast(chunk: Uint8Array): boolean {
+  return (chunk[0]! & LAST) !== 0;
+}
+
+function* readSlices(reader: Reader): Generator<Entry[], void> {
+  let entries: Entry[] = [];
   for (let n = reader.count(reader.remaining); n > 0; n--) {
     const key = reader.bytes(KEY_BYTES_MAX);
     if (key.length === 0) reader.fail("a key is empty");
     entries.push(decodeEntry(key, reader.bytes()));
+    if (entries.length < SLICE_ENTRIES) continue;
+    yield entries;
+    entries = [];
   }
-  return { entries, last };
+  if (entries.length > 0) yield entries;
 }
 
 /** The intents that wait in a snapshot. */
@@ -197,45 +263,64 @@ interface FoundRow {
 /**
  * The donor's side of a session: walks the index of a snapshot for what a base does
  * not cover; where that is everything the entries themselves, in the order of their
- * keys, which costs a tenth.
+ * keys, which costs a tenth; of a copy that goes on first the one, then the other.
  */
 export class SessionReader {
   readonly #snapshot: KVSnapshot;
   readonly #bank: Bank;
   readonly #base: Vector;
+  readonly #goesOn: boolean;
   readonly #origins: Origin[];
-  /** The namespaces that are still to be walked where the base is empty. */
-  readonly #spaces: number[] = [Space.LIVE, Space.DEAD];
+  /** The stretches of entries that are still to be walked in their order. */
+  readonly #stretches: { prefix: Bytes; start?: Bytes }[] = [];
   #rows: KVIterator | undefined;
   #origin = 0;
+  /** Whether entries come in the order of their keys now. */
+  #inOrder: boolean;
 
   /** What the snapshot covers. */
   readonly vector: Vector;
 
-  constructor({ snapshot, bank, vector }: FrozenState, base: Vector) {
+  /** @param last Where a copy goes on whose state up to there is that of the base. */
+  constructor(
+    { snapshot, bank, vector }: FrozenState,
+    base: Vector,
+    last?: LastEntry,
+  ) {
     this.#snapshot = snapshot;
     this.#bank = bank;
     this.#base = base;
+    this.#goesOn = last !== undefined;
+    this.#inOrder = last === undefined && base.size === 0;
     this.vector = vector;
     this.#origins = [...vector.origins()];
+    for (const space of [Space.LIVE, Space.DEAD]) {
+      const prefix = spacePrefix(space + bank);
+      if (last === undefined || last.dead !== (space === Space.DEAD)) {
+        if (!last?.dead) this.#stretches.push({ prefix });
+      } else {
+        const start = Uint8Array.of(...prefix, ...last.key, 0);
+        this.#stretches.push({ prefix, start });
+      }
+    }
   }
 
   /** The next chunk, of `bytesMax` bytes or one entry. */
   async chunk(bytesMax: number): Promise<Bytes> {
     const writer = new Writer(bytesMax + 4096);
     let count = 0;
-    let last = false;
-    const isWhole = this.#base.size === 0;
+    let flags = this.#goesOn && !this.#inOrder ? DIFFERENCE : 0;
     while (writer.length < bytesMax) {
-      const found = await (isWhole ? this.#nextOfAll() : this.#next());
+      const found = await (this.#inOrder ? this.#nextInOrder() : this.#next());
       if (found === undefined) {
-        last = true;
+        if (flags === DIFFERENCE) this.#inOrder = true;
+        else flags = LAST;
         break;
       }
       writer.bytes(found.key).bytes(found.row);
       count++;
     }
-    return new Writer(writer.length + 8).u8(last ? 1 : 0).varint(count)
+    return new Writer(writer.length + 8).u8(flags).varint(count)
       .raw(writer.view()).finish();
   }
 
@@ -245,22 +330,28 @@ export class SessionReader {
     await this.#snapshot.close();
   }
 
-  /** The next entry of all. */
-  async #nextOfAll(): Promise<FoundRow | undefined> {
+  /** The next entry of all; of a copy that goes on, of those that the base covers. */
+  async #nextInOrder(): Promise<FoundRow | undefined> {
     for (;;) {
       if (this.#rows === undefined) {
-        const space = this.#spaces.shift();
-        if (space === undefined) return undefined;
-        const prefix = spacePrefix(space + this.#bank);
-        this.#rows = this.#snapshot.iterate({ prefix });
+        const stretch = this.#stretches.shift();
+        if (stretch === undefined) return undefined;
+        this.#rows = this.#snapshot.iterate(stretch);
       }
       const more = this.#rows.next();
-      if (isPromise(more) ? await more : more) {
-        return { key: this.#rows.key.subarray(1), row: this.#rows.value };
+      if (!(isPromise(more) ? await more : more)) {
+        await this.#rows.close();
+        this.#rows = undefined;
+        continue;
       }
-      await this.#rows.close();
-      this.#rows = undefined;
+      const found = { key: this.#rows.key.subarray(1), row: this.#rows.value };
+      if (!this.#goesOn || this.#isInBase(found)) return found;
     }
+  }
+
+  #isInBase({ key, row }: FoundRow): boolean {
+    const { origin, seq } = decodeEntry(key, row);
+    return this.#base.covers(origin, seq);
   }
 
   /** The next entry that the base does not cover. */

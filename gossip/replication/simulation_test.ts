@@ -72,6 +72,9 @@ interface Message {
 
 const WRITES_PER_KEY_MAX = 30;
 
+/** What a piece of a session takes: one entry or two. */
+const PIECE_BYTES = 60;
+
 class SimNode {
   kv: HandKV;
   readonly clock = new HandClock();
@@ -110,6 +113,7 @@ export interface Figures {
   acked: number;
   conflicts: number;
   sessions: number;
+  resumed: number;
   restarts: number;
   restored: number;
   records: number;
@@ -131,6 +135,7 @@ class Simulation {
     acked: 0,
     conflicts: 0,
     sessions: 0,
+    resumed: 0,
     restarts: 0,
     restored: 0,
     records: 0,
@@ -142,6 +147,7 @@ class Simulation {
   #repeat = 0;
   #logBytes = 0;
   #values = 0;
+  #second = 0;
   #broken: Violation | undefined;
   #steps: number;
 
@@ -258,6 +264,9 @@ class Simulation {
     });
     node.donor = new Donor({
       replica: node.replica,
+      // Small pieces, and never a pause: copies break off in between.
+      clock: { monotonic: () => this.#second += 1e6 },
+      bytesPerSecond: PIECE_BYTES * 10,
       timers: node.idle,
       sessionsMax: 2,
       idleMs: 1,
@@ -273,6 +282,7 @@ class Simulation {
         this.#request(node, this.#nodes[to - 1]!, type, payload),
       configEpoch: () => 1,
       adopt: () => Promise.resolve(),
+      began: ({ resumed }) => this.figures.resumed += resumed ? 1 : 0,
       failed: () => {},
     });
     node.push = new Push({
@@ -755,6 +765,7 @@ export async function runSchedules(
     acked: 0,
     conflicts: 0,
     sessions: 0,
+    resumed: 0,
     restarts: 0,
     restored: 0,
     records: 0,

@@ -393,10 +393,55 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "engine-ingests-below-newer-entries",
-    file: "engine/upkeep/ingest.ts",
-    find: "Math.max(0, meets - 1)",
-    replace: "Math.min(LEVELS - 1, meets + 1)",
+    file: "engine/placement.ts",
+    find: "Math.max(0, met - 1)",
+    replace: "Math.min(LEVELS - 1, met + 1)",
     caughtBy: "engine/upkeep/ingest_test.ts :: as deep as nothing above",
+  },
+  {
+    name: "engine-load-is-known-before-it-is-on-the-device",
+    file: "engine/bulk_load.ts",
+    find: `      await store.files.syncDirectory(store.dir);
+      await this.#background`,
+    replace: `      await Promise.resolve();
+      await this.#background`,
+    caughtBy: "engine/bulk_load_test.ts :: a crash at any step of a load",
+  },
+  {
+    name: "engine-load-has-no-number-of-its-own",
+    file: "engine/bulk_load.ts",
+    find: "        this.#seq = store.visibleSeq + 1;",
+    replace: "        this.#seq = store.visibleSeq + 1 - 1;",
+    caughtBy:
+      "engine/bulk_load_test.ts :: a load is there whole when it is finished",
+  },
+  {
+    name: "engine-load-begins-before-the-log-is-in-tables",
+    file: "engine/bulk_load.ts",
+    find: "        await committer.sealNow();\n        await store.flushed();",
+    replace: "        if (store.poisoned) await store.flushed();",
+    caughtBy: "engine/bulk_load_test.ts :: does not hide what is loaded",
+  },
+  {
+    name: "engine-load-goes-on-after-a-failure",
+    file: "engine/bulk_load.ts",
+    find: `if (this.#state === "open") this.#state = "failed";`,
+    replace: `if (this.#state === "open") this.#running = undefined;`,
+    caughtBy: "engine/bulk_load_test.ts :: nothing more after an error",
+  },
+  {
+    name: "engine-load-that-is-given-up-leaves-files",
+    file: "engine/bulk_load.ts",
+    find: "for (const number of this.#numbers) this.#discard(number);",
+    replace: "this.#numbers.clear();",
+    caughtBy: "engine/bulk_load_test.ts :: leaves no file and no row",
+  },
+  {
+    name: "engine-load-stands-beside-what-reaches-over-it",
+    file: "engine/placement.ts",
+    find: "intersects(info, bounds))\n  ) level--;",
+    replace: "intersects(info, bounds) && level < 0)\n  ) level--;",
+    caughtBy: "engine/bulk_load_test.ts :: past tables that only reach over",
   },
   {
     name: "engine-check-believes-the-table",

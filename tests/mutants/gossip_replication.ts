@@ -82,9 +82,79 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "session-taken-without-what-was-left-aside",
     file: "gossip/replication/pull.ts",
-    find: "        if (!base.includes(vector)) {\n",
+    find: "        if (!whole && !base.includes(vector)) {\n",
     replace: "        if (vector.includes(base) && base.size < 0) {\n",
     caughtBy: "gossip/replication/pull_test.ts :: the rest comes by a session",
+  },
+  {
+    name: "copy-goes-on-with-who-has-collected",
+    file: "gossip/replication/donor.ts",
+    find: "return vector.includes(from.reached) && from.base.includes(floor);",
+    replace: "return vector.includes(from.reached) && floor.size >= 0;",
+    caughtBy:
+      "gossip/replication/copy_resume_test.ts :: delta 3: a copy does not go on",
+  },
+  {
+    name: "copy-goes-on-with-who-has-less",
+    file: "gossip/replication/donor.ts",
+    find: "return vector.includes(from.reached) && from.base.includes(floor);",
+    replace: "return vector.size >= 0 && from.base.includes(floor);",
+    caughtBy:
+      "gossip/replication/copy_resume_test.ts :: goes on with any donor",
+  },
+  {
+    name: "copy-goes-on-beside-what-it-replaces",
+    file: "gossip/replication/incoming_copy.ts",
+    find: "replacingRows(this.#bank, entry, before)",
+    replace: "replacingRows(this.#bank, entry, before && undefined)",
+    caughtBy:
+      "gossip/replication/copy_resume_test.ts :: goes on with any donor",
+  },
+  {
+    name: "copy-forgets-the-lives-of-its-first-donor",
+    file: "gossip/replication/incoming_copy.ts",
+    find: "lifeGone: Math.max(lifeGone, this.#lifeGone),",
+    replace: "lifeGone: Math.max(lifeGone, 0),",
+    caughtBy: "gossip/replication/copy_resume_test.ts :: keeps the lives",
+  },
+  {
+    name: "copy-forgets-what-broke-off",
+    file: "gossip/replication/incoming_copy.ts",
+    find: "reached.join(session.vector);",
+    replace: "reached.join(this.#base);",
+    caughtBy:
+      "gossip/replication/copy_resume_test.ts :: goes on with any donor",
+  },
+  {
+    name: "copy-sends-what-has-changed-twice",
+    file: "gossip/replication/session.ts",
+    find: "if (!this.#goesOn || this.#isInBase(found)) return found;",
+    replace:
+      "if (!this.#goesOn || this.#isInBase(found) || found) return found;",
+    caughtBy: "gossip/replication/copy_resume_test.ts :: is not sent again",
+  },
+  {
+    name: "copies-go-as-fast-as-they-can",
+    file: "gossip/replication/donor.ts",
+    find: "      this.#pace.spend(chunk.length);\n",
+    replace: "",
+    caughtBy: "gossip/replication/donor_test.ts :: no faster than they may",
+  },
+  {
+    name: "copy-counts-before-it-is-on-the-device",
+    file: "gossip/replication/replica.ts",
+    find: `    if (session.whole) {
+      await this.#copy?.finish();`,
+    replace: `    if (session.whole) {
+      void this.#copy?.finish();`,
+    caughtBy: "gossip/replication/copy_test.ts :: wherever the power fails",
+  },
+  {
+    name: "copy-comes-in-any-order",
+    file: "gossip/replication/incoming_copy.ts",
+    find: "if (next.dead !== last.dead) return next.dead;",
+    replace: "if (next.dead !== last.dead) return true;",
+    caughtBy: "gossip/replication/copy_test.ts :: is not in order",
   },
   {
     name: "expiry-deletes-what-was-set-meanwhile",
@@ -328,11 +398,12 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "index-row-of-the-loser-kept",
     file: "gossip/replication/draft.ts",
-    find: `      if (before !== undefined) {
-        ops.push({`,
-    replace: `      if (before !== undefined) {
-        if (before.seq > 0) continue;
-        ops.push({`,
+    find:
+      "    ops.push({ key: indexKey(bank, origin, seq, key), value: undefined });\n",
+    replace: `    if (seq === 0) {
+      ops.push({ key: indexKey(bank, origin, seq, key), value: undefined });
+    }
+`,
     caughtBy: "gossip/replication/schedules_test.ts",
   },
   {
@@ -522,8 +593,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "deleted-keys-forgotten-by-commits",
     file: "gossip/replication/draft.ts",
-    find: "    for (const space of [Space.LIVE, Space.DEAD]) {",
-    replace: "    for (const space of [Space.LIVE]) {",
+    find: "  for (const space of [Space.LIVE, Space.DEAD]) {",
+    replace: "  for (const space of [Space.LIVE]) {",
     caughtBy: SEEDS,
   },
   {

@@ -37,6 +37,10 @@ export const PATHS = [
   "deltaSession",
   /** The first copy of a node that joined under way. */
   "snapshot",
+  /** A whole copy that went on where it had broken off. */
+  "copyResumed",
+  /** A session that waited, so as not to take more than its share. */
+  "paced",
   "conflict",
   /** A record that waited for room for the report of its conflict. */
   "conflictsFull",
@@ -61,6 +65,8 @@ export const PATHS = [
   /** A memtable that became a table. */
   "flush",
   "compaction",
+  /** A whole copy that went into tables past the log. */
+  "bulkLoad",
   /** A flipped bit that was noticed when the disk was opened. */
   "corruption",
   /** A flipped bit that a node noticed while it ran. */

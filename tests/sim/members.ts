@@ -850,6 +850,9 @@ export class Members {
         recordsApplied,
         pulls,
         sessionsTaken,
+        copiesTaken,
+        copiesResumed,
+        sessionPausesMs,
         detection,
         spread,
         tombstonesCollected,
@@ -863,7 +866,9 @@ export class Members {
       coverage.path("suspected", detection.suspected);
       coverage.path("died", detection.died);
       coverage.path("refuted", detection.refuted);
-      coverage.path("deltaSession", sessionsTaken - (life.joining ? 1 : 0));
+      coverage.path("deltaSession", sessionsTaken - copiesTaken);
+      coverage.path("copyResumed", copiesResumed);
+      coverage.path("paced", sessionPausesMs > 0 ? 1 : 0);
     }
     coverage.path("coalesced", life.watch?.coalesced);
     member.life = undefined;
@@ -990,6 +995,8 @@ export class Members {
     const { coverage } = this.#options;
     if (event.type === "flush" || event.type === "compaction") {
       coverage.path(event.type);
+    } else if (event.type === "ingest") {
+      coverage.path("bulkLoad");
     } else if (event.type === "opened" && event.tornBytes > 0) {
       coverage.path("tornWal");
     } else if (event.type === "poisoned") life.failed = true;
