@@ -784,10 +784,11 @@ export class DB implements AsyncDisposable {
    */
   metrics(): Metrics {
     const { rooms, counts, watchers, kv, endpoint } = this.#parts;
-    const { origins, logRecords, logBytes, held, waiting } =
+    const { origins, folded, logRecords, logBytes, held, waiting } =
       rooms.replica.figures;
     return {
       origins,
+      foldedOrigins: folded,
       logRecords,
       logBytes,
       heldRecords: held,

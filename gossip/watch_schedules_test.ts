@@ -171,6 +171,7 @@ class Schedule {
       lifeFloor: 0,
       floor: new Vector(),
       incarnations: [],
+      folds: [],
     });
   }
 

@@ -246,7 +246,7 @@ export class Watcher<T> {
   /** The state that a token stands for, as far as this node can tell now. */
   #stateOf({ vector, isState }: TokenContent): Vector | undefined {
     const { replica } = this.#options.source;
-    if (isState) return vector;
+    if (isState) return vector.readAs(replica.vector);
     return replica.vector.includes(vector)
       ? replica.stateAfter(vector)
       : undefined;
@@ -396,9 +396,5 @@ function isSame(a: Vector, b: Vector): boolean {
 
 /** Records that one vector covers and another does not, about. */
 function recordsBetween(from: Vector, to: Vector): number {
-  let count = 0;
-  for (const origin of to.origins()) {
-    count += Math.max(0, to.seq(origin) - from.seq(origin));
-  }
-  return count;
+  return to.countBeyond(from);
 }

@@ -57,6 +57,8 @@ function openCluster(
     durable: () =>
       Promise.resolve({ vector: new Vector(), floor: new Vector() }),
     floor: () => new Vector(),
+    foldedOrigins: () => [],
+    foldedSeq: () => 0,
     onAccepted: () => {},
     onKnown: () => {},
     onRemoved: () => {},
@@ -121,7 +123,7 @@ Deno.test("a hello and an incarnation have golden bytes; a start is durable befo
   assertEquals(cluster.config.members, [1, 2]);
 
   const own = cluster.identity();
-  assertEquals(toHex(own.hello), "0200020100" + "010000");
+  assertEquals(toHex(own.hello), "0300020100" + "01000100" + "00");
 
   const nonce = new Uint8Array(8).fill(7);
   const remote = { ...own, node: 2, generation: 300, nonce };

@@ -65,6 +65,7 @@ async function take(
     lifeFloor: 0,
     floor: new Vector(),
     incarnations: [],
+    folds: [],
   });
 }
 
@@ -172,6 +173,7 @@ Deno.test("S6: what was asked for as a difference does not fill a state that is 
     lifeFloor: 0,
     floor: new Vector(),
     incarnations: [],
+    folds: [],
   };
   assertEquals(
     await a.replica.ingest({ ...session, ...lives, whole: false, entries }),

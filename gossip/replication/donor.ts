@@ -71,9 +71,10 @@ export class Donor {
   /** Answers PULL. */
   async pull(
     node: number,
-    { vector: base, whole }: PullMessage,
+    { vector, whole }: PullMessage,
   ): Promise<Bytes> {
     const { replica } = this.#options;
+    const base = vector.readAs(replica.vector);
     if (!replica.caughtUp) return encodeBusyReply(replica.vector);
     const recent = whole ? null : await replica.recent(base, CHUNK_BYTES);
     if (recent !== null) {
@@ -138,6 +139,7 @@ export class Donor {
       lifeGone,
       lifeFloor,
       floor,
+      folds: this.#options.replica.foldsBeyond(base, vector),
       intents: this.#closed ? [] : await readOpenIntents(snapshot, bank),
       ...this.#options.cluster(),
     });

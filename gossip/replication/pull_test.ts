@@ -239,6 +239,7 @@ Deno.test("bad answers and lost peers end a pull, and the next one is free to go
             intents: [],
             config: EMPTY_BYTES,
             incarnations: [],
+            folds: [],
           }))
           : Uint8Array.of(1, 200),
       ),

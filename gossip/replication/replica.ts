@@ -36,6 +36,7 @@ import {
   rowKey,
   Space,
   spacePrefix,
+  vectorKey,
 } from "../keyspace.ts";
 import type { Clash } from "./conflict.ts";
 import type { Dot, Origin } from "./dot.ts";
@@ -47,16 +48,18 @@ import {
   type CommitRequest,
   Draft,
   type DraftOptions,
+  foldable,
   rowsOf,
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import type { Floor } from "./floor.ts";
+import type { Fold } from "./fold.ts";
 import { HeldRecords } from "./held.ts";
 import { isTooFarAhead } from "./hlc.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
 import type { LogRecord } from "./record.ts";
 import { Replay } from "./replay.ts";
-import type { FrozenState, SessionData } from "./session.ts";
+import type { FrozenState, SessionData, SessionOffer } from "./session.ts";
 import {
   countersOf,
   decodeCounters,
@@ -124,6 +127,12 @@ type Item =
     kind: "commit";
     request: CommitRequest;
     resolve: (outcome: CommitOutcome) => void;
+    reject: (error: unknown) => void;
+  }
+  | {
+    kind: "fold";
+    isOver: (node: number) => boolean;
+    resolve: (record: LogRecord | undefined) => void;
     reject: (error: unknown) => void;
   }
   | {
@@ -221,14 +230,16 @@ export class Replica {
   /** Numbers for metrics. */
   get figures(): {
     origins: number;
+    folded: number;
     logRecords: number;
     logBytes: number;
     held: number;
     waiting: number;
   } {
-    const { vector, log } = this.#state;
+    const { vector, log, folds } = this.#state;
     return {
       origins: vector.size,
+      folded: folds.origins,
       logRecords: log.length,
       logBytes: log.bytes,
       held: this.#held.size,
@@ -244,6 +255,45 @@ export class Replica {
     return new Promise((resolve, reject) => {
       this.#push({ kind: "commit", request, resolve, reject });
     });
+  }
+
+  /**
+   * Folds the origins of some nodes that have ended (docs/fold.md), if every member has
+   * them and vectors become shorter. Resolves to the record, once it is durable.
+   *
+   * @param isOver Whether this node is to fold those of a node.
+   */
+  fold(isOver: (node: number) => boolean): Promise<LogRecord | undefined> {
+    if (foldable(this.#state, this.#state.vector, isOver).length === 0) {
+      return Promise.resolve(undefined);
+    }
+    return new Promise((resolve, reject) => {
+      this.#push({ kind: "fold", isOver, resolve, reject });
+    });
+  }
+
+  /** The origins that the folds known here list. */
+  foldedOrigins(): Iterable<Origin> {
+    return this.#state.folds.listedOrigins();
+  }
+
+  /** The largest seq that a fold known here lists of an origin; 0 for none. */
+  foldedSeq(origin: Origin): number {
+    return this.#state.folds.listed(origin);
+  }
+
+  /** The folds that a vector covers and a base does not. */
+  foldsBeyond(base: Vector, vector: Vector): Fold[] {
+    return this.#state.folds.all().filter(({ origin, seq }) =>
+      vector.covers(origin, seq) && !base.covers(origin, seq)
+    );
+  }
+
+  /** Learns the folds that a session brings, so that its vectors can be read. */
+  learn({ folds, vector, floor }: SessionOffer): void {
+    for (const fold of folds) this.#state.folds.add(fold);
+    vector.readAs(this.#state.vector);
+    floor.readAs(this.#state.vector);
   }
 
   /** Takes a peer's record. Resolves once what it changed is durable. */
@@ -428,10 +478,21 @@ export class Replica {
       // Before it is durable: who is judged by it meanwhile is judged by more.
       state.floor = floor;
       const counters = encodeCounters(countersOf(state));
-      await this.#kv.write([
+      // What folds list that every member has is named no more.
+      const short = floor.shortened(floor);
+      const vector = state.vector.shortened(floor);
+      const ops: BatchOp[] = [
         { key: metaKey("counters"), value: counters },
-        floorOp(floor),
-      ], { sync: true });
+        floorOp(short),
+      ];
+      const named = new Set(vector.origins());
+      for (const origin of state.vector.origins()) {
+        if (named.has(origin)) continue;
+        ops.push({ key: vectorKey(state.bank, origin), value: undefined });
+      }
+      await this.#kv.write(ops, { sync: true });
+      state.floor = short;
+      state.vector = vector;
     });
     return collected;
   }
@@ -523,12 +584,14 @@ export class Replica {
    * applied; `undefined` if the log no longer tells.
    */
   stateAfter(records: Vector): Vector | undefined {
-    return this.#state.log.stateAfter(records, this.#state.vector);
+    const { log, vector } = this.#state;
+    const after = log.stateAfter(records, vector)?.readAs(vector);
+    return after?.shortened(this.#state.floor);
   }
 
   /** Tells again what was applied here and `from` does not cover. */
   replay(from: Vector): Replay {
-    return new Replay(this.#kv, this.#state, from);
+    return new Replay(this.#kv, this.#state, from.readAs(this.#state.vector));
   }
 
   /**
@@ -712,6 +775,13 @@ export class Replica {
         return await draft.commit(item.request).then(
           (outcome) => () => item.resolve(outcome),
           (error) => () => item.reject(error),
+        );
+      case "fold":
+        if (!this.#state.caughtUp || this.#refusal !== undefined) {
+          return () => item.resolve(undefined);
+        }
+        return await draft.fold(item.isOver).then(
+          (record) => () => item.resolve(record),
         );
       case "record": {
         // A void state takes no record (rule S6): who wrote it was not judged by the

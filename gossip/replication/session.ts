@@ -12,6 +12,7 @@
  *          varint intents, (txn dot, intent dot, varint length, body)*
  *          varint length, config | varint length, tenure (empty)
  *          varint n, (varint node, varint generation, 8 bytes nonce)*     incarnations
+ *          folds (fold.ts)
  *          later fields, ignored
  * chunk := u8 last (0 | 1) | varint n, (varint keyLength, key, varint rowLength, entry row)*
  * ```
@@ -40,6 +41,7 @@ import {
 } from "../keyspace.ts";
 import { type Dot, type Origin, originLane, readDot, writeDot } from "./dot.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
+import { type Fold, readFolds, writeFolds } from "./fold.ts";
 import type { Incarnation } from "./incarnation.ts";
 import { Vector } from "./vector.ts";
 
@@ -68,6 +70,8 @@ export interface SessionOffer {
   readonly config: Uint8Array;
   /** The starts of members that the donor has accepted, its own with them. */
   readonly incarnations: readonly Incarnation[];
+  /** The folds that the vector covers and the base does not. */
+  readonly folds: readonly Fold[];
 }
 
 /** A session, staged whole. */
@@ -80,6 +84,7 @@ export interface SessionData extends
     | "floor"
     | "intents"
     | "incarnations"
+    | "folds"
   > {
   /** Whether it is a whole copy, whose entries stand in the other bank. */
   readonly whole: boolean;
@@ -105,6 +110,7 @@ export function encodeOffer(offer: SessionOffer): Bytes {
   for (const { node, generation, nonce } of offer.incarnations) {
     writer.varint(node).varint(generation).raw(nonce);
   }
+  writeFolds(writer, offer.folds);
   return writer.finish();
 }
 
@@ -139,6 +145,7 @@ export function decodeOffer(bytes: Uint8Array): SessionOffer {
     intents,
     config,
     incarnations,
+    folds: readFolds(reader),
   };
 }
 
@@ -217,7 +224,7 @@ export class SessionReader {
     this.#bank = bank;
     this.#base = base;
     this.vector = vector;
-    this.#origins = [...vector.origins()];
+    this.#origins = [...vector.beyond(base).origins()];
   }
 
   /** The next chunk, of `bytesMax` bytes or one entry. */

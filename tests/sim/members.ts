@@ -46,6 +46,7 @@ import {
   type NodeState,
   readConflicts,
   readLog,
+  readNamed,
   readRow,
   readState,
   readVector,
@@ -595,6 +596,12 @@ export class Members {
     return true;
   }
 
+  /** How many origins the vector of a node names; `undefined` if it is not up. */
+  namedOrigins({ life }: Member): number | undefined {
+    if (life?.db === undefined || life.failed) return undefined;
+    return peek(life, (engine) => readNamed(engine).size);
+  }
+
   /** Reads what a node has on record, and judges its state. */
   inspect(member: Member): NodeState | undefined {
     const { life } = member;
@@ -806,7 +813,9 @@ export class Members {
         detection,
         spread,
         tombstonesCollected,
+        foldedOrigins,
       } = life.db.metrics();
+      coverage.path("folded", foldedOrigins);
       coverage.path("collected", tombstonesCollected);
       coverage.path("record", recordsApplied);
       coverage.path("rumour", spread?.extraBytes);
