@@ -38,6 +38,7 @@ function applied(keys: Record<string, number>, session = false): Applied {
 function bareWatchers(): Watchers {
   const replica = {
     vector: new Vector(),
+    floor: new Vector(),
     replay: () => assert(false, "nothing is told again") as never,
     stateAfter: () => assert(false, "nothing is told again") as never,
     freeze: () => assert(false, "nothing is read") as never,

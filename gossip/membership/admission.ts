@@ -130,7 +130,7 @@ export class Admission {
     for (const said of [report.birth, report.vector, report.floor]) {
       said.readAs(vector());
     }
-    // It may leave out what this node has no list of (docs/fold.md, D5).
+    // It may leave out what this node has no list of (docs/fold.md, W5).
     if (!vector().includes(report.floor)) return false;
     try {
       await incarnations.accept(report, report.birth, floor());
@@ -149,7 +149,7 @@ export class Admission {
     // Nor has this node, before it has a copy, a floor by which to judge anybody.
     if (isVoid || !isCaughtUp()) return;
     // It may leave out what this node has no list of: then this node's disk is the
-    // old one, and it is told so (docs/fold.md, D5).
+    // old one, and it is told so (docs/fold.md, W5).
     if (!vector().includes(theirs.readAs(vector()))) return;
     await incarnations.accept(remote, birth.readAs(vector()), floor());
     // It may have been removed meanwhile.

@@ -6,6 +6,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Space, spacePrefix } from "../keyspace.ts";
+import { Progress } from "../progress.ts";
+import { readToken } from "../token.ts";
 import type { Origin } from "./dot.ts";
 import { type Fold, Folds } from "./fold.ts";
 import { decodeRecord, RecordKind } from "./record.ts";
@@ -61,6 +63,9 @@ Deno.test("who covers a fold covers its list, and what folds in that list do; wh
   const newest = vector(folds, [A3, 1], [B1, 7]);
   assertEquals([A1, A2, A3, B1].map((of) => newest.seq(of)), [5, 4, 1, 7]);
   assert(!newest.covers(A1, 6));
+  // Also where it does not cover all folds that are known.
+  folds.add(fold(B1, 8, [origin(2), 1]));
+  assertEquals([A1, A2, A3].map((of) => newest.clone().seq(of)), [5, 4, 1]);
   const middle = vector(folds, [A2, 3]);
   assertEquals([A1, A2, A3].map((of) => middle.seq(of)), [5, 3, 0]);
   const oldest = vector(folds, [A2, 1]);
@@ -136,6 +141,25 @@ Deno.test("lists that go in a circle, which no records do, end", () => {
   folds.add(fold(A3, 1));
   assertEquals(vector(folds, [B1, 1]).seq(A1), 0);
   assertEquals(vector(folds, [A1, 1]).seq(A2), 1);
+});
+
+Deno.test("a watcher that has seen an origin end and be folded names it no more in its tokens", () => {
+  const folds = chain();
+  const end = vector(folds, [A3, 1], [B1, 300]);
+  const progress = new Progress(vector(folds, [A1, 1]), () => end);
+  progress.advance([
+    { origin: A1, seq: 5 },
+    { origin: A2, seq: 4 },
+    { origin: A3, seq: 1 },
+  ]);
+  const steps = Array.from({ length: 300 }, (_, i) => ({
+    origin: B1,
+    seq: i + 1,
+  }));
+  progress.advance(steps);
+  const { vector: told } = readToken("test", "token", progress.token()());
+  assertEquals([...told.origins()], [A3, B1]);
+  assert(told.readAs(end).includes(end) && end.includes(told));
 });
 
 const own = (node: number) => node === 1;
@@ -272,8 +296,14 @@ Deno.test("the log hands out, or says that it cannot, what an old vector lacks o
   const origins = given!.records.map((bytes) => decodeRecord(bytes).origin);
   assertEquals(origins[0], first);
   assertEquals(origins.length, 3);
-  const small = await openReplica(1, { kv: node.kv.crash(), logBytesMax: 1 });
+  // It has kept what came behind the old vector, but for what was folded since.
+  const [k0, , fold] = given!.records.map(({ length }) => length);
+  const small = await openReplica(1, {
+    kv: node.kv.crash(),
+    logBytesMax: fold! + 2 * k0! + 20,
+  });
   await small.replica.commit(sets({ more: "v" }));
+  assertEquals(small.replica.figures.logRecords, 3);
   assertEquals(
     await small.replica.recent(old.readAs(small.replica.vector), 1_000_000),
     null,
