@@ -844,10 +844,18 @@ export class DB implements AsyncDisposable {
    */
   metrics(): Metrics {
     const { rooms, counts, watchers, kv, endpoint } = this.#parts;
-    const { origins, logRecords, logBytes, held, waiting, ...conflicts } =
-      rooms.replica.figures;
+    const {
+      origins,
+      folded,
+      logRecords,
+      logBytes,
+      held,
+      waiting,
+      ...conflicts
+    } = rooms.replica.figures;
     return {
       origins,
+      foldedOrigins: folded,
       logRecords,
       logBytes,
       heldRecords: held,

@@ -238,8 +238,10 @@ export interface ClusterView {
 
 /** Numbers of a database, for dashboards and tests. */
 export interface Metrics {
-  /** Origins in the vector. */
+  /** Origins that the vector names: about one a member. */
   readonly origins: number;
+  /** Origins that have ended and are named no more. */
+  readonly foldedOrigins: number;
   /** Records in the recent log, from which peers take what they lack. */
   readonly logRecords: number;
   /** Bytes of those records. */

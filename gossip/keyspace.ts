@@ -8,6 +8,7 @@
  *                                            leaving, synced, floor, leap, away
  * 02 …                            acceptor   registers of this node as acceptor (register/)
  * 03 node u16                     incarnation  generation and nonce last accepted of a member
+ * 04 origin seq                   fold       ->  what a fold lists (replication/fold.ts)
  * 10 origin seq key          *    dot index  ->  nothing; which entries a record wrote
  * 11 origin                  *    vector     ->  what is covered of the origin
  * 12 position u48 origin seq *    log        ->  a whole record, in the order applied here
@@ -52,6 +53,7 @@ export const Space = {
   META: 0x01,
   ACCEPTOR: 0x02,
   INCARNATION: 0x03,
+  FOLD: 0x04,
   DOT_INDEX: 0x10,
   VECTOR: 0x11,
   LOG: 0x12,
@@ -121,6 +123,19 @@ export function numberOfKey(key: Uint8Array): number {
 /** The row that accepts an incarnation of a member. */
 export function incarnationKey(node: number): Bytes {
   return Uint8Array.of(Space.INCARNATION, node >>> 8, node & 0xff);
+}
+
+/** The row of what a fold lists. */
+export function foldKey({ origin, seq }: Dot): Bytes {
+  const row = new Uint8Array(1 + DOT_BYTES);
+  row[0] = Space.FOLD;
+  putSeq(row, putOrigin(row, 1, origin), seq);
+  return row;
+}
+
+/** The dot that a {@linkcode foldKey} names. */
+export function foldOfKey(row: Uint8Array): Dot {
+  return { origin: takeOrigin(row, 1), seq: takeSeq(row, 1 + ORIGIN_BYTES) };
 }
 
 /** The index row by which a record's entry is found. */

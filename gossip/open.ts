@@ -415,6 +415,8 @@ async function assemble(
       if (cluster.isBeyondSeal(replica.vector)) last.reset?.needed();
     },
     floor: () => replica.floor,
+    foldedOrigins: () => replica.foldedOrigins(),
+    foldedSeq: (origin) => replica.foldedSeq(origin),
     onRemoved: (self) => {
       replica.dropHeld();
       if (self) onRemoved();
@@ -546,6 +548,7 @@ async function assemble(
     others: () => cluster.reported(),
     isSealed: (vector) => cluster.isCounted(vector),
     basis: () => cluster.basis,
+    isOver: (node) => cluster.folds(node),
   });
   opened.defer(() => collector.close());
   const audit = new Audit({

@@ -23,17 +23,23 @@ export class Progress {
   #base: Vector;
   /** Only ever added to, so that a token may hold on to it. */
   #steps: Step[] = [];
+  readonly #floor: () => Vector;
 
-  /** @param base What it has before the first step. */
-  constructor(base: Vector) {
+  /**
+   * @param base What it has before the first step.
+   * @param floor What every member has: what is folded behind it is not named.
+   */
+  constructor(base: Vector, floor: () => Vector = () => new Vector()) {
     this.#base = base;
+    this.#floor = floor;
   }
 
   /** Goes on. */
   advance(steps: readonly Step[]): void {
     for (const step of steps) this.#steps.push(step);
     if (this.#steps.length < Math.max(STEPS_MAX, this.#base.size)) return;
-    this.#base = after(this.#base, this.#steps);
+    const base = after(this.#base, this.#steps);
+    this.#base = base.shortened(this.#floor());
     this.#steps = [];
   }
 

@@ -173,6 +173,7 @@ class Schedule {
       lifeFloor: 0,
       floor: new Vector(),
       incarnations: [],
+      folds: [],
     });
   }
 

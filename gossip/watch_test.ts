@@ -38,6 +38,7 @@ function applied(keys: Record<string, number>, session = false): Applied {
 function bareWatchers(): Watchers {
   const replica = {
     vector: new Vector(),
+    floor: new Vector(),
     replay: () => assert(false, "nothing is told again") as never,
     stateAfter: () => assert(false, "nothing is told again") as never,
     freeze: () => assert(false, "nothing is read") as never,
@@ -341,6 +342,7 @@ Deno.test("what is told again went over to live before the reader is done with t
     lifeFloor: 0,
     floor: new Vector(),
     incarnations: [],
+    folds: [],
   });
   await set({ k: "3" });
   const rest = await take(reader, 2);
@@ -550,6 +552,7 @@ Deno.test("S6: a watch is told of a whole copy in the place of what waited, wher
       lifeFloor: 0,
       floor: new Vector(),
       incarnations: [],
+      folds: [],
     });
     const { value } = await (pending ?? reader.read());
     assertEquals(value!.map(({ type }) => type), ["reset"], kind);
@@ -597,6 +600,7 @@ Deno.test("the token of a watch is behind what its reader has, not behind what i
     lifeFloor: 0,
     floor: new Vector(),
     incarnations: [],
+    folds: [],
   });
   await set({ k: "5" });
   assertEquals(live.token(), before);

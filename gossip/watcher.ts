@@ -39,7 +39,7 @@ import type { Token, TokenContent } from "./token.ts";
 export interface WatchSource {
   readonly replica: Pick<
     Replica,
-    "vector" | "replay" | "stateAfter" | "freeze"
+    "vector" | "floor" | "replay" | "stateAfter" | "freeze"
   >;
   readonly arrivals: Pick<Arrivals, "of">;
   readonly clock: Clock;
@@ -108,7 +108,7 @@ export class Watcher<T> {
     this.#queue = new ChangeQueue(options.queueBytesMax);
     const { vector } = source.replica;
     const from = since === undefined ? vector : this.#stateOf(since);
-    this.#progress = new Progress(from ?? vector);
+    this.#progress = this.#begin(from ?? vector);
     this.#isWhole = !initial && from !== undefined;
     // At once, whenever it is read: what a session brings next is told, too.
     if (!initial && from !== undefined && isSame(from, vector)) {
@@ -165,6 +165,11 @@ export class Watcher<T> {
     }
   }
 
+  #begin(from: Vector): Progress {
+    const { replica } = this.#options.source;
+    return new Progress(from, () => replica.floor);
+  }
+
   #here(): (() => Token) | undefined {
     return this.#isWhole ? this.#progress.token() : undefined;
   }
@@ -177,7 +182,7 @@ export class Watcher<T> {
   #reset(vector: Vector): void {
     this.#hold();
     this.#queue = new ChangeQueue(this.#options.queueBytesMax);
-    this.#progress = new Progress(vector);
+    this.#progress = this.#begin(vector);
     this.#isWhole = true;
     this.#isLive = true;
     this.#wasReset = true;
@@ -246,7 +251,7 @@ export class Watcher<T> {
   /** The state that a token stands for, as far as this node can tell now. */
   #stateOf({ vector, isState }: TokenContent): Vector | undefined {
     const { replica } = this.#options.source;
-    if (isState) return vector;
+    if (isState) return vector.readAs(replica.vector);
     return replica.vector.includes(vector)
       ? replica.stateAfter(vector)
       : undefined;
@@ -262,7 +267,7 @@ export class Watcher<T> {
     if (this.#wasReset) return;
     const from = state ?? this.#stateOf(since);
     if (from === undefined) throw new TokenTooOldError("watch");
-    if (state === undefined) this.#progress = new Progress(from);
+    if (state === undefined) this.#progress = this.#begin(from);
     this.#isWhole = true;
     yield* this.#tellFrom(source.replica.replay(from), true);
   }
@@ -396,9 +401,5 @@ function isSame(a: Vector, b: Vector): boolean {
 
 /** Records that one vector covers and another does not, about. */
 function recordsBetween(from: Vector, to: Vector): number {
-  let count = 0;
-  for (const origin of to.origins()) {
-    count += Math.max(0, to.seq(origin) - from.seq(origin));
-  }
-  return count;
+  return to.countBeyond(from);
 }

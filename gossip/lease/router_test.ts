@@ -83,6 +83,7 @@ Deno.test("a commit of keys that nobody leads stays here; one led elsewhere goes
     lifeFloor: 0,
     floor: new Vector(),
     incarnations: [],
+    folds: [],
   });
   const { after } = await b!.router.commit(sets({ k: "3" }), {});
   assertEquals(figures().requests, 1);

@@ -48,6 +48,8 @@ export interface AdmissionOptions {
   readonly incarnations: Incarnations;
   /** Whether this node has a copy of the data that counts. */
   readonly isCaughtUp: () => boolean;
+  /** What is here. */
+  readonly vector: () => Vector;
   /** Which records every member has, as far as is known here. */
   readonly floor: () => Vector;
 }
@@ -66,7 +68,8 @@ export class Admission {
    * have an older one.
    */
   identity(remote?: Identity): Identity {
-    const { host, incarnation, address, config, isCaughtUp } = this.#options;
+    const { host, incarnation, address, config, isCaughtUp, floor } =
+      this.#options;
     const { node, generation, nonce, birth } = incarnation;
     const told = remote && this.#lackedBy(remote);
     return {
@@ -78,7 +81,7 @@ export class Admission {
       replica: "full",
       features: 0,
       address: address(),
-      hello: encodeHello(config(), told, birth, !isCaughtUp()),
+      hello: encodeHello(config(), told, birth, floor(), !isCaughtUp()),
     };
   }
 
@@ -122,8 +125,13 @@ export class Admission {
    * would be (rule S5); resolves to whether it counts.
    */
   async acceptReport(report: Report): Promise<boolean> {
-    const { config, incarnations, floor, isCaughtUp } = this.#options;
+    const { config, incarnations, floor, isCaughtUp, vector } = this.#options;
     if (!isCaughtUp() || !config().members.includes(report.node)) return false;
+    for (const said of [report.birth, report.vector, report.floor]) {
+      said.readAs(vector());
+    }
+    // It may leave out what this node has no list of (docs/fold.md, W5).
+    if (!vector().includes(report.floor)) return false;
     try {
       await incarnations.accept(report, report.birth, floor());
       return true;
@@ -134,13 +142,16 @@ export class Admission {
   }
 
   async #admitMember(remote: Identity): Promise<void> {
-    const { incarnations, floor, isCaughtUp } = this.#options;
+    const { incarnations, floor, isCaughtUp, vector } = this.#options;
     this.#checkMember(remote);
-    const { isVoid, birth } = decodeHello(remote.hello);
+    const { isVoid, birth, floor: theirs } = decodeHello(remote.hello);
     // It has nothing to rely on yet: it is judged with the copy that it begins with.
     // Nor has this node, before it has a copy, a floor by which to judge anybody.
     if (isVoid || !isCaughtUp()) return;
-    await incarnations.accept(remote, birth, floor());
+    // It may leave out what this node has no list of: then this node's disk is the
+    // old one, and it is told so (docs/fold.md, W5).
+    if (!vector().includes(theirs.readAs(vector()))) return;
+    await incarnations.accept(remote, birth.readAs(vector()), floor());
     // It may have been removed meanwhile.
     this.#checkMember(remote);
   }

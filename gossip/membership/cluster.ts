@@ -132,6 +132,9 @@ export interface ClusterOptions {
   readonly onAccepted: () => void;
   /** Which records every member has, as far as is known here for ever. */
   readonly floor: () => Vector;
+  /** The origins that folds list, and how far (replication/fold.ts). */
+  readonly foldedOrigins: () => Iterable<number>;
+  readonly foldedSeq: (origin: number) => number;
   /** Nodes were removed; whether this one is among them. Must not throw. */
   readonly onRemoved: (self: boolean) => void;
   /** A config is newly known. Must not throw. */
@@ -482,8 +485,20 @@ export class Cluster {
   }
 
   /** {@linkcode Agreement.reportOf}. */
-  reportOf(node: number, signal: AbortSignal): Promise<Report> {
-    return this.#agreement.reportOf(node, signal);
+  async reportOf(node: number, signal: AbortSignal): Promise<Report> {
+    const report = await this.#agreement.reportOf(node, signal);
+    report.vector.readAs(this.#options.vector());
+    return report;
+  }
+
+  /**
+   * Whether this node folds the origins of a node that have ended: its own, and, if it
+   * is the first member, those of the removed.
+   */
+  folds(node: number): boolean {
+    const { members, removed } = this.config;
+    const own = this.#options.host.node;
+    return node === own || members[0] === own && removed.includes(node);
   }
 
   /** {@linkcode Agreement.refresh}. */
@@ -513,7 +528,8 @@ export class Cluster {
       highest = Math.max(highest, key);
     }
     const { vector } = await this.#options.durable();
-    for (const origin of vector.origins()) {
+    const { foldedOrigins } = this.#options;
+    for (const origin of [...vector.origins(), ...foldedOrigins()]) {
       highest = Math.max(highest, originNode(origin));
     }
     await this.#agreement.beginEra(highest, this.others());
@@ -600,7 +616,10 @@ export class Cluster {
     for (const origin of vector.origins()) {
       if (!removed.includes(originNode(origin))) continue;
       if (!vector.covers(origin, 1)) continue;
-      if (vector.seq(origin) > (finals.get(origin) ?? 0)) return true;
+      // What was folded every member had: it may be in nobody's report by name.
+      const { foldedSeq } = this.#options;
+      const seq = Math.max(finals.get(origin) ?? 0, foldedSeq(origin));
+      if (vector.seq(origin) > seq) return true;
     }
     return false;
   }

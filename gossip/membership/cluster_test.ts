@@ -15,11 +15,12 @@ import { makeOrigin } from "../replication/dot.ts";
 import { OwnIncarnation } from "../replication/incarnation.ts";
 import { Vector } from "../replication/vector.ts";
 import { HandKV } from "../replication/world_test.ts";
-import { Cluster } from "./cluster.ts";
+import { Cluster, type ClusterOptions } from "./cluster.ts";
+import { encodeHello } from "./hello.ts";
 import { foundHost, Generation, type HostState, joinHost } from "./host.ts";
 import { decodeMembers, encodeAck, Members, nodeRecord } from "./mod.ts";
 import { decodePledgeReply, encodePledge } from "./pledge.ts";
-import { decodeReport, encodeReportRequest } from "./report.ts";
+import { decodeReport, encodeReport, encodeReportRequest } from "./report.ts";
 
 const { signal } = new AbortController();
 const NONCE = new Uint8Array(8).fill(99);
@@ -31,6 +32,7 @@ function openCluster(
   endpoint?: Endpoint,
   world = new World({ seed: 1 }),
   isCaughtUp = () => true,
+  data: Partial<ClusterOptions> = {},
 ): Promise<Cluster> {
   const { clock, timers } = world.runtime("a");
   return Cluster.open({
@@ -58,9 +60,12 @@ function openCluster(
     durable: () =>
       Promise.resolve({ vector: new Vector(), floor: new Vector() }),
     floor: () => new Vector(),
+    foldedOrigins: () => [],
+    foldedSeq: () => 0,
     onAccepted: () => {},
     onKnown: () => {},
     onRemoved: () => {},
+    ...data,
   });
 }
 
@@ -68,11 +73,21 @@ function openCluster(
 async function founded(
   endpoint?: Endpoint,
   world?: World,
+  data?: Partial<ClusterOptions>,
 ): Promise<{ cluster: Cluster; kv: HandKV }> {
   const kv = new HandKV();
   const host = await foundHost(kv, new Prng(1));
   const nonce = new Uint8Array(8).fill(1);
-  return { cluster: await openCluster(kv, host, nonce, endpoint, world), kv };
+  const cluster = await openCluster(
+    kv,
+    host,
+    nonce,
+    endpoint,
+    world,
+    undefined,
+    data,
+  );
+  return { cluster, kv };
 }
 
 /** A node that the founder lets in. */
@@ -122,7 +137,7 @@ Deno.test("a hello and an incarnation have golden bytes; a start is durable befo
   assertEquals(cluster.config.members, [1, 2]);
 
   const own = cluster.identity();
-  assertEquals(toHex(own.hello), "0200020100" + "010000");
+  assertEquals(toHex(own.hello), "0300020100" + "01000100" + "00");
 
   const nonce = new Uint8Array(8).fill(7);
   const remote = { ...own, node: 2, generation: 300, nonce };
@@ -320,6 +335,65 @@ Deno.test("[16] who has more of a removed node than was counted knows it, once i
   vector.add(makeOrigin(6, 1, 0), 1);
   await cluster.adopt({ ...known, epoch: 11, finals: new Map([[of, 4]]) });
   assertEquals(cluster.isBeyondSeal(vector), false);
+});
+
+Deno.test("what was folded of a removed node is not beyond a seal whose reports do not name it; the first member folds what is left", async () => {
+  const of = makeOrigin(7, 1, 0);
+  const { cluster } = await founded(undefined, undefined, {
+    foldedSeq: (origin) => origin === of ? 3 : 0,
+  });
+  const vector = Vector.upTo([{ origin: of, seq: 3 }]);
+  const known = { ...cluster.config, removed: [7] };
+  await cluster.adopt({ ...known, epoch: 9 });
+  assertEquals(cluster.isBeyondSeal(vector), false);
+  vector.add(of, 4);
+  assertEquals(cluster.isBeyondSeal(vector), true);
+  assertEquals([1, 2, 7].map((node) => cluster.folds(node)), [
+    true,
+    false,
+    true,
+  ]);
+  const two = await joined(cluster, 2);
+  await two.adopt({ ...known, epoch: 10, members: [1, 2] });
+  assertEquals([1, 2, 7].map((node) => two.folds(node)), [false, true, false]);
+});
+
+Deno.test("who does not cover what another one says that every member has judges nothing by it, and takes no report of it", async () => {
+  const [mine, fold] = [makeOrigin(1, 1, 0), makeOrigin(2, 1, 0)];
+  const [has, lacks] = [mine, fold].map((origin) =>
+    Vector.upTo([{ origin, seq: 1 }])
+  ) as [Vector, Vector];
+  const { cluster } = await founded(undefined, undefined, {
+    vector: () => has,
+    floor: () => has,
+  });
+  const two = await joined(cluster, 2);
+  const own = { ...cluster.identity(), node: 2 };
+  const nonce = new Uint8Array(8).fill(7);
+  const said = (floor: Vector) => ({
+    ...own,
+    nonce,
+    hello: encodeHello(cluster.config, undefined, lacks, floor, false),
+  });
+  await cluster.admit(said(lacks), false);
+  assertEquals(cluster.isAccepted(said(lacks)), false);
+  // It reads all of that: it is below.
+  await assertRejects(() => cluster.admit(said(has), false), RejectedError);
+
+  const { era, epoch } = cluster.config;
+  const report = {
+    ...{ node: 2, era, epoch, generation: 1, nonce, number: 1 },
+    ...{ birth: has, vector: has, leaving: false },
+  };
+  for (const [floor, count] of [[lacks, 0], [has, 1]] as const) {
+    const bytes = encodeReport({ ...report, floor });
+    await cluster.answerReports(
+      new Writer().u8(1).varint(1).bytes(bytes).finish(),
+    );
+    const heard = cluster.reported().filter((each) => each !== undefined);
+    assertEquals(heard.length, count);
+  }
+  await two.close();
 });
 
 Deno.test("S6: who has no copy accepts nobody, who would be judged by a floor that is to come", async () => {

@@ -9,8 +9,9 @@
  * for every connection of every node.
  *
  * ```text
- * hello        := u8 version (2) | varint era | varint epoch | u8 settled (0, 1)
- *                 bytes config, or none | bytes birth vector | u8 void (0, 1)
+ * hello        := u8 version (3) | varint era | varint epoch | u8 settled (0, 1)
+ *                 bytes config, or none | bytes birth vector | bytes floor
+ *                 u8 void (0, 1)
  *                 later fields, ignored
  * confirmation := config, or nothing
  * ```
@@ -30,7 +31,7 @@ import {
 import { Vector } from "../replication/vector.ts";
 
 /** The version of what a hello carries. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** What a member told of itself. */
 export interface Hello extends ConfigAge {
@@ -38,6 +39,8 @@ export interface Hello extends ConfigAge {
   readonly config: Config | undefined;
   /** The vector with which this incarnation of it began. */
   readonly birth: Vector;
+  /** What every member has, as far as it knows: who lacks it cannot read the rest. */
+  readonly floor: Vector;
   /**
    * Whether it has no copy of the data that counts: it is no incarnation yet, and
    * nobody may rely on what it says of its data.
@@ -51,16 +54,18 @@ export interface Hello extends ConfigAge {
  * @param known What this node knows.
  * @param told It itself, where it is to be told.
  * @param birth The vector with which this incarnation began.
+ * @param floor What every member has.
  */
 export function encodeHello(
   known: ConfigAge,
   told: Config | undefined,
   birth: Vector,
+  floor: Vector,
   isVoid: boolean,
 ): Bytes {
   const writer = writeConfigAge(new Writer(64).u8(VERSION), known);
-  return writeToldConfig(writer, told).bytes(birth.encode()).u8(isVoid ? 1 : 0)
-    .finish();
+  return writeToldConfig(writer, told).bytes(birth.encode())
+    .bytes(floor.encode()).u8(isVoid ? 1 : 0).finish();
 }
 
 /**
@@ -75,6 +80,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
     ...readConfigAge(reader),
     config: readToldConfig(reader),
     birth: Vector.decode(reader.bytes()),
+    floor: Vector.decode(reader.bytes()),
     isVoid: reader.u8() !== 0,
   };
 }

@@ -45,6 +45,7 @@ async function resetOf(world: World) {
       lifeFloor: 0,
       floor: new Vector(),
       incarnations: [],
+      folds: [],
     });
   };
   return { ...node, generation, reset, done, copy };

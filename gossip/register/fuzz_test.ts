@@ -136,7 +136,11 @@ const CODECS: [string, Uint8Array, (bytes: Uint8Array) => unknown][] = [
   ["seat", encodeReply({ kind: "seat", seat: seat(1) }), decodeReply],
   ["request for a report", encodeReportRequest(CONFIG), decodeReportRequest],
   ["report", encodeReport(REPORT), decodeReport],
-  ["hello", encodeHello(CONFIG, CONFIG, REPORT.birth, true), decodeHello],
+  [
+    "hello",
+    encodeHello(CONFIG, CONFIG, REPORT.birth, REPORT.floor, true),
+    decodeHello,
+  ],
 ];
 
 /** A value or a DecodeError; anything else fails the test. */

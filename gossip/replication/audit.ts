@@ -304,6 +304,7 @@ export class Audit {
   #judge(vector: Vector, isSame: () => boolean): Verdict {
     const { replica } = this.#options;
     if (!replica.caughtUp || !replica.sums.isWhole) return Verdict.NOT_READY;
+    vector.readAs(replica.vector);
     if (!replica.vector.equals(vector)) return Verdict.OTHER_VECTOR;
     return isSame() ? Verdict.SAME : Verdict.DIFFERENT;
   }

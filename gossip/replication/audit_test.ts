@@ -240,6 +240,7 @@ Deno.test("sums of the copy before are none of the whole copy that takes its pla
     floor: new Vector(),
     intents: [],
     incarnations: [],
+    folds: [],
   });
   assert(!two.replica.sums.isWhole);
   await one.audit.with(2);
@@ -266,6 +267,7 @@ Deno.test("a session is in the sums, too", async () => {
     floor: new Vector(),
     intents: [],
     incarnations: [],
+    folds: [],
   };
   assert(await two.replica.ingest(session));
   assertEquals(

@@ -212,6 +212,7 @@ Deno.test("delta 3: a session from a donor that relies on what is not here is vo
     lifeGone: 0,
     lifeFloor: 0,
     incarnations: [],
+    folds: [],
   };
   assertEquals(await replica.ingest({ ...session, floor }), false);
   assertEquals(await replica.ingest({ ...session, floor: new Vector() }), true);
@@ -238,6 +239,7 @@ Deno.test("[25] a whole copy brings its floor, its lives and the incarnations th
     lifeGone: 5,
     lifeFloor: 6,
     floor: vector,
+    folds: [],
     incarnations: [{ node: 2, generation: 3, nonce }, {
       node: 1,
       generation: 9,

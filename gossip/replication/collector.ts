@@ -4,7 +4,7 @@
  *
  * Guarantees: a tombstone goes only when every member has persisted that every
  * member has it; one that nobody hears of keeps them all. A report is made when
- * there is something new to say.
+ * there is something new to say. What has ended is folded (docs/fold.md).
  *
  * @module
  */
@@ -29,6 +29,8 @@ export interface CollectorOptions {
   readonly isSealed: (vector: Vector) => boolean;
   /** Changes whenever the config does, or a report counts no more. */
   readonly basis: () => string;
+  /** Whether this node is to fold the origins of a node that have ended. */
+  readonly isOver: (node: number) => boolean;
 }
 
 /** Collects tombstones. */
@@ -65,7 +67,7 @@ export class Collector {
 
   /** One round; rejects if the engine fails. */
   async round(): Promise<void> {
-    const { replica, report, others, isSealed, basis } = this.#options;
+    const { replica, report, others, isSealed, basis, isOver } = this.#options;
     if (!replica.caughtUp) return;
     const known = basis();
     const own = await report();
@@ -76,12 +78,14 @@ export class Collector {
     // What was looked at once for a gate has nothing more for it.
     const { nonce } = replica.incarnation;
     const done = this.#done?.nonce === nonce && this.#done.gate.includes(gate);
-    if (done && replica.floor.includes(floor)) return;
-    this.#collected += await replica.collect(
-      { floor, gate },
-      () => basis() === known,
-    );
-    if (basis() === known) this.#done = { nonce, gate };
+    if (!done || !replica.floor.includes(floor)) {
+      this.#collected += await replica.collect(
+        { floor, gate },
+        () => basis() === known,
+      );
+      if (basis() === known) this.#done = { nonce, gate };
+    }
+    if (basis() === known) await replica.fold(isOver);
   }
 
   /** Ends its rounds, and waits for the one under way. */

@@ -248,6 +248,7 @@ function sessionOf(keys: readonly string[]) {
     lifeFloor: 0,
     floor: new Vector(),
     incarnations: [],
+    folds: [],
   };
 }
 

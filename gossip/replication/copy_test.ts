@@ -100,6 +100,7 @@ async function take(
     lifeFloor: 0,
     floor: new Vector(),
     incarnations: [],
+    folds: [],
   });
 }
 
@@ -207,6 +208,7 @@ Deno.test("S6: what was asked for as a difference does not fill a state that is 
     lifeFloor: 0,
     floor: new Vector(),
     incarnations: [],
+    folds: [],
   };
   assertEquals(
     await a.replica.ingest({ ...session, ...lives, whole: false, entries }),

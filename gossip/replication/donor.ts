@@ -101,9 +101,10 @@ export class Donor {
   /** Answers PULL. */
   async pull(
     node: number,
-    { vector: base, whole, from }: PullMessage,
+    { vector, whole, from }: PullMessage,
   ): Promise<Bytes> {
     const { replica } = this.#options;
+    const base = vector.readAs(replica.vector);
     if (!replica.caughtUp) return encodeBusyReply(replica.vector);
     const recent = whole ? null : await replica.recent(base, CHUNK_BYTES);
     if (recent !== null) {
@@ -168,6 +169,8 @@ export class Donor {
     const id = this.#nextId++;
     const frozen = await this.#options.replica.freeze();
     const { snapshot, bank, vector, lifeGone, lifeFloor, floor } = frozen;
+    from?.base.readAs(vector);
+    from?.reached.readAs(vector);
     const goesOn = from !== undefined && mayGoOn(from, frozen);
     if (goesOn) this.figures.resumed++;
     const reader = from === undefined
@@ -186,6 +189,11 @@ export class Donor {
       lifeFloor,
       floor,
       goesOn,
+      // Of a copy all of them: what an earlier donor told is not on the disk yet.
+      folds: this.#options.replica.foldsBeyond(
+        from === undefined ? base : new Vector(),
+        vector,
+      ),
       intents: this.#closed ? [] : await readOpenIntents(snapshot, bank),
       ...this.#options.cluster(),
     });

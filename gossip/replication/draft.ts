@@ -72,6 +72,7 @@ import {
   hasVersion,
   type Version,
 } from "./entry.ts";
+import { type Fold, FOLD_LIST_MAX, foldOp } from "./fold.ts";
 import { hlcAt, isTooFarAhead } from "./hlc.ts";
 import {
   decodeRecord,
@@ -324,18 +325,13 @@ export class Draft {
     replaced: readonly { op: CommitOp; current: Entry | undefined }[],
   ): LogRecord {
     const state = this.#state;
-    let origin = state.origin ?? state.openOrigin(makeOrigin);
-    // Full, or a session said so: peers would not read what came after.
-    if (this.vector.seq(origin) >= SEQ_MAX) {
-      origin = state.openOrigin(makeOrigin);
-    }
+    const { origin, seq } = this.#nextDot();
     let hlc = Math.max(hlcAt(this.#options.nowMs), this.#counters.clock + 1);
     // Adopted however far the wall clock was set back: it must not repeat.
     this.#counters.clock = hlc;
     for (const { current } of replaced) {
       if (current !== undefined) hlc = Math.max(hlc, current.hlc + 1);
     }
-    const seq = this.vector.seq(origin) + 1;
     const deps = new Map<string, Dot>();
     const entries = replaced.map(({ op, current }): Entry => {
       if (current !== undefined && current.origin !== origin) {
@@ -379,6 +375,48 @@ export class Draft {
       intent: undefined,
       entries,
     });
+  }
+
+  #nextDot(): Dot {
+    const state = this.#state;
+    let origin = state.origin ?? state.openOrigin(makeOrigin);
+    // Full, or a session said so: peers would not read what came after.
+    if (this.vector.seq(origin) >= SEQ_MAX) {
+      origin = state.openOrigin(makeOrigin);
+    }
+    return { origin, seq: this.vector.seq(origin) + 1 };
+  }
+
+  /**
+   * Folds the origins of some nodes that every member has and that have ended, if
+   * that makes vectors shorter (docs/fold.md).
+   *
+   * @param isOver Whether this node is to fold the origins of a node.
+   */
+  async fold(
+    isOver: (node: number) => boolean,
+  ): Promise<LogRecord | undefined> {
+    const state = this.#state;
+    const deps = foldable(state, this.vector, isOver);
+    if (deps.length === 0) return undefined;
+    const record = makeRecord({
+      ...this.#nextDot(),
+      kind: RecordKind.FOLD,
+      tenure: state.tenure,
+      generation: state.incarnation.generation,
+      nonce: state.incarnation.nonce,
+      hlc: this.#counters.clock,
+      deps,
+      intent: undefined,
+      entries: [],
+    });
+    return await this.apply(record) === "applied" ? record : undefined;
+  }
+
+  /** Who covers a fold has its list, durably: with the record, or the session. */
+  #keep(fold: Fold): void {
+    this.#state.folds.add(fold);
+    this.#ops.push(foldOp(fold));
   }
 
   /** When what an op sets ends by itself; 0 if it does not. */
@@ -426,6 +464,9 @@ export class Draft {
       this.#openIntent({ ...record.intent, intent: dotOf(record) });
     }
     if (originLane(origin) === 1) this.#decided.push(dotOf(record));
+    if (record.kind === RecordKind.FOLD) {
+      this.#keep({ origin, seq, list: record.deps });
+    }
     this.vector.add(origin, seq);
     this.#moved.add(origin);
     const log = this.#log;
@@ -449,6 +490,9 @@ export class Draft {
    */
   async ingest(session: SessionData): Promise<boolean> {
     if (session.whole === this.#counters.caughtUp) return false;
+    for (const fold of session.folds) this.#keep(fold);
+    session.vector.readAs(this.vector);
+    session.floor.readAs(this.vector);
     if (session.whole) {
       await this.#replace(session);
       return true;
@@ -528,7 +572,7 @@ export class Draft {
     const { isRemoved } = this.#options;
     const old = this.#counters.bank;
     const bank = otherBank(old);
-    for (const origin of this.vector.origins()) {
+    for (const origin of this.vector.beyond(session.vector).origins()) {
       const node = originNode(origin);
       if (node !== nodeKey && !isRemoved?.(node)) continue;
       const from = session.vector.seq(origin) + 1;
@@ -815,6 +859,28 @@ export function checkCovered(
 /** Whether an entry would lose against what stands. */
 function loses(entry: Entry, { now }: Slot): boolean {
   return now !== undefined && compareEntries(entry, now) < 0;
+}
+
+/** The origins of some nodes that a node would fold: none, if it is not worth it. */
+export function foldable(
+  { origin: present, floor, folds }: Pick<
+    ReplicaState,
+    "origin" | "floor" | "folds"
+  >,
+  vector: Vector,
+  isOver: (node: number) => boolean,
+): Dot[] {
+  const list: Dot[] = [];
+  for (const origin of vector.origins()) {
+    if (origin === present || originLane(origin) === 1) continue;
+    const seq = vector.seq(origin);
+    if (seq === 0 || list.length === FOLD_LIST_MAX) continue;
+    // Folded, but not yet everywhere; or not everywhere what is to be folded.
+    if (folds.listed(origin) >= seq || floor.seq(origin) < seq) continue;
+    if (isOver(originNode(origin))) list.push({ origin, seq });
+  }
+  // An origin that is opened to end one other makes nothing shorter.
+  return list.length < (present === undefined ? 2 : 1) ? [] : list;
 }
 
 /** The rows of an entry: where nothing is compared they are all that is written. */

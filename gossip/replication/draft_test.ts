@@ -58,6 +58,7 @@ function session(init: Partial<SessionData>): SessionData {
     lifeFloor: 0,
     floor: new Vector(),
     incarnations: [],
+    folds: [],
     ...init,
   };
 }

@@ -78,6 +78,7 @@ import {
 } from "./messages.ts";
 import { decodeRecord, makeRecord, RecordKind } from "./record.ts";
 import { GOLDEN } from "./golden_test.ts";
+import { foldOp, readFold } from "./fold.ts";
 import {
   decodeChunk,
   decodeOffer,
@@ -128,6 +129,17 @@ const INTENT = makeRecord({
   },
   entries: [],
 });
+const FOLD = {
+  origin: origin(2),
+  seq: 7,
+  list: [{ origin: origin(2, 9), seq: 300 }, { origin: origin(3), seq: 1 }],
+};
+const FOLDING = record({
+  seq: 7,
+  kind: RecordKind.FOLD,
+  deps: FOLD.list,
+  hlc: T0,
+});
 const VECTOR = new Vector();
 VECTOR.add(origin(2), 1);
 VECTOR.add(origin(2), 2);
@@ -163,6 +175,7 @@ const OFFER = {
   config: toBytes("config"),
   incarnations: [{ node: 2, generation: 3, nonce: new Uint8Array(8).fill(4) }],
   goesOn: false,
+  folds: [FOLD],
 };
 const CLASH = {
   kept: entry({ key: KEY }),
@@ -233,6 +246,11 @@ const FORMATS: Record<
   "record": { sample: PLAIN.bytes, decode: decodeRecord },
   "record with all fields": { sample: FULL.bytes, decode: decodeRecord },
   "intent": { sample: INTENT.bytes, decode: decodeRecord },
+  "fold": { sample: FOLDING.bytes, decode: decodeRecord },
+  "fold row": {
+    sample: foldOp(FOLD).value!,
+    decode: (bytes) => readFold(FOLD, bytes),
+  },
   "entry": {
     sample: encodeEntry(FULL.entries[0]!),
     decode: (bytes) => decodeEntry(KEY, bytes),

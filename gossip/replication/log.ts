@@ -186,7 +186,7 @@ export class RecentLog {
     }
     if (last === 0 || last < this.#leap) return undefined;
     const dots: Dot[] = [];
-    for (const origin of covered.origins()) {
+    for (const origin of covered.beyond(new Vector()).origins()) {
       if (originLane(origin) === 1) return undefined;
       const run = this.#runs.get(origin);
       const count = run === undefined ? 0 : countUpTo(run.positions, last);
@@ -249,7 +249,7 @@ export class RecentLog {
 
   /** Whether all that `to` covers beyond `from` can be handed out. */
   reaches(from: Vector, to: Vector): boolean {
-    for (const origin of to.origins()) {
+    for (const origin of to.beyond(from).origins()) {
       const head = to.seq(origin);
       if (head > from.seq(origin)) {
         const run = this.#runs.get(origin);
@@ -319,7 +319,7 @@ export class RecentLog {
     position(): number;
   }[] {
     const cursors = [];
-    for (const origin of to.origins()) {
+    for (const origin of to.beyond(from).origins()) {
       const run = this.#runs.get(origin);
       const seq = from.seq(origin) + 1;
       const end = to.seq(origin);

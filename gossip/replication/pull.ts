@@ -362,6 +362,7 @@ export class Pull {
     this.#session = promise;
     const { replica } = this.#options;
     const { sessions } = this.figures;
+    replica.learn(offer);
     try {
       await before;
       // What came meanwhile, by another session, is not asked for again.

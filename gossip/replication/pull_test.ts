@@ -243,6 +243,7 @@ Deno.test("bad answers and lost peers end a pull, and the next one is free to go
             config: EMPTY_BYTES,
             incarnations: [],
             goesOn: false,
+            folds: [],
           }))
           : Uint8Array.of(1, 200),
       ),

@@ -62,6 +62,8 @@ export const RecordKind = {
   TXN: 2,
   /** Nothing: it fills its dot. */
   EMPTY: 3,
+  /** Who covers it covers its deps: vectors need not name these (fold.ts). */
+  FOLD: 4,
 } as const;
 
 /** A kind of record. */
@@ -170,7 +172,7 @@ function readBody(reader: Reader, bytes: Uint8Array): LogRecord {
     reader.fail(`its version is ${version}, this release reads 1`);
   }
   const kind = reader.u8() as RecordKind;
-  if (kind > RecordKind.EMPTY) reader.fail(`its kind is ${kind}`);
+  if (kind > RecordKind.FOLD) reader.fail(`its kind is ${kind}`);
   const origin = readOrigin(reader);
   const seq = reader.count(SEQ_MAX);
   if (seq === 0) reader.fail("its seq is 0");
@@ -191,6 +193,9 @@ function readBody(reader: Reader, bytes: Uint8Array): LogRecord {
     entries.push(readOp(reader, context));
   }
   if (reader.remaining > 0) reader.fail("bytes follow its last op");
+  if (kind === RecordKind.FOLD && entries.length > 0) {
+    reader.fail("it folds, and has ops");
+  }
   return {
     origin,
     seq,

@@ -38,6 +38,7 @@ import {
   rowKey,
   Space,
   spacePrefix,
+  vectorKey,
 } from "../keyspace.ts";
 import type { AuditItem, EntriesMessage } from "./audit_messages.ts";
 import { readItems } from "./audit_rows.ts";
@@ -52,15 +53,22 @@ import {
   type CommitRequest,
   Draft,
   type DraftOptions,
+  foldable,
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import type { Floor } from "./floor.ts";
+import type { Fold } from "./fold.ts";
 import { HeldRecords } from "./held.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
 import { type FilledFrom, IncomingCopy } from "./incoming_copy.ts";
 import type { LogRecord } from "./record.ts";
 import { Replay } from "./replay.ts";
-import type { CopyPoint, FrozenState, SessionData } from "./session.ts";
+import type {
+  CopyPoint,
+  FrozenState,
+  SessionData,
+  SessionOffer,
+} from "./session.ts";
 import {
   conflictsStanding,
   countersOf,
@@ -147,6 +155,12 @@ type Item =
     request: CommitRequest;
     size: number;
     resolve: (outcome: CommitOutcome) => void;
+    reject: (error: unknown) => void;
+  }
+  | {
+    kind: "fold";
+    isOver: (node: number) => boolean;
+    resolve: (record: LogRecord | undefined) => void;
     reject: (error: unknown) => void;
   }
   | {
@@ -253,6 +267,7 @@ export class Replica {
   /** Numbers for metrics. */
   get figures(): {
     origins: number;
+    folded: number;
     logRecords: number;
     logBytes: number;
     held: number;
@@ -261,10 +276,11 @@ export class Replica {
     conflictsStanding: number;
     conflictsFull: boolean;
   } {
-    const { vector, log, conflictsForgotten } = this.#state;
+    const { vector, log, folds, conflictsForgotten } = this.#state;
     return {
       conflictsForgotten,
       origins: vector.size,
+      folded: folds.origins,
       logRecords: log.length,
       logBytes: log.bytes,
       held: this.#held.size,
@@ -289,6 +305,45 @@ export class Replica {
     return new Promise((resolve, reject) => {
       this.#push({ kind: "commit", request, size, resolve, reject });
     });
+  }
+
+  /**
+   * Folds the origins of some nodes that have ended (docs/fold.md), if every member has
+   * them and vectors become shorter. Resolves to the record, once it is durable.
+   *
+   * @param isOver Whether this node is to fold those of a node.
+   */
+  fold(isOver: (node: number) => boolean): Promise<LogRecord | undefined> {
+    if (foldable(this.#state, this.#state.vector, isOver).length === 0) {
+      return Promise.resolve(undefined);
+    }
+    return new Promise((resolve, reject) => {
+      this.#push({ kind: "fold", isOver, resolve, reject });
+    });
+  }
+
+  /** The origins that the folds known here list. */
+  foldedOrigins(): Iterable<Origin> {
+    return this.#state.folds.listedOrigins();
+  }
+
+  /** The largest seq that a fold known here lists of an origin; 0 for none. */
+  foldedSeq(origin: Origin): number {
+    return this.#state.folds.listed(origin);
+  }
+
+  /** The folds that a vector covers and a base does not. */
+  foldsBeyond(base: Vector, vector: Vector): Fold[] {
+    return this.#state.folds.all().filter(({ origin, seq }) =>
+      vector.covers(origin, seq) && !base.covers(origin, seq)
+    );
+  }
+
+  /** Learns the folds that a session brings, so that its vectors can be read. */
+  learn({ folds, vector, floor }: SessionOffer): void {
+    for (const fold of folds) this.#state.folds.add(fold);
+    vector.readAs(this.#state.vector);
+    floor.readAs(this.#state.vector);
   }
 
   /** Takes a peer's record. Resolves once what it changed is durable. */
@@ -509,6 +564,7 @@ export class Replica {
   > {
     return this.#inTurn(async () => {
       const state = this.#state;
+      vector.readAs(state.vector);
       if (!state.caughtUp || !state.vector.equals(vector)) return undefined;
       checkCovered(items.flatMap(({ entry }) => entry ?? []), vector);
       const own = await readItems(this.#kv, state, items.map(({ key }) => key));
@@ -591,10 +647,21 @@ export class Replica {
       // Before it is durable: who is judged by it meanwhile is judged by more.
       state.floor = floor;
       const counters = encodeCounters(countersOf(state));
-      await this.#kv.write([
+      // What folds list that every member has is named no more.
+      const short = floor.shortened(floor);
+      const vector = state.vector.shortened(floor);
+      const ops: BatchOp[] = [
         { key: metaKey("counters"), value: counters },
-        floorOp(floor),
-      ], { sync: true });
+        floorOp(short),
+      ];
+      const named = new Set(vector.origins());
+      for (const origin of state.vector.origins()) {
+        if (named.has(origin)) continue;
+        ops.push({ key: vectorKey(state.bank, origin), value: undefined });
+      }
+      await this.#kv.write(ops, { sync: true });
+      state.floor = short;
+      state.vector = vector;
     });
     return collected;
   }
@@ -686,12 +753,14 @@ export class Replica {
    * applied; `undefined` if the log no longer tells.
    */
   stateAfter(records: Vector): Vector | undefined {
-    return this.#state.log.stateAfter(records, this.#state.vector);
+    const { log, vector } = this.#state;
+    const after = log.stateAfter(records, vector)?.readAs(vector);
+    return after?.shortened(this.#state.floor);
   }
 
   /** Tells again what was applied here and `from` does not cover. */
   replay(from: Vector): Replay {
-    return new Replay(this.#kv, this.#state, from);
+    return new Replay(this.#kv, this.#state, from.readAs(this.#state.vector));
   }
 
   /**
@@ -889,6 +958,13 @@ export class Replica {
         return await draft.commit(item.request).then(
           (outcome) => () => item.resolve(outcome),
           (error) => () => item.reject(error),
+        );
+      case "fold":
+        if (!this.#state.caughtUp || this.#refusal !== undefined) {
+          return () => item.resolve(undefined);
+        }
+        return await draft.fold(item.isOver).then(
+          (record) => () => item.resolve(record),
         );
       case "record": {
         // A void state takes no record (rule S6): who wrote it was not judged by the

@@ -56,6 +56,7 @@ Deno.test("D1: nothing is acked, told, reported or answered before the engine's 
     lifeFloor: 0,
     floor: new Vector(),
     incarnations: [],
+    folds: [],
   });
   const frozen = a.replica.freeze();
   const covered = a.replica.covers(

@@ -23,7 +23,7 @@
  *          varint intents, (txn dot, intent dot, varint length, body)*
  *          varint length, config | varint length, tenure (empty)
  *          varint n, (varint node, varint generation, 8 bytes nonce)*     incarnations
- *          u8 goesOn (0 | 1; absent: 0) | later fields, ignored
+ *          u8 goesOn (0 | 1) | folds (fold.ts) | later fields, ignored
  * chunk := u8 flags (1 the last, 2 of the difference of a copy that goes on)
  *          varint n, (varint keyLength, key, varint rowLength, entry row)*
  * ```
@@ -52,6 +52,7 @@ import {
 } from "../keyspace.ts";
 import { type Dot, type Origin, originLane, readDot, writeDot } from "./dot.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
+import { type Fold, readFolds, writeFolds } from "./fold.ts";
 import type { Incarnation } from "./incarnation.ts";
 import { Vector } from "./vector.ts";
 
@@ -89,6 +90,8 @@ export interface SessionOffer {
   readonly incarnations: readonly Incarnation[];
   /** Whether it goes on where the requester said that its copy broke off. */
   readonly goesOn: boolean;
+  /** The folds that the vector covers and the base does not; of a copy all of them. */
+  readonly folds: readonly Fold[];
 }
 
 /** The entry up to which there is a part of a copy. */
@@ -116,6 +119,7 @@ export interface SessionData extends
     | "floor"
     | "intents"
     | "incarnations"
+    | "folds"
   > {
   /** Whether it is a whole copy, whose entries stand in the other bank. */
   readonly whole: boolean;
@@ -141,7 +145,8 @@ export function encodeOffer(offer: SessionOffer): Bytes {
   for (const { node, generation, nonce } of offer.incarnations) {
     writer.varint(node).varint(generation).raw(nonce);
   }
-  if (offer.goesOn) writer.u8(1);
+  writer.u8(offer.goesOn ? 1 : 0);
+  writeFolds(writer, offer.folds);
   return writer.finish();
 }
 
@@ -167,7 +172,7 @@ export function decodeOffer(bytes: Uint8Array): SessionOffer {
     const generation = reader.varint();
     incarnations.push({ node, generation, nonce: reader.raw(8).slice() });
   }
-  const goesOn = reader.remaining > 0 && reader.u8() === 1;
+  const goesOn = reader.u8() === 1;
   return {
     id,
     vector,
@@ -178,6 +183,7 @@ export function decodeOffer(bytes: Uint8Array): SessionOffer {
     config,
     incarnations,
     goesOn,
+    folds: readFolds(reader),
   };
 }
 
@@ -293,7 +299,7 @@ export class SessionReader {
     this.#goesOn = last !== undefined;
     this.#inOrder = last === undefined && base.size === 0;
     this.vector = vector;
-    this.#origins = [...vector.origins()];
+    this.#origins = [...vector.beyond(base).origins()];
     for (const space of [Space.LIVE, Space.DEAD]) {
       const prefix = spacePrefix(space + bank);
       if (last === undefined || last.dead !== (space === Space.DEAD)) {

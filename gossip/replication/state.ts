@@ -25,6 +25,7 @@ import {
 import type { BatchOp, KV } from "../../engine/kv.ts";
 import {
   type Bank,
+  foldOfKey,
   metaKey,
   originOfVectorKey,
   Space,
@@ -32,6 +33,7 @@ import {
 } from "../keyspace.ts";
 import { AuditSums } from "./audit_sums.ts";
 import type { makeOrigin, Origin } from "./dot.ts";
+import { Folds, readFold } from "./fold.ts";
 import { OwnIncarnation } from "./incarnation.ts";
 import { RecentLog } from "./log.ts";
 import { Vector } from "./vector.ts";
@@ -79,7 +81,9 @@ export class ReplicaState implements Counters {
   log: RecentLog;
   /** Made anew by {@linkcode ReplicaState.load}, which knows its birth. */
   incarnation: OwnIncarnation;
-  vector: Vector = new Vector();
+  /** The folds that are known here. */
+  readonly folds: Folds = new Folds();
+  vector: Vector = new Vector(this.folds);
   clock = 0;
   lifeGone = 0;
   lifeFloor = 0;
@@ -88,7 +92,7 @@ export class ReplicaState implements Counters {
   conflictsForgotten = 0;
   bank: Bank = 0;
   /** Which records every member has, as far as is known here for ever. */
-  floor: Vector = new Vector();
+  floor: Vector = new Vector(this.folds);
   /** The origin of this start, once it has committed something. */
   origin: Origin | undefined;
   /** What the living entries come to, of the bank that counts. */
@@ -109,17 +113,15 @@ export class ReplicaState implements Counters {
     const row = await kv.get(metaKey("counters"));
     if (row !== undefined) Object.assign(this, decodeCounters(row));
     const floor = await kv.get(metaKey("floor"));
-    if (floor !== undefined) this.floor = Vector.decode(floor);
-    const rows = kv.iterate({ prefix: spacePrefix(Space.VECTOR + this.bank) });
-    try {
-      for (;;) {
-        const more = rows.next();
-        if (!(isPromise(more) ? await more : more)) break;
-        this.vector.decodeOrigin(originOfVectorKey(rows.key), rows.value);
-      }
-    } finally {
-      await rows.close();
+    if (floor !== undefined) {
+      this.floor = Vector.decode(floor).readAs(this.vector);
     }
+    await forEachRow(kv, Space.FOLD, (key, row) => {
+      this.folds.add(readFold(foldOfKey(key), row));
+    });
+    await forEachRow(kv, Space.VECTOR + this.bank, (key, row) => {
+      this.vector.decodeOrigin(originOfVectorKey(key), row);
+    });
     this.log = this.emptyLog(this.bank);
     await this.log.load(kv);
     this.incarnation = this.#begin();
@@ -144,6 +146,23 @@ export class ReplicaState implements Counters {
   #begin(): OwnIncarnation {
     const { nodeKey: node, generation, nonce } = this.#writer;
     return new OwnIncarnation({ node, generation, nonce }, this.vector);
+  }
+}
+
+async function forEachRow(
+  kv: KV,
+  space: number,
+  take: (key: Uint8Array, row: Uint8Array) => void,
+): Promise<void> {
+  const rows = kv.iterate({ prefix: spacePrefix(space) });
+  try {
+    for (;;) {
+      const more = rows.next();
+      if (!(isPromise(more) ? await more : more)) return;
+      take(rows.key, rows.value);
+    }
+  } finally {
+    await rows.close();
   }
 }
 

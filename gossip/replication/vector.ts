@@ -3,7 +3,9 @@
  *
  * Guarantees: in lane 0 a vector is one number per origin, since records of an
  * origin are applied in order: `covers(o, s)` iff s ≤ vector[o]. Lane 1
- * (transactions, which apply in any order) has ranges above that number.
+ * (transactions, which apply in any order) has ranges above that number. What the
+ * folds that it covers list is covered too, named or not (fold.ts), as far as they
+ * are known where it is read: {@linkcode Vector.readAs}.
  *
  * ```
  * vector := varint origins, origin*              sorted by origin
@@ -16,6 +18,7 @@
 
 import { type Bytes, crc32, Reader, toHex, Writer } from "../../runtime/mod.ts";
 import { type Dot, type Origin, originLane, SEQ_MAX } from "./dot.ts";
+import type { Folds } from "./fold.ts";
 
 /** Origins that a vector may have when it is read. */
 export const VECTOR_ORIGINS_MAX = 1_000_000;
@@ -30,20 +33,44 @@ interface Range {
 export class Vector {
   readonly #seqs = new Map<Origin, number>();
   readonly #ranges = new Map<Origin, Range[]>();
+  /** The folds that are known where it is read. */
+  #folds: Folds | undefined;
+  /** So many folds were known when it was found to cover all of them. */
+  #whole = 0;
+  /** What the folds that it covers list, where it does not cover all, of so many. */
+  #implied:
+    | { readonly size: number; readonly seqs: Map<Origin, number> }
+    | undefined;
 
-  /** The origins of which it covers something. */
+  /** @param folds The folds that are known where it is read. */
+  constructor(folds?: Folds) {
+    this.#folds = folds;
+  }
+
+  /** Reads it by the folds by which another one is read. Gives itself. */
+  readAs(other: Vector): this {
+    this.#folds = other.#folds;
+    this.#whole = 0;
+    this.#implied = undefined;
+    return this;
+  }
+
+  /** The origins that it names, of which it covers something. */
   origins(): Iterable<Origin> {
     return this.#seqs.keys();
   }
 
-  /** How many origins it has. */
+  /** How many origins it names. */
   get size(): number {
     return this.#seqs.size;
   }
 
   /** All records of the origin up to this seq are covered; 0 for none. */
   seq(origin: Origin): number {
-    return this.#seqs.get(origin) ?? 0;
+    const named = this.#seqs.get(origin) ?? 0;
+    return this.#folds === undefined
+      ? named
+      : Math.max(named, this.#folded(origin, this.#folds));
   }
 
   /** Whether it covers a record. */
@@ -78,7 +105,7 @@ export class Vector {
    */
   countBeyond(other: Vector): number {
     let count = 0;
-    for (const [origin, seq] of this.#seqs) {
+    for (const [origin, seq] of this.#named(other)) {
       count += Math.max(0, seq - other.seq(origin));
     }
     return count;
@@ -91,7 +118,7 @@ export class Vector {
     const head = this.seq(origin);
     if (seq <= head) return;
     if (seq === head + 1) {
-      this.#seqs.set(origin, seq);
+      this.#name(origin, seq);
       this.#absorb(origin);
     } else if (originLane(origin) === 1) {
       if (!this.#seqs.has(origin)) this.#seqs.set(origin, 0);
@@ -105,9 +132,11 @@ export class Vector {
 
   /** Adds all that `other` covers. */
   join(other: Vector): void {
+    if (this.#folds === undefined) this.readAs(other);
     for (const [origin, seq] of other.#seqs) {
-      if (seq > this.seq(origin) || !this.#seqs.has(origin)) {
-        this.#seqs.set(origin, Math.max(seq, this.seq(origin)));
+      const own = this.seq(origin);
+      if (seq > own || own === 0 && !this.#seqs.has(origin)) {
+        this.#name(origin, seq);
         this.#absorb(origin);
       }
     }
@@ -117,21 +146,26 @@ export class Vector {
   }
 
   /**
-   * What both cover, of lane 1 as far as neither has a gap: what it leaves out there
-   * is only taken for less than it is.
+   * What both cover, of lane 1 as far as neither has a gap, of what neither names as
+   * far as one names a fold that lists it: what it leaves out there is only taken for
+   * less than it is.
    */
   meet(other: Vector): Vector {
-    const both = new Vector();
-    for (const [origin, seq] of this.#seqs) {
-      const min = Math.min(seq, other.seq(origin));
-      if (min > 0) both.#seqs.set(origin, min);
+    const both = new Vector(this.#folds);
+    for (const vector of [this, other]) {
+      for (const origin of vector.#seqs.keys()) {
+        const min = Math.min(this.seq(origin), other.seq(origin));
+        if (min > 0) both.#seqs.set(origin, min);
+      }
     }
     return both;
   }
 
   /** A copy that changes apart from this one. */
   clone(): Vector {
-    const copy = new Vector();
+    const copy = new Vector(this.#folds);
+    copy.#whole = this.#whole;
+    copy.#implied = this.#implied;
     for (const [origin, seq] of this.#seqs) copy.#seqs.set(origin, seq);
     for (const [origin, ranges] of this.#ranges) {
       copy.#ranges.set(origin, ranges.map((range) => ({ ...range })));
@@ -152,14 +186,47 @@ export class Vector {
   /** Adds a record, in lane 0 with all that come before it. */
   reach({ origin, seq }: Dot): void {
     if (originLane(origin) === 1) this.add(origin, seq);
-    else if (seq > this.seq(origin)) this.#seqs.set(origin, seq);
+    else if (seq > this.seq(origin)) this.#name(origin, seq);
   }
 
-  /** The origins of which it covers something that `other` does not, with all of
-   * theirs. */
+  /** It names all that it covers: for who does not know the folds. */
+  spelt(): Vector {
+    const spelt = new Vector();
+    for (const [origin, seq] of this.#named(spelt)) {
+      spelt.#seqs.set(origin, seq);
+    }
+    spelt.join(this);
+    return spelt.readAs(new Vector());
+  }
+
+  /**
+   * The same, without the origins that a fold lists which it and `floor` cover;
+   * itself, if there are none.
+   */
+  shortened(floor: Vector): Vector {
+    const gone: Origin[] = [];
+    for (const [origin, seq] of this.#seqs) {
+      const folds = this.#folds?.listing(origin) ?? [];
+      const lists = folds.some((fold) =>
+        floor.covers(fold.origin, fold.seq) &&
+        this.covers(fold.origin, fold.seq) &&
+        fold.list.some((dot) => dot.origin === origin && dot.seq >= seq)
+      );
+      if (lists) gone.push(origin);
+    }
+    if (gone.length === 0) return this;
+    const shorter = this.clone();
+    for (const origin of gone) shorter.#seqs.delete(origin);
+    return shorter;
+  }
+
+  /**
+   * The origins of which it covers something that `other` does not, with all of
+   * theirs, also of those that it does not name.
+   */
   beyond(other: Vector): Vector {
     const beyond = new Vector();
-    for (const [origin, seq] of this.#seqs) {
+    for (const [origin, seq] of this.#named(other)) {
       const ranges = this.#ranges.get(origin) ?? [];
       if (
         seq <= other.seq(origin) &&
@@ -229,6 +296,67 @@ export class Vector {
     const bytes = this.encode();
     const out = new Writer(8).u32(crc32(bytes)).u32(crc32(bytes, 0x9e3779b9));
     return toHex(out.view());
+  }
+
+  #name(origin: Origin, seq: number): void {
+    this.#seqs.set(origin, seq);
+    // It may cover another fold now.
+    if (this.#folds?.of(origin) !== undefined) this.#implied = undefined;
+  }
+
+  /** The seq that the folds which it covers list of an origin. */
+  #folded(origin: Origin, folds: Folds): number {
+    const listed = folds.listed(origin);
+    if (listed === 0 || this.#coversAll(folds)) return listed;
+    return this.#impliedBy(folds).get(origin) ?? 0;
+  }
+
+  #coversAll(folds: Folds): boolean {
+    if (this.#whole === folds.size) return true;
+    for (const [origin, seq] of folds.tops()) {
+      if ((this.#seqs.get(origin) ?? 0) < seq) return false;
+    }
+    this.#whole = folds.size;
+    return true;
+  }
+
+  /** What the folds that it covers list: those that it names, then what these list. */
+  #impliedBy(folds: Folds): Map<Origin, number> {
+    if (this.#implied?.size === folds.size) return this.#implied.seqs;
+    const seqs = new Map<Origin, number>();
+    const reached: Dot[] = [...this.#seqs].map(([origin, seq]) => ({
+      origin,
+      seq,
+    }));
+    for (let dot = reached.pop(); dot !== undefined; dot = reached.pop()) {
+      for (const fold of folds.of(dot.origin) ?? []) {
+        if (fold.seq > dot.seq) continue;
+        for (const listed of fold.list) {
+          if (originLane(listed.origin) === 1) continue;
+          if (listed.seq <= (seqs.get(listed.origin) ?? 0)) continue;
+          seqs.set(listed.origin, listed.seq);
+          reached.push(listed);
+        }
+      }
+    }
+    this.#implied = { size: folds.size, seqs };
+    return seqs;
+  }
+
+  /** What it names, and what folds list of which `other` does not cover all. */
+  *#named(other: Vector): Iterable<[Origin, number]> {
+    const folds = this.#folds;
+    const all = folds !== undefined && other.#folds === folds &&
+      other.#coversAll(folds);
+    for (const [origin, seq] of this.#seqs) {
+      yield [origin, all ? seq : this.seq(origin)];
+    }
+    if (folds === undefined || all) return;
+    for (const origin of folds.listedOrigins()) {
+      if (this.#seqs.has(origin)) continue;
+      const seq = this.seq(origin);
+      if (seq > 0) yield [origin, seq];
+    }
   }
 
   #readOrigin(origin: Origin, reader: Reader): void {

@@ -49,6 +49,36 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/scenarios/electorate_test.ts :: dead for too long",
   },
   {
+    name: "judges-a-hello-of-which-it-lacks-the-folds",
+    file: "gossip/membership/admission.ts",
+    find: "    if (!vector().includes(theirs.readAs(vector()))) return;\n",
+    replace: "    theirs.readAs(vector());\n",
+    caughtBy: "gossip/membership/cluster_test.ts :: judges nothing by it",
+  },
+  {
+    name: "takes-a-report-of-which-it-lacks-the-folds",
+    file: "gossip/membership/admission.ts",
+    find: "    if (!vector().includes(report.floor)) return false;\n",
+    replace: "",
+    caughtBy: "gossip/membership/cluster_test.ts :: takes no report of it",
+  },
+  {
+    name: "folded-is-beyond-a-seal",
+    file: "gossip/membership/cluster.ts",
+    find:
+      "      const seq = Math.max(finals.get(origin) ?? 0, foldedSeq(origin));\n",
+    replace:
+      "      const seq = (finals.get(origin) ?? 0) + 0 * foldedSeq(origin);\n",
+    caughtBy: "gossip/membership/cluster_test.ts :: is not beyond a seal",
+  },
+  {
+    name: "nobody-folds-what-is-left-of-the-removed",
+    file: "gossip/membership/cluster.ts",
+    find: "node === own || members[0] === own && removed.includes(node);",
+    replace: "node === own || members[0] === node && removed.includes(node);",
+    caughtBy: "gossip/membership/cluster_test.ts :: folds what is left",
+  },
+  {
     name: "members-that-are-not-written-at-the-end",
     file: "gossip/membership/members_file.ts",
     find: "      while (this.#unsaved) {",
@@ -684,9 +714,8 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "beyond-the-seal-kept",
     file: "gossip/membership/cluster.ts",
-    find:
-      "      if (vector.seq(origin) > (finals.get(origin) ?? 0)) return true;\n",
-    replace: "",
+    find: "      if (vector.seq(origin) > seq) return true;\n",
+    replace: "      if (vector.seq(origin) < 0) return seq > 0;\n",
     caughtBy: "gossip/membership/cluster_test.ts :: [16]",
   },
   {

@@ -157,6 +157,85 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/copy_test.ts :: is not in order",
   },
   {
+    name: "list-of-a-fold-that-is-not-durable",
+    file: "gossip/replication/draft.ts",
+    find: "    this.#ops.push(foldOp(fold));\n",
+    replace: "    void foldOp;\n",
+    caughtBy: "gossip/replication/fold_test.ts :: its list is durable with it",
+  },
+  {
+    name: "folded-before-the-floor-covers-the-fold",
+    file: "gossip/replication/vector.ts",
+    find: "        floor.covers(fold.origin, fold.seq) &&\n",
+    replace: "        floor !== undefined &&\n",
+    caughtBy:
+      "gossip/replication/fold_test.ts :: nothing goes before the floor",
+  },
+  {
+    name: "fold-in-a-folded-origin-counts-not",
+    file: "gossip/replication/vector.ts",
+    find: "          reached.push(listed);\n",
+    replace: "",
+    caughtBy: "gossip/replication/fold_test.ts :: covers its list",
+  },
+  {
+    name: "old-vector-says-what-a-later-fold-lists",
+    file: "gossip/replication/vector.ts",
+    find: "      if ((this.#seqs.get(origin) ?? 0) < seq) return false;\n",
+    replace: "      void [origin, seq];\n",
+    caughtBy: "gossip/replication/fold_test.ts :: covers its list",
+  },
+  {
+    name: "folds-what-others-may-lack",
+    file: "gossip/replication/draft.ts",
+    find:
+      "    if (folds.listed(origin) >= seq || floor.seq(origin) < seq) continue;\n",
+    replace: "    if (floor && folds.listed(origin) >= seq) continue;\n",
+    caughtBy: "gossip/replication/fold_test.ts :: folds nothing that others",
+  },
+  {
+    name: "opens-an-origin-to-fold-one",
+    file: "gossip/replication/draft.ts",
+    find: "  return list.length < (present === undefined ? 2 : 1) ? [] : list;",
+    replace: "  return list;",
+    caughtBy: "gossip/replication/fold_test.ts :: folds nothing that others",
+  },
+  {
+    name: "log-forgets-what-was-folded-since-a-token",
+    file: "gossip/replication/log.ts",
+    find:
+      "    for (const origin of to.beyond(from).origins()) {\n      const head = to.seq(origin);",
+    replace:
+      "    for (const origin of to.origins()) {\n      const head = to.seq(origin);",
+    caughtBy: "gossip/replication/fold_test.ts :: the log hands out",
+  },
+  {
+    name: "tokens-of-a-watcher-grow-for-ever",
+    file: "gossip/progress.ts",
+    find: "    this.#base = base.shortened(this.#floor());\n",
+    replace: "    this.#base = base;\n    void this.#floor;\n",
+    caughtBy:
+      "gossip/replication/fold_test.ts :: names it no more in its tokens",
+  },
+  {
+    name: "session-without-the-lists-of-folds",
+    file: "gossip/replication/donor.ts",
+    find: `      folds: this.#options.replica.foldsBeyond(
+        from === undefined ? base : new Vector(),
+        vector,
+      ),
+`,
+    replace: "      folds: [],\n",
+    caughtBy: "tests/scenarios/directory_test.ts :: however often nodes start",
+  },
+  {
+    name: "late-record-of-a-folded-origin-counts",
+    file: "gossip/replication/state.ts",
+    find: "      this.folds.add(readFold(foldOfKey(key), row));\n",
+    replace: "      void readFold(foldOfKey(key), row);\n",
+    caughtBy: "gossip/replication/fold_test.ts :: names them no more",
+  },
+  {
     name: "expiry-deletes-what-was-set-meanwhile",
     file: "gossip/replication/draft.ts",
     find:

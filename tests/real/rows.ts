@@ -9,7 +9,6 @@ import {
   type Bank,
   metaKey,
   numberOfKey,
-  originOfVectorKey,
   Space,
   spacePrefix,
 } from "../../gossip/keyspace.ts";
@@ -20,7 +19,8 @@ import {
   versionOf,
 } from "../../gossip/replication/entry.ts";
 import { decodeCounters } from "../../gossip/replication/state.ts";
-import { Vector } from "../../gossip/replication/vector.ts";
+import type { Vector } from "../../gossip/replication/vector.ts";
+import { readVector as readVectorOf } from "../sim/rows.ts";
 import { DenoFiles } from "../../runtime/deno/mod.ts";
 
 /** What a node holds of a key. */
@@ -80,15 +80,7 @@ export async function readConflicts(
 /** What the records are that a closed directory covers. */
 export async function readVector(dir: string): Promise<Vector> {
   await using store = await openLsm(dir, { files: new DenoFiles() });
-  const vector = new Vector();
-  const found = store.iterate({
-    prefix: spacePrefix(Space.VECTOR + readBank(store)),
-  });
-  while (found.next()) {
-    vector.decodeOrigin(originOfVectorKey(found.key), found.value);
-  }
-  found.close();
-  return vector;
+  return readVectorOf(store);
 }
 
 /** Where the copy of the data is that counts. */

@@ -198,6 +198,76 @@ scenario(
 );
 
 scenario(
+  "however often nodes start, vectors name one origin a member; tokens from before, who joins and old disks are read right",
+  async (cluster) => {
+    const { world } = cluster;
+    const [a, b, c] = await cluster.openAll(["a", "b", "c"]) as [DB, DB, DB];
+    const { token } = await b.set("first", "1");
+    await c.set("other", "1");
+    await cluster.converged("a", "b", "c");
+    // Until all know that all have that.
+    await world.sleep(60_000);
+    const image = world.disk("b").image();
+    const nodes = new Map([["a", a], ["b", b], ["c", c]]);
+    const open = () => [...nodes.values()];
+    const namesFew = () =>
+      cluster.until(
+        "vectors name one origin a member",
+        () => open().every((db) => db.metrics().origins <= nodes.size),
+        60_000,
+      );
+    for (let start = 0; start < 5; start++) {
+      for (const name of ["b", "c"]) {
+        cluster.kill(name);
+        nodes.set(name, await cluster.reopen(name));
+        await nodes.get(name)!.set(`${name}${start}`, "v");
+      }
+      await cluster.converged("a", "b", "c");
+    }
+    await namesFew();
+    for (const db of open()) assert(db.metrics().foldedOrigins >= 8);
+
+    nodes.set("d", await cluster.open("d"));
+    await cluster.converged("a", "b", "c", "d");
+    await namesFew();
+    for (const db of open()) {
+      const value = await db.get("first", { atLeast: token });
+      assertEquals(text(value), "1");
+    }
+    const stream = nodes.get("a")!.watch({ since: token });
+    const seen = collect(stream);
+    await cluster.until(
+      "all since the token is told",
+      () => seen.flat().filter(({ type }) => type === "set").length >= 10,
+    );
+
+    // Before any fold: it reads of others less than they say, and judges none, also
+    // not one that it has not met.
+    cluster.kill("c");
+    nodes.set("c", await cluster.reopen("c"));
+    await cluster.converged("a", "b", "c", "d");
+    cluster.kill("b");
+    world.disk("b").restore(image);
+    const others = ["a", "c", "d"].map((name) =>
+      collect(nodes.get(name)!.events())
+    );
+    const again = await cluster.reopen("b");
+    const events = collect(again.events());
+    await cluster.until(
+      "it is reset",
+      () => events.some(({ type }) => type === "reset"),
+      60_000,
+    );
+    nodes.set("b", again);
+    await again.set("last", "1");
+    await cluster.converged("a", "b", "c", "d");
+    await namesFew();
+    assert(!others.flat().some(({ type }) => type === "outdated"));
+    await assertReads(again, "b4", "v");
+  },
+);
+
+scenario(
   "where nobody is left who could give it a whole copy, an operator makes an old disk count again",
   async (cluster) => {
     const { world } = cluster;

@@ -97,6 +97,8 @@ export const PATHS = [
   "takenOver",
   /** A tombstone that went, since every node had it. */
   "collected",
+  /** An origin that had ended and that vectors name no more. */
+  "folded",
   /** A node whose disk was older than what it had said. */
   "outdated",
   /** A node whose data a whole copy has replaced. */

@@ -78,6 +78,9 @@ export const INVARIANTS = {
   M1:
     "once all nodes have converged, all are healthy to each other within half " +
     "a minute",
+  V1:
+    "once all nodes have converged, vectors name no more than one origin a member " +
+    "within a minute",
   T1: "the same seed gives the same trace (every 25th seed is run twice)",
   E1: "no error but those that the faults explain",
   F1:

@@ -49,6 +49,7 @@ import {
   type NodeState,
   readConflicts,
   readLog,
+  readNamed,
   readRow,
   readState,
   readVector,
@@ -637,6 +638,12 @@ export class Members {
     return true;
   }
 
+  /** How many origins the vector of a node names; `undefined` if it is not up. */
+  namedOrigins({ life }: Member): number | undefined {
+    if (life?.db === undefined || life.failed) return undefined;
+    return peek(life, (engine) => readNamed(engine).size);
+  }
+
   /** Reads what a node has on record, and judges its state. */
   inspect(member: Member): NodeState | undefined {
     const { life } = member;
@@ -857,8 +864,10 @@ export class Members {
         spread,
         tombstonesCollected,
         audit,
+        foldedOrigins,
       } = life.db.metrics();
       coverage.path("audited", audit.same);
+      coverage.path("folded", foldedOrigins);
       coverage.path("collected", tombstonesCollected);
       coverage.path("record", recordsApplied);
       coverage.path("rumour", spread?.extraBytes);

@@ -10,6 +10,7 @@
 import type { KV, KVSnapshot } from "../../engine/mod.ts";
 import {
   type Bank,
+  foldOfKey,
   metaKey,
   numberOfKey,
   originOfVectorKey,
@@ -24,6 +25,7 @@ import {
   decodeRecord,
   type LogRecord,
 } from "../../gossip/replication/record.ts";
+import { Folds, readFold } from "../../gossip/replication/fold.ts";
 import { decodeCounters } from "../../gossip/replication/state.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import type { Version } from "../../mod.ts";
@@ -82,9 +84,26 @@ function readBank(engine: Pick<KV, "get">): Bank {
   return row === undefined ? 0 : decodeCounters(row).bank;
 }
 
-/** The vector of an engine. */
+/**
+ * The vector of an engine, spelt out: with the origins that were folded, so that
+ * vectors of nodes that know other folds are compared as what they say.
+ */
 export function readVector(engine: Pick<KV, "iterate" | "get">): Vector {
-  const vector = new Vector();
+  const folds = new Folds();
+  const known = engine.iterate({ prefix: spacePrefix(Space.FOLD) });
+  while (known.next()) {
+    folds.add(readFold(foldOfKey(known.key), known.value));
+  }
+  void known.close();
+  return readNamed(engine, folds).spelt();
+}
+
+/** The vector of an engine, as it is kept there. */
+export function readNamed(
+  engine: Pick<KV, "iterate" | "get">,
+  folds?: Folds,
+): Vector {
+  const vector = new Vector(folds);
   const rows = engine.iterate({
     prefix: spacePrefix(Space.VECTOR + readBank(engine)),
   });

@@ -268,6 +268,7 @@ class ClusterLife {
     await this.#agreeOnHealth();
     await this.#settle(staying);
     await this.#collect(staying);
+    await this.#fold(staying);
     await this.clients.prove(staying, states[0]!.rows);
     this.judged = true;
   }
@@ -319,6 +320,27 @@ class ClusterLife {
       if (left.every((count) => count === 0)) return;
       if (this.world.now > end) {
         this.oracle.violate("I1", `tombstones are left: ${left.join(", ")}`);
+        return;
+      }
+      await this.world.sleep(500);
+    }
+  }
+
+  /** Vectors name no more than one origin a member before long. */
+  async #fold(members: readonly Member[]): Promise<void> {
+    const end = this.world.now + COLLECTED_MS;
+    for (;;) {
+      const named = members.map((member) =>
+        this.#members.namedOrigins(member) ?? Infinity
+      );
+      if (named.every((count) => count <= members.length)) return;
+      if (this.world.now > end) {
+        this.oracle.violate(
+          "V1",
+          `vectors of ${members.length} members name ${
+            named.join(", ")
+          } origins`,
+        );
         return;
       }
       await this.world.sleep(500);
