@@ -316,11 +316,10 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "index-row-of-the-loser-kept",
     file: "gossip/replication/draft.ts",
-    find: `      if (before !== undefined) {
-        ops.push({`,
-    replace: `      if (before !== undefined) {
-        if (before.seq > 0) continue;
-        ops.push({`,
+    find: `  if (before !== undefined) {
+    const { key, origin, seq } = before;`,
+    replace: `  if (before !== undefined && before.seq < 0) {
+    const { key, origin, seq } = before;`,
     caughtBy: "gossip/replication/schedules_test.ts",
   },
   {
@@ -502,8 +501,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "deleted-keys-forgotten-by-commits",
     file: "gossip/replication/draft.ts",
-    find: "    for (const space of [Space.LIVE, Space.DEAD]) {",
-    replace: "    for (const space of [Space.LIVE]) {",
+    find: "  for (const space of [Space.LIVE, Space.DEAD]) {",
+    replace: "  for (const space of [Space.LIVE]) {",
     caughtBy: SEEDS,
   },
   {
