@@ -504,3 +504,33 @@ scenario(
     await cluster.until("b has it", () => b.has("key"), 1000);
   },
 );
+
+scenario(
+  "a node that joins goes on with another donor when the one that gives dies, and gets no entry twice",
+  async (cluster) => {
+    const propagation = { copyBytesPerSecond: 40_000 };
+    const a = await cluster.open("a", { propagation });
+    const b = await cluster.open("b", { propagation });
+    const ops = Array.from({ length: 400 }, (_, i) => ({
+      type: "set" as const,
+      key: `k${1000 + i}`,
+      value: `v${i}`.padEnd(200),
+    }));
+    await a.commit({ ops });
+    await cluster.converged("a", "b");
+    const joining = cluster.open("c", { propagation });
+    const given = (db: DB) => db.metrics().sessionBytesGiven;
+    await cluster.until(
+      "half of a copy has gone",
+      () => given(a) + given(b) > 50_000,
+    );
+    const [gone, left] = given(a) > given(b) ? ["a", "b"] : ["b", "a"];
+    cluster.kill(gone!);
+    const c = await joining;
+    const { copiesTaken, copiesResumed, sessionEntries } = c.metrics();
+    assertEquals([copiesTaken, copiesResumed], [1, 1]);
+    assert(sessionEntries < 500, `${sessionEntries} entries came`);
+    await cluster.converged(left!, "c");
+    await assertReads(c, "k1399", "v399".padEnd(200));
+  },
+);
