@@ -5,15 +5,21 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { EMPTY_BYTES } from "../../runtime/mod.ts";
 import { Space, spacePrefix } from "../keyspace.ts";
 import { Progress } from "../progress.ts";
 import { readToken } from "../token.ts";
+import { Donor } from "./donor.ts";
 import type { Origin } from "./dot.ts";
 import { type Fold, Folds } from "./fold.ts";
+import { decodePullReply, encodeChunkRequest } from "./messages.ts";
 import { decodeRecord, RecordKind } from "./record.ts";
+import { decodeChunk, decodeOffer, type SessionOffer } from "./session.ts";
 import { Vector } from "./vector.ts";
 import {
+  HandClock,
   type HandKV,
+  HandTimers,
   openReplica,
   origin,
   record,
@@ -323,4 +329,45 @@ Deno.test("where a write left a node is told without what is folded, and with wh
   assertEquals(before.seq(replica.origin!), 0);
   assertEquals(before.seq(first), 1);
   assertEquals(before.spelt().size, 1);
+});
+
+Deno.test("a copy that goes on brings the lists of all folds: those of its first donor are on no disk yet", async () => {
+  const node = await folded();
+  await raiseFloor(node);
+  const donor = new Donor({
+    replica: node.replica,
+    clock: new HandClock(),
+    // An entry at a time.
+    bytesPerSecond: 1,
+    timers: new HandTimers(),
+    sessionsMax: 1,
+    idleMs: 1000,
+    cluster: () => ({ config: EMPTY_BYTES, incarnations: [] }),
+  });
+  const { replica } = await openReplica(2, { caughtUp: false });
+  const begin = async (): Promise<SessionOffer> => {
+    const from = replica.copyPoint;
+    const vector = Vector.decode((from?.base ?? new Vector()).encode());
+    const request = { configEpoch: 1, whole: true, vector, from };
+    const reply = decodePullReply(await donor.pull(2, request));
+    if (reply.kind !== "session") throw new Error(`It answers ${reply.kind}`);
+    const offer = decodeOffer(reply.offer);
+    replica.learn(offer);
+    return offer;
+  };
+  await replica.beginCopy();
+  const first = await begin();
+  const chunk = await donor.chunk(2, encodeChunkRequest(first.id));
+  const { slices, last } = decodeChunk(chunk);
+  const entries = [...slices].flat();
+  assertEquals([entries.length, last], [1, false]);
+  // Its dot is of an origin that only the list tells to be covered.
+  assertEquals(first.vector.size, 1);
+  await replica.fill(entries, first);
+
+  const second = await begin();
+  assert(second.goesOn);
+  assertEquals(second.folds, first.folds);
+  assertEquals(second.folds.length, 1);
+  await donor.close();
 });

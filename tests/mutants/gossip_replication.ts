@@ -218,6 +218,13 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
       "gossip/replication/fold_test.ts :: names it no more in its tokens",
   },
   {
+    name: "copy-goes-on-without-the-lists-of-its-first-donor",
+    file: "gossip/replication/donor.ts",
+    find: "        from === undefined ? base : new Vector(),\n",
+    replace: "        base,\n",
+    caughtBy: "gossip/replication/fold_test.ts :: lists of all folds",
+  },
+  {
     name: "session-without-the-lists-of-folds",
     file: "gossip/replication/donor.ts",
     find: `      folds: this.#options.replica.foldsBeyond(
