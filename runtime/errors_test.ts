@@ -36,6 +36,7 @@ const samples: Error[] = [
   new errors.TokenTooOldError("watch"),
   new errors.QuorumUnavailableError("pledge", [1, 2]),
   new errors.NotCaughtUpError("list"),
+  new errors.OverloadedError("write", 300),
   new errors.RejectedError("NotMember", "node 7 is no member", { cause }),
   new errors.RemoteError("ClosedError", "Cannot write: it is closed"),
   new errors.NotVoterError(3),
