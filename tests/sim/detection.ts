@@ -448,7 +448,7 @@ export async function measureRow(
     ...bytesPerNodeS !== undefined &&
       { bytesPerNodeS: Math.round(bytesPerNodeS) },
     ...apart !== undefined && { apart: Math.round(apart * 1000) / 1000 },
-    ...rounds !== undefined && { rounds: Math.round(rounds * 10) / 10 },
+    ...rounds !== undefined && { rounds: Math.round(rounds * 100) / 100 },
     falseDeaths,
     met: falseDeaths === 0 &&
       within(bytesPerNodeS, promise.bytesPerNodeS) &&
