@@ -60,7 +60,7 @@ import { Collector } from "./replication/collector.ts";
 import { Donor } from "./replication/donor.ts";
 import { hlcToMs } from "./replication/hlc.ts";
 import { Reset } from "./membership/reset.ts";
-import { Pull } from "./replication/pull.ts";
+import { Pull, WaitingError } from "./replication/pull.ts";
 import { Replica } from "./replication/replica.ts";
 import { Spread } from "./replication/spread.ts";
 import { decodeConfig, encodeConfig } from "./register/mod.ts";
@@ -601,7 +601,10 @@ async function takeFirstCopy(
       for (const node of [...first, ...cluster.others()]) {
         try {
           await ended(cluster.gossipWith(node), signal);
-          await ended(pull.from(node), signal);
+          await ended(pull.from(node), signal).catch((error) => {
+            // Only who has this node can forget conflicts: it is open with what is here.
+            if (!(error instanceof WaitingError)) throw error;
+          });
           if (!replica.caughtUp) continue;
           // Every connection began anew with the copy: others see this node now.
           await ended(cluster.gossipWith(node), signal);

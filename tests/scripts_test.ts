@@ -2,9 +2,9 @@
  * What random lives have found, in scripts that are written for it: a seed draws
  * another life whenever the drawing changes, a script stays as it is.
  *
- * Those here are about the judges: each is a life in which nothing is wrong, and in
- * which the simulator once said that something is. What was wrong with the product
- * has a test in the room where it was mended. {@linkcode FOUND} names the mutant
+ * Most are about the judges: lives in which nothing is wrong, and in which the
+ * simulator once said that something is. What was wrong with the product has a test
+ * in the room where it was mended, unless it takes a life to meet it. {@linkcode FOUND} names the mutant
  * that puts each of them back, and by which its test is seen to fail.
  *
  * @module
@@ -31,6 +31,7 @@ const FOUND: Readonly<Record<number, string>> = {
   1_002_996: "takes-its-vote-along",
   2_000_155: "removal-not-told-at-the-next-start",
   4_101_005: "damaged-leaseholder-is-told-of-as-it-says-it",
+  8_100_022: "joiner-waits-for-who-cannot-forget-yet",
 };
 
 Deno.test("what a life has found has a mutant that puts it back", () => {
@@ -162,4 +163,95 @@ Deno.test("a node that closes because it has left is not asked what it covers (s
       },
     ], { nodes: 4 }));
   }
+});
+
+Deno.test("8100022: a node that joins is open although records wait until conflicts are forgotten there", async () => {
+  const steps: Step[] = [
+    { at: 31221, forMs: 2248, fault: "partition", side: [0, 1, 3] },
+    { at: 31260, forMs: 200, fault: "close", node: 4 },
+    { at: 32025, forMs: 1897, fault: "flap", nodes: [3, 4], everyMs: 360 },
+    { at: 47629, forMs: 409, fault: "bitRot", node: 4, pick: 804495 },
+    { at: 49164, forMs: 2574, fault: "cutOneWay", nodes: [4, 0] },
+    { at: 50205, forMs: 204, fault: "killAtSlice", node: 2, unsynced: "torn" },
+    { at: 51544, forMs: 277, fault: "twice", node: 1 },
+    { at: 55344, node: 3, call: "forget" },
+    { at: 55347.6, node: 2, call: "write", ops: [["s0", 0, 0]] },
+    {
+      at: 55367.9,
+      node: 1,
+      call: "write",
+      ops: [["k27-3", 2452, 31], ["k27-2", 2453, 17], ["s7", 2454, 7]],
+    },
+    {
+      at: 55404.1,
+      node: 1,
+      call: "write",
+      ops: [["k27-1", 2462, 11], ["s2", 2463, 17]],
+    },
+    { at: 55405, node: 3, call: "write", ops: [["s7", 2464, 20]] },
+    {
+      at: 55414,
+      node: 2,
+      call: "write",
+      ops: [["s1", 2460, 19], ["s2", 2461, 25]],
+    },
+    { at: 55486.2, node: 4, call: "read", key: "k27-3" },
+    { at: 55508.8, node: 1, call: "read", key: "s11" },
+    { at: 55606.1, node: 2, call: "write", ops: [["s4", 2470, 1]] },
+    { at: 57209.7, node: 1, call: "swap", op: ["k28-1", 2523, 3] },
+    { at: 57224.5, node: 1, call: "write", ops: [["s10", 2524, 1141]] },
+    { at: 57254.8, node: 0, call: "write", ops: [["k28-1", 0, 0]] },
+    { at: 57274.3, node: 4, call: "write", ops: [["k28-2", 2525, 17]] },
+    { at: 58188.9, node: 2, call: "write", ops: [["s3", 2569, 26]] },
+    { at: 58208.5, node: 1, call: "swap", op: ["s0", 2573, 1] },
+    { at: 58210.4, node: 4, call: "write", ops: [["s3", 2570, 33]] },
+    { at: 58217, node: 2, call: "transact", ops: [["s0", 2572, 11]] },
+    {
+      at: 58936.2,
+      node: 4,
+      call: "write",
+      ops: [["k29-0", 2597, 10], ["k29-3", 2598, 16], ["s1", 0, 0], [
+        "s1",
+        0,
+        0,
+      ]],
+    },
+    {
+      at: 59033.8,
+      node: 3,
+      call: "write",
+      ops: [["k29-3", 2601, 23], ["k29-0", 0, 0]],
+    },
+    { at: 59125, forMs: 875, fault: "join", node: 5, peers: [2] },
+  ];
+  const life = script(steps, {
+    seed: 8_100_022,
+    nodes: 5,
+    quietAt: 60_000,
+    core: [0, 3],
+    world: {
+      durability: "synced",
+      memtableBytes: 16 * 1024,
+      propagation: {
+        pushDelayMs: 20,
+        antiEntropyIntervalMs: 1000,
+        logBytesMax: 67108864,
+        copyBytesPerSecond: 2000,
+        clusterGossipIntervalMs: 1000,
+        redialMaxMs: 1000,
+        votersMax: 5,
+        voterGoneMs: 60000,
+        keepaliveMs: 1000,
+        idleTimeoutMs: 3000,
+        auditIntervalMs: 2000,
+        connectionsMax: 64,
+        conflictsMax: 1,
+        maxOfflineMs: 3000,
+        directPeersMax: 16,
+      },
+    },
+  });
+  const { violations, judged, coverage } = await runScript(life);
+  assertEquals([violations, judged], [[], true]);
+  assert(coverage.paths.conflictsFull! > 0);
 });

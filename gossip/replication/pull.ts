@@ -70,7 +70,7 @@ const SESSION_REST_MS = 60_000;
 class BusyError extends ProtocolError {}
 
 /** What is left at a peer waits until conflicts are forgotten here. */
-class WaitingError extends BusyError {
+export class WaitingError extends BusyError {
   /** Whether it is a session that waits. */
   readonly session: boolean;
   constructor(node: number, session: boolean, options?: ErrorOptions) {

@@ -155,6 +155,13 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/scenarios/membership_test.ts :: nodes that have all moved",
   },
   {
+    name: "joiner-waits-for-who-cannot-forget-yet",
+    file: "gossip/open.ts",
+    find: "            if (!(error instanceof WaitingError)) throw error;\n",
+    replace: "            if (WaitingError !== undefined) throw error;\n",
+    caughtBy: "tests/scripts_test.ts :: 8100022",
+  },
+  {
     name: "lost-connection-told-as-a-failure",
     file: "gossip/open.ts",
     find: "if (!isRoutine(error)) events.emit(",
