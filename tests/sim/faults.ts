@@ -15,6 +15,9 @@ import type { Going } from "./going.ts";
 import { dbOf, type Member, type Members } from "./members.ts";
 import type { FaultKind, FaultStep, Pair } from "./script.ts";
 
+/** When connections of a node that joins break, after it began, in milliseconds. */
+const COPY_BREAKS_MS = [1000, 2500, 5000];
+
 /** Pause before a fault that cannot be is tried again, in ms. */
 const AGAIN_MS = 1000;
 
@@ -305,8 +308,21 @@ export class Faults {
       const there = asked.length > 0 ? asked : members.staying;
       return { peers: there.map((member) => members.address(member)) };
     };
-    void members.start(members.add(index, ways));
+    const joiner = members.add(index, ways);
+    void members.start(joiner);
+    for (const afterMs of COPY_BREAKS_MS) {
+      this.#later(afterMs, () => this.#breakCopy(joiner));
+    }
     return true;
+  }
+
+  /** The connections of a node that joins break: its first copy may be on its way. */
+  #breakCopy(joiner: Member): void {
+    if (joiner.life === undefined || joiner.life.db !== undefined) return;
+    for (const { name } of this.#members.all) {
+      if (name === joiner.name) continue;
+      this.#coverage.fault("reset", this.#world.reset(joiner.name, name) && 1);
+    }
   }
 
   /** Cuts one side off from the other; nodes of `between` reach both. */

@@ -320,7 +320,7 @@ function drawWorld(random: Prng): WorldDraw {
       pushDelayMs: pick(random, [1, 2, 20]),
       antiEntropyIntervalMs: pick(random, [300, 1000, 2000]),
       logBytesMax: pick(random, [400, 20_000, 64 * 1024 * 1024]),
-      copyBytesPerSecond: pick(random, [2000, 20_000, 128 * 1024 * 1024]),
+      copyBytesPerSecond: pick(random, [2000, 4000, 128 * 1024 * 1024]),
       clusterGossipIntervalMs: pick(random, [500, 1000]),
       redialMaxMs: pick(random, [1000, 10_000]),
       votersMax: pick(random, [1, 3, 5]),
