@@ -28,7 +28,11 @@ import {
   UnreachableError,
 } from "../runtime/mod.ts";
 import type { KV } from "../engine/kv.ts";
-import { createEndpoint, type Endpoint } from "../transport/mod.ts";
+import {
+  createEndpoint,
+  type Endpoint,
+  type RequestOptions,
+} from "../transport/mod.ts";
 import { type DatabaseParts, DB } from "./db.ts";
 import { Dispatch, strangerIdentity } from "./dispatch.ts";
 import type { Events } from "./events.ts";
@@ -437,6 +441,12 @@ async function assemble(
   });
   opened.defer(() => donor.close());
   const configEpoch = () => cluster.config.epoch;
+  const request = (
+    node: number,
+    type: number,
+    payload: Uint8Array,
+    options: RequestOptions,
+  ) => cluster.peer(node).request(type, payload, options);
   const peerFailed = (node: number, error: unknown) => {
     if (!isRoutine(error)) events.emit({ type: "peerFailed", node, error });
   };
@@ -446,8 +456,7 @@ async function assemble(
     random,
     intervalMs: propagation.antiEntropyIntervalMs,
     candidates: () => cluster.candidates(),
-    request: (node, type, payload, request) =>
-      cluster.peer(node).request(type, payload, request),
+    request,
     configEpoch,
     adopt: (config) => cluster.adopt(decodeConfig(config)),
     began: (session) => events.emit({ type: "session", ...session }),
@@ -499,9 +508,7 @@ async function assemble(
     isMember: (node) => cluster.isMember(node),
     isSealed: (node) => cluster.isSealed(node, replica.vector),
     configEpoch,
-    request: endpoint &&
-      ((node, type, payload, request) =>
-        cluster.peer(node).request(type, payload, request)),
+    request: endpoint && request,
     nudge: (node) => pull.nudge(node),
   });
   function onRemoved(): void {
@@ -557,8 +564,7 @@ async function assemble(
     random,
     intervalMs: propagation.auditIntervalMs,
     candidates: () => cluster.candidates(),
-    request: (node, type, payload, request) =>
-      cluster.peer(node).request(type, payload, request),
+    request,
     diverged: (found) => events.emit({ type: "divergence", ...found }),
     failed: peerFailed,
   });

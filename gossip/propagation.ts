@@ -67,7 +67,8 @@ export interface Propagation {
   conflictsMax: number;
   /**
    * Bytes a second that a node gives at most, of sessions: to peers that join, or
-   * were away for long, however many they are.
+   * were away for long, however many they are. Where as much is written, who is
+   * behind stays so.
    *
    * @default {134217728}
    */

@@ -355,7 +355,7 @@ export class Watcher<T> {
         this.#hold();
         this.#progress.advance([vector]);
         this.#isLive = true;
-        yield lagged(recordsBetween(replay.vector, vector), token);
+        yield lagged(vector.countBeyond(replay.vector), token);
         return;
       }
       isFirst = false;
@@ -397,9 +397,4 @@ function ownEntry(entry: Entry): Entry {
 
 function isSame(a: Vector, b: Vector): boolean {
   return a.includes(b) && b.includes(a);
-}
-
-/** Records that one vector covers and another does not, about. */
-function recordsBetween(from: Vector, to: Vector): number {
-  return to.countBeyond(from);
 }

@@ -12,6 +12,7 @@ import { measureRumours, RUMOUR_ROWS } from "./sim/rumours.ts";
 import { isFault, type Step, writeScript } from "./sim/script.ts";
 import { isAlike, parseScript, scriptText, shrink } from "./sim/shrink.ts";
 import { runScript, runWorkload } from "./sim/workload.ts";
+import { measureSoak, type Soak } from "./sim/soak.ts";
 
 /** Join, write, cut, heal, kill and restart, all through the public `open`. */
 async function story(seed: number, trace?: (line: string) => void) {
@@ -353,4 +354,17 @@ Deno.test("halves that were apart are equal at once, and deletes leave nothing a
   assertEquals([gone.left, gone.met], [0, true]);
   const soon = await measureTombstones(3, 1, 100, 1);
   assert(soon.left >= 100 && !soon.met, `${soon.left}`);
+});
+
+Deno.test("a soak is judged as lives are, and counts what nodes hold", async () => {
+  const soak: Soak = {
+    row: "soak.few",
+    nodes: 3,
+    without: ["leave", "remove"],
+  };
+  const row = await measureSoak(soak, 1, 0.1);
+  assertEquals([row.n, row.hours, row.lost, row.violations], [3, 0.1, 0, 0]);
+  assert(row.acked > 5 && row.faults > 0);
+  assertEquals(row.held.length, 4);
+  assert(row.held.every((held) => held > 0));
 });

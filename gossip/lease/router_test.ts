@@ -247,7 +247,7 @@ Deno.test("a leaseholder whose disk failed in the commit may have written; one t
     LeaseholderUnavailableError,
   );
   assertEquals(busy.cause, failWith.error);
-  for (const code of ["PoisonedError", "CorruptionError"]) {
+  for (const code of ["PoisonedError", "CorruptionError", "OverloadedError"]) {
     failWith.error = new RemoteError(code, "an earlier write failed");
     const failed = await assertRejects(
       () => a!.router.commit(sets({ k: "2" }), {}),

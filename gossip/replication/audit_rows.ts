@@ -16,8 +16,8 @@ import {
 } from "../keyspace.ts";
 import { type AuditItem, ITEMS_MAX, type Listed } from "./audit_messages.ts";
 import { hashEntry } from "./audit_sums.ts";
-import { readEntry } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
+import { readEntry } from "./entry_rows.ts";
 import type { ReplicaState } from "./state.ts";
 import type { Vector } from "./vector.ts";
 

@@ -18,8 +18,8 @@ import { Prng } from "../../runtime/virtual/mod.ts";
 import { MessageType } from "../../transport/mod.ts";
 import { type Bank, metaKey, Space, spacePrefix } from "../keyspace.ts";
 import { Donor } from "./donor.ts";
-import { rowsOf } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
+import { rowsOf } from "./entry_rows.ts";
 import { floorOf } from "./floor.ts";
 import { decodePull } from "./messages.ts";
 import { Pull, type PullFigures } from "./pull.ts";
@@ -30,6 +30,7 @@ import {
   HandClock,
   HandKV,
   HandTimers,
+  NOBODY,
   openReplica,
   readText,
   sets,
@@ -104,13 +105,7 @@ async function openJoiner(seed: number): Promise<Joiner> {
     tenure: 1,
     sync: true,
     logBytesMax: 1,
-    listener: {
-      applied() {},
-      clashed() {},
-      full() {},
-      skewed() {},
-      failed() {},
-    },
+    listener: NOBODY,
     renew: () => ({ generation: 2, nonce: new Uint8Array(8), ops: [] }),
   });
   return { kv, replica };

@@ -25,6 +25,7 @@ import {
   entry,
   HandClock,
   type HandKV,
+  NOBODY,
   openReplica,
   origin,
   readText,
@@ -55,13 +56,7 @@ function replicaOn(kv: KV): Promise<Replica> {
     tenure: 1,
     sync: false,
     logBytesMax: 1024,
-    listener: {
-      applied() {},
-      clashed() {},
-      full() {},
-      skewed() {},
-      failed() {},
-    },
+    listener: NOBODY,
     renew: () => ({ generation: 2, nonce: new Uint8Array(8), ops: [] }),
   });
 }

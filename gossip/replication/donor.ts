@@ -171,15 +171,13 @@ export class Donor {
     const { snapshot, bank, vector, lifeGone, lifeFloor, floor } = frozen;
     from?.base.readAs(vector);
     from?.reached.readAs(vector);
-    const goesOn = from !== undefined && mayGoOn(from, frozen);
-    if (goesOn) this.figures.resumed++;
-    const reader = from === undefined
-      ? new SessionReader(frozen, base)
-      : new SessionReader(
-        frozen,
-        goesOn ? from.base : new Vector(),
-        goesOn ? from.last : undefined,
-      );
+    const point = from !== undefined && mayGoOn(from, frozen)
+      ? from
+      : undefined;
+    if (point !== undefined) this.figures.resumed++;
+    // A copy that does not go on begins anew.
+    const rest = from === undefined ? base : new Vector();
+    const reader = new SessionReader(frozen, point?.base ?? rest, point?.last);
     this.#sessions.set(id, { reader, node, timer: this.#idleTimer(id) });
     if (this.#closed) await this.#end(id);
     return encodeOffer({
@@ -188,12 +186,9 @@ export class Donor {
       lifeGone,
       lifeFloor,
       floor,
-      goesOn,
+      goesOn: point !== undefined,
       // Of a copy all of them: what an earlier donor told is not on the disk yet.
-      folds: this.#options.replica.foldsBeyond(
-        from === undefined ? base : new Vector(),
-        vector,
-      ),
+      folds: this.#options.replica.foldsBeyond(rest, vector),
       intents: this.#closed ? [] : await readOpenIntents(snapshot, bank),
       ...this.#options.cluster(),
     });

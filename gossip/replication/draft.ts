@@ -20,7 +20,6 @@
  */
 
 import {
-  type Bytes,
   CheckFailedError,
   EMPTY_BYTES,
   equalBytes,
@@ -32,7 +31,6 @@ import {
 import type { BatchOp, IterateOptions, KV } from "../../engine/kv.ts";
 import {
   type Bank,
-  expiryKey,
   indexKey,
   indexOfKey,
   indexRange,
@@ -42,7 +40,6 @@ import {
   openIntentKey,
   openIntentPrefix,
   otherBank,
-  rowKey,
   Space,
   spacePrefix,
   vectorKey,
@@ -56,23 +53,19 @@ import {
   type Origin,
   originLane,
   originNode,
-  putSeq,
-  SEQ_BYTES,
   SEQ_MAX,
 } from "./dot.ts";
 import {
   compareEntries,
-  decodeEntry,
   differ,
-  encodeEntry,
-  endOf,
   type Entry,
   EntryFlag,
   hasExpired,
   hasVersion,
   type Version,
 } from "./entry.ts";
-import { type Fold, FOLD_LIST_MAX, foldOp } from "./fold.ts";
+import { readEntry, replacingRows } from "./entry_rows.ts";
+import { type Fold, foldable, foldOp } from "./fold.ts";
 import { hlcAt, isTooFarAhead } from "./hlc.ts";
 import {
   decodeRecord,
@@ -92,7 +85,7 @@ import {
 } from "./state.ts";
 import { type Incarnation, incarnationOp } from "./incarnation.ts";
 import type { RecentLog } from "./log.ts";
-import type { OpenIntent, SessionData } from "./session.ts";
+import { checkCovered, type OpenIntent, type SessionData } from "./session.ts";
 import type { Vector } from "./vector.ts";
 
 /** One change that a commit asks for. */
@@ -825,126 +818,9 @@ export class Draft {
   }
 }
 
-/** The entry of a key in a bank; tombstones included. */
-export async function readEntry(
-  kv: KV,
-  bank: Bank,
-  key: Uint8Array,
-): Promise<Entry | undefined> {
-  for (const space of [Space.LIVE, Space.DEAD]) {
-    const found = kv.get(rowKey(space + bank, key));
-    const row = isPromise(found) ? await found : found;
-    if (row !== undefined) return decodeEntry(key, row);
-  }
-  return undefined;
-}
-
-/**
- * Checks that a session's vector covers its entries: what it did not cover could
- * not be built upon here, nor be pulled by anybody.
- *
- * @throws {ProtocolError} If it does not.
- */
-export function checkCovered(
-  entries: readonly Entry[],
-  vector: Vector,
-): void {
-  for (const { origin, seq } of entries) {
-    if (!vector.covers(origin, seq)) {
-      throw new ProtocolError("a session has more than its vector covers");
-    }
-  }
-}
-
 /** Whether an entry would lose against what stands. */
 function loses(entry: Entry, { now }: Slot): boolean {
   return now !== undefined && compareEntries(entry, now) < 0;
-}
-
-/** The origins of some nodes that a node would fold: none, if it is not worth it. */
-export function foldable(
-  { origin: present, floor, folds }: Pick<
-    ReplicaState,
-    "origin" | "floor" | "folds"
-  >,
-  vector: Vector,
-  isOver: (node: number) => boolean,
-): Dot[] {
-  const list: Dot[] = [];
-  for (const origin of vector.origins()) {
-    if (origin === present || originLane(origin) === 1) continue;
-    const seq = vector.seq(origin);
-    if (seq === 0 || list.length === FOLD_LIST_MAX) continue;
-    // Folded, but not yet everywhere; or not everywhere what is to be folded.
-    if (folds.listed(origin) >= seq || floor.seq(origin) < seq) continue;
-    if (isOver(originNode(origin))) list.push({ origin, seq });
-  }
-  // An origin that is opened to end one other makes nothing shorter.
-  return list.length < (present === undefined ? 2 : 1) ? [] : list;
-}
-
-/** The rows of an entry: where nothing is compared they are all that is written. */
-export function rowsOf(bank: Bank, entry: Entry): BatchOp[] {
-  return [...standingRows(bank, entry), ...expiryOps(bank, entry, undefined)];
-}
-
-/** What puts an entry in the place of what stood there before, if anything did. */
-export function replacingRows(
-  bank: Bank,
-  now: Entry,
-  before: Entry | undefined,
-): BatchOp[] {
-  const ops: BatchOp[] = [];
-  if (before?.expiresAt || now.expiresAt) {
-    ops.push(...expiryOps(bank, now, before));
-  }
-  if (before !== undefined) {
-    const { key, origin, seq } = before;
-    ops.push({ key: indexKey(bank, origin, seq, key), value: undefined });
-    if (spaceOf(before) !== spaceOf(now)) {
-      ops.push({ key: entryKey(bank, before), value: undefined });
-    }
-  }
-  ops.push(...standingRows(bank, now));
-  return ops;
-}
-
-/** The rows by which an entry is found, without those that tell when it ends. */
-function standingRows(bank: Bank, entry: Entry): BatchOp[] {
-  const { key, origin, seq } = entry;
-  return [
-    { key: indexKey(bank, origin, seq, key), value: EMPTY_BYTES },
-    { key: entryKey(bank, entry), value: encodeEntry(entry) },
-  ];
-}
-
-/** The rows that tell when an entry ends, and no longer when that before it does. */
-function expiryOps(
-  bank: Bank,
-  now: Entry,
-  before: Entry | undefined,
-): BatchOp[] {
-  const ops: BatchOp[] = [];
-  const { key } = now;
-  const ended = before && endOf(before);
-  const ends = endOf(now);
-  if (ended !== undefined && ended === ends && before?.holder === now.holder) {
-    return ops;
-  }
-  const expiring = rowKey(Space.EXPIRING + bank, key);
-  if (ended !== undefined) {
-    const row = expiryKey(bank, before!.holder, ended, key);
-    ops.push({ key: row, value: undefined });
-    if (ends === undefined) ops.push({ key: expiring, value: undefined });
-  }
-  if (ends !== undefined) {
-    const value = new Uint8Array(SEQ_BYTES);
-    putSeq(value, 0, ends);
-    ops.push({ key: expiring, value });
-    const row = expiryKey(bank, now.holder, ends, key);
-    ops.push({ key: row, value: EMPTY_BYTES });
-  }
-  return ops;
 }
 
 /** An entry that changes the lease only: it takes the value that is there. */
@@ -960,14 +836,6 @@ function inheritValue(entry: Entry, current: Entry | undefined): Entry {
 
 function dotText({ origin, seq }: Dot): string {
   return `${origin}/${seq}`;
-}
-
-function entryKey(bank: Bank, entry: Entry): Bytes {
-  return rowKey(spaceOf(entry) + bank, entry.key);
-}
-
-function spaceOf(entry: Entry): number {
-  return entry.value === undefined ? Space.DEAD : Space.LIVE;
 }
 
 /** Of several ops of one key the last one, in the place of the first. */

@@ -21,7 +21,15 @@
 import { Reader, Writer } from "../../runtime/mod.ts";
 import type { BatchOp } from "../../engine/kv.ts";
 import { foldKey } from "../keyspace.ts";
-import { type Dot, type Origin, originLane, readDot, writeDot } from "./dot.ts";
+import {
+  type Dot,
+  type Origin,
+  originLane,
+  originNode,
+  readDot,
+  writeDot,
+} from "./dot.ts";
+import type { Vector } from "./vector.ts";
 
 /** Origins that one fold lists at most: its record fits into a push. */
 export const FOLD_LIST_MAX = 4096;
@@ -103,6 +111,29 @@ export class Folds {
       }
     }
   }
+}
+
+/** The origins of some nodes that a node would fold: none, if it is not worth it. */
+export function foldable(
+  { origin: present, floor, folds }: {
+    readonly origin: Origin | undefined;
+    readonly floor: Vector;
+    readonly folds: Folds;
+  },
+  vector: Vector,
+  isOver: (node: number) => boolean,
+): Dot[] {
+  const list: Dot[] = [];
+  for (const origin of vector.origins()) {
+    if (origin === present || originLane(origin) === 1) continue;
+    const seq = vector.seq(origin);
+    if (seq === 0 || list.length === FOLD_LIST_MAX) continue;
+    // Folded, but not yet everywhere; or not everywhere what is to be folded.
+    if (folds.listed(origin) >= seq || floor.seq(origin) < seq) continue;
+    if (isOver(originNode(origin))) list.push({ origin, seq });
+  }
+  // An origin that is opened to end one other makes nothing shorter.
+  return list.length < (present === undefined ? 2 : 1) ? [] : list;
 }
 
 /** What makes the list of a fold durable. */

@@ -17,10 +17,15 @@
 import { compareBytes, ProtocolError } from "../../runtime/mod.ts";
 import type { BatchOp, KV, KVBulkLoad, Row } from "../../engine/kv.ts";
 import { type Bank, Space } from "../keyspace.ts";
-import { checkCovered, readEntry, replacingRows, rowsOf } from "./draft.ts";
 import type { Entry } from "./entry.ts";
+import { readEntry, replacingRows, rowsOf } from "./entry_rows.ts";
 import { isTooFarAhead } from "./hlc.ts";
-import type { CopyPoint, LastEntry, SessionOffer } from "./session.ts";
+import {
+  checkCovered,
+  type CopyPoint,
+  type LastEntry,
+  type SessionOffer,
+} from "./session.ts";
 import { Vector } from "./vector.ts";
 
 /** The session that entries are of: its vector covers them. */

@@ -48,26 +48,25 @@ import type { Dot, Origin } from "./dot.ts";
 import {
   type Applied,
   type Arrival,
-  checkCovered,
   type CommitOutcome,
   type CommitRequest,
   Draft,
   type DraftOptions,
-  foldable,
 } from "./draft.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import type { Floor } from "./floor.ts";
-import type { Fold } from "./fold.ts";
+import { type Fold, foldable } from "./fold.ts";
 import { HeldRecords } from "./held.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
 import { type FilledFrom, IncomingCopy } from "./incoming_copy.ts";
 import type { LogRecord } from "./record.ts";
 import { Replay } from "./replay.ts";
-import type {
-  CopyPoint,
-  FrozenState,
-  SessionData,
-  SessionOffer,
+import {
+  checkCovered,
+  type CopyPoint,
+  type FrozenState,
+  type SessionData,
+  type SessionOffer,
 } from "./session.ts";
 import {
   conflictsStanding,

@@ -37,6 +37,7 @@ import {
   isPromise,
   KEY_BYTES_MAX,
   NODE_KEY_MAX,
+  ProtocolError,
   Reader,
   Writer,
 } from "../../runtime/mod.ts";
@@ -227,6 +228,23 @@ function* readSlices(reader: Reader): Generator<Entry[], void> {
     entries = [];
   }
   if (entries.length > 0) yield entries;
+}
+
+/**
+ * Checks that a session's vector covers its entries: what it did not cover could
+ * not be built upon here, nor be pulled by anybody.
+ *
+ * @throws {ProtocolError} If it does not.
+ */
+export function checkCovered(
+  entries: readonly Entry[],
+  vector: Vector,
+): void {
+  for (const { origin, seq } of entries) {
+    if (!vector.covers(origin, seq)) {
+      throw new ProtocolError("a session has more than its vector covers");
+    }
+  }
 }
 
 /** The intents that wait in a snapshot. */

@@ -189,16 +189,6 @@ export class Vector {
     else if (seq > this.seq(origin)) this.#name(origin, seq);
   }
 
-  /** It names all that it covers: for who does not know the folds. */
-  spelt(): Vector {
-    const spelt = new Vector();
-    for (const [origin, seq] of this.#named(spelt)) {
-      spelt.#seqs.set(origin, seq);
-    }
-    spelt.join(this);
-    return spelt.readAs(new Vector());
-  }
-
   /**
    * The same, without the origins that a fold lists which it and `floor` cover;
    * itself, if there are none.

@@ -27,7 +27,11 @@ import { type Applied, keyText } from "./draft.ts";
 import { type Entry, EntryFlag } from "./entry.ts";
 import { hlcAt } from "./hlc.ts";
 import { type LogRecord, makeRecord, RecordKind } from "./record.ts";
-import { Replica, type ReplicaOptions } from "./replica.ts";
+import {
+  Replica,
+  type ReplicaListener,
+  type ReplicaOptions,
+} from "./replica.ts";
 import { encodeCounters } from "./state.ts";
 
 interface Row {
@@ -323,6 +327,15 @@ export function sets(pairs: Record<string, string | undefined>) {
 }
 
 export const T0 = hlcAt(1_800_000_000_000);
+
+/** Who is told, and takes no note. */
+export const NOBODY: ReplicaListener = {
+  applied() {},
+  clashed() {},
+  full() {},
+  skewed() {},
+  failed() {},
+};
 
 /** An origin of a node. */
 export function origin(node: number, epoch = 1): Origin {

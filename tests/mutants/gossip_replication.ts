@@ -187,7 +187,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "folds-what-others-may-lack",
-    file: "gossip/replication/draft.ts",
+    file: "gossip/replication/fold.ts",
     find:
       "    if (folds.listed(origin) >= seq || floor.seq(origin) < seq) continue;\n",
     replace: "    if (floor && folds.listed(origin) >= seq) continue;\n",
@@ -195,7 +195,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "opens-an-origin-to-fold-one",
-    file: "gossip/replication/draft.ts",
+    file: "gossip/replication/fold.ts",
     find: "  return list.length < (present === undefined ? 2 : 1) ? [] : list;",
     replace: "  return list;",
     caughtBy: "gossip/replication/fold_test.ts :: folds nothing that others",
@@ -220,18 +220,14 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "copy-goes-on-without-the-lists-of-its-first-donor",
     file: "gossip/replication/donor.ts",
-    find: "        from === undefined ? base : new Vector(),\n",
-    replace: "        base,\n",
+    find: "foldsBeyond(rest, vector)",
+    replace: "foldsBeyond(base, vector)",
     caughtBy: "gossip/replication/fold_test.ts :: lists of all folds",
   },
   {
     name: "session-without-the-lists-of-folds",
     file: "gossip/replication/donor.ts",
-    find: `      folds: this.#options.replica.foldsBeyond(
-        from === undefined ? base : new Vector(),
-        vector,
-      ),
-`,
+    find: "      folds: this.#options.replica.foldsBeyond(rest, vector),\n",
     replace: "      folds: [],\n",
     caughtBy: "tests/scenarios/directory_test.ts :: however often nodes start",
   },
@@ -260,7 +256,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "first-copy-forgets-what-ends",
-    file: "gossip/replication/draft.ts",
+    file: "gossip/replication/entry_rows.ts",
     find:
       "  return [...standingRows(bank, entry), ...expiryOps(bank, entry, undefined)];",
     replace: "  return [...standingRows(bank, entry)];",
@@ -483,7 +479,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "index-row-of-the-loser-kept",
-    file: "gossip/replication/draft.ts",
+    file: "gossip/replication/entry_rows.ts",
     find:
       "    ops.push({ key: indexKey(bank, origin, seq, key), value: undefined });\n",
     replace: `    if (seq === 0) {
@@ -678,7 +674,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "deleted-keys-forgotten-by-commits",
-    file: "gossip/replication/draft.ts",
+    file: "gossip/replication/entry_rows.ts",
     find: "  for (const space of [Space.LIVE, Space.DEAD]) {",
     replace: "  for (const space of [Space.LIVE]) {",
     caughtBy: SEEDS,

@@ -8,6 +8,13 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const SIM_MUTANTS: readonly Mutant[] = [
   {
+    name: "soak-looks-at-nothing",
+    file: "tests/sim/workload.ts",
+    find: "      this.#onInspection?.(this.#members.all);\n",
+    replace: "      void this.#onInspection;\n",
+    caughtBy: "tests/sim_test.ts :: a soak is judged",
+  },
+  {
     name: "joiner-that-asks-where-nobody-is",
     file: "tests/sim/members.ts",
     find:

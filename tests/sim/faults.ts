@@ -238,7 +238,7 @@ export class Faults {
       case "bitFlip":
         if (dbOf(member) === undefined) return "impossible";
         members.kill(member, "torn");
-        void members.probeDamage(member, step.pick);
+        void members.probes.damage(member, step.pick);
         this.#startLater(member, Math.min(forMs, 3000));
         return "happened";
       case "bitRot": {
@@ -251,7 +251,7 @@ export class Faults {
         if (dbOf(member) === undefined || world.stalled(name)) {
           return "impossible";
         }
-        void members.openTwice(member);
+        void members.probes.openTwice(member);
         return "happened";
       case "leave":
         return didHappen(this.#going.beginLeaving(member));

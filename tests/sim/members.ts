@@ -23,7 +23,6 @@ import {
   type DB,
   type Divergence,
   type DivergenceSide,
-  LockedError,
   open,
   type OpenOptions,
   TokenTooOldError,
@@ -34,7 +33,7 @@ import { sleep } from "../../runtime/time.ts";
 import { text } from "./cluster.ts";
 import { ConfigJudge } from "./configs.ts";
 import type { Coverage } from "./coverage.ts";
-import { isTable, mayBeTorn, pickBit } from "./damage.ts";
+import { isTable, pickBit } from "./damage.ts";
 import { isOfDisk, type Trouble, unexplained } from "./excuses.ts";
 import {
   type Discard,
@@ -42,6 +41,7 @@ import {
   versionText,
   type WatchJudge,
 } from "./oracle.ts";
+import { Probes } from "./probes.ts";
 import {
   configRow,
   conflictGap,
@@ -173,14 +173,15 @@ export class Members {
   readonly all: Member[] = [];
   /** Whether directories were put back or copied: nothing is strange then. */
   images = false;
+  readonly probes: Probes;
   readonly #options: MembersOptions;
   readonly #configs: ConfigJudge;
-  #probes = 0;
   #areQuiet = false;
 
   /** Nodes in a world. */
   constructor(options: MembersOptions) {
     this.#options = options;
+    this.probes = new Probes(options);
     this.#configs = new ConfigJudge(options.oracle);
   }
 
@@ -457,8 +458,9 @@ export class Members {
     const { world, oracle, draw } = this.#options;
     this.images = true;
     member.doubled = true;
-    const name = `${member.name}x${++this.#probes}`;
-    const inOrder = this.#probes % 2 === 0;
+    const number = this.probes.number();
+    const name = `${member.name}x${number}`;
+    const inOrder = number % 2 === 0;
     world.disk(name).restore(image);
     let db: DB | undefined;
     const end = async () => {
@@ -501,65 +503,6 @@ export class Members {
     void engine.close();
     world.kill(reader);
     return vector;
-  }
-
-  /** Opens a node's directory once more: it must be found locked. */
-  async openTwice(member: Member): Promise<void> {
-    if (dbOf(member) === undefined) return;
-    const { world, oracle, coverage } = this.#options;
-    const { life } = member;
-    const runtime = world.runtime(member.name);
-    try {
-      const second = await open("/data", {
-        address: `${member.name}:99`,
-        runtime,
-      });
-      await second.close();
-      oracle.violate("E1", `${member.name} was opened twice`);
-    } catch (error) {
-      if (error instanceof LockedError) coverage.path("locked");
-      else if (!isOfDisk(error, life!)) {
-        oracle.violate("E1", `${member.name} opened twice: ${error}`);
-      }
-    }
-  }
-
-  /**
-   * Flips a bit on a copy of a node's disk, and looks what its engine makes of
-   * it: right data, or a typed error.
-   *
-   * @param pick Which bit, counted over all files and around.
-   */
-  async probeDamage(member: Member, pick: number): Promise<void> {
-    const { world, oracle, coverage } = this.#options;
-    const name = `${member.name}p${++this.#probes}`;
-    const disk = world.disk(name);
-    disk.restore(world.disk(member.name).image());
-    const bit = pickBit(disk, pick);
-    if (bit === undefined) return;
-    const runtime = world.runtime(name);
-    const sound = new Lsm(
-      openReadOnly("/data", { files: runtime.files }),
-      undefined,
-    );
-    const covered = readVector(sound);
-    await sound.close();
-    const isTail = mayBeTorn(runtime.files, "/data", bit);
-    disk.flip(bit.path, bit.offset, bit.mask);
-    const what = `bit ${bit.mask} at ${bit.offset} of ${bit.path}, flipped,`;
-    try {
-      const engine = await openLsm("/data", optionsIn(runtime));
-      const state = readState(engine);
-      oracle.inspects(`the damaged disk of ${member.name}`, state);
-      if (!isTail && !state.vector.includes(covered)) {
-        oracle.violate("F1", `${what} took away what had been synced`);
-      }
-      await engine.close();
-    } catch (error) {
-      if (error instanceof CorruptionError) coverage.path("corruption");
-      else oracle.violate("F1", `${what} gave ${error}`);
-    }
-    world.kill(name);
   }
 
   /** Something is about to keep a node from answering in time. */

@@ -95,7 +95,7 @@ export function readVector(engine: Pick<KV, "iterate" | "get">): Vector {
     folds.add(readFold(foldOfKey(known.key), known.value));
   }
   void known.close();
-  return readNamed(engine, folds).spelt();
+  return readNamed(engine, folds).beyond(new Vector());
 }
 
 /** The vector of an engine, as it is kept there. */

@@ -213,6 +213,9 @@ export const CALLS_PER_FAULT = 150;
 /** So many are drawn for one of them: some cannot be when their time comes. */
 const SPARE_FAULTS = 1.25;
 
+/** Calls of a life, unless it is drawn with others. */
+const STEPS = 3000;
+
 /** Calls a simulated second, unless a script is drawn with fewer. */
 const RATE = 50;
 
@@ -283,7 +286,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
 
 /** Draws a script. */
 export function writeScript(options: ScriptOptions): Script {
-  const { seed, nodes = 5, steps = 3000, rate = RATE } = options;
+  const { seed, nodes = 5, steps = STEPS, rate = RATE } = options;
   const random = new Prng(seed, "script");
   const quietAt = Math.max(2000, steps * 1000 / rate);
   const count = options.faults ??
@@ -300,7 +303,7 @@ export function writeScript(options: ScriptOptions): Script {
   return {
     seed,
     nodes,
-    world: drawWorld(random),
+    world: drawWorld(random, steps),
     steps: all,
     quietAt,
     core: names.slice(0, Math.min(nodes, 2 + random.below(nodes))),
@@ -312,7 +315,12 @@ export function isFault(step: Step): step is FaultStep {
   return "fault" in step;
 }
 
-function drawWorld(random: Prng): WorldDraw {
+/**
+ * The options of a world. A long life has more data: its copies are given faster, so
+ * that one takes as long as in a life of {@linkcode STEPS} calls.
+ */
+function drawWorld(random: Prng, steps: number): WorldDraw {
+  const size = Math.max(1, steps / STEPS);
   return {
     durability: random.chance(0.8) ? "synced" : "written",
     memtableBytes: pick(random, [16, 64, 8192]) * 1024,
@@ -320,7 +328,7 @@ function drawWorld(random: Prng): WorldDraw {
       pushDelayMs: pick(random, [1, 2, 20]),
       antiEntropyIntervalMs: pick(random, [300, 1000, 2000]),
       logBytesMax: pick(random, [400, 20_000, 64 * 1024 * 1024]),
-      copyBytesPerSecond: pick(random, [2000, 4000, 128 * 1024 * 1024]),
+      copyBytesPerSecond: pick(random, [2000, 4000, 128 * 1024 * 1024]) * size,
       clusterGossipIntervalMs: pick(random, [500, 1000]),
       redialMaxMs: pick(random, [1000, 10_000]),
       votersMax: pick(random, [1, 3, 5]),
