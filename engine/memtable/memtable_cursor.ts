@@ -9,6 +9,9 @@ import { compareRanges, giveRange } from "../compare.ts";
 import { type Cursor, SEQ_MAX } from "../iterator/cursor.ts";
 import type { Memtable } from "./memtable.ts";
 
+/** Entries of one key that are passed one by one; beyond, the next key is sought. */
+const STEPS_MAX = 8;
+
 /** A position in a memtable. */
 export class MemtableCursor implements Cursor {
   readonly #table: Memtable;
@@ -52,9 +55,13 @@ export class MemtableCursor implements Cursor {
 
   nextKey(): void {
     const { keyBuffer, keyAt, keyLength } = this;
-    do this.next(); while (
-      this.valid && this.#isKey(keyBuffer, keyAt, keyLength)
-    );
+    for (let steps = 0; steps < STEPS_MAX; steps++) {
+      this.next();
+      if (!this.valid || !this.#isKey(keyBuffer, keyAt, keyLength)) return;
+    }
+    const key = keyBuffer.subarray(keyAt, keyAt + keyLength);
+    // Behind all of its entries: no write has the number 0.
+    this.#stand(this.#table.firstFrom(key, 0));
   }
 
   takeKey(): Bytes {

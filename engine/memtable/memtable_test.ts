@@ -59,6 +59,38 @@ Deno.test("keys in order that go between others stand where they belong, forward
   }
 });
 
+Deno.test("the next key is found behind any number of entries of one, without a walk through them all", () => {
+  const keys = ["a", "b", "c", "d"].map((key) => new TextEncoder().encode(key));
+  for (const versions of [1, 7, 8, 9, 10, 1000]) {
+    const memtable = new Memtable(new SpareMemory(false, 0));
+    let seq = 0;
+    for (let i = 0; i < versions; i++) {
+      memtable.add(++seq, keys[1]!, Uint8Array.of(i));
+      memtable.add(++seq, keys[3]!, Uint8Array.of(i));
+    }
+    memtable.add(++seq, keys[0]!, Uint8Array.of(1));
+    memtable.add(++seq, keys[2]!, Uint8Array.of(1));
+    let steps = 0;
+    const after = memtable.after.bind(memtable);
+    memtable.after = (node) => {
+      steps++;
+      return after(node);
+    };
+    const cursor = memtable.cursor();
+    const seen: string[] = [];
+    for (cursor.seekTo(undefined); cursor.valid; cursor.nextKey()) {
+      seen.push(`${new TextDecoder().decode(cursor.takeKey())}@${cursor.seq}`);
+    }
+    assertEquals(seen, [
+      `a@${2 * versions + 1}`,
+      `b@${2 * versions - 1}`,
+      `c@${2 * versions + 2}`,
+      `d@${2 * versions}`,
+    ]);
+    assert(steps <= 18, `${steps}`);
+  }
+});
+
 Deno.test("a key is found as of any moment, by few keys and by many, in memory used before", () => {
   const memory = new SpareMemory(false, 1 << 20);
   for (let seed = 1; seed <= 40; seed++) {

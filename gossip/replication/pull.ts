@@ -13,6 +13,7 @@
  * that meets such records asks for the rest as if they were here, and then gives up
  * for now. That peer then rests: no push, rumour or pull of its own makes this node
  * ask it again before some time has passed, or {@linkcode Pull.resume} is called.
+ * Nor does any pull ask for those records again before {@linkcode WAITING_REST_MS}.
  *
  * @module
  */
@@ -61,10 +62,11 @@ const IDLE_ROUNDS_MAX = 3;
 const SESSION_BYTES_MAX = 256 * 1024 * 1024;
 
 /**
- * How long a peer rests whose session had to wait, in milliseconds: it takes all of
- * it to find out. One whose records had to wait rests for one interval.
+ * How long what waits is not asked for again, in milliseconds: it takes all of it to
+ * find out whether it still would. A peer whose session waits rests as long; one
+ * whose records wait rests for one interval, and is then asked for the others.
  */
-const SESSION_REST_MS = 60_000;
+const WAITING_REST_MS = 60_000;
 
 /** One of the two has no room now: nobody is at fault, and it is asked again. */
 class BusyError extends ProtocolError {}
@@ -145,6 +147,10 @@ export class Pull {
   #timer: Timer | undefined;
   /** The peers that are not asked in the background for now. */
   readonly #resting = new Map<number, Timer>();
+  /** What peers had when they were last asked, of those at which something waits. */
+  readonly #had = new Map<number, Vector>();
+  /** Runs from when what waits was last asked for. */
+  #asked: Timer | undefined;
   /** The session under way: one at a time. */
   #session: Promise<void> = Promise.resolve();
   /** The turn of the last one that waits for it. */
@@ -185,24 +191,34 @@ export class Pull {
     this.nudge(nodes[Math.floor(this.#options.random.float() * nodes.length)]!);
   }
 
-  /** Pulls from a node in the background: a whole copy from one at a time. */
-  nudge(node: number): void {
+  /**
+   * Pulls from a node in the background: a whole copy from one at a time.
+   *
+   * @returns Resolves when it has ended; `undefined` if it need not begin.
+   */
+  nudge(node: number): Promise<void> | undefined {
     if (!this.#options.replica.caughtUp && this.#work.size > 0) return;
     if (this.#resting.has(node)) return;
-    this.from(node).catch((error) => {
+    return this.from(node).catch((error) => {
       // Who is busy is asked again with the next comparison.
       if (this.#abort.signal.aborted || error instanceof BusyError) return;
       this.#options.failed(node, error);
     });
   }
 
-  /** There is room for what waited: it is pulled from those who had it. */
+  /**
+   * There is room for what waited: it is pulled from those who had it, from one
+   * after the other, since what the first one gives the next ones need not.
+   */
   resume(): void {
-    for (const [node, rest] of [...this.#resting]) {
-      rest.cancel();
-      this.#resting.delete(node);
-      this.nudge(node);
-    }
+    const nodes = [...this.#resting.keys()];
+    for (const rest of this.#resting.values()) rest.cancel();
+    this.#resting.clear();
+    const next = () => {
+      const node = nodes.shift();
+      if (node !== undefined) this.nudge(node)?.then(next);
+    };
+    next();
   }
 
   #rest(node: number, restMs: number): void {
@@ -237,13 +253,14 @@ export class Pull {
     for (const rest of this.#resting.values()) rest.cancel();
     const running = [...this.#work.values()].map(({ running }) => running);
     await Promise.allSettled(running);
+    this.#asked?.cancel();
   }
 
   #begin(node: number): Promise<void> {
     const running = this.#pullAll(node).catch((error) => {
       if (error instanceof WaitingError && !this.#abort.signal.aborted) {
         const { intervalMs } = this.#options;
-        this.#rest(node, error.session ? SESSION_REST_MS : intervalMs);
+        this.#rest(node, error.session ? WAITING_REST_MS : intervalMs);
       }
       throw error;
     });
@@ -261,8 +278,9 @@ export class Pull {
   async #pullAll(node: number): Promise<void> {
     const { replica } = this.#options;
     let idleRounds = 0;
-    // What waits is asked for once, and then as if it were here.
-    let aside = new Vector();
+    // What waits is asked for once, and then as if it were here: never with more
+    // than the peer has, which would take it for something that it lacks.
+    let aside = this.#aside(node);
     for (let wanted: Vector | undefined;;) {
       this.#abort.signal.throwIfAborted();
       const endTurn = wanted && await this.#takeTurn();
@@ -277,6 +295,10 @@ export class Pull {
       if (replica.vector.includes(wanted)) return;
       const waiting = aside.size;
       aside = replica.waitingOf(wanted);
+      if (aside.size > 0) {
+        this.#had.set(node, wanted);
+        this.#restWaiting();
+      } else this.#had.delete(node);
       if (isJoinOf(wanted, replica.vector, aside)) {
         throw new WaitingError(node, false);
       }
@@ -289,6 +311,22 @@ export class Pull {
         throw new ProtocolError(`node ${node} has records that it cannot give`);
       }
     }
+  }
+
+  /** What a peer is not asked for, since it waits here. */
+  #aside(node: number): Vector {
+    const had = this.#had.get(node);
+    const aside = this.#options.replica.waitingOf(had ?? new Vector());
+    if (aside.size === 0 || this.#asked !== undefined) return aside;
+    this.#restWaiting();
+    return new Vector();
+  }
+
+  #restWaiting(): void {
+    this.#asked ??= this.#options.timers.set(
+      () => this.#asked = undefined,
+      WAITING_REST_MS,
+    );
   }
 
   /**

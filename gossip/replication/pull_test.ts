@@ -432,6 +432,40 @@ Deno.test("records that wait keep a pull from nothing else, whatever they come b
   await pull.close();
 });
 
+Deno.test("what waits is not asked for again by the next pulls, but after a while or when conflicts are forgotten", async () => {
+  const { a, donor } = await worldThatWaits();
+  const answer = donorAnswers(donor);
+  let bytes = 0;
+  const { pull, timers } = pullOf(a, async (type, payload) => {
+    const reply = await answer(type, payload, 2);
+    bytes += reply.length;
+    return reply;
+  });
+  const bytesOfNext = async () => {
+    bytes = 0;
+    await assertRejects(() => pull.from(2), ProtocolError, "wait until");
+    return bytes;
+  };
+  const first = await bytesOfNext();
+  assert(first > 100_000, `${first}`);
+  for (let i = 0; i < 3; i++) {
+    await donor.replica.commit(sets({ own: `v${i}` }));
+    const next = await bytesOfNext();
+    assert(next < 1000, `${next}`);
+    assertEquals(await readText(a.replica, "own"), `v${i}`);
+  }
+  timers.fire();
+  const later = await bytesOfNext();
+  assert(later > 100_000, `${later}`);
+
+  await a.replica.forgetConflicts(1);
+  pull.resume();
+  await pull.from(2);
+  assert(a.replica.vector.includes(donor.replica.vector));
+  await pull.close();
+  assertEquals(timers.size, 0);
+});
+
 Deno.test("a peer whose records wait is asked again after an interval, or when conflicts are forgotten, and not by each push", async () => {
   const { a, donor } = await worldThatWaits();
   let asked = 0;

@@ -80,6 +80,20 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
       "gossip/replication/pull_test.ts :: keep a pull from nothing else",
   },
   {
+    name: "what-waits-is-asked-for-by-each-pull",
+    file: "gossip/replication/pull.ts",
+    find: "    let aside = replica.waitingOf(this.#aside);\n",
+    replace: "    let aside = replica.waitingOf(new Vector());\n",
+    caughtBy: "gossip/replication/pull_test.ts :: by the next pulls",
+  },
+  {
+    name: "what-waits-is-not-asked-for-after-a-while",
+    file: "gossip/replication/pull.ts",
+    find: "    this.#aside = new Vector();\n",
+    replace: "",
+    caughtBy: "gossip/replication/pull_test.ts :: by the next pulls",
+  },
+  {
     name: "session-taken-without-what-was-left-aside",
     file: "gossip/replication/pull.ts",
     find: "        if (!whole && !base.includes(vector)) {\n",
