@@ -119,16 +119,27 @@ export function crc32(data: Uint8Array, seed = 0): number {
   return zlibCrc32(data, seed);
 }
 
-/** Writes a format into a growing buffer. */
+/** Buffers of writers that have finished, for the next ones. */
+const spares: Bytes[] = [];
+const SPARES_MAX = 8;
+const SPARE_BYTES_MIN = 1024;
+const SPARE_BYTES_MAX = 65_536;
+
+/**
+ * Writes a format into a growing buffer, which is another writer's once it has
+ * finished: to make one takes longer than to write what most messages say.
+ */
 export class Writer {
   #bytes: Bytes;
-  #view: DataView<ArrayBuffer>;
   #length = 0;
 
   /** Makes a writer with room for `capacity` bytes; it grows as needed. */
-  constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(capacity);
-    this.#view = new DataView(this.#bytes.buffer);
+  constructor(capacity = SPARE_BYTES_MIN) {
+    const spare = spares[spares.length - 1];
+    const fits = spare !== undefined && spare.length >= capacity;
+    if (fits) spares.pop();
+    const length = Math.max(capacity, SPARE_BYTES_MIN);
+    this.#bytes = fits ? spare : new Uint8Array(length);
   }
 
   /** The bytes written so far. */
@@ -141,9 +152,19 @@ export class Writer {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** What was written, as a copy of its own. */
+  /**
+   * What was written, as bytes of its own. The writer is empty then, and its views
+   * are of nothing.
+   */
   finish(): Bytes {
-    return this.#bytes.slice(0, this.#length);
+    const bytes = this.#bytes;
+    // What is large is given away as it is, rather than copied.
+    const isSpare = bytes.length <= SPARE_BYTES_MAX;
+    const written = isSpare ? bytes.slice(0, this.#length) : this.view();
+    if (isSpare && spares.length < SPARES_MAX) spares.push(bytes);
+    this.#bytes = EMPTY_BYTES;
+    this.#length = 0;
+    return written;
   }
 
   /** Forgets what was written, keeping the buffer. */
@@ -161,15 +182,15 @@ export class Writer {
   /** Writes 16 bits. */
   u16(value: number): this {
     this.#reserve(2);
-    this.#view.setUint16(this.#length, value, true);
-    this.#length += 2;
+    this.#bytes[this.#length++] = value;
+    this.#bytes[this.#length++] = value >>> 8;
     return this;
   }
 
   /** Writes 32 bits. */
   u32(value: number): this {
     this.#reserve(4);
-    this.#view.setUint32(this.#length, value, true);
+    setU32(this.#bytes, this.#length, value);
     this.#length += 4;
     return this;
   }
@@ -182,10 +203,9 @@ export class Writer {
   u48(value: number): this {
     checkInteger(value, 2 ** 48 - 1);
     this.#reserve(6);
-    this.#view.setUint32(this.#length, value >>> 0, true);
-    this.#view.setUint16(this.#length + 4, Math.floor(value / 2 ** 32), true);
-    this.#length += 6;
-    return this;
+    setU32(this.#bytes, this.#length, value);
+    this.#length += 4;
+    return this.u16(Math.floor(value / 2 ** 32));
   }
 
   /**
@@ -224,18 +244,29 @@ export class Writer {
 
   /** Overwrites 32 bits at an offset already written. */
   patchU32(offset: number, value: number): this {
-    this.#view.setUint32(offset, value, true);
+    setU32(this.#bytes, offset, value);
     return this;
   }
 
   #reserve(more: number): void {
+    const bytes = this.#bytes;
     const needed = this.#length + more;
-    if (needed <= this.#bytes.length) return;
-    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
-    grown.set(this.view());
-    this.#bytes = grown;
-    this.#view = new DataView(grown.buffer);
+    if (needed <= bytes.length) return;
+    this.#bytes = new Uint8Array(Math.max(needed, bytes.length * 2));
+    this.#bytes.set(bytes.subarray(0, this.#length));
   }
+}
+
+function setU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+  bytes[at + 3] = value >>> 24;
+}
+
+function getU32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 |
+    bytes[at + 3]! << 24) >>> 0;
 }
 
 /** Refuses what would be written as another number than it is. */
@@ -256,7 +287,6 @@ function checkInteger(value: number, max: number): void {
  */
 export class Reader {
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   readonly #what: string;
   readonly #end: number;
   #at: number;
@@ -264,11 +294,6 @@ export class Reader {
   /** Reads `bytes`; `what` names the format in errors. */
   constructor(bytes: Uint8Array, what: string) {
     this.#bytes = bytes;
-    this.#view = new DataView(
-      bytes.buffer,
-      bytes.byteOffset,
-      bytes.byteLength,
-    );
     this.#what = what;
     this.#at = 0;
     this.#end = bytes.length;
@@ -291,19 +316,20 @@ export class Reader {
 
   /** Reads 16 bits. */
   u16(): number {
-    return this.#view.getUint16(this.#advance(2), true);
+    const at = this.#advance(2);
+    return this.#bytes[at]! | this.#bytes[at + 1]! << 8;
   }
 
   /** Reads 32 bits. */
   u32(): number {
-    return this.#view.getUint32(this.#advance(4), true);
+    return getU32(this.#bytes, this.#advance(4));
   }
 
   /** Reads 48 bits. */
   u48(): number {
     const at = this.#advance(6);
-    return this.#view.getUint32(at, true) +
-      this.#view.getUint16(at + 4, true) * 2 ** 32;
+    return getU32(this.#bytes, at) +
+      (this.#bytes[at + 4]! | this.#bytes[at + 5]! << 8) * 2 ** 32;
   }
 
   /** Reads a varint. */

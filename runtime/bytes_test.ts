@@ -84,22 +84,31 @@ Deno.test("a writer writes these bytes for these values", () => {
   writer.u8(0xab).u16(0x1234).u32(0xdeadbeef).u48(0x123456789abc)
     .varint(0).varint(127).varint(128).varint(300)
     .bytes(bytes(9, 8)).text("é").raw(bytes(7));
-  assertEquals(
-    toHex(writer.finish()),
-    "ab3412efbeaddebc9a78563412007f8001ac0202090802c3a907",
-  );
-  writer.patchU32(3, 1);
-  assertEquals(toHex(writer.view().subarray(3, 7)), "01000000");
-  writer.clear();
+  const written = "ab3412efbeaddebc9a78563412007f8001ac0202090802c3a907";
+  assertEquals(toHex(writer.view()), written);
+  writer.patchU32(3, 0x80000001);
+  assertEquals(toHex(writer.view().subarray(3, 7)), "01000080");
+  writer.patchU32(3, 0xdeadbeef);
+  assertEquals(toHex(writer.finish()), written);
+  assertEquals(writer.length, 0);
+  writer.u8(1).clear();
   assertEquals(writer.length, 0);
 });
 
-Deno.test("what was finished is not touched by later writes", () => {
-  const writer = new Writer().u8(1);
-  const finished = writer.finish();
-  writer.clear();
-  writer.u8(2);
-  assertEquals(finished, bytes(1));
+Deno.test("what was finished is not touched by later writes, of this writer or of others", () => {
+  for (const length of [1, 255, 256, 257, 65_536, 65_537, 200_000]) {
+    const writer = new Writer(length % 2 === 0 ? length : 0);
+    const finished = writer.raw(new Uint8Array(length).fill(1)).finish();
+    assertEquals(writer.length, 0);
+    const others = [writer, new Writer(), new Writer(300), new Writer(70_000)];
+    for (const [i, other] of others.entries()) {
+      other.raw(new Uint8Array(length).fill(2 + i));
+    }
+    for (const [i, other] of others.entries()) {
+      assertEquals(other.finish(), new Uint8Array(length).fill(2 + i));
+    }
+    assertEquals(finished, new Uint8Array(length).fill(1));
+  }
 });
 
 Deno.test("a reader reads what a writer wrote, at every size of integer", () => {

@@ -74,7 +74,7 @@ export function encodeCommit(head: CommitHead, request: CommitRequest): Bytes {
     if (expireIn !== undefined) writer.varint(expireIn);
     if (value !== undefined) writer.bytes(value);
   }
-  return writer.view();
+  return writer.finish();
 }
 
 /** Decodes COMMIT; keys and values are views. */
@@ -124,7 +124,7 @@ export function encodeOutcome({ record, after }: CommitOutcome): Bytes {
   if (record !== undefined) writer.bytes(record.bytes);
   writer.varint(after.length);
   for (const dot of after) writeDot(writer, dot);
-  return writer.view();
+  return writer.finish();
 }
 
 /** Decodes the reply to COMMIT. */

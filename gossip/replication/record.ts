@@ -128,7 +128,7 @@ export function makeRecord(record: Omit<LogRecord, "bytes">): LogRecord {
   writer.varint(record.entries.length);
   for (const entry of record.entries) writeOp(writer, record, entry);
   writer.u32(crc32(writer.view()));
-  return { ...record, bytes: writer.view() };
+  return { ...record, bytes: writer.finish() };
 }
 
 function writeOp(
