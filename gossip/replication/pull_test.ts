@@ -18,6 +18,7 @@ import { Pull } from "./pull.ts";
 import { Push } from "./push.ts";
 import { SEQ_MAX } from "./dot.ts";
 import { decodeOffer, encodeOffer } from "./session.ts";
+import { decodeRecord } from "./record.ts";
 import { Vector } from "./vector.ts";
 import {
   HandTimers,
@@ -464,6 +465,58 @@ Deno.test("what waits is not asked for again by the next pulls, but after a whil
   assert(a.replica.vector.includes(donor.replica.vector));
   await pull.close();
   assertEquals(timers.size, 0);
+});
+
+Deno.test("a peer that is asked takes nothing for missing that waits here and it does not have", async () => {
+  const { a, donor } = await worldThatWaits();
+  const behind = await openReplica(5);
+  const { records } = (await donor.replica.recent(new Vector(), 200_000))!;
+  for (const record of records) {
+    await behind.replica.receive(decodeRecord(record));
+  }
+  assert(behind.replica.vector.seq(origin(3)) < 12);
+  const donors = new Map([[2, donor], [5, behind]]);
+  const answers = new Map([...donors].map(([n, d]) => [n, donorAnswers(d)]));
+  let asked = 0;
+  const { pull } = pullOf(a, (type, payload, node) => {
+    assert(type === MessageType.PULL);
+    const { vector } = decodePull(payload);
+    const had = donors.get(node)!.replica.vector;
+    assert(vector.seq(origin(3)) <= had.seq(origin(3)), `${asked}`);
+    asked++;
+    return answers.get(node)!(type, payload, node);
+  });
+  for (const node of [2, 5, 2, 5]) {
+    await assertRejects(() => pull.from(node), ProtocolError, "wait until");
+  }
+  assertEquals(asked, 5);
+  await pull.close();
+});
+
+Deno.test("what waited is pulled from one after the other of those who had it", async () => {
+  const { a, donor } = await worldThatWaits();
+  const answer = donorAnswers(donor);
+  const asked: [node: number, missing: boolean][] = [];
+  const { pull, failed } = pullOf(a, (type, payload, node) => {
+    const missing = !a.replica.vector.includes(donor.replica.vector);
+    if (type === MessageType.PULL) asked.push([node, missing]);
+    return answer(type, payload, node);
+  });
+  for (const node of [2, 5, 6]) {
+    await assertRejects(() => pull.from(node), ProtocolError, "wait until");
+  }
+  asked.length = 0;
+  await a.replica.forgetConflicts(1);
+  pull.resume();
+  for (let before = -1; before < asked.length;) {
+    before = asked.length;
+    await turns(2000);
+  }
+  assert(a.replica.vector.includes(donor.replica.vector));
+  const others = asked.filter(([node]) => node !== 2);
+  assertEquals(others, [[5, false], [6, false]]);
+  assertEquals(failed, []);
+  await pull.close();
 });
 
 Deno.test("a peer whose records wait is asked again after an interval, or when conflicts are forgotten, and not by each push", async () => {

@@ -308,6 +308,20 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/iterator/merging_cursor_test.ts",
   },
   {
+    name: "engine-walks-through-all-entries-of-a-key",
+    file: "engine/memtable/memtable_cursor.ts",
+    find: "const STEPS_MAX = 8;",
+    replace: "const STEPS_MAX = 8000;",
+    caughtBy: "engine/memtable/memtable_test.ts :: without a walk",
+  },
+  {
+    name: "engine-seeks-the-key-it-is-at",
+    file: "engine/memtable/memtable_cursor.ts",
+    find: "this.#table.firstFrom(key, 0)",
+    replace: "this.#table.firstFrom(key, 1)",
+    caughtBy: "engine/memtable/memtable_test.ts :: without a walk",
+  },
+  {
     name: "engine-trusts-a-finger-that-others-have-passed",
     file: "engine/memtable/memtable.ts",
     find: `        ) < 0 &&

@@ -82,16 +82,31 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "what-waits-is-asked-for-by-each-pull",
     file: "gossip/replication/pull.ts",
-    find: "    let aside = replica.waitingOf(this.#aside);\n",
-    replace: "    let aside = replica.waitingOf(new Vector());\n",
+    find: "    let aside = this.#aside(node);\n",
+    replace: "    let aside = new Vector();\n",
     caughtBy: "gossip/replication/pull_test.ts :: by the next pulls",
   },
   {
     name: "what-waits-is-not-asked-for-after-a-while",
     file: "gossip/replication/pull.ts",
-    find: "    this.#aside = new Vector();\n",
-    replace: "",
+    find: "      () => this.#asked = undefined,\n",
+    replace: "      () => this.#asked,\n",
     caughtBy: "gossip/replication/pull_test.ts :: by the next pulls",
+  },
+  {
+    name: "peer-asked-as-if-it-had-what-others-have",
+    file: "gossip/replication/pull.ts",
+    find: "    const had = this.#had.get(node);\n",
+    replace: "    const had = [...this.#had.values()][0];\n",
+    caughtBy:
+      "gossip/replication/pull_test.ts :: takes nothing for missing that waits",
+  },
+  {
+    name: "what-waited-is-pulled-from-all-at-once",
+    file: "gossip/replication/pull.ts",
+    find: "      if (node !== undefined) this.nudge(node)?.then(next);\n",
+    replace: "      if (node !== undefined) void this.nudge(node), next();\n",
+    caughtBy: "gossip/replication/pull_test.ts :: from one after the other",
   },
   {
     name: "session-taken-without-what-was-left-aside",

@@ -19,6 +19,21 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/bytes_test.ts :: more than 53 bits",
   },
   {
+    name: "what-a-writer-finished-is-written-over",
+    file: "runtime/bytes.ts",
+    find:
+      "    const written = isSpare ? bytes.slice(0, this.#length) : this.view();",
+    replace: "    const written = this.view();",
+    caughtBy: "runtime/bytes_test.ts :: not touched by later writes",
+  },
+  {
+    name: "writer-writes-on-in-what-it-gave-away",
+    file: "runtime/bytes.ts",
+    find: "    this.#bytes = EMPTY_BYTES;\n",
+    replace: "",
+    caughtBy: "runtime/bytes_test.ts :: not touched by later writes",
+  },
+  {
     name: "thread-asked-before-it-listens",
     file: "runtime/deno/workers.ts",
     find:
