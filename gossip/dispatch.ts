@@ -231,9 +231,8 @@ export class Dispatch implements EndpointHandler {
   #takeRecords(node: number, payload: Uint8Array): void {
     const { replica, pull, spread } = this.#rooms!;
     const { heads, records } = decodeRecords(payload);
-    const taken = records.map((record) => replica.receive(record));
     // Once what came is applied, whatever the heads show beyond it is missing.
-    Promise.all(taken).then((arrivals) => {
+    replica.receiveAll(records).then((arrivals) => {
       spread?.count(arrivals);
       const missing = heads.some(({ origin, seq }) =>
         !replica.vector.covers(origin, seq)

@@ -64,7 +64,7 @@ import {
   hasVersion,
   type Version,
 } from "./entry.ts";
-import { readEntry, replacingRows } from "./entry_rows.ts";
+import { readEntry, replace } from "./entry_rows.ts";
 import { type Fold, foldable, foldOp } from "./fold.ts";
 import { hlcAt, isTooFarAhead } from "./hlc.ts";
 import {
@@ -264,7 +264,8 @@ export class Draft {
     const replaced: { op: CommitOp; current: Entry | undefined }[] = [];
     const after: Dot[] = [];
     for (const op of lastOfEach(request.ops)) {
-      const current = await this.entry(op.key);
+      const slot = this.#slot(op.key);
+      const current = (isPromise(slot) ? await slot : slot).now;
       if (op.ifExpired === true) {
         if (this.#mayExpire(current)) replaced.push({ op, current });
         continue;
@@ -432,7 +433,10 @@ export class Draft {
       return "early";
     }
     const slots: Slot[] = [];
-    for (const entry of record.entries) slots.push(await this.#slot(entry.key));
+    for (const { key } of record.entries) {
+      const slot = this.#slot(key);
+      slots.push(isPromise(slot) ? await slot : slot);
+    }
     if (this.#isFull && record.entries.some((e, i) => loses(e, slots[i]!))) {
       return "waits";
     }
@@ -495,7 +499,10 @@ export class Draft {
     if (!this.vector.includes(session.floor)) return false;
     checkCovered(session.entries, session.vector);
     const slots: Slot[] = [];
-    for (const { key } of session.entries) slots.push(await this.#slot(key));
+    for (const { key } of session.entries) {
+      const slot = this.#slot(key);
+      slots.push(isPromise(slot) ? await slot : slot);
+    }
     if (
       this.#isFull &&
       session.entries.some((entry, i) =>
@@ -647,21 +654,30 @@ export class Draft {
     return (await this.#slot(key)).now;
   }
 
-  async #slot(key: Uint8Array): Promise<Slot> {
+  #slot(key: Uint8Array): Slot | Promise<Slot> {
     // A commit asks twice: when it is decided, and when it is applied.
     if (this.#latest?.key === key) return this.#latest;
     const text = keyText(key);
-    let slot = this.#slots.get(text);
-    if (slot === undefined) {
-      const before = await this.#stored(this.#counters.bank, key);
-      slot = { key, before, now: before };
-      this.#slots.set(text, slot);
-      this.#latest = slot;
-    }
+    const slot = this.#slots.get(text);
+    if (slot !== undefined) return slot;
+    // Most engines answer at once, and this is asked of each key that is written.
+    const before = this.#stored(this.#counters.bank, key);
+    return isPromise(before)
+      ? before.then((entry) => this.#takeSlot(text, key, entry))
+      : this.#takeSlot(text, key, before);
+  }
+
+  #takeSlot(text: string, key: Uint8Array, before: Entry | undefined): Slot {
+    const slot = { key, before, now: before };
+    this.#slots.set(text, slot);
+    this.#latest = slot;
     return slot;
   }
 
-  #stored(bank: Bank, key: Uint8Array): Promise<Entry | undefined> {
+  #stored(
+    bank: Bank,
+    key: Uint8Array,
+  ): Entry | undefined | Promise<Entry | undefined> {
     return readEntry(this.#kv, bank, key);
   }
 
@@ -680,7 +696,7 @@ export class Draft {
     const { bank } = this.#counters;
     for (const { before, now } of this.#slots.values()) {
       if (now === before || now === undefined) continue;
-      ops.push(...replacingRows(bank, now, before));
+      replace(ops, bank, now, before);
     }
     for (const origin of this.#moved) {
       const value = this.vector.encodeOrigin(origin);
@@ -846,9 +862,19 @@ function lastOfEach(ops: readonly CommitOp[]): Iterable<CommitOp> {
   return last.values();
 }
 
+/** Bytes that one call may take as its arguments. */
+const KEY_SLICE = 4096;
+
 /** A key as a text of one character a byte, to be the key of a `Map`. */
 export function keyText(key: Uint8Array): string {
+  if (key.length <= KEY_SLICE) return textOf(key);
   let text = "";
-  for (let i = 0; i < key.length; i++) text += String.fromCharCode(key[i]!);
+  for (let at = 0; at < key.length; at += KEY_SLICE) {
+    text += textOf(key.subarray(at, at + KEY_SLICE));
+  }
   return text;
+}
+
+function textOf(key: Uint8Array): string {
+  return String.fromCharCode.apply(null, key as unknown as number[]);
 }

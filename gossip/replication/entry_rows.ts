@@ -15,35 +15,49 @@ import { type Bank, expiryKey, indexKey, rowKey, Space } from "../keyspace.ts";
 import { putSeq, SEQ_BYTES } from "./dot.ts";
 import { decodeEntry, encodeEntry, endOf, type Entry } from "./entry.ts";
 
-/** The entry of a key in a bank; tombstones included. */
-export async function readEntry(
+/** The entry of a key in a bank; tombstones included. At once if `kv` reads so. */
+export function readEntry(
   kv: KVReader,
   bank: Bank,
   key: Uint8Array,
+): Entry | undefined | Promise<Entry | undefined> {
+  const live = kv.get(rowKey(Space.LIVE + bank, key));
+  if (isPromise(live)) return readLater(kv, bank, key, live);
+  if (live !== undefined) return decodeEntry(key, live);
+  const dead = kv.get(rowKey(Space.DEAD + bank, key));
+  if (isPromise(dead)) return dead.then((row) => row && decodeEntry(key, row));
+  return dead && decodeEntry(key, dead);
+}
+
+async function readLater(
+  kv: KVReader,
+  bank: Bank,
+  key: Uint8Array,
+  live: Promise<Bytes | undefined>,
 ): Promise<Entry | undefined> {
-  for (const space of [Space.LIVE, Space.DEAD]) {
-    const found = kv.get(rowKey(space + bank, key));
-    const row = isPromise(found) ? await found : found;
-    if (row !== undefined) return decodeEntry(key, row);
-  }
-  return undefined;
+  const row = await live ?? await kv.get(rowKey(Space.DEAD + bank, key));
+  return row && decodeEntry(key, row);
 }
 
 /** The rows of an entry: where nothing is compared they are all that is written. */
 export function rowsOf(bank: Bank, entry: Entry): BatchOp[] {
-  return [...standingRows(bank, entry), ...expiryOps(bank, entry, undefined)];
+  const ops: BatchOp[] = [];
+  putStanding(ops, bank, entry);
+  putExpiry(ops, bank, entry, undefined);
+  return ops;
 }
 
-/** What puts an entry in the place of what stood there before, if anything did. */
-export function replacingRows(
+/**
+ * Adds to a batch what puts an entry in the place of what stood there before, if
+ * anything did.
+ */
+export function replace(
+  ops: BatchOp[],
   bank: Bank,
   now: Entry,
   before: Entry | undefined,
-): BatchOp[] {
-  const ops: BatchOp[] = [];
-  if (before?.expiresAt || now.expiresAt) {
-    ops.push(...expiryOps(bank, now, before));
-  }
+): void {
+  if (before?.expiresAt || now.expiresAt) putExpiry(ops, bank, now, before);
   if (before !== undefined) {
     const { key, origin, seq } = before;
     ops.push({ key: indexKey(bank, origin, seq, key), value: undefined });
@@ -51,31 +65,30 @@ export function replacingRows(
       ops.push({ key: entryKey(bank, before), value: undefined });
     }
   }
-  ops.push(...standingRows(bank, now));
-  return ops;
+  putStanding(ops, bank, now);
 }
 
 /** The rows by which an entry is found, without those that tell when it ends. */
-function standingRows(bank: Bank, entry: Entry): BatchOp[] {
+function putStanding(ops: BatchOp[], bank: Bank, entry: Entry): void {
   const { key, origin, seq } = entry;
-  return [
+  ops.push(
     { key: indexKey(bank, origin, seq, key), value: EMPTY_BYTES },
     { key: entryKey(bank, entry), value: encodeEntry(entry) },
-  ];
+  );
 }
 
 /** The rows that tell when an entry ends, and no longer when that before it does. */
-function expiryOps(
+function putExpiry(
+  ops: BatchOp[],
   bank: Bank,
   now: Entry,
   before: Entry | undefined,
-): BatchOp[] {
-  const ops: BatchOp[] = [];
+): void {
   const { key } = now;
   const ended = before && endOf(before);
   const ends = endOf(now);
   if (ended !== undefined && ended === ends && before?.holder === now.holder) {
-    return ops;
+    return;
   }
   const expiring = rowKey(Space.EXPIRING + bank, key);
   if (ended !== undefined) {
@@ -90,7 +103,6 @@ function expiryOps(
     const row = expiryKey(bank, now.holder, ends, key);
     ops.push({ key: row, value: EMPTY_BYTES });
   }
-  return ops;
 }
 
 function entryKey(bank: Bank, entry: Entry): Bytes {

@@ -115,10 +115,9 @@ export class Folds {
 
 /** The origins of some nodes that a node would fold: none, if it is not worth it. */
 export function foldable(
-  { origin: present, floor, folds }: {
+  { origin: present, floor }: {
     readonly origin: Origin | undefined;
     readonly floor: Vector;
-    readonly folds: Folds;
   },
   vector: Vector,
   isOver: (node: number) => boolean,
@@ -128,8 +127,10 @@ export function foldable(
     if (origin === present || originLane(origin) === 1) continue;
     const seq = vector.seq(origin);
     if (seq === 0 || list.length === FOLD_LIST_MAX) continue;
-    // Folded, but not yet everywhere; or not everywhere what is to be folded.
-    if (folds.listed(origin) >= seq || floor.seq(origin) < seq) continue;
+    // Folded, but not yet everywhere; or not everywhere what is to be folded. A fold
+    // that is known and not covered may be gone for ever, with all that a node wrote
+    // before it was reset.
+    if (vector.isFolded(origin) || floor.seq(origin) < seq) continue;
     if (isOver(originNode(origin))) list.push({ origin, seq });
   }
   // An origin that is opened to end one other makes nothing shorter.

@@ -11,7 +11,7 @@ import { Progress } from "../progress.ts";
 import { readToken } from "../token.ts";
 import { Donor } from "./donor.ts";
 import type { Origin } from "./dot.ts";
-import { type Fold, Folds } from "./fold.ts";
+import { type Fold, foldable, Folds } from "./fold.ts";
 import { decodePullReply, encodeChunkRequest } from "./messages.ts";
 import { decodeRecord, RecordKind } from "./record.ts";
 import { decodeChunk, decodeOffer, type SessionOffer } from "./session.ts";
@@ -217,6 +217,19 @@ Deno.test("a node folds the origins of its earlier starts, and names them no mor
   // A late record of a folded origin.
   const late = setRecord("k0", "old", { origin: first });
   assertEquals(await again.replica.receive(late), "covered");
+});
+
+Deno.test("what only folds list that are not covered is folded again: they may be gone with what was written before a reset", () => {
+  const folds = chain();
+  const foldedBy = (...named: [Origin, number][]) => {
+    const all = vector(folds, ...named);
+    const own = { origin: undefined, floor: all };
+    return foldable(own, all, () => true).map(({ origin }) => origin);
+  };
+  // The fold that lists A1 is the second record of A2.
+  assertEquals(foldedBy([A1, 5], [A2, 1], [B1, 1]), [A1, A2, B1]);
+  assertEquals(foldedBy([A1, 5], [A2, 4], [B1, 1]), [A2, B1]);
+  assertEquals(foldedBy([A1, 5], [A2, 4], [A3, 1], [B1, 1]), [A3, B1]);
 });
 
 Deno.test("a node folds nothing that others may lack, nothing of others, and no single origin if it has to open one", async () => {

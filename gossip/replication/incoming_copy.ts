@@ -18,7 +18,7 @@ import { compareBytes, ProtocolError } from "../../runtime/mod.ts";
 import type { BatchOp, KV, KVBulkLoad, Row } from "../../engine/kv.ts";
 import { type Bank, Space } from "../keyspace.ts";
 import type { Entry } from "./entry.ts";
-import { readEntry, replacingRows, rowsOf } from "./entry_rows.ts";
+import { readEntry, replace, rowsOf } from "./entry_rows.ts";
 import { isTooFarAhead } from "./hlc.ts";
 import {
   checkCovered,
@@ -129,7 +129,7 @@ export class IncomingCopy {
     const ops: BatchOp[] = [];
     for (const entry of entries) {
       const before = await readEntry(this.#kv, this.#bank, entry.key);
-      ops.push(...replacingRows(this.#bank, entry, before));
+      replace(ops, this.#bank, entry, before);
     }
     await this.#kv.write(ops);
     this.#keepPoint();

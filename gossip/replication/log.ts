@@ -55,11 +55,8 @@ interface Run {
 /** Trimmed positions that a run keeps before it is packed. */
 const SLACK = 1024;
 
-interface Row {
-  readonly position: number;
-  readonly dot: Dot;
-  readonly bytes: number;
-}
+/** Numbers of a record in the list of all: its position, origin, seq and bytes. */
+const ROW = 4;
 
 /** What the ops of a record met here, as far as it is out of the ordinary. */
 export interface LogMarks {
@@ -84,8 +81,12 @@ export class RecentLog {
   readonly #marks = new Map<number, LogMarks & { readonly dot: Dot }>();
   /** Records before this position came before the last session. */
   #leap = 0;
-  #rows: Row[] = [];
-  /** Rows before this index were trimmed. */
+  /**
+   * {@linkcode ROW} numbers a record, in order: objects that stay as long as these
+   * would be most of what the collector of garbage has to copy.
+   */
+  #rows: number[] = [];
+  /** What is before this index was trimmed. */
   #head = 0;
   #bytes = 0;
   #nextPosition = 1;
@@ -103,7 +104,7 @@ export class RecentLog {
 
   /** The records it holds. */
   get length(): number {
-    return this.#rows.length - this.#head;
+    return (this.#rows.length - this.#head) / ROW;
   }
 
   /** Makes the index from what is stored. */
@@ -116,7 +117,7 @@ export class RecentLog {
         const more = rows.next();
         if (!(isPromise(more) ? await more : more)) break;
         const { position, dot } = logOfKey(rows.key);
-        this.#take({ position, dot, bytes: rows.value.length });
+        this.#take(position, dot, rows.value.length);
       }
     } finally {
       await rows.close();
@@ -145,15 +146,14 @@ export class RecentLog {
 
   /** Appends a record: takes it into the index and gives its row. */
   append(record: LogRecord): BatchOp {
-    const dot = { origin: record.origin, seq: record.seq };
     const position = this.#nextPosition;
-    this.#take({ position, dot, bytes: record.bytes.length });
-    return { key: logKey(this.#bank, position, dot), value: record.bytes };
+    this.#take(position, record, record.bytes.length);
+    return { key: logKey(this.#bank, position, record), value: record.bytes };
   }
 
   /** Marks the record that was appended last; gives the row. */
   mark(marks: LogMarks): BatchOp {
-    const { position, dot } = this.#rows.at(-1)!;
+    const { position, dot } = this.#rowAt(this.#rows.length - ROW);
     this.#marks.set(position, { ...marks, dot });
     return {
       key: logKey(this.#bank, position, dot, Space.LOG_MARK),
@@ -224,8 +224,9 @@ export class RecentLog {
   trim(): BatchOp[] {
     const ops: BatchOp[] = [];
     while (this.#bytes > this.#bytesMax && this.length > 1) {
-      const { position, dot, bytes } = this.#rows[this.#head++]!;
-      this.#bytes -= bytes;
+      const { position, dot } = this.#rowAt(this.#head);
+      this.#bytes -= this.#rows[this.#head + 3]!;
+      this.#head += ROW;
       ops.push({ key: logKey(this.#bank, position, dot), value: undefined });
       if (this.#marks.delete(position)) {
         const key = logKey(this.#bank, position, dot, Space.LOG_MARK);
@@ -240,7 +241,7 @@ export class RecentLog {
         }
       }
     }
-    if (this.#head > SLACK && this.#head > this.#rows.length / 2) {
+    if (this.#head > SLACK * ROW && this.#head > this.#rows.length / 2) {
       this.#rows = this.#rows.slice(this.#head);
       this.#head = 0;
     }
@@ -336,19 +337,24 @@ export class RecentLog {
     return cursors;
   }
 
-  #take(row: Row): void {
-    this.#rows.push(row);
-    this.#bytes += row.bytes;
-    this.#nextPosition = row.position + 1;
-    const { origin, seq } = row.dot;
+  #rowAt(index: number): { position: number; dot: Dot } {
+    const rows = this.#rows;
+    const dot = { origin: rows[index + 1]!, seq: rows[index + 2]! };
+    return { position: rows[index]!, dot };
+  }
+
+  #take(position: number, { origin, seq }: Dot, bytes: number): void {
+    this.#rows.push(position, origin, seq, bytes);
+    this.#bytes += bytes;
+    this.#nextPosition = position + 1;
     const run = this.#runs.get(origin);
     if (run !== undefined && seq === run.start + run.positions.length) {
-      run.positions.push(row.position);
+      run.positions.push(position);
     } else {
       this.#runs.set(origin, {
         start: seq,
         from: seq,
-        positions: [row.position],
+        positions: [position],
       });
     }
   }

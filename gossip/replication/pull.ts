@@ -366,8 +366,8 @@ export class Pull {
     switch (reply.kind) {
       case "records": {
         this.figures.records++;
-        const taken = reply.records.map((record) => replica.receive(record));
-        if ((await Promise.all(taken)).includes("full")) {
+        const taken = await replica.receiveAll(reply.records);
+        if (taken.includes("full")) {
           throw new BusyError("this node has no room for more records now");
         }
         return reply.vector;

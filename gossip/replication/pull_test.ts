@@ -190,13 +190,13 @@ Deno.test("a pull for whose records there is no room here has not brought all, a
   await donor.replica.commit(sets({ k: "v" }));
   const a = await openReplica(1);
   const { pull, failed } = pullOf(a, donorAnswers(donor));
-  const { receive } = a.replica;
-  a.replica.receive = () => Promise.resolve("full");
+  const { receiveAll } = a.replica;
+  a.replica.receiveAll = () => Promise.resolve(["full"]);
   await assertRejects(() => pull.from(2), ProtocolError, "no room");
   pull.nudge(2);
   await turns(1000);
   assertEquals(failed, []);
-  a.replica.receive = receive;
+  a.replica.receiveAll = receiveAll;
   await pull.from(2);
   assertEquals(await readText(a.replica, "k"), "v");
 });

@@ -347,15 +347,35 @@ export class Replica {
 
   /** Takes a peer's record. Resolves once what it changed is durable. */
   receive(record: LogRecord): Promise<Arrival> {
+    return new Promise((resolve, reject) => {
+      this.#receive(record, resolve, reject);
+    });
+  }
+
+  /** Takes records of a peer. Resolves once what they changed is durable. */
+  receiveAll(records: readonly LogRecord[]): Promise<Arrival[]> {
+    if (records.length === 0) return Promise.resolve([]);
+    const arrivals: Arrival[] = new Array(records.length);
+    let left = records.length;
+    return new Promise((resolve, reject) => {
+      records.forEach((record, i) =>
+        this.#receive(record, (arrival) => {
+          arrivals[i] = arrival;
+          if (--left === 0) resolve(arrivals);
+        }, reject)
+      );
+    });
+  }
+
+  #receive(
+    record: LogRecord,
+    resolve: (arrival: Arrival) => void,
+    reject: (error: unknown) => void,
+  ): void {
     if (this.#state.vector.covers(record.origin, record.seq)) {
-      return Promise.resolve("covered");
-    }
-    const size = record.bytes.length;
-    if (this.#waitingBytes > WAITING_BYTES_MAX) return Promise.resolve("full");
-    this.#waitingBytes += size;
-    return new Promise<Arrival>((resolve, reject) => {
-      this.#push({ kind: "record", record, resolve, reject });
-    }).finally(() => this.#waitingBytes -= size);
+      resolve("covered");
+    } else if (this.#waitingBytes > WAITING_BYTES_MAX) resolve("full");
+    else this.#push({ kind: "record", record, resolve, reject });
   }
 
   /**
@@ -867,6 +887,9 @@ export class Replica {
       return item.reject(error);
     }
     if (item.kind === "commit") this.#commitBytes += item.size;
+    else if (item.kind === "record") {
+      this.#waitingBytes += item.record.bytes.length;
+    }
     this.#queue.push(item);
     this.#running ??= this.#run();
   }
@@ -954,10 +977,12 @@ export class Replica {
           const reason = this.#refusal;
           return () => item.reject(reason);
         }
-        return await draft.commit(item.request).then(
-          (outcome) => () => item.resolve(outcome),
-          (error) => () => item.reject(error),
-        );
+        try {
+          const outcome = await draft.commit(item.request);
+          return () => item.resolve(outcome);
+        } catch (error) {
+          return () => item.reject(error);
+        }
       case "fold":
         if (!this.#state.caughtUp || this.#refusal !== undefined) {
           return () => item.resolve(undefined);
@@ -968,15 +993,17 @@ export class Replica {
       case "record": {
         // A void state takes no record (rule S6): who wrote it was not judged by the
         // floor of the copy that is to come.
-        const isVoid = !this.#state.caughtUp;
-        const arrived = isVoid
-          ? Promise.resolve<Arrival>("early")
-          : draft.apply(item.record);
-        return await arrived.then(async (arrival) => {
-          if (!isVoid) this.#note(item.record, arrival, draft.vector);
-          if (arrival === "applied") await this.#takeHeld(draft);
-          return () => item.resolve(arrival);
-        }, (error) => () => item.reject(error));
+        this.#waitingBytes -= item.record.bytes.length;
+        if (!this.#state.caughtUp) return () => item.resolve("early");
+        let arrival: Arrival;
+        try {
+          arrival = await draft.apply(item.record);
+        } catch (error) {
+          return () => item.reject(error);
+        }
+        this.#note(item.record, arrival, draft.vector);
+        if (arrival === "applied") await this.#takeHeld(draft);
+        return () => item.resolve(arrival);
       }
       case "session":
         if (item.session.whole) draft.adopt(this.#copy?.hlc ?? 0);
@@ -1003,7 +1030,7 @@ export class Replica {
 
   /** Applies what now fits. What cannot be now is dropped, and pulled again. */
   async #takeHeld(draft: Draft): Promise<void> {
-    for (;;) {
+    while (this.#held.size > 0) {
       const record = this.#held.take(draft.vector);
       if (record === undefined) return;
       try {
@@ -1052,6 +1079,7 @@ export class Replica {
       }
     }
     this.#queue = [];
+    this.#waitingBytes = 0;
     for (const { reject } of this.#waiters) {
       reject(new PoisonedError({ cause: error }));
     }

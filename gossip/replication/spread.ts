@@ -46,7 +46,7 @@ export interface SpreadOptions {
   readonly node: number;
   readonly replica: Pick<
     Replica,
-    "caughtUp" | "origin" | "receive" | "vector"
+    "caughtUp" | "origin" | "receiveAll" | "vector"
   >;
   readonly clock: Pick<Clock, "monotonic">;
   readonly timers: Timers;
@@ -222,11 +222,8 @@ export class Spread {
     const { list, groups } = decodeRumours(payload);
     this.#look();
     this.#rumours.arrive(node, list, groups, this.#now);
-    const taken: Promise<Arrival>[] = [];
-    for (const { records } of groups) {
-      for (const record of records) taken.push(replica.receive(record));
-    }
-    Promise.all(taken).catch((error) => {
+    const records = groups.flatMap(({ records }) => records);
+    replica.receiveAll(records).catch((error) => {
       // Where this node's own engine failed, the peer has not.
       if (!isRoutine(error)) failed(node, error);
     });

@@ -43,9 +43,9 @@ function spreadOf(members: number, options: Partial<SpreadOptions> = {}) {
       caughtUp: true,
       origin: origin(1),
       vector,
-      receive(record) {
-        received.push(record);
-        return Promise.resolve("applied");
+      receiveAll(records) {
+        received.push(...records);
+        return Promise.resolve(records.map(() => "applied"));
       },
     },
     clock,
@@ -155,7 +155,7 @@ Deno.test("bytes that are no rumours are refused, and what the replica refuses i
         caughtUp: true,
         origin: undefined,
         vector: new Vector(),
-        receive: () => Promise.reject(error),
+        receiveAll: () => Promise.reject(error),
       },
     });
     assertThrows(

@@ -294,6 +294,13 @@ export class Vector {
     if (this.#folds?.of(origin) !== undefined) this.#implied = undefined;
   }
 
+  /** Whether folds that it covers list an origin as far as it is named here. */
+  isFolded(origin: Origin): boolean {
+    const named = this.#seqs.get(origin) ?? 0;
+    return this.#folds !== undefined &&
+      this.#folded(origin, this.#folds) >= named;
+  }
+
   /** The seq that the folds which it covers list of an origin. */
   #folded(origin: Origin, folds: Folds): number {
     const listed = folds.listed(origin);

@@ -134,8 +134,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "copy-goes-on-beside-what-it-replaces",
     file: "gossip/replication/incoming_copy.ts",
-    find: "replacingRows(this.#bank, entry, before)",
-    replace: "replacingRows(this.#bank, entry, before && undefined)",
+    find: "replace(ops, this.#bank, entry, before)",
+    replace: "replace(ops, this.#bank, entry, before && undefined)",
     caughtBy:
       "gossip/replication/copy_resume_test.ts :: goes on with any donor",
   },
@@ -286,9 +286,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "first-copy-forgets-what-ends",
     file: "gossip/replication/entry_rows.ts",
-    find:
-      "  return [...standingRows(bank, entry), ...expiryOps(bank, entry, undefined)];",
-    replace: "  return [...standingRows(bank, entry)];",
+    find: "  putExpiry(ops, bank, entry, undefined);\n",
+    replace: "",
     caughtBy: "tests/scenarios/ttl_test.ts :: hidden by every read",
   },
   {
@@ -352,8 +351,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "ack-before-the-sync",
     file: "gossip/replication/replica.ts",
-    find: `          (outcome) => () => item.resolve(outcome),`,
-    replace: `          (outcome) => (item.resolve(outcome), () => {}),`,
+    find: "          return () => item.resolve(outcome);",
+    replace: "          item.resolve(outcome);\n          return () => {};",
     caughtBy: "gossip/replication/schedules_test.ts",
   },
   {
@@ -704,8 +703,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "deleted-keys-forgotten-by-commits",
     file: "gossip/replication/entry_rows.ts",
-    find: "  for (const space of [Space.LIVE, Space.DEAD]) {",
-    replace: "  for (const space of [Space.LIVE]) {",
+    find: "  const dead = kv.get(rowKey(Space.DEAD + bank, key));",
+    replace: "  const dead = kv.get(rowKey(Space.LIVE + bank, key));",
     caughtBy: SEEDS,
   },
   {
@@ -776,6 +775,13 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     replace:
       "    this.#held.clear();\n    const run = () => Promise.resolve();",
     caughtBy: "gossip/replication/replica_test.ts :: what is forgotten",
+  },
+  {
+    name: "fold-that-is-gone-counts",
+    file: "gossip/replication/vector.ts",
+    find: "      this.#folded(origin, this.#folds) >= named;",
+    replace: "      this.#folds.listed(origin) >= named;",
+    caughtBy: "gossip/replication/fold_test.ts :: is folded again",
   },
   {
     name: "session-fetched-again",
@@ -1007,12 +1013,9 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "rumour-relayed-on-arrival",
     file: "gossip/replication/spread.ts",
-    find: `    const taken: Promise<Arrival>[] = [];
-`,
-    replace: `    const taken: Promise<Arrival>[] = [];
-    for (const { records } of groups) {
-      this.#rumours.applied(records, this.#now);
-    }
+    find: "    replica.receiveAll(records).catch((error) => {\n",
+    replace: `    this.#rumours.applied(records, this.#now);
+    replica.receiveAll(records).catch((error) => {
 `,
     caughtBy:
       "gossip/replication/spread_test.ts :: passed on once told of as durable",
@@ -1058,8 +1061,12 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "void-state-holds-records",
     file: "gossip/replication/replica.ts",
     find:
-      "          if (!isVoid) this.#note(item.record, arrival, draft.vector);\n",
-    replace: "          this.#note(item.record, arrival, draft.vector);\n",
+      '        if (!this.#state.caughtUp) return () => item.resolve("early");\n',
+    replace: `        if (!this.#state.caughtUp) {
+          this.#note(item.record, "early", draft.vector);
+          return () => item.resolve("early");
+        }
+`,
     caughtBy: "gossip/replication/draft_test.ts :: [2] a node",
   },
   {
