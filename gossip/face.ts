@@ -246,7 +246,7 @@ export interface Metrics {
   readonly logRecords: number;
   /** Bytes of those records. */
   readonly logBytes: number;
-  /** Records that came early and wait. */
+  /** Records that came early and wait, or wait until conflicts are forgotten. */
   readonly heldRecords: number;
   /** Calls and records that wait for the apply loop. */
   readonly waiting: number;

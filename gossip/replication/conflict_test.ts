@@ -116,7 +116,7 @@ Deno.test("what waits keeps neither other origins nor this node's own writes, no
   assertEquals(replica.figures.conflictsFull, true);
 });
 
-Deno.test("what comes after a record that waits, or builds on it, is not held, and waits too", async () => {
+Deno.test("what comes after a record that waits, or builds on it, waits too, and comes with it when there is room", async () => {
   const { replica } = await leader(1);
   await replica.receive(late(1, ["k0"]));
   const waits = late(2, ["k1"]);
@@ -132,7 +132,7 @@ Deno.test("what comes after a record that waits, or builds on it, is not held, a
   for (const early of [next, builds, after, gap]) {
     assertEquals(await replica.receive(early), "early");
   }
-  assertEquals([replica.originsWaiting, replica.figures.held], [2, 1]);
+  assertEquals([replica.originsWaiting, replica.figures.held], [2, 5]);
   const donor = new Vector();
   for (const each of [late(1, []), waits, next, builds, after]) {
     donor.add(each.origin, each.seq);
@@ -143,8 +143,49 @@ Deno.test("what comes after a record that waits, or builds on it, is not held, a
   await replica.forgetConflicts(1);
   assertEquals([replica.originsWaiting, replica.figures.held], [0, 1]);
   for (const each of [waits, next, builds, after]) {
-    assertEquals(await replica.receive(each), "applied");
+    assertEquals(await replica.receive(each), "covered");
   }
+  assertEquals(await readText(replica, "z"), "v");
+});
+
+Deno.test("what waits, and what comes early for another reason, have their own room", async () => {
+  const { replica } = await leader(1);
+  await replica.receive(late(1, ["k0"]));
+  await replica.receive(late(2, ["k1"]));
+  for (let seq = 3; seq < 5000; seq++) {
+    await replica.receive(setRecord(`x${seq}`, "v", { seq }));
+  }
+  assertEquals(replica.figures.held, 4096);
+  for (let seq = 2; seq < 20_000; seq++) {
+    await replica.receive(
+      setRecord(`y${seq}`, "v", { origin: origin(5), seq }),
+    );
+  }
+  assertEquals(replica.figures.held, 4096 + 16_384);
+  // Of what waits, what there was room for.
+  await replica.forgetConflicts(1);
+  assertEquals(replica.vector.seq(origin(2)), 1);
+  await replica.receive(setRecord("y", "v", { origin: origin(5) }));
+  await replica.receive(late(2, ["k1"]));
+  assertEquals(replica.vector.seq(origin(5)), 16_385);
+});
+
+Deno.test("of what waits as much comes as there is room for, and the rest waits on", async () => {
+  const { replica, told } = await leader(1);
+  await replica.receive(late(1, ["k0"]));
+  for (let seq = 2; seq <= 4; seq++) {
+    await replica.receive(late(seq, [`k${seq}`]));
+  }
+  for (let conflicts = 1; conflicts <= 3; conflicts++) {
+    assertEquals(replica.figures.held, 4 - conflicts);
+    assertEquals(replica.vector.seq(origin(2)), conflicts);
+    assertEquals(replica.figures.conflictsFull, true);
+    await replica.forgetConflicts(conflicts);
+  }
+  assertEquals(replica.vector.seq(origin(2)), 4);
+  assertEquals([replica.figures.held, replica.originsWaiting], [0, 0]);
+  assertEquals(told.clashes.map(({ number }) => number), [1, 2, 3, 4]);
+  assertEquals(told.full, [1, 1, 1]);
 });
 
 Deno.test("reports go by being forgotten only, durably, and make room for what waited", async () => {
@@ -155,11 +196,9 @@ Deno.test("reports go by being forgotten only, durably, and make room for what w
   }
   await replica.receive(late(4, ["k4"]));
   await replica.forgetConflicts(2);
-  assertEquals(onRecord(node), ["3: k3 of 2"]);
+  assertEquals(onRecord(node), ["3: k3 of 2", "4: k4 of 2"]);
   assertEquals(replica.figures.conflictsFull, false);
-  for (let seq = 4; seq <= 5; seq++) {
-    assertEquals(await replica.receive(late(seq, [`k${seq}`])), "applied");
-  }
+  assertEquals(await replica.receive(late(5, ["k5"])), "applied");
   assertEquals(await replica.receive(late(6, ["k6"])), "waits");
   // Each time that it begins anew.
   assertEquals(told.full, [3, 3]);
@@ -180,9 +219,9 @@ Deno.test("reports go by being forgotten only, durably, and make room for what w
     "the newest is 5",
   );
   await again.replica.forgetConflicts(5);
-  assertEquals(onRecord(again), []);
-  assertEquals(await again.replica.receive(late(6, ["k6"])), "applied");
   assertEquals(onRecord(again), ["6: k6 of 2"]);
+  await again.replica.forgetConflicts(6);
+  assertEquals(onRecord(again), []);
 });
 
 Deno.test("that something waits is told once the reports can be read that take the room: who forgets them then makes room", async () => {

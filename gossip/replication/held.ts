@@ -1,6 +1,7 @@
 /**
  * Records that came early: before one of their origin that precedes them, or
- * before one that they build on. They are kept in memory until they fit.
+ * before one that they build on; and those that wait until conflicts are forgotten
+ * (waiting.ts). They are kept in memory until they fit.
  *
  * Guarantees: bounded in records and bytes; what does not fit is dropped, which
  * is harmless, since whatever the vector does not cover is pulled again.
@@ -12,17 +13,23 @@ import type { Origin } from "./dot.ts";
 import { decodeRecord, type LogRecord } from "./record.ts";
 import type { Vector } from "./vector.ts";
 
-/** Records that may be held. */
-const RECORDS_MAX = 16_384;
-
-/** Bytes of records that may be held. */
-const BYTES_MAX = 64 * 1024 * 1024;
+/** How much may be held. */
+export interface HeldLimits {
+  readonly records: number;
+  /** Of those records. */
+  readonly bytes: number;
+}
 
 /** The early records of one node. */
 export class HeldRecords {
+  readonly #limits: HeldLimits;
   readonly #byOrigin = new Map<Origin, Map<number, LogRecord>>();
   #count = 0;
   #bytes = 0;
+
+  constructor(limits: HeldLimits) {
+    this.#limits = limits;
+  }
 
   /** How many records it holds. */
   get size(): number {
@@ -32,7 +39,8 @@ export class HeldRecords {
   /** Keeps a record, if there is room. */
   add(record: LogRecord): void {
     const size = record.bytes.length;
-    if (this.#count >= RECORDS_MAX || this.#bytes + size > BYTES_MAX) return;
+    const { records: recordsMax, bytes: bytesMax } = this.#limits;
+    if (this.#count >= recordsMax || this.#bytes + size > bytesMax) return;
     let records = this.#byOrigin.get(record.origin);
     if (records === undefined) {
       records = new Map();
@@ -44,6 +52,14 @@ export class HeldRecords {
     records.set(record.seq, own);
     this.#count++;
     this.#bytes += size;
+  }
+
+  /** Gives all of them to another one, as far as it has room. */
+  moveTo(other: HeldRecords): void {
+    for (const records of this.#byOrigin.values()) {
+      for (const record of records.values()) other.add(record);
+    }
+    this.clear();
   }
 
   /** Takes out a record that now fits, if there is one. */

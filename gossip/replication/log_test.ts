@@ -104,8 +104,10 @@ Deno.test("a row that is gone ends the answer: what is left goes by session", as
   assertEquals([records.length, more], [1, true]);
 });
 
+const LIMITS = { records: 16_384, bytes: 64 * 1024 * 1024 };
+
 Deno.test("held records are taken when they fit, and forgotten when covered", () => {
-  const held = new HeldRecords();
+  const held = new HeldRecords(LIMITS);
   const dep = { origin: origin(3), seq: 1 };
   held.add(setRecord("k", "2", { seq: 2 }));
   held.add(setRecord("k", "2", { seq: 2 }));
@@ -126,7 +128,7 @@ Deno.test("held records are taken when they fit, and forgotten when covered", ()
 });
 
 Deno.test("held records are bounded in number and bytes, and room comes back", () => {
-  const held = new HeldRecords();
+  const held = new HeldRecords(LIMITS);
   for (let seq = 2; seq < 17_000; seq++) {
     held.add(setRecord("k", "v", { seq }));
   }
@@ -143,8 +145,20 @@ Deno.test("held records are bounded in number and bytes, and room comes back", (
   assertEquals(held.size, 3);
 });
 
+Deno.test("held records go to where there is room for them, in the order in which they came", () => {
+  const held = new HeldRecords(LIMITS);
+  for (const seq of [4, 2, 3]) held.add(setRecord("k", "v", { seq }));
+  const other = new HeldRecords({ ...LIMITS, records: 2 });
+  held.moveTo(other);
+  assertEquals([held.size, other.size], [0, 2]);
+  const vector = vectorOf(new Map([[origin(2), 3]]));
+  assertEquals(other.take(vector)?.seq, 4);
+  held.add(setRecord("k", "v", { seq: 4 }));
+  assertEquals(held.take(vector)?.seq, 4);
+});
+
 Deno.test("a held record does not keep the message that it came in", () => {
-  const held = new HeldRecords();
+  const held = new HeldRecords(LIMITS);
   const { bytes } = setRecord("k", "v", { seq: 2 });
   const message = new Uint8Array(1024 * 1024);
   message.set(bytes, 100);

@@ -56,7 +56,7 @@ import {
 import { decodeEntry, type Entry } from "./entry.ts";
 import type { Floor } from "./floor.ts";
 import { type Fold, foldable } from "./fold.ts";
-import { HeldRecords } from "./held.ts";
+import { type HeldLimits, HeldRecords } from "./held.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
 import { type FilledFrom, IncomingCopy } from "./incoming_copy.ts";
 import type { LogRecord } from "./record.ts";
@@ -139,6 +139,12 @@ const CLEAR_ROWS = 10_000;
 /** Bytes of peers' records that may wait; beyond, they are pulled again later. */
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
 
+/** What may be held of records that came early. */
+const HELD_MAX: HeldLimits = { records: 16_384, bytes: 64 * 1024 * 1024 };
+
+/** What may be held of records that wait, beside it: they keep out no others. */
+const ASIDE_MAX: HeldLimits = { records: 4096, bytes: 16 * 1024 * 1024 };
+
 /**
  * Bytes of commits that may wait. Who awaits its writes never comes near: what the
  * engine is slow to take slows it down.
@@ -169,6 +175,11 @@ type Item =
     reject: (error: unknown) => void;
   }
   | {
+    kind: "held";
+    resolve: () => void;
+    reject: (error: unknown) => void;
+  }
+  | {
     kind: "session";
     session: SessionData;
     resolve: (taken: boolean) => void;
@@ -191,7 +202,9 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #kv: KV;
   readonly #state: ReplicaState;
-  readonly #held = new HeldRecords();
+  readonly #held = new HeldRecords(HELD_MAX);
+  /** Records of origins that wait, so that they need not be sent again. */
+  readonly #aside = new HeldRecords(ASIDE_MAX);
   readonly #waiting = new WaitingOrigins();
   /** Whether it was told that something waits, and still does. */
   #toldFull = false;
@@ -282,7 +295,7 @@ export class Replica {
       folded: folds.origins,
       logRecords: log.length,
       logBytes: log.bytes,
-      held: this.#held.size,
+      held: this.#held.size + this.#aside.size,
       waiting: this.#queue.length,
       conflictsStanding: conflictsStanding(this.#state),
       conflictsFull: this.#waiting.any,
@@ -407,7 +420,7 @@ export class Replica {
       const batch = [{ key: metaKey("counters"), value: row }, ...also()];
       await this.#kv.write(batch, { sync: true });
       this.#state.caughtUp = false;
-      this.#held.clear();
+      this.#clearHeld();
       this.#waiting.clear();
     });
   }
@@ -441,8 +454,8 @@ export class Replica {
   }
 
   /**
-   * Forgets the reports of conflicts up to a number. Resolves once that is durable;
-   * what waited for room is not here yet, and does not count as waiting any more.
+   * Forgets the reports of conflicts up to a number. Resolves once that is durable,
+   * and what waited here for room has what there is; the rest is to be pulled.
    *
    * @throws {RangeError} If no report has had that number yet.
    */
@@ -450,6 +463,10 @@ export class Replica {
     for (let isDone = false; !isDone;) {
       isDone = await this.#inTurn(() => this.#forgetSlice(through));
     }
+    if (this.#held.size === 0) return;
+    await new Promise<void>((resolve, reject) => {
+      this.#push({ kind: "held", resolve, reject });
+    });
   }
 
   /** Forgets some of the reports; whether those were the last of them. */
@@ -474,6 +491,7 @@ export class Replica {
       await this.#kv.write(batch, { sync: true });
       state.conflictsForgotten = last;
       this.#waiting.clear();
+      this.#aside.moveTo(this.#held);
       this.#toldFull = false;
     }
     return last >= through;
@@ -744,11 +762,16 @@ export class Replica {
    * pulled again.
    */
   dropHeld(): void {
-    const run = () => Promise.resolve(this.#held.clear());
+    const run = () => Promise.resolve(this.#clearHeld());
     const reject = () => {
       // Nothing is held any more, in a replica that is closed or has failed.
     };
     this.#push({ kind: "turn", run, reject });
+  }
+
+  #clearHeld(): void {
+    this.#held.clear();
+    this.#aside.clear();
   }
 
   /** Commits nothing any more, or again: each is refused with this. */
@@ -1005,6 +1028,9 @@ export class Replica {
         if (arrival === "applied") await this.#takeHeld(draft);
         return () => item.resolve(arrival);
       }
+      case "held":
+        await this.#takeHeld(draft);
+        return item.resolve;
       case "session":
         if (item.session.whole) draft.adopt(this.#copy?.hlc ?? 0);
         return await draft.ingest(item.session).then(async (taken) => {
@@ -1020,12 +1046,12 @@ export class Replica {
     }
   }
 
-  /** Holds what came early, but for what comes after a record that waits. */
+  /** Holds what came early, and what waits, with what comes after it, aside. */
   #note(record: LogRecord, arrival: Arrival, vector: Vector): void {
     this.#waiting.arrived(record, arrival, vector);
-    if (arrival === "early" && !this.#waiting.has(record.origin)) {
-      this.#held.add(record);
-    }
+    if (arrival !== "early" && arrival !== "waits") return;
+    const waits = this.#waiting.has(record.origin);
+    (waits ? this.#aside : this.#held).add(record);
   }
 
   /** Applies what now fits. What cannot be now is dropped, and pulled again. */
@@ -1048,13 +1074,14 @@ export class Replica {
     if (renewal !== undefined) {
       const { generation, nonce } = renewal;
       this.#state.origin = undefined;
-      this.#held.clear();
+      this.#clearHeld();
       this.#waiting.clear();
       this.#state.incarnation.renew(generation, nonce, draft.vector);
       this.#copy = undefined;
       this.#clearLater();
     }
     this.#held.forget(this.#state.vector);
+    this.#aside.forget(this.#state.vector);
     this.#waiting.settle(this.#state.vector);
     listener.applied(draft.applied);
     if (draft.clashes.length > 0) listener.clashed(draft.clashes);

@@ -218,8 +218,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "folds-what-others-may-lack",
     file: "gossip/replication/fold.ts",
     find:
-      "    if (folds.listed(origin) >= seq || floor.seq(origin) < seq) continue;\n",
-    replace: "    if (floor && folds.listed(origin) >= seq) continue;\n",
+      "    if (vector.isFolded(origin) || floor.seq(origin) < seq) continue;\n",
+    replace: "    if (floor && vector.isFolded(origin)) continue;\n",
     caughtBy: "gossip/replication/fold_test.ts :: folds nothing that others",
   },
   {
@@ -771,9 +771,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "early-record-held-after-all",
     file: "gossip/replication/replica.ts",
-    find: "    const run = () => Promise.resolve(this.#held.clear());",
-    replace:
-      "    this.#held.clear();\n    const run = () => Promise.resolve();",
+    find: "    const run = () => Promise.resolve(this.#clearHeld());",
+    replace: "    this.#clearHeld();\n    const run = () => Promise.resolve();",
     caughtBy: "gossip/replication/replica_test.ts :: what is forgotten",
   },
   {
@@ -782,6 +781,20 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     find: "      this.#folded(origin, this.#folds) >= named;",
     replace: "      this.#folds.listed(origin) >= named;",
     caughtBy: "gossip/replication/fold_test.ts :: is folded again",
+  },
+  {
+    name: "what-waits-is-not-tried-when-there-is-room",
+    file: "gossip/replication/replica.ts",
+    find: "      this.#aside.moveTo(this.#held);\n",
+    replace: "",
+    caughtBy: "gossip/replication/conflict_test.ts :: comes with it",
+  },
+  {
+    name: "what-comes-after-what-waits-keeps-out-what-is-early",
+    file: "gossip/replication/replica.ts",
+    find: "    (waits ? this.#aside : this.#held).add(record);\n",
+    replace: "    (waits ? this.#held : this.#held).add(record);\n",
+    caughtBy: "gossip/replication/conflict_test.ts :: have their own room",
   },
   {
     name: "session-fetched-again",
