@@ -9,7 +9,7 @@
  * @module
  */
 
-import type { Origin } from "./dot.ts";
+import { type Origin, originLane } from "./dot.ts";
 import { decodeRecord, type LogRecord } from "./record.ts";
 import type { Vector } from "./vector.ts";
 
@@ -20,10 +20,17 @@ export interface HeldLimits {
   readonly bytes: number;
 }
 
+/** Those of one origin, by their seq. */
+interface OfOrigin {
+  readonly records: Map<number, LogRecord>;
+  /** No seq is lower. */
+  lowest: number;
+}
+
 /** The early records of one node. */
 export class HeldRecords {
   readonly #limits: HeldLimits;
-  readonly #byOrigin = new Map<Origin, Map<number, LogRecord>>();
+  readonly #byOrigin = new Map<Origin, OfOrigin>();
   #count = 0;
   #bytes = 0;
 
@@ -38,39 +45,32 @@ export class HeldRecords {
 
   /** Keeps a record, if there is room. */
   add(record: LogRecord): void {
+    const { origin, seq } = record;
     const size = record.bytes.length;
     const { records: recordsMax, bytes: bytesMax } = this.#limits;
     if (this.#count >= recordsMax || this.#bytes + size > bytesMax) return;
-    let records = this.#byOrigin.get(record.origin);
-    if (records === undefined) {
-      records = new Map();
-      this.#byOrigin.set(record.origin, records);
+    let held = this.#byOrigin.get(origin);
+    if (held === undefined) {
+      held = { records: new Map(), lowest: seq };
+      this.#byOrigin.set(origin, held);
     }
-    if (records.has(record.seq)) return;
+    if (held.records.has(seq)) return;
     // What came in a message is a view of it: keep the record, not the message.
-    const own = decodeRecord(new Uint8Array(record.bytes));
-    records.set(record.seq, own);
+    held.records.set(seq, decodeRecord(new Uint8Array(record.bytes)));
+    held.lowest = Math.min(held.lowest, seq);
     this.#count++;
     this.#bytes += size;
   }
 
-  /** Gives all of them to another one, as far as it has room. */
-  moveTo(other: HeldRecords): void {
-    for (const records of this.#byOrigin.values()) {
-      for (const record of records.values()) other.add(record);
-    }
-    this.clear();
-  }
-
   /** Takes out a record that now fits, if there is one. */
   take(vector: Vector): LogRecord | undefined {
-    for (const [origin, records] of this.#byOrigin) {
-      const record = records.get(vector.seq(origin) + 1);
+    for (const [origin, held] of this.#byOrigin) {
+      const record = held.records.get(vector.seq(origin) + 1);
       if (
         record !== undefined &&
         record.deps.every((dep) => vector.covers(dep.origin, dep.seq))
       ) {
-        this.#remove(origin, records, record);
+        this.#remove(origin, held, record);
         return record;
       }
     }
@@ -86,20 +86,20 @@ export class HeldRecords {
 
   /** Drops what the vector covers by now. */
   forget(vector: Vector): void {
-    for (const [origin, records] of this.#byOrigin) {
-      for (const record of records.values()) {
+    for (const [origin, held] of this.#byOrigin) {
+      // It is asked often: of most origins nothing has come.
+      const seq = vector.seq(origin);
+      if (seq < held.lowest && originLane(origin) === 0) continue;
+      for (const record of held.records.values()) {
         if (vector.covers(origin, record.seq)) {
-          this.#remove(origin, records, record);
+          this.#remove(origin, held, record);
         }
       }
+      held.lowest = seq + 1;
     }
   }
 
-  #remove(
-    origin: Origin,
-    records: Map<number, LogRecord>,
-    record: LogRecord,
-  ): void {
+  #remove(origin: Origin, { records }: OfOrigin, record: LogRecord): void {
     records.delete(record.seq);
     if (records.size === 0) this.#byOrigin.delete(origin);
     this.#count--;

@@ -11,8 +11,9 @@
  *
  * What waits until conflicts are forgotten (conflict.ts) keeps nothing else: a pull
  * that meets such records asks for the rest as if they were here, and then gives up
- * for now. That peer then rests: no push, rumour or pull of its own makes this node
- * ask it again before some time has passed, or {@linkcode Pull.resume} is called.
+ * for now. That peer then rests, as one does that is busy: no push, rumour or pull of
+ * its own makes this node ask it again before some time has passed, or
+ * {@linkcode Pull.resume} is called.
  * Nor does any pull ask for those records again before {@linkcode WAITING_REST_MS}.
  *
  * @module
@@ -64,7 +65,7 @@ const SESSION_BYTES_MAX = 256 * 1024 * 1024;
 /**
  * How long what waits is not asked for again, in milliseconds: it takes all of it to
  * find out whether it still would. A peer whose session waits rests as long; one
- * whose records wait rests for one interval, and is then asked for the others.
+ * whose records wait rests for less than an interval, and is then asked for others.
  */
 const WAITING_REST_MS = 60_000;
 
@@ -171,17 +172,21 @@ export class Pull {
   }
 
   /**
-   * Begins to compare with random peers, ten times as often until there is a copy:
-   * who had no session to spare for a joiner may have one soon.
+   * Begins to compare with random peers, more often until there is a copy: who had
+   * no session to spare for a joiner may have one soon.
    */
   start(): void {
-    const { intervalMs, random, replica } = this.#options;
-    const often = replica.caughtUp ? 1 : 0.1;
-    const delayMs = intervalMs * often * (0.5 + random.float());
+    const { intervalMs, random } = this.#options;
+    const delayMs = intervalMs * this.#often * (0.5 + random.float());
     this.#timer = this.#options.timers.set(() => {
       this.nudgeAny();
       this.start();
     }, delayMs);
+  }
+
+  /** Who has no copy yet cannot write: it compares so much more often. */
+  get #often(): number {
+    return this.#options.replica.caughtUp ? 1 : 0.1;
   }
 
   /** Pulls from a random node in the background. */
@@ -200,7 +205,7 @@ export class Pull {
     if (!this.#options.replica.caughtUp && this.#work.size > 0) return;
     if (this.#resting.has(node)) return;
     return this.from(node).catch((error) => {
-      // Who is busy is asked again with the next comparison.
+      // Who is busy is asked again, after a rest.
       if (this.#abort.signal.aborted || error instanceof BusyError) return;
       this.#options.failed(node, error);
     });
@@ -219,6 +224,13 @@ export class Pull {
       if (node !== undefined) this.nudge(node)?.then(next);
     };
     next();
+  }
+
+  #restOf(error: BusyError): number {
+    if (error instanceof WaitingError && error.session) return WAITING_REST_MS;
+    // Two that miss something of each other, and are busy, would else ask and be
+    // asked for it as fast as messages go.
+    return this.#options.intervalMs * this.#often / 2;
   }
 
   #rest(node: number, restMs: number): void {
@@ -258,9 +270,8 @@ export class Pull {
 
   #begin(node: number): Promise<void> {
     const running = this.#pullAll(node).catch((error) => {
-      if (error instanceof WaitingError && !this.#abort.signal.aborted) {
-        const { intervalMs } = this.#options;
-        this.#rest(node, error.session ? WAITING_REST_MS : intervalMs);
+      if (error instanceof BusyError && !this.#abort.signal.aborted) {
+        this.#rest(node, this.#restOf(error));
       }
       throw error;
     });

@@ -11,6 +11,7 @@ import {
   decodePull,
   decodePullReply,
   decodeRecords,
+  encodeBusyReply,
   encodeRecordsReply,
   encodeSessionReply,
 } from "./messages.ts";
@@ -491,6 +492,30 @@ Deno.test("a peer that is asked takes nothing for missing that waits here and it
   }
   assertEquals(asked, 5);
   await pull.close();
+});
+
+Deno.test("a peer that is busy is not asked again by each push, but after a rest", async () => {
+  const a = await openReplica(1);
+  const there = Vector.upTo([{ origin: origin(2), seq: 1 }]);
+  let asked = 0;
+  const { pull, failed, timers } = pullOf(a, () => {
+    asked++;
+    return Promise.resolve(encodeBusyReply(there));
+  });
+  for (let i = 0; i < 10; i++) {
+    pull.nudge(2);
+    await turns(100);
+  }
+  assertEquals(asked, 1);
+  timers.fire();
+  pull.nudge(2);
+  await turns(100);
+  assertEquals(asked, 2);
+  // Whoever must know asks all the same.
+  await assertRejects(() => pull.from(2), ProtocolError, "no session to spare");
+  assertEquals([asked, failed], [3, []]);
+  await pull.close();
+  assertEquals(timers.size, 0);
 });
 
 Deno.test("what waited is pulled from one after the other of those who had it", async () => {

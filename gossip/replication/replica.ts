@@ -175,7 +175,7 @@ type Item =
     reject: (error: unknown) => void;
   }
   | {
-    kind: "held";
+    kind: "aside";
     resolve: () => void;
     reject: (error: unknown) => void;
   }
@@ -463,9 +463,9 @@ export class Replica {
     for (let isDone = false; !isDone;) {
       isDone = await this.#inTurn(() => this.#forgetSlice(through));
     }
-    if (this.#held.size === 0) return;
+    if (this.#aside.size === 0) return;
     await new Promise<void>((resolve, reject) => {
-      this.#push({ kind: "held", resolve, reject });
+      this.#push({ kind: "aside", resolve, reject });
     });
   }
 
@@ -491,7 +491,6 @@ export class Replica {
       await this.#kv.write(batch, { sync: true });
       state.conflictsForgotten = last;
       this.#waiting.clear();
-      this.#aside.moveTo(this.#held);
       this.#toldFull = false;
     }
     return last >= through;
@@ -1028,8 +1027,8 @@ export class Replica {
         if (arrival === "applied") await this.#takeHeld(draft);
         return () => item.resolve(arrival);
       }
-      case "held":
-        await this.#takeHeld(draft);
+      case "aside":
+        await this.#takeAside(draft);
         return item.resolve;
       case "session":
         if (item.session.whole) draft.adopt(this.#copy?.hlc ?? 0);
@@ -1065,6 +1064,23 @@ export class Replica {
         // The engine could not be read: nothing of the record was applied.
       }
     }
+  }
+
+  /** Applies of what waits that for which there is room now, and what then fits. */
+  async #takeAside(draft: Draft): Promise<void> {
+    const waiting: LogRecord[] = [];
+    for (;;) {
+      const record = this.#aside.take(draft.vector);
+      if (record === undefined) break;
+      try {
+        const arrival = await draft.apply(record);
+        if (arrival !== "applied") waiting.push(record);
+      } catch {
+        // As where what is held is applied: it is pulled again.
+      }
+    }
+    for (const record of waiting) this.#note(record, "waits", draft.vector);
+    await this.#takeHeld(draft);
   }
 
   #publish(draft: Draft, renewal: Renewal | undefined): void {

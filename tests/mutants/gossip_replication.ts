@@ -72,6 +72,22 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
       "tests/scenarios/conflicts_test.ts :: wait for each other quietly",
   },
   {
+    name: "who-is-busy-is-asked-by-each-push",
+    file: "gossip/replication/pull.ts",
+    find:
+      "      if (error instanceof BusyError && !this.#abort.signal.aborted) {\n",
+    replace:
+      "      if (error instanceof WaitingError && !this.#abort.signal.aborted) {\n",
+    caughtBy: "gossip/replication/pull_test.ts :: a peer that is busy",
+  },
+  {
+    name: "held-origin-looked-through-from-too-high",
+    file: "gossip/replication/held.ts",
+    find: "    held.lowest = Math.min(held.lowest, seq);\n",
+    replace: "",
+    caughtBy: "gossip/replication/log_test.ts :: forgotten when covered",
+  },
+  {
     name: "records-that-wait-hold-up-the-rest-of-a-pull",
     file: "gossip/replication/pull.ts",
     find: "      aside = replica.waitingOf(wanted);\n",
@@ -534,7 +550,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "held-record-keeps-its-message",
     file: "gossip/replication/held.ts",
     find: `    const own = decodeRecord(new Uint8Array(record.bytes));`,
-    replace: `    const own = decodeRecord(record.bytes);`,
+    replace: "record",
     caughtBy: "gossip/replication/log_test.ts :: does not keep the message",
   },
   {
@@ -785,8 +801,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "what-waits-is-not-tried-when-there-is-room",
     file: "gossip/replication/replica.ts",
-    find: "      this.#aside.moveTo(this.#held);\n",
-    replace: "",
+    find: "      const record = this.#aside.take(draft.vector);\n",
+    replace: "      const record = this.#held.take(draft.vector);\n",
     caughtBy: "gossip/replication/conflict_test.ts :: comes with it",
   },
   {
