@@ -549,7 +549,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "held-record-keeps-its-message",
     file: "gossip/replication/held.ts",
-    find: `    const own = decodeRecord(new Uint8Array(record.bytes));`,
+    find: "decodeRecord(new Uint8Array(record.bytes))",
     replace: "record",
     caughtBy: "gossip/replication/log_test.ts :: does not keep the message",
   },

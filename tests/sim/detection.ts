@@ -50,6 +50,8 @@ export interface RowKind {
     readonly rounds?: number;
   };
   readonly hours: number;
+  /** Connections of a node, where they are not as many as by default. */
+  readonly connectionsMax?: number;
   readonly measure: (watched: Watched) => Promise<number[]>;
 }
 
@@ -79,8 +81,16 @@ export class Watched {
   /** Whether the victim counts as gone, or everybody does. */
   gone: "nobody" | "victim" | "all" = "nobody";
 
-  constructor(seed: number, nodes: number) {
-    this.cluster = new SimCluster({ seed });
+  readonly #connectionsMax: number;
+
+  constructor(
+    seed: number,
+    nodes: number,
+    connectionsMax = PROPAGATION_DEFAULT.connectionsMax,
+  ) {
+    this.#connectionsMax = connectionsMax;
+    const defaults = { propagation: { connectionsMax } };
+    this.cluster = new SimCluster({ seed }, defaults);
     this.names = Array.from({ length: nodes }, (_, i) => `n${i + 1}`);
     this.victim = this.names.at(-1)!;
   }
@@ -100,7 +110,7 @@ export class Watched {
 
   /** Whether nodes are too many to be connected to all others. */
   get isLarge(): boolean {
-    return this.names.length > PROPAGATION_DEFAULT.connectionsMax;
+    return this.names.length > this.#connectionsMax;
   }
 
   /**
@@ -414,7 +424,7 @@ export async function measureRow(
   let inRounds = false;
   const count = kind.worlds ?? worlds;
   for (let each = seed; each < seed + count; each++) {
-    const watched = new Watched(each, kind.nodes);
+    const watched = new Watched(each, kind.nodes, kind.connectionsMax);
     await watched.cluster.world.run(async () => {
       await watched.open();
       took.push(...await kind.measure(watched));
