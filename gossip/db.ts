@@ -58,7 +58,6 @@ import {
   decodeClash,
 } from "./replication/conflict.ts";
 import { type CommitOp, keyText } from "./replication/draft.ts";
-import type { Dot } from "./replication/dot.ts";
 import {
   hasExpired,
   valueOfRow,
@@ -68,7 +67,8 @@ import {
 import type { LogRecord } from "./replication/record.ts";
 import type { SirState } from "./replication/rumours.ts";
 import type { Vector } from "./replication/vector.ts";
-import { readToken, type Token, tokenOf, vectorToken } from "./token.ts";
+import { Committed, type Left, Written } from "./results.ts";
+import { readToken, type Token, vectorToken } from "./token.ts";
 import { Transaction } from "./transaction.ts";
 import type { Rooms } from "./dispatch.ts";
 import type { Seeds } from "./membership/seeds.ts";
@@ -350,16 +350,13 @@ export class DB implements AsyncDisposable {
     value: ValueLike,
     options: SetOptions = {},
   ): Promise<WriteResult> {
-    const { lease, expireIn } = options;
-    const op: SetOp = {
-      type: "set",
-      key,
-      value,
-      ...lease !== undefined && { lease },
-      ...expireIn !== undefined && { expireIn },
-    };
-    const result = await this.commit({ ops: [op] }, options);
-    return writeResult(result);
+    this.#checkOpen("write");
+    return await this.#write({
+      key: checkKey("set", key),
+      value: checkValue("set", value),
+      lease: checkLease(options.lease),
+      expireIn: checkExpireIn(options.expireIn),
+    }, options);
   }
 
   /**
@@ -370,8 +367,19 @@ export class DB implements AsyncDisposable {
     key: KeyLike,
     options: CommitOptions = {},
   ): Promise<WriteResult> {
-    const ops = [{ type: "delete", key }] as const;
-    return writeResult(await this.commit({ ops }, options));
+    this.#checkOpen("write");
+    const op = { key: checkKey("delete", key), value: undefined };
+    return await this.#write(op, options);
+  }
+
+  /** A commit of one op, which is how most is written. */
+  async #write(op: CommitOp, options: CommitOptions): Promise<WriteResult> {
+    const ops = [op];
+    checkBatch(ops);
+    const { router, replica } = this.#parts.rooms;
+    const outcome = await router.commit({ checks: NO_CHECKS, ops }, options);
+    const [version] = versionsOf(ops, outcome.records);
+    return new Written(version, leftBy(outcome, replica.vector));
   }
 
   /**
@@ -421,7 +429,9 @@ export class DB implements AsyncDisposable {
       { checks, ops },
       options,
     );
-    return commitResult(ops, outcome, this.#parts.rooms.replica.vector);
+    const versions = versionsOf(ops, outcome.records);
+    const { vector } = this.#parts.rooms.replica;
+    return new Committed(versions, leftBy(outcome, vector));
   }
 
   /**
@@ -1017,6 +1027,8 @@ function rangeOf(options: RangeOptions, space: number): IterateOptions {
   return range;
 }
 
+const NO_CHECKS: readonly [] = [];
+
 function toOp(op: SetOp | DeleteOp): CommitOp {
   if (typeof op !== "object" || op === null) {
     throw new TypeError("Cannot commit: an op must be an object");
@@ -1041,44 +1053,9 @@ function toOp(op: SetOp | DeleteOp): CommitOp {
   }
 }
 
-/**
- * What a commit did. Its token is written when it is wanted: few are.
- *
- * @param here What this node has, which is all that a commit of nothing left.
- */
-function commitResult(
-  ops: readonly CommitOp[],
-  { records, after }: RoutedOutcome,
-  here: Vector,
-): CommitResult {
-  const token = after.length === 0 ? stateToken(here) : recordsToken(after);
-  return {
-    versions: versionsOf(ops, records),
-    get token() {
-      return token();
-    },
-  };
-}
-
-function stateToken(vector: Vector): () => Token {
-  return once(() => vectorToken(vector));
-}
-
-function recordsToken(records: readonly Dot[]): () => Token {
-  return once(() => tokenOf(records));
-}
-
-/** Makes something when it is wanted, and keeps nothing of what it is made of. */
-function once<T>(make: () => T): () => T {
-  let pending: (() => T) | undefined = make;
-  let made: T;
-  return () => {
-    if (pending !== undefined) {
-      made = pending();
-      pending = undefined;
-    }
-    return made;
-  };
+/** What a commit left; of nothing, which is all that it may have left, the state. */
+function leftBy({ after }: RoutedOutcome, here: Vector): Left {
+  return after.length === 0 ? here : after;
 }
 
 /** The version that each op has left. */
@@ -1097,16 +1074,6 @@ function versionsOf(
     }
   }
   return ops.map(({ key }) => versions.get(keyText(key)));
-}
-
-function writeResult(result: CommitResult): WriteResult {
-  const version = result.versions[0];
-  return {
-    ...version !== undefined && { version },
-    get token() {
-      return result.token;
-    },
-  };
 }
 
 function byKey(a: number, b: number): number {

@@ -5,6 +5,20 @@ import { type Mutant, SEEDS } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_MUTANTS: readonly Mutant[] = [
   {
+    name: "token-is-of-what-is-here-later",
+    file: "gossip/results.ts",
+    find: "    return this.#left = ",
+    replace: "    return ",
+    caughtBy: "gossip/results_test.ts :: of the moment",
+  },
+  {
+    name: "token-is-not-sent-with-its-result",
+    file: "gossip/results.ts",
+    find: "    return { ...this, token: this.token };",
+    replace: "    return { ...this };",
+    caughtBy: "gossip/results_test.ts :: wherever it is shown",
+  },
+  {
     name: "lagged-marker-forgotten",
     file: "gossip/feed.ts",
     find: `    if (full || this.#missed > 0) this.#missed++;`,
