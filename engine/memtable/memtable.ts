@@ -9,8 +9,9 @@
  *       | valueLength | seqLow | seqHigh and kind | previous | next[height]
  * ```
  *
- * The abbreviations are the eight bytes behind what all keys start with, so that
- * a search seldom looks at keys.
+ * The abbreviations are the first byte of a key, and the seven bytes behind what all
+ * keys with that first byte start with, so that a search seldom looks at keys: also
+ * where several tables share a store, each under a first byte of its own.
  *
  * Guarantees: entries are only added, and added ones never change, so cursors
  * stay valid across writes. A key's entries go from the newest to the oldest.
@@ -45,8 +46,12 @@ const SEQ_HIGH = 7;
 const PREVIOUS = 8;
 const NEXT = 9;
 
-/** Bytes of a key in one abbreviation. */
-const ABBREVIATED_BYTES = 4;
+/** Bytes behind the prefix of a key that the first abbreviation has. */
+const ABBREVIATED_BYTES = 3;
+/** What the first byte of a key counts in it. */
+const FIRST = 2 ** 24;
+/** The prefix length of a first byte that no key has. */
+const NONE = -1;
 
 /** In SEQ_HIGH, above the 16 high bits of the sequence number. */
 const DELETED_BIT = 1 << 16;
@@ -123,10 +128,13 @@ export class Memtable {
   );
   /** The last node of each level. */
   readonly #tail = new Uint32Array(HEIGHT_MAX).fill(HEAD);
-  /** What all keys start with, as an entry that has it, and how long it is. */
-  #prefixChunk = 0;
-  #prefixAt = 0;
-  #prefixLength = 0;
+  /**
+   * What all keys with a first byte start with, by that byte: an entry that has it,
+   * and how long it is.
+   */
+  readonly #prefixChunks = new Uint32Array(256);
+  readonly #prefixAts = new Uint32Array(256);
+  readonly #prefixLengths = new Int32Array(256).fill(NONE);
   /** Which keys may be here; not made for a few. */
   #bits: KeyBits | undefined;
   /** Where they are; made with the bits, and given up if keys want one place. */
@@ -225,13 +233,10 @@ export class Memtable {
     valueLength: number,
   ): void {
     const bytes = this.#arena.bytesOf(chunk);
-    this.#shrinkPrefix(bytes, chunk, offset, keyLength);
-    const skip = this.#prefixLength;
-    const abbreviation = abbreviateRange(
-      bytes,
-      offset + skip,
-      keyLength - skip,
-    );
+    const first = keyLength === 0 ? 0 : bytes[offset]!;
+    this.#shrinkPrefix(first, bytes, chunk, offset, keyLength);
+    const skip = this.#prefixLengths[first]!;
+    const abbreviation = abbreviateFrom(bytes, offset, keyLength, skip);
     const abbreviation2 = abbreviateRange(
       bytes,
       offset + skip + ABBREVIATED_BYTES,
@@ -594,7 +599,7 @@ export class Memtable {
     seq: number,
   ): number {
     const nodes = this.#nodes;
-    const skip = this.#prefixLength;
+    const skip = keyLength === 0 ? 0 : this.#prefixLengths[key[keyAt]!]!;
     return compareRanges(
       this.#arena.bytesOf(nodes[node + CHUNK]!),
       nodes[node + OFFSET]! + skip,
@@ -607,69 +612,79 @@ export class Memtable {
         (nodes[node + SEQ_HIGH]! & 0xffff) * 2 ** 32;
   }
 
-  /** The abbreviation of any key; beyond all others if it has not the prefix. */
+  /**
+   * The abbreviation of any key; if it has not the prefix, between those of two first
+   * bytes.
+   */
   #abbreviate(key: Uint8Array): number {
-    const skip = this.#prefixLength;
+    const first = key.length === 0 ? 0 : key[0]!;
+    const skip = this.#prefixLengths[first]!;
     if (skip > 0) {
       const order = compareRanges(
         key,
         0,
         Math.min(key.length, skip),
-        this.#arena.bytesOf(this.#prefixChunk),
-        this.#prefixAt,
+        this.#arena.bytesOf(this.#prefixChunks[first]!),
+        this.#prefixAts[first]!,
         skip,
       );
-      if (order !== 0) return order < 0 ? -1 : 2 ** 32;
+      if (order < 0) return first * FIRST - 0.5;
+      if (order > 0) return (first + 1) * FIRST - 0.5;
     }
-    return abbreviateRange(key, skip, key.length - skip);
+    return abbreviateFrom(key, 0, key.length, Math.max(skip, 0));
   }
 
   /** The second one; it counts only where the first one is equal. */
   #abbreviate2(key: Uint8Array): number {
-    const at = this.#prefixLength + ABBREVIATED_BYTES;
+    const skip = this.#prefixLengths[key.length === 0 ? 0 : key[0]!]!;
+    const at = skip + ABBREVIATED_BYTES;
     return abbreviateRange(key, at, key.length - at);
   }
 
   /**
-   * Cuts the prefix to what a new key shares with it. All abbreviations are then
-   * made anew: rarely, since the first few keys settle it.
+   * Cuts the prefix of a first byte to what a new key shares with it. Its
+   * abbreviations are then made anew: rarely, since the first few keys settle it.
    */
   #shrinkPrefix(
+    first: number,
     bytes: Uint8Array,
     chunk: number,
     offset: number,
     keyLength: number,
   ): void {
-    if (this.#count === 0) {
-      this.#prefixChunk = chunk;
-      this.#prefixAt = offset;
-      this.#prefixLength = keyLength;
+    const before = this.#prefixLengths[first]!;
+    if (before === NONE) {
+      this.#prefixChunks[first] = chunk;
+      this.#prefixAts[first] = offset;
+      this.#prefixLengths[first] = keyLength;
       return;
     }
-    const before = this.#prefixLength;
-    const prefix = this.#arena.bytesOf(this.#prefixChunk);
-    const prefixAt = this.#prefixAt;
+    const prefix = this.#arena.bytesOf(this.#prefixChunks[first]!);
+    const prefixAt = this.#prefixAts[first]!;
     const length = keyLength < before ? keyLength : before;
     let shared = 0;
     while (
       shared < length && prefix[prefixAt + shared] === bytes[offset + shared]
     ) shared++;
     if (shared === before) return;
-    this.#prefixLength = shared;
     const nodes = this.#nodes;
-    for (
-      let node = nodes[HEAD + NEXT]!;
-      node !== 0;
-      node = nodes[node + NEXT]!
-    ) {
+    let node = this.firstFrom(Uint8Array.of(first), SEQ_MAX);
+    this.#prefixLengths[first] = shared;
+    for (; node !== 0; node = nodes[node + NEXT]!) {
       const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
-      const at = nodes[node + OFFSET]! + shared;
-      const length = nodes[node + KEY_LENGTH]! - shared;
-      nodes[node + ABBREVIATION] = abbreviateRange(bytes, at, length);
+      const offset = nodes[node + OFFSET]!;
+      if (bytes[offset] !== first) return;
+      const length = nodes[node + KEY_LENGTH]!;
+      nodes[node + ABBREVIATION] = abbreviateFrom(
+        bytes,
+        offset,
+        length,
+        shared,
+      );
       nodes[node + ABBREVIATION2] = abbreviateRange(
         bytes,
-        at + ABBREVIATED_BYTES,
-        length - ABBREVIATED_BYTES,
+        offset + shared + ABBREVIATED_BYTES,
+        length - shared - ABBREVIATED_BYTES,
       );
     }
   }
@@ -700,4 +715,19 @@ export class Memtable {
     }
     return node;
   }
+}
+
+/** The first abbreviation of a key whose prefix is so long. */
+function abbreviateFrom(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  skip: number,
+): number {
+  if (length === 0) return 0;
+  const from = at + skip;
+  const end = at + length;
+  return (bytes[at]! << 24 | (from < end ? bytes[from]! << 16 : 0) |
+    (from + 1 < end ? bytes[from + 1]! << 8 : 0) |
+    (from + 2 < end ? bytes[from + 2]! : 0)) >>> 0;
 }

@@ -56,7 +56,48 @@ Deno.test("keys in order that go between others stand where they belong, forward
       cursor.seekTo(key);
       assertEquals(here().split("@")[0], toHex(key));
     }
+    // Of any key, whatever it shares with those that are here.
+    for (let i = 0; i < 100; i++) {
+      const key = entries[draw(entries.length)]!.key.slice(0, draw(11));
+      if (key.length > 0) key[draw(key.length)]! += draw(3) - 1;
+      const at = entries.findIndex((each) => compareBytes(each.key, key) >= 0);
+      cursor.seekTo(key);
+      assertEquals(cursor.valid ? here() : undefined, want[at]);
+      cursor.seekBefore(key);
+      const before = want.at(at < 0 ? -1 : at - 1);
+      assertEquals(
+        cursor.valid ? here() : undefined,
+        at === 0 ? undefined : before,
+      );
+    }
   }
+});
+
+Deno.test("a key that has not what others of its first byte start with stands between them and those of other first bytes", () => {
+  const memtable = new Memtable(new SpareMemory(false, 0));
+  const keys = [
+    [1, 0],
+    [1, 255, 255, 255, 255, 255, 255, 255, 255],
+    [2, 5, 5],
+    [2, 5, 6],
+    [3, 0, 0, 0, 0, 0, 0, 0, 0],
+    [3, 1],
+  ].map((key) => Uint8Array.from(key));
+  let seq = 0;
+  for (const key of keys) memtable.add(++seq, key, key);
+  const cursor = memtable.cursor();
+  const firstFrom = (...key: number[]) => {
+    cursor.seekTo(Uint8Array.from(key));
+    return cursor.takeKey();
+  };
+  assertEquals(firstFrom(2, 4), keys[2]);
+  assertEquals(firstFrom(2, 4, 9, 9, 9, 9, 9, 9), keys[2]);
+  assertEquals(firstFrom(2), keys[2]);
+  assertEquals(firstFrom(2, 6), keys[4]);
+  assertEquals(firstFrom(2, 6, 9, 9, 9, 9, 9, 9), keys[4]);
+  // Of a first byte that no key has.
+  assertEquals(firstFrom(0, 9), keys[0]);
+  assertEquals(firstFrom(), keys[0]);
 });
 
 Deno.test("the next key is found behind any number of entries of one, without a walk through them all", () => {

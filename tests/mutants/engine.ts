@@ -373,10 +373,31 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/read_test.ts :: a memtable tells apart",
   },
   {
+    name: "engine-takes-a-key-below-a-prefix-for-one-of-the-byte-before",
+    file: "engine/memtable/memtable.ts",
+    find: "if (order < 0) return first * FIRST - 0.5;",
+    replace: "if (order < 0) return first * FIRST - 1;",
+    caughtBy: "engine/memtable/memtable_test.ts :: those of other first bytes",
+  },
+  {
+    name: "engine-takes-a-key-above-a-prefix-for-one-of-the-next-byte",
+    file: "engine/memtable/memtable.ts",
+    find: "if (order > 0) return (first + 1) * FIRST - 0.5;",
+    replace: "if (order > 0) return (first + 1) * FIRST;",
+    caughtBy: "engine/memtable/memtable_test.ts :: those of other first bytes",
+  },
+  {
+    name: "engine-makes-abbreviations-anew-of-too-few",
+    file: "engine/memtable/memtable.ts",
+    find: "      if (bytes[offset] !== first) return;\n",
+    replace: "      if (bytes[offset] !== first || node % 3 === 0) return;\n",
+    caughtBy: "engine/memtable/memtable_test.ts :: that go between others",
+  },
+  {
     name: "engine-keeps-abbreviations-of-a-longer-prefix",
     file: "engine/memtable/memtable.ts",
-    find: "      nodes[node + ABBREVIATION] = abbreviateRange(",
-    replace: "      nodes[node + CHUNK]! < 0 && abbreviateRange(",
+    find: "      nodes[node + ABBREVIATION] = abbreviateFrom(",
+    replace: "      nodes[node + CHUNK]! < 0 && abbreviateFrom(",
     caughtBy: "engine/model_test.ts",
   },
   {
