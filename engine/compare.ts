@@ -74,20 +74,6 @@ export function abbreviateRange(
     (length > 2 ? buffer[at + 2]! << 8 : 0)) >>> 0;
 }
 
-/** Reads four bytes, little-endian, without the view that costs more. */
-export function getU32(source: Uint8Array, at: number): number {
-  return (source[at]! | source[at + 1]! << 8 | source[at + 2]! << 16 |
-    source[at + 3]! << 24) >>> 0;
-}
-
-/** Writes four bytes, little-endian, without the view that costs more. */
-export function putU32(target: Uint8Array, at: number, value: number): void {
-  target[at] = value;
-  target[at + 1] = value >>> 8;
-  target[at + 2] = value >>> 16;
-  target[at + 3] = value >>> 24;
-}
-
 /** Copies bytes between buffers; short ones without making a view. */
 export function copyBytes(
   target: Uint8Array,

@@ -190,7 +190,7 @@ export class Writer {
   /** Writes 32 bits. */
   u32(value: number): this {
     this.#reserve(4);
-    setU32(this.#bytes, this.#length, value);
+    putU32(this.#bytes, this.#length, value);
     this.#length += 4;
     return this;
   }
@@ -203,7 +203,7 @@ export class Writer {
   u48(value: number): this {
     checkInteger(value, 2 ** 48 - 1);
     this.#reserve(6);
-    setU32(this.#bytes, this.#length, value);
+    putU32(this.#bytes, this.#length, value);
     this.#length += 4;
     return this.u16(Math.floor(value / 2 ** 32));
   }
@@ -244,7 +244,7 @@ export class Writer {
 
   /** Overwrites 32 bits at an offset already written. */
   patchU32(offset: number, value: number): this {
-    setU32(this.#bytes, offset, value);
+    putU32(this.#bytes, offset, value);
     return this;
   }
 
@@ -257,18 +257,6 @@ export class Writer {
   }
 }
 
-function setU32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value;
-  bytes[at + 1] = value >>> 8;
-  bytes[at + 2] = value >>> 16;
-  bytes[at + 3] = value >>> 24;
-}
-
-function getU32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! | bytes[at + 1]! << 8 | bytes[at + 2]! << 16 |
-    bytes[at + 3]! << 24) >>> 0;
-}
-
 /** Refuses what would be written as another number than it is. */
 function checkInteger(value: number, max: number): void {
   if (!Number.isInteger(value) || value < 0 || value > max) {
@@ -276,6 +264,20 @@ function checkInteger(value: number, max: number): void {
       `Cannot write an integer: it must be 0 to ${max}, received ${value}`,
     );
   }
+}
+
+/** Reads four bytes, little-endian, without the view that costs more. */
+export function getU32(source: Uint8Array, at: number): number {
+  return (source[at]! | source[at + 1]! << 8 | source[at + 2]! << 16 |
+    source[at + 3]! << 24) >>> 0;
+}
+
+/** Writes four bytes, little-endian, without the view that costs more. */
+export function putU32(target: Uint8Array, at: number, value: number): void {
+  target[at] = value;
+  target[at + 1] = value >>> 8;
+  target[at + 2] = value >>> 16;
+  target[at + 3] = value >>> 24;
 }
 
 /**

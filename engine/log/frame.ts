@@ -30,10 +30,10 @@
 import {
   crc32,
   FormatVersionError,
+  putU32,
   Reader,
   Writer,
 } from "../../runtime/mod.ts";
-import { putU32 } from "../compare.ts";
 
 /**
  * The version of all formats of the engine. History:

@@ -34,10 +34,10 @@
 import {
   CorruptionError,
   crc32,
+  getU32,
   type Reader,
   type Writer,
 } from "../../runtime/mod.ts";
-import { getU32 } from "../compare.ts";
 import { checkFormatVersion, FORMAT_VERSION } from "../log/frame.ts";
 import { CODEC_NONE } from "./codec.ts";
 

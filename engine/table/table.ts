@@ -13,6 +13,7 @@ import {
   type Bytes,
   CorruptionError,
   type FileSystem,
+  getU32,
   Reader,
 } from "../../runtime/mod.ts";
 import {
@@ -24,7 +25,6 @@ import {
 } from "../cache/block_cache.ts";
 import type { FileCache } from "../cache/file_cache.ts";
 import type { Place } from "../cache/place_cache.ts";
-import { getU32 } from "../compare.ts";
 import { decodeAt } from "../decode.ts";
 import type { Leaks } from "../leaks.ts";
 import { joinPath, tableName } from "../names.ts";

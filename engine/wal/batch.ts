@@ -13,8 +13,8 @@
  * @module
  */
 
-import { LimitError, Reader } from "../../runtime/mod.ts";
-import { copyBytes, getU32, putU32 } from "../compare.ts";
+import { getU32, LimitError, putU32, Reader } from "../../runtime/mod.ts";
+import { copyBytes } from "../compare.ts";
 import type { BatchOp } from "../kv.ts";
 import type { Memtable, Reserved } from "../memtable/memtable.ts";
 

@@ -32,6 +32,7 @@
 import {
   BATCH_BYTES_MAX,
   crc32,
+  getU32,
   KEY_BYTES_MAX,
   NODE_KEY_MAX,
   Reader,
@@ -157,13 +158,14 @@ function writeOp(
  * @throws {DecodeError} If the bytes are no whole, unharmed record.
  */
 export function decodeRecord(bytes: Uint8Array): LogRecord {
-  const reader = new Reader(bytes, "a record");
-  if (bytes.length > RECORD_BYTES_MAX) reader.fail("it is too large");
-  if (bytes.length < 4) reader.fail("it is too short");
-  const body = bytes.subarray(0, bytes.length - 4);
-  const checksum = new Reader(bytes.subarray(bytes.length - 4), "a record");
-  if (checksum.u32() !== crc32(body)) reader.fail("its checksum is wrong");
-  return readBody(new Reader(body, "a record"), bytes);
+  const end = bytes.length - 4;
+  const body = new Reader(bytes.subarray(0, Math.max(end, 0)), "a record");
+  if (bytes.length > RECORD_BYTES_MAX) body.fail("it is too large");
+  if (end < 0) body.fail("it is too short");
+  if (getU32(bytes, end) !== crc32(bytes.subarray(0, end))) {
+    body.fail("its checksum is wrong");
+  }
+  return readBody(body, bytes);
 }
 
 function readBody(reader: Reader, bytes: Uint8Array): LogRecord {
