@@ -53,10 +53,10 @@ import {
   Draft,
   type DraftOptions,
 } from "./draft.ts";
+import { EarlyRecords } from "./early.ts";
 import { decodeEntry, type Entry } from "./entry.ts";
 import type { Floor } from "./floor.ts";
 import { type Fold, foldable } from "./fold.ts";
-import { type HeldLimits, HeldRecords } from "./held.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
 import { type FilledFrom, IncomingCopy } from "./incoming_copy.ts";
 import type { LogRecord } from "./record.ts";
@@ -78,7 +78,6 @@ import {
   type Writership,
 } from "./state.ts";
 import type { Vector } from "./vector.ts";
-import { WaitingOrigins } from "./waiting.ts";
 
 /** What others do once a group is durable. Must not throw. */
 export interface ReplicaListener {
@@ -139,12 +138,6 @@ const CLEAR_ROWS = 10_000;
 /** Bytes of peers' records that may wait; beyond, they are pulled again later. */
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
 
-/** What may be held of records that came early. */
-const HELD_MAX: HeldLimits = { records: 16_384, bytes: 64 * 1024 * 1024 };
-
-/** What may be held of records that wait, beside it: they keep out no others. */
-const ASIDE_MAX: HeldLimits = { records: 4096, bytes: 16 * 1024 * 1024 };
-
 /**
  * Bytes of commits that may wait. Who awaits its writes never comes near: what the
  * engine is slow to take slows it down.
@@ -202,10 +195,7 @@ export class Replica {
   readonly #options: ReplicaOptions;
   readonly #kv: KV;
   readonly #state: ReplicaState;
-  readonly #held = new HeldRecords(HELD_MAX);
-  /** Records of origins that wait, so that they need not be sent again. */
-  readonly #aside = new HeldRecords(ASIDE_MAX);
-  readonly #waiting = new WaitingOrigins();
+  readonly #early = new EarlyRecords();
   /** Whether it was told that something waits, and still does. */
   #toldFull = false;
   readonly #waiters = new Set<Waiter>();
@@ -295,10 +285,10 @@ export class Replica {
       folded: folds.origins,
       logRecords: log.length,
       logBytes: log.bytes,
-      held: this.#held.size + this.#aside.size,
+      held: this.#early.size,
       waiting: this.#queue.length,
       conflictsStanding: conflictsStanding(this.#state),
-      conflictsFull: this.#waiting.any,
+      conflictsFull: this.#early.waiting.any,
     };
   }
 
@@ -420,8 +410,7 @@ export class Replica {
       const batch = [{ key: metaKey("counters"), value: row }, ...also()];
       await this.#kv.write(batch, { sync: true });
       this.#state.caughtUp = false;
-      this.#clearHeld();
-      this.#waiting.clear();
+      this.#early.clear();
     });
   }
 
@@ -445,12 +434,12 @@ export class Replica {
 
   /** What a vector covers of the origins whose records wait (waiting.ts). */
   waitingOf(vector: Vector): Vector {
-    return this.#waiting.of(vector);
+    return this.#early.waiting.of(vector);
   }
 
   /** How many origins wait. */
   get originsWaiting(): number {
-    return this.#waiting.size;
+    return this.#early.waiting.size;
   }
 
   /**
@@ -463,7 +452,7 @@ export class Replica {
     for (let isDone = false; !isDone;) {
       isDone = await this.#inTurn(() => this.#forgetSlice(through));
     }
-    if (this.#aside.size === 0) return;
+    if (!this.#early.hasAside) return;
     await new Promise<void>((resolve, reject) => {
       this.#push({ kind: "aside", resolve, reject });
     });
@@ -490,7 +479,7 @@ export class Replica {
       }
       await this.#kv.write(batch, { sync: true });
       state.conflictsForgotten = last;
-      this.#waiting.clear();
+      this.#early.waiting.clear();
       this.#toldFull = false;
     }
     return last >= through;
@@ -761,16 +750,11 @@ export class Replica {
    * pulled again.
    */
   dropHeld(): void {
-    const run = () => Promise.resolve(this.#clearHeld());
+    const run = () => Promise.resolve(this.#early.drop());
     const reject = () => {
       // Nothing is held any more, in a replica that is closed or has failed.
     };
     this.#push({ kind: "turn", run, reject });
-  }
-
-  #clearHeld(): void {
-    this.#held.clear();
-    this.#aside.clear();
   }
 
   /** Commits nothing any more, or again: each is refused with this. */
@@ -967,7 +951,7 @@ export class Replica {
 
   /** Tells, once the reports are there that take the room, that something waits. */
   #tellFull(): void {
-    const { any } = this.#waiting;
+    const { any } = this.#early.waiting;
     if (any && !this.#toldFull) {
       this.#options.listener.full(conflictsStanding(this.#state));
     }
@@ -1023,64 +1007,26 @@ export class Replica {
         } catch (error) {
           return () => item.reject(error);
         }
-        this.#note(item.record, arrival, draft.vector);
-        if (arrival === "applied") await this.#takeHeld(draft);
+        this.#early.note(item.record, arrival, draft.vector);
+        if (arrival === "applied") await this.#early.apply(draft);
         return () => item.resolve(arrival);
       }
       case "aside":
-        await this.#takeAside(draft);
+        await this.#early.applyAside(draft);
         return item.resolve;
       case "session":
         if (item.session.whole) draft.adopt(this.#copy?.hlc ?? 0);
         return await draft.ingest(item.session).then(async (taken) => {
-          this.#waiting.sessionArrived(false);
-          if (taken && draft.copy === undefined) await this.#takeHeld(draft);
+          this.#early.waiting.sessionArrived(false);
+          if (taken && draft.copy === undefined) await this.#early.apply(draft);
           return () => item.resolve(taken);
         }, (error) => {
           if (error instanceof ConflictsFullError) {
-            this.#waiting.sessionArrived(true);
+            this.#early.waiting.sessionArrived(true);
           }
           return () => item.reject(error);
         });
     }
-  }
-
-  /** Holds what came early, and what waits, with what comes after it, aside. */
-  #note(record: LogRecord, arrival: Arrival, vector: Vector): void {
-    this.#waiting.arrived(record, arrival, vector);
-    if (arrival !== "early" && arrival !== "waits") return;
-    const waits = this.#waiting.has(record.origin);
-    (waits ? this.#aside : this.#held).add(record);
-  }
-
-  /** Applies what now fits. What cannot be now is dropped, and pulled again. */
-  async #takeHeld(draft: Draft): Promise<void> {
-    while (this.#held.size > 0) {
-      const record = this.#held.take(draft.vector);
-      if (record === undefined) return;
-      try {
-        this.#note(record, await draft.apply(record), draft.vector);
-      } catch {
-        // The engine could not be read: nothing of the record was applied.
-      }
-    }
-  }
-
-  /** Applies of what waits that for which there is room now, and what then fits. */
-  async #takeAside(draft: Draft): Promise<void> {
-    const waiting: LogRecord[] = [];
-    for (;;) {
-      const record = this.#aside.take(draft.vector);
-      if (record === undefined) break;
-      try {
-        const arrival = await draft.apply(record);
-        if (arrival !== "applied") waiting.push(record);
-      } catch {
-        // As where what is held is applied: it is pulled again.
-      }
-    }
-    for (const record of waiting) this.#note(record, "waits", draft.vector);
-    await this.#takeHeld(draft);
   }
 
   #publish(draft: Draft, renewal: Renewal | undefined): void {
@@ -1090,15 +1036,12 @@ export class Replica {
     if (renewal !== undefined) {
       const { generation, nonce } = renewal;
       this.#state.origin = undefined;
-      this.#clearHeld();
-      this.#waiting.clear();
+      this.#early.clear();
       this.#state.incarnation.renew(generation, nonce, draft.vector);
       this.#copy = undefined;
       this.#clearLater();
     }
-    this.#held.forget(this.#state.vector);
-    this.#aside.forget(this.#state.vector);
-    this.#waiting.settle(this.#state.vector);
+    this.#early.settle(this.#state.vector);
     listener.applied(draft.applied);
     if (draft.clashes.length > 0) listener.clashed(draft.clashes);
     if (draft.skewedHlc > 0) listener.skewed(draft.skewedHlc);

@@ -786,8 +786,9 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "early-record-held-after-all",
     file: "gossip/replication/replica.ts",
-    find: "    const run = () => Promise.resolve(this.#clearHeld());",
-    replace: "    this.#clearHeld();\n    const run = () => Promise.resolve();",
+    find: "    const run = () => Promise.resolve(this.#early.drop());",
+    replace:
+      "    this.#early.drop();\n    const run = () => Promise.resolve();",
     caughtBy: "gossip/replication/replica_test.ts :: what is forgotten",
   },
   {
@@ -799,14 +800,14 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "what-waits-is-not-tried-when-there-is-room",
-    file: "gossip/replication/replica.ts",
+    file: "gossip/replication/early.ts",
     find: "      const record = this.#aside.take(draft.vector);\n",
     replace: "      const record = this.#held.take(draft.vector);\n",
     caughtBy: "gossip/replication/conflict_test.ts :: comes with it",
   },
   {
     name: "what-comes-after-what-waits-keeps-out-what-is-early",
-    file: "gossip/replication/replica.ts",
+    file: "gossip/replication/early.ts",
     find: "    (waits ? this.#aside : this.#held).add(record);\n",
     replace: "    (waits ? this.#held : this.#held).add(record);\n",
     caughtBy: "gossip/replication/conflict_test.ts :: have their own room",
