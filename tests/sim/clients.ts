@@ -37,7 +37,8 @@ import {
   peek,
 } from "./members.ts";
 import { unexplained } from "./excuses.ts";
-import type { Oracle, WatchJudge } from "./oracle.ts";
+import type { Oracle } from "./oracle.ts";
+import type { WatchJudge } from "./watch_judge.ts";
 import {
   type NodeState,
   readRow,

@@ -35,12 +35,8 @@ import { ConfigJudge } from "./configs.ts";
 import type { Coverage } from "./coverage.ts";
 import { isTable, pickBit } from "./damage.ts";
 import { isOfDisk, type Trouble, unexplained } from "./excuses.ts";
-import {
-  type Discard,
-  type Oracle,
-  versionText,
-  type WatchJudge,
-} from "./oracle.ts";
+import { type Discard, type Oracle, versionText } from "./oracle.ts";
+import type { WatchJudge } from "./watch_judge.ts";
 import { Probes } from "./probes.ts";
 import {
   configRow,
