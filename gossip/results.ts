@@ -16,30 +16,40 @@ import { type Token, tokenOf, vectorToken } from "./token.ts";
 /** What a write left: some records, or all that a node had. */
 export type Left = readonly Dot[] | Vector;
 
+/**
+ * The token of a result as a property of its own: who spreads, clones or sends the
+ * result has it too. One for all of them, since a getter for each costs more than all
+ * else that a result is.
+ */
+const TOKEN: PropertyDescriptor & ThisType<Result> = {
+  enumerable: true,
+  get() {
+    return Result.token(this);
+  },
+};
+
 class Result {
+  declare readonly token: Token;
   #left: Left | Token;
 
   constructor(left: Left) {
     this.#left = left;
+    Object.defineProperty(this, "token", TOKEN);
   }
 
-  get token(): Token {
-    const left = this.#left;
+  /** The token of what a write left, made now if it was not before. */
+  static token(result: Result): Token {
+    const left = result.#left;
     if (typeof left === "string") return left;
-    return this.#left = "length" in left ? tokenOf(left) : vectorToken(left);
+    return result.#left = "length" in left ? tokenOf(left) : vectorToken(left);
   }
 
-  /** All of it, the token too, which is no property of its own. */
-  toJSON(): object {
-    return { ...this, token: this.token };
-  }
-
-  /** As the console shows it. */
+  /** As the console shows it: with the token, not with how it is made. */
   [Symbol.for("Deno.customInspect")](
     inspect: (value: unknown, options: unknown) => string,
     options: unknown,
   ): string {
-    return inspect(this.toJSON(), options);
+    return inspect({ ...this }, options);
   }
 }
 

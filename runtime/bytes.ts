@@ -124,6 +124,8 @@ const spares: Bytes[] = [];
 const SPARES_MAX = 8;
 const SPARE_BYTES_MIN = 1024;
 const SPARE_BYTES_MAX = 65_536;
+/** The share of a buffer that is worth to be given away rather than copied. */
+const FILLED = 0.9;
 
 /**
  * Writes a format into a growing buffer, which is another writer's once it has
@@ -158,10 +160,14 @@ export class Writer {
    */
   finish(): Bytes {
     const bytes = this.#bytes;
-    // What is large is given away as it is, rather than copied.
+    const length = this.#length;
     const isSpare = bytes.length <= SPARE_BYTES_MAX;
-    const written = isSpare ? bytes.slice(0, this.#length) : this.view();
-    if (isSpare && spares.length < SPARES_MAX) spares.push(bytes);
+    // What is large, and fills its buffer, is given away as it is.
+    const isCopied = isSpare || length < bytes.length * FILLED;
+    const written = isCopied ? bytes.slice(0, length) : this.view();
+    if (
+      isSpare && bytes.length >= SPARE_BYTES_MIN && spares.length < SPARES_MAX
+    ) spares.push(bytes);
     this.#bytes = EMPTY_BYTES;
     this.#length = 0;
     return written;
@@ -242,8 +248,17 @@ export class Writer {
     return this.bytes(encoder.encode(text));
   }
 
-  /** Overwrites 32 bits at an offset already written. */
+  /**
+   * Overwrites 32 bits at an offset already written.
+   *
+   * @throws {RangeError} If they are not written yet.
+   */
   patchU32(offset: number, value: number): this {
+    if (offset < 0 || offset + 4 > this.#length) {
+      throw new RangeError(
+        `Cannot overwrite 4 bytes at ${offset}: ${this.#length} are written`,
+      );
+    }
     putU32(this.#bytes, offset, value);
     return this;
   }

@@ -93,6 +93,7 @@ Deno.test("a writer writes these bytes for these values", () => {
   assertEquals(writer.length, 0);
   writer.u8(1).clear();
   assertEquals(writer.length, 0);
+  assertThrows(() => writer.u16(1).patchU32(0, 1), RangeError, "2 are written");
 });
 
 Deno.test("what was finished is not touched by later writes, of this writer or of others", () => {

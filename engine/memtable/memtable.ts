@@ -145,6 +145,9 @@ export class Memtable {
   /** The number of the last WAL whose batches are here. */
   lastWal = 0;
 
+  /** Whether keys can be sought in it: not in one that another has filled. */
+  readonly canSeek: boolean;
+
   /**
    * Makes an empty memtable in memory that it takes from `memory`, and gives back
    * there; or one of what another has filled, only to be read in order.
@@ -155,6 +158,7 @@ export class Memtable {
     chunks?: Uint8Array[],
   ) {
     this.#memory = memory;
+    this.canSeek = chunks === undefined;
     this.#nodes = nodes;
     this.#arena = new Arena(memory, chunks);
   }

@@ -55,7 +55,8 @@ export class MemtableCursor implements Cursor {
 
   nextKey(): void {
     const { keyBuffer, keyAt, keyLength } = this;
-    for (let steps = 0; steps < STEPS_MAX; steps++) {
+    const stepsMax = this.#table.canSeek ? STEPS_MAX : Infinity;
+    for (let steps = 0; steps < stepsMax; steps++) {
       this.next();
       if (!this.valid || !this.#isKey(keyBuffer, keyAt, keyLength)) return;
     }

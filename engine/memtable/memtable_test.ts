@@ -2,7 +2,8 @@ import { assert, assertEquals } from "@std/assert";
 import { compareBytes, toHex } from "../../runtime/mod.ts";
 import { Prng } from "../../runtime/virtual/mod.ts";
 import { hashKey } from "../table/filter.ts";
-import { Memtable } from "./memtable.ts";
+import type { Cursor } from "../iterator/cursor.ts";
+import { cursorOf, Memtable } from "./memtable.ts";
 import { SpareMemory } from "./spare_memory.ts";
 
 Deno.test("keys in order that go between others stand where they belong, forward and back", () => {
@@ -101,7 +102,9 @@ Deno.test("a key that has not what others of its first byte start with stands be
 });
 
 Deno.test("the next key is found behind any number of entries of one, without a walk through them all", () => {
-  const keys = ["a", "b", "c", "d"].map((key) => new TextEncoder().encode(key));
+  const keys = ["a", "b", "c", "d"].map((key) =>
+    new TextEncoder().encode(`key-${key}`)
+  );
   for (const versions of [1, 7, 8, 9, 10, 1000]) {
     const memtable = new Memtable(new SpareMemory(false, 0));
     let seq = 0;
@@ -117,18 +120,25 @@ Deno.test("the next key is found behind any number of entries of one, without a 
       steps++;
       return after(node);
     };
-    const cursor = memtable.cursor();
-    const seen: string[] = [];
-    for (cursor.seekTo(undefined); cursor.valid; cursor.nextKey()) {
-      seen.push(`${new TextDecoder().decode(cursor.takeKey())}@${cursor.seq}`);
-    }
-    assertEquals(seen, [
-      `a@${2 * versions + 1}`,
-      `b@${2 * versions - 1}`,
-      `c@${2 * versions + 2}`,
-      `d@${2 * versions}`,
-    ]);
+    const walk = (cursor: Cursor) => {
+      const seen: string[] = [];
+      for (cursor.seekTo(undefined); cursor.valid; cursor.nextKey()) {
+        seen.push(
+          `${new TextDecoder().decode(cursor.takeKey())}@${cursor.seq}`,
+        );
+      }
+      return seen;
+    };
+    const want = [
+      `key-a@${2 * versions + 1}`,
+      `key-b@${2 * versions - 1}`,
+      `key-c@${2 * versions + 2}`,
+      `key-d@${2 * versions}`,
+    ];
+    assertEquals(walk(memtable.cursor()), want);
     assert(steps <= 18, `${steps}`);
+    // A thread that is told of its memory knows less of it.
+    assertEquals(walk(cursorOf(memtable.memory)), want);
   }
 });
 

@@ -169,6 +169,102 @@ Deno.test("what waits, and what comes early for another reason, have their own r
   assertEquals(replica.vector.seq(origin(5)), 16_385);
 });
 
+Deno.test("what waited comes in batches that are bounded, with the reports of what loses", async () => {
+  // They would all lose against one large value.
+  const many = await openReplica(1, { conflictsMax: 1000 });
+  await many.replica.commit(sets({ doc: "x".repeat(20_000) }));
+  for (let seq = 1; seq <= 2000; seq++) {
+    await many.replica.receive(late(seq, ["doc"]));
+  }
+  assertEquals(many.replica.figures.conflictsStanding, 1000);
+  let largest = 0;
+  const { write } = many.kv;
+  many.kv.write = function (batch) {
+    let bytes = 0;
+    for (const { key, value } of batch) {
+      bytes += key.length + (value?.length ?? 0);
+    }
+    largest = Math.max(largest, bytes);
+    return write.call(this, batch);
+  };
+  await many.replica.forgetConflicts(1000);
+  assertEquals(many.replica.vector.seq(origin(2)), 2000);
+  assert(largest > 1e6 && largest < 6e6, `${largest}`);
+});
+
+Deno.test("what builds on what waits waits no longer once that has come by another way", async () => {
+  const { replica } = await leader(1);
+  await replica.receive(late(1, ["k0"]));
+  const waits = late(2, ["k1"]);
+  await replica.receive(waits);
+  const deps = [dotOf(waits)];
+  const builds = setRecord("y", "v", { origin: origin(3), deps });
+  assertEquals(await replica.receive(builds), "early");
+  assertEquals(replica.originsWaiting, 2);
+  // A session of one whose own entry was above it has no loss to tell of.
+  const vector = replica.vector.clone();
+  vector.add(waits.origin, waits.seq);
+  const taken = { ...sessionOf([]), base: replica.vector, vector };
+  assert(await replica.ingest(taken));
+  assertEquals(replica.vector.seq(origin(2)), 2);
+  assertEquals(replica.originsWaiting, 0);
+  await replica.receive(setRecord("z", "v", { origin: origin(4) }));
+  assertEquals(await readText(replica, "y"), "v");
+});
+
+Deno.test("what waited comes whatever the order in which it had come, and what had no room comes later", async () => {
+  const { replica } = await leader(1);
+  await replica.receive(late(1, ["k0"]));
+  await replica.receive(setRecord("x3", "v", { seq: 3 }));
+  await replica.receive(late(2, ["k1"]));
+  await replica.receive(setRecord("x4", "v", { seq: 4 }));
+  await replica.forgetConflicts(1);
+  assertEquals([replica.vector.seq(origin(2)), replica.figures.held], [4, 0]);
+
+  await replica.receive(late(5, ["k2"]));
+  assertEquals(replica.originsWaiting, 1);
+  replica.dropHeld();
+  for (const seq of [6, 7]) {
+    await replica.receive(setRecord(`x${seq}`, "v", { seq }));
+  }
+  await replica.forgetConflicts(2);
+  assertEquals(await replica.receive(late(5, ["k2"])), "applied");
+  assertEquals([replica.vector.seq(origin(2)), replica.figures.held], [7, 0]);
+});
+
+Deno.test("what builds on what still waits waits on when some is forgotten", async () => {
+  const { replica } = await leader(1);
+  await replica.receive(late(1, ["k0"]));
+  const [first, second] = [late(2, ["k1"]), late(1, ["k2"], 6)];
+  await replica.receive(first);
+  await replica.receive(second);
+  const deps = [dotOf(first), dotOf(second)];
+  const builds = setRecord("y", "v", { origin: origin(3), deps });
+  const next = setRecord("z", "v", {
+    origin: origin(4),
+    deps: [dotOf(builds)],
+  });
+  await replica.receive(builds);
+  await replica.receive(next);
+  assertEquals(replica.originsWaiting, 4);
+  await replica.forgetConflicts(1);
+  assertEquals(replica.originsWaiting, 3);
+  await replica.forgetConflicts(2);
+  assertEquals([replica.originsWaiting, replica.figures.held], [0, 0]);
+  assertEquals(await readText(replica, "z"), "v");
+});
+
+Deno.test("conflicts that are forgotten are so though the node is closed meanwhile", async () => {
+  const node = await leader(1);
+  await node.replica.receive(late(1, ["k0"]));
+  await node.replica.receive(late(2, ["k1"]));
+  const forgotten = node.replica.forgetConflicts(1);
+  const closed = node.replica.close();
+  await forgotten;
+  await closed;
+  assertEquals(onRecord(node).includes("1: k0 of 2"), false);
+});
+
 Deno.test("of what waits as much comes as there is room for, and the rest waits on", async () => {
   const { replica, told } = await leader(1);
   await replica.receive(late(1, ["k0"]));

@@ -451,9 +451,9 @@ export class Draft {
       const lost = this.#merge(entry, slot, changes);
       if (changes.length === changed) marks.lost.push(i);
       if (lost === entry) {
-        this.#losses.push({ kept: current!, lost });
+        this.#lose({ kept: current!, lost });
       } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {
-        this.#losses.push({ kept: entry, lost });
+        this.#lose({ kept: entry, lost });
         marks.won.push(i);
       }
     }
@@ -517,11 +517,11 @@ export class Draft {
       const current = slot.now;
       const lost = this.#merge(entry, slot, changes);
       if (lost === entry) {
-        this.#losses.push({ kept: current!, lost });
+        this.#lose({ kept: current!, lost });
       } else if (
         lost !== undefined && !session.vector.covers(lost.origin, lost.seq)
       ) {
-        this.#losses.push({ kept: entry, lost });
+        this.#lose({ kept: entry, lost });
       }
     }
     for (const intent of session.intents) this.#openIntent(intent);
@@ -581,7 +581,7 @@ export class Draft {
         const lost = await this.#stored(old, key);
         if (lost === undefined) continue;
         if (session.vector.covers(lost.origin, lost.seq)) continue;
-        this.#losses.push({ kept: await this.#stored(bank, key), lost });
+        this.#lose({ kept: await this.#stored(bank, key), lost });
       }
     }
     this.#counters.bank = bank;
@@ -622,6 +622,13 @@ export class Draft {
         this.#ops.push(incarnationOp(each));
       }
     }
+  }
+
+  /** A clash is to be reported, with both values. */
+  #lose(loss: Loss): void {
+    this.#losses.push(loss);
+    this.#bytes += loss.lost.key.length * 2 + (loss.lost.value?.length ?? 0) +
+      (loss.kept?.value?.length ?? 0) + OP_OVERHEAD_BYTES;
   }
 
   /** Whether as many reports of conflicts stand as may. */

@@ -33,11 +33,6 @@ export class EarlyRecords {
     return this.#held.size + this.#aside.size;
   }
 
-  /** Whether it holds records that wait. */
-  get hasAside(): boolean {
-    return this.#aside.size > 0;
-  }
-
   /** A record has arrived where this vector was covered: holds it, if it is early. */
   note(record: LogRecord, arrival: Arrival, vector: Vector): void {
     this.waiting.arrived(record, arrival, vector);
@@ -59,21 +54,40 @@ export class EarlyRecords {
     }
   }
 
-  /** Applies of what waits that for which there is room now, and what then fits. */
-  async applyAside(draft: Draft): Promise<void> {
-    const waiting: LogRecord[] = [];
-    for (;;) {
-      const record = this.#aside.take(draft.vector);
-      if (record === undefined) break;
+  /**
+   * Applies of what waits that for which there is room now, and what then fits.
+   *
+   * @param isFull Whether the draft takes no more.
+   * @returns Whether it took no more before all was tried.
+   */
+  async applyAside(draft: Draft, isFull: () => boolean): Promise<boolean> {
+    const others: [LogRecord, Arrival][] = [];
+    let record: LogRecord | undefined;
+    let full = false;
+    // Each once, also where it waits again.
+    while (
+      !(full = isFull()) &&
+      (record = this.#aside.take(draft.vector) ??
+          this.#held.take(draft.vector)) !== undefined
+    ) {
       try {
         const arrival = await draft.apply(record);
-        if (arrival !== "applied") waiting.push(record);
+        if (arrival !== "applied") others.push([record, arrival]);
       } catch {
         // As above.
       }
     }
-    for (const record of waiting) this.note(record, "waits", draft.vector);
-    await this.apply(draft);
+    const { vector } = draft;
+    for (const [record, arrival] of others) this.note(record, arrival, vector);
+    // What builds on these, and on these in turn, waits on.
+    for (let named = -1; named < this.waiting.size;) {
+      named = this.waiting.size;
+      for (const record of this.#aside.next(vector)) {
+        this.waiting.arrived(record, "early", vector);
+      }
+    }
+    if (!full) this.#release();
+    return full;
   }
 
   /** Drops what is covered by now. */
@@ -81,6 +95,13 @@ export class EarlyRecords {
     this.#held.forget(vector);
     this.#aside.forget(vector);
     this.waiting.settle(vector);
+    this.#release();
+  }
+
+  /** What does not wait any more fits soon, as what came early does. */
+  #release(): void {
+    if (this.#aside.size === 0) return;
+    this.#aside.moveTo(this.#held, (origin) => !this.waiting.has(origin));
   }
 
   /** Drops the records; which origins wait is known on. */

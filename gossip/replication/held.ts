@@ -77,6 +77,24 @@ export class HeldRecords {
     return undefined;
   }
 
+  /** Of each origin the record that is its next one, if it is here. */
+  next(vector: Vector): LogRecord[] {
+    return [...this.#byOrigin].flatMap(([origin, { records }]) =>
+      records.get(vector.seq(origin) + 1) ?? []
+    );
+  }
+
+  /** Gives those of some origins to another one, as far as it has room. */
+  moveTo(other: HeldRecords, moves: (origin: Origin) => boolean): void {
+    for (const [origin, held] of this.#byOrigin) {
+      if (!moves(origin)) continue;
+      for (const record of held.records.values()) {
+        this.#remove(origin, held, record);
+        other.add(record);
+      }
+    }
+  }
+
   /** Drops all. */
   clear(): void {
     this.#byOrigin.clear();

@@ -53,6 +53,9 @@ const CHUNK_TIMEOUT_MS = 30_000;
 /** How long a request for more waits for those of others, in milliseconds. */
 const TURN_MS = 100;
 
+/** How long one whose turn it is to be asked again waits for those before it, in ms. */
+const RESUME_MS = 1000;
+
 /** Rounds in which a pull may get nothing new before it gives up for now. */
 const IDLE_ROUNDS_MAX = 3;
 
@@ -65,7 +68,7 @@ const SESSION_BYTES_MAX = 256 * 1024 * 1024;
 /**
  * How long what waits is not asked for again, in milliseconds: it takes all of it to
  * find out whether it still would. A peer whose session waits rests as long; one
- * whose records wait rests for less than an interval, and is then asked for others.
+ * whose records wait rests for one interval, and is then asked for the others.
  */
 const WAITING_REST_MS = 60_000;
 
@@ -117,6 +120,13 @@ interface Work {
   next: Promise<void> | undefined;
 }
 
+/** A peer is not asked in the background until it has rested. */
+interface Rest {
+  readonly timer: Timer;
+  /** Whether there was a reason to ask it meanwhile. */
+  nudged: boolean;
+}
+
 /** Numbers for metrics. */
 export interface PullFigures {
   /** Requests sent. */
@@ -147,9 +157,11 @@ export class Pull {
   readonly #abort = new AbortController();
   #timer: Timer | undefined;
   /** The peers that are not asked in the background for now. */
-  readonly #resting = new Map<number, Timer>();
+  readonly #resting = new Map<number, Rest>();
   /** What peers had when they were last asked, of those at which something waits. */
   readonly #had = new Map<number, Vector>();
+  /** Those of what is resumed. */
+  readonly #late = new Set<Timer>();
   /** Runs from when what waits was last asked for. */
   #asked: Timer | undefined;
   /** The session under way: one at a time. */
@@ -197,13 +209,20 @@ export class Pull {
   }
 
   /**
-   * Pulls from a node in the background: a whole copy from one at a time.
+   * Pulls from a node in the background, once it has rested: a whole copy from one
+   * at a time.
    *
-   * @returns Resolves when it has ended; `undefined` if it need not begin.
+   * @returns Resolves when it has ended, or at once if it does not begin.
    */
-  nudge(node: number): Promise<void> | undefined {
-    if (!this.#options.replica.caughtUp && this.#work.size > 0) return;
-    if (this.#resting.has(node)) return;
+  nudge(node: number): Promise<void> {
+    const rest = this.#resting.get(node);
+    if (rest !== undefined) {
+      rest.nudged = true;
+      return Promise.resolve();
+    }
+    if (!this.#options.replica.caughtUp && this.#work.size > 0) {
+      return Promise.resolve();
+    }
     return this.from(node).catch((error) => {
       // Who is busy is asked again, after a rest.
       if (this.#abort.signal.aborted || error instanceof BusyError) return;
@@ -213,33 +232,50 @@ export class Pull {
 
   /**
    * There is room for what waited: it is pulled from those who had it, from one
-   * after the other, since what the first one gives the next ones need not.
+   * after the other, since what the first one gives the next ones need not; for one
+   * that is slow the next one waits {@linkcode RESUME_MS} at most.
    */
   resume(): void {
     const nodes = [...this.#resting.keys()];
-    for (const rest of this.#resting.values()) rest.cancel();
+    for (const { timer } of this.#resting.values()) timer.cancel();
     this.#resting.clear();
     const next = () => {
       const node = nodes.shift();
-      if (node !== undefined) this.nudge(node)?.then(next);
+      if (node === undefined || this.#abort.signal.aborted) return;
+      let isNext = false;
+      const goOn = () => {
+        if (isNext) return;
+        isNext = true;
+        this.#late.delete(late);
+        late.cancel();
+        next();
+      };
+      const late = this.#options.timers.set(goOn, RESUME_MS);
+      this.#late.add(late);
+      this.nudge(node).then(goOn, goOn);
     };
     next();
   }
 
   #restOf(error: BusyError): number {
-    if (error instanceof WaitingError && error.session) return WAITING_REST_MS;
+    const { intervalMs } = this.#options;
+    if (error instanceof WaitingError) {
+      return error.session ? WAITING_REST_MS : intervalMs;
+    }
     // Two that miss something of each other, and are busy, would else ask and be
     // asked for it as fast as messages go.
-    return this.#options.intervalMs * this.#often / 2;
+    return intervalMs * this.#often / 2;
   }
 
   #rest(node: number, restMs: number): void {
-    this.#resting.get(node)?.cancel();
-    const rest = this.#options.timers.set(
-      () => this.#resting.delete(node),
-      restMs,
-    );
-    this.#resting.set(node, rest);
+    const before = this.#resting.get(node);
+    before?.timer.cancel();
+    const timer = this.#options.timers.set(() => {
+      const { nudged } = this.#resting.get(node)!;
+      this.#resting.delete(node);
+      if (nudged) void this.nudge(node);
+    }, restMs);
+    this.#resting.set(node, { timer, nudged: before?.nudged ?? false });
   }
 
   /**
@@ -262,7 +298,8 @@ export class Pull {
   async close(): Promise<void> {
     this.#timer?.cancel();
     this.#abort.abort();
-    for (const rest of this.#resting.values()) rest.cancel();
+    for (const { timer } of this.#resting.values()) timer.cancel();
+    for (const late of this.#late) late.cancel();
     const running = [...this.#work.values()].map(({ running }) => running);
     await Promise.allSettled(running);
     this.#asked?.cancel();
@@ -288,6 +325,7 @@ export class Pull {
 
   async #pullAll(node: number): Promise<void> {
     const { replica } = this.#options;
+    this.#abort.signal.throwIfAborted();
     let idleRounds = 0;
     // What waits is asked for once, and then as if it were here: never with more
     // than the peer has, which would take it for something that it lacks.

@@ -494,7 +494,7 @@ Deno.test("a peer that is asked takes nothing for missing that waits here and it
   await pull.close();
 });
 
-Deno.test("a peer that is busy is not asked again by each push, but after a rest", async () => {
+Deno.test("a peer that is busy is not asked again by each push, but once it has rested, if there was a reason", async () => {
   const a = await openReplica(1);
   const there = Vector.upTo([{ origin: origin(2), seq: 1 }]);
   let asked = 0;
@@ -508,13 +508,61 @@ Deno.test("a peer that is busy is not asked again by each push, but after a rest
   }
   assertEquals(asked, 1);
   timers.fire();
-  pull.nudge(2);
+  await turns(100);
+  assertEquals(asked, 2);
+  // There was none since.
+  timers.fire();
   await turns(100);
   assertEquals(asked, 2);
   // Whoever must know asks all the same.
   await assertRejects(() => pull.from(2), ProtocolError, "no session to spare");
   assertEquals([asked, failed], [3, []]);
   await pull.close();
+  assertEquals(timers.size, 0);
+});
+
+Deno.test("of those that had what waited the next is asked when the one before it does not answer, or rests again", async () => {
+  const a = await openReplica(1);
+  const busy = encodeBusyReply(Vector.upTo([{ origin: origin(2), seq: 1 }]));
+  let asked: number[] = [];
+  const gate = Promise.withResolvers<void>();
+  let isSlow = false;
+  const { pull, timers } = pullOf(a, async (_type, _payload, node) => {
+    asked.push(node);
+    if (isSlow && node === 2) await gate.promise;
+    return busy;
+  });
+  for (const node of [2, 3, 4]) {
+    await assertRejects(() => pull.from(node), ProtocolError);
+  }
+  asked = [];
+  isSlow = true;
+  pull.resume();
+  await turns(100);
+  assertEquals(asked, [2]);
+  // It rests again before its turn comes.
+  await assertRejects(() => pull.from(3), ProtocolError);
+  timers.fire();
+  await turns(100);
+  assert(asked.includes(4), `${asked}`);
+  gate.resolve();
+  await pull.close();
+  assertEquals(timers.size, 0);
+});
+
+Deno.test("a pull that is asked for after it was closed leaves no timer", async () => {
+  const { a, donor } = await worldThatWaits();
+  const answer = donorAnswers(donor);
+  const { pull, timers } = pullOf(
+    a,
+    (type, payload) => answer(type, payload, 2),
+  );
+  await assertRejects(() => pull.from(2), ProtocolError, "wait until");
+  timers.fire();
+  await turns(1000);
+  await pull.close();
+  assertEquals(timers.size, 0);
+  await pull.nudge(2);
   assertEquals(timers.size, 0);
 });
 

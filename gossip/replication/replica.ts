@@ -452,9 +452,10 @@ export class Replica {
     for (let isDone = false; !isDone;) {
       isDone = await this.#inTurn(() => this.#forgetSlice(through));
     }
-    if (!this.#early.hasAside) return;
-    await new Promise<void>((resolve, reject) => {
-      this.#push({ kind: "aside", resolve, reject });
+    if (this.#early.size === 0) return;
+    // Forgotten they are, whatever becomes of this: it can be pulled.
+    await new Promise<void>((resolve) => {
+      this.#push({ kind: "aside", resolve, reject: () => resolve() });
     });
   }
 
@@ -918,7 +919,7 @@ export class Replica {
     let taken = 0;
     let renewal: Renewal | undefined;
     try {
-      for (; taken < group.length && draft.bytes < GROUP_BYTES_MAX; taken++) {
+      for (; taken < group.length && !isFull(draft); taken++) {
         const item = group[taken]!;
         if (item.kind === "turn") {
           // A turn sees durable states only: what is drafted goes first.
@@ -1012,7 +1013,10 @@ export class Replica {
         return () => item.resolve(arrival);
       }
       case "aside":
-        await this.#early.applyAside(draft);
+        // In several groups, if it is much.
+        if (await this.#early.applyAside(draft, () => isFull(draft))) {
+          return () => this.#push(item);
+        }
         return item.resolve;
       case "session":
         if (item.session.whole) draft.adopt(this.#copy?.hlc ?? 0);
@@ -1071,6 +1075,11 @@ export class Replica {
     }
     if (isFirst) this.#options.listener.failed(error);
   }
+}
+
+/** Whether what comes next goes into another group. */
+function isFull(draft: Draft): boolean {
+  return draft.bytes >= GROUP_BYTES_MAX;
 }
 
 function sizeOf({ ops }: CommitRequest): number {

@@ -14,24 +14,30 @@ import type { Arrival } from "./draft.ts";
 import type { LogRecord } from "./record.ts";
 import { Vector } from "./vector.ts";
 
+interface Name {
+  readonly seq: number;
+  /** What it builds on, where that is why it waits. */
+  readonly deps: readonly Dot[] | undefined;
+}
+
 /** The origins whose next record waits. */
 export class WaitingOrigins {
-  readonly #seqs = new Map<Origin, number>();
+  readonly #names = new Map<Origin, Name>();
   #session = false;
 
   /** Whether anything waits. */
   get any(): boolean {
-    return this.#session || this.#seqs.size > 0;
+    return this.#session || this.#names.size > 0;
   }
 
   /** How many origins wait. */
   get size(): number {
-    return this.#seqs.size;
+    return this.#names.size;
   }
 
   /** Whether the records of an origin wait. */
   has(origin: Origin): boolean {
-    return this.#seqs.has(origin);
+    return this.#names.has(origin);
   }
 
   /** A record has arrived where this vector was covered. */
@@ -45,7 +51,11 @@ export class WaitingOrigins {
         deps.some((dep) =>
           this.has(dep.origin) && !vector.covers(dep.origin, dep.seq)
         );
-    if (waits) this.#seqs.set(origin, seq);
+    if (!waits) return;
+    this.#names.set(origin, {
+      seq,
+      deps: arrival === "waits" ? undefined : deps,
+    });
   }
 
   /** A session has arrived, and waits or not. */
@@ -53,23 +63,26 @@ export class WaitingOrigins {
     this.#session = waits;
   }
 
-  /** What this vector covers does not wait any more. */
+  /** What this vector covers does not wait any more, nor what builds on that only. */
   settle(vector: Vector): void {
-    for (const [origin, seq] of this.#seqs) {
-      if (vector.covers(origin, seq)) this.#seqs.delete(origin);
+    const covers = (dot: Dot) => vector.covers(dot.origin, dot.seq);
+    for (const [origin, { seq, deps }] of this.#names) {
+      if (covers({ origin, seq }) || deps?.every(covers)) {
+        this.#names.delete(origin);
+      }
     }
   }
 
   /** There is room: nothing waits until it arrives again. */
   clear(): void {
-    this.#seqs.clear();
+    this.#names.clear();
     this.#session = false;
   }
 
   /** What is covered by this vector of the origins that wait. */
   of(vector: Vector): Vector {
     const dots: Dot[] = [];
-    for (const origin of this.#seqs.keys()) {
+    for (const origin of this.#names.keys()) {
       const seq = vector.seq(origin);
       if (seq > 0) dots.push({ origin, seq });
     }

@@ -315,6 +315,13 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/memtable/memtable_test.ts :: without a walk",
   },
   {
+    name: "engine-seeks-in-a-memtable-that-another-has-filled",
+    file: "engine/memtable/memtable_cursor.ts",
+    find: "this.#table.canSeek ? STEPS_MAX : Infinity",
+    replace: "this.#table.canSeek ? STEPS_MAX : STEPS_MAX",
+    caughtBy: "engine/memtable/memtable_test.ts :: without a walk",
+  },
+  {
     name: "engine-seeks-the-key-it-is-at",
     file: "engine/memtable/memtable_cursor.ts",
     find: "this.#table.firstFrom(key, 0)",

@@ -7,15 +7,15 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
   {
     name: "token-is-of-what-is-here-later",
     file: "gossip/results.ts",
-    find: "    return this.#left = ",
+    find: "    return result.#left = ",
     replace: "    return ",
     caughtBy: "gossip/results_test.ts :: of the moment",
   },
   {
     name: "token-is-not-sent-with-its-result",
     file: "gossip/results.ts",
-    find: "    return { ...this, token: this.token };",
-    replace: "    return { ...this };",
+    find: "  enumerable: true,\n",
+    replace: "  enumerable: false,\n",
     caughtBy: "gossip/results_test.ts :: wherever it is shown",
   },
   {

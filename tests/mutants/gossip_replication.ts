@@ -66,8 +66,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "who-has-what-waits-is-asked-by-each-push",
     file: "gossip/replication/pull.ts",
-    find: "    if (this.#resting.has(node)) return;\n",
-    replace: "",
+    find: "      rest.nudged = true;\n      return Promise.resolve();\n",
+    replace: "      rest.nudged = true;\n",
     caughtBy:
       "tests/scenarios/conflicts_test.ts :: wait for each other quietly",
   },
@@ -86,6 +86,71 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     find: "    held.lowest = Math.min(held.lowest, seq);\n",
     replace: "",
     caughtBy: "gossip/replication/log_test.ts :: forgotten when covered",
+  },
+  {
+    name: "reason-to-ask-is-forgotten-while-a-peer-rests",
+    file: "gossip/replication/pull.ts",
+    find: "      if (nudged) void this.nudge(node);\n",
+    replace: "      void nudged;\n",
+    caughtBy: "gossip/replication/pull_test.ts :: once it has rested",
+  },
+  {
+    name: "one-slow-peer-keeps-what-waited-from-being-pulled",
+    file: "gossip/replication/pull.ts",
+    find: "      const late = this.#options.timers.set(goOn, RESUME_MS);\n",
+    replace:
+      "      const late = this.#options.timers.set(() => {}, RESUME_MS);\n",
+    caughtBy: "gossip/replication/pull_test.ts :: does not answer",
+  },
+  {
+    name: "what-waits-is-asked-for-after-the-end",
+    file: "gossip/replication/pull.ts",
+    find: "    this.#abort.signal.throwIfAborted();\n    let idleRounds = 0;\n",
+    replace: "    let idleRounds = 0;\n",
+    caughtBy: "gossip/replication/pull_test.ts :: after it was closed",
+  },
+  {
+    name: "what-waited-comes-in-one-batch-of-any-size",
+    file: "gossip/replication/early.ts",
+    find: "      !(full = isFull()) &&\n",
+    replace: "      !(full = isFull() && draft.bytes < 0) &&\n",
+    caughtBy: "gossip/replication/conflict_test.ts :: batches that are bounded",
+  },
+  {
+    name: "reports-take-no-room-in-a-batch",
+    file: "gossip/replication/draft.ts",
+    find: "      (loss.kept?.value?.length ?? 0) + OP_OVERHEAD_BYTES;\n",
+    replace: "      OP_OVERHEAD_BYTES;\n",
+    caughtBy: "gossip/replication/conflict_test.ts :: batches that are bounded",
+  },
+  {
+    name: "what-builds-on-what-waited-waits-for-ever",
+    file: "gossip/replication/waiting.ts",
+    find: "deps?.every(covers)",
+    replace: "(deps === undefined && seq < 0)",
+    caughtBy: "gossip/replication/conflict_test.ts :: waits no longer",
+  },
+  {
+    name: "what-waits-no-longer-stays-aside",
+    file: "gossip/replication/early.ts",
+    find: "    if (this.#aside.size === 0) return;\n",
+    replace: "    if (this.#aside.size >= 0) return;\n",
+    caughtBy: "gossip/replication/conflict_test.ts :: waits no longer",
+  },
+  {
+    name: "what-builds-on-what-waits-is-not-known-to",
+    file: "gossip/replication/early.ts",
+    find: '        this.waiting.arrived(record, "early", vector);\n',
+    replace: "        void record;\n",
+    caughtBy: "gossip/replication/conflict_test.ts :: waits on when some",
+  },
+  {
+    name: "forgotten-conflicts-told-as-a-failure",
+    file: "gossip/replication/replica.ts",
+    find: "reject: () => resolve() });",
+    replace: "reject: () => {} });",
+    caughtBy:
+      "gossip/replication/conflict_test.ts :: though the node is closed",
   },
   {
     name: "records-that-wait-hold-up-the-rest-of-a-pull",
@@ -120,8 +185,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "what-waited-is-pulled-from-all-at-once",
     file: "gossip/replication/pull.ts",
-    find: "      if (node !== undefined) this.nudge(node)?.then(next);\n",
-    replace: "      if (node !== undefined) void this.nudge(node), next();\n",
+    find: "      this.nudge(node).then(goOn, goOn);\n",
+    replace: "      this.nudge(node).then(goOn, goOn);\n      goOn();\n",
     caughtBy: "gossip/replication/pull_test.ts :: from one after the other",
   },
   {
@@ -588,7 +653,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "losing-arrival-not-reported",
     file: "gossip/replication/draft.ts",
-    find: `        this.#losses.push({ kept: current!, lost });
+    find: `        this.#lose({ kept: current!, lost });
       } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {`,
     replace: `        this.#decided.push();
       } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {`,
@@ -753,7 +818,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "session-entry-that-loses-not-reported",
     file: "gossip/replication/draft.ts",
     find: `      if (lost === entry) {
-        this.#losses.push({ kept: current!, lost });
+        this.#lose({ kept: current!, lost });
       } else if (
         lost`,
     replace: `      if (
@@ -801,8 +866,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "what-waits-is-not-tried-when-there-is-room",
     file: "gossip/replication/early.ts",
-    find: "      const record = this.#aside.take(draft.vector);\n",
-    replace: "      const record = this.#held.take(draft.vector);\n",
+    find: "      (record = this.#aside.take(draft.vector) ??\n",
+    replace: "      (record = this.#held.take(draft.vector) ??\n",
     caughtBy: "gossip/replication/conflict_test.ts :: comes with it",
   },
   {
