@@ -6,12 +6,12 @@
  *
  * Guarantees: no report is dropped, so that no acked write is lost in silence.
  * Where as many stand as may, a record of a peer that has an entry which would lose
- * here is not applied: it *waits* (draft.ts): in memory as far as there is room for it
- * (held.ts), and else it is pulled again (waiting.ts, pull.ts). A session with such an entry waits whole. A
- * record whose entries win is always taken, since the report of what it replaces
- * stands in the place of an entry that had its room before; so is a whole copy. So
- * reports take no more than the bound, with all of the last record or session that
- * was taken below it, and what stood here as entries.
+ * here is not applied: it *waits* (draft.ts), in memory as far as there is room for
+ * it (early.ts), and else it is pulled again (waiting.ts, pull.ts). A session with
+ * such an entry waits whole. A record whose entries win is always taken, since the
+ * report of what it replaces stands in the place of an entry that had its room
+ * before; so is a whole copy. So reports take no more than the bound, with all of the
+ * last record or session that was taken below it, and what stood here as entries.
  *
  * ```
  * report := u8 version (1) | varint keyLength, key

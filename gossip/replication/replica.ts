@@ -486,7 +486,6 @@ export class Replica {
     return last >= through;
   }
 
-  /** Makes room for a whole copy: an earlier one may have broken off. */
   /** Makes room for a whole copy, and gives up the one that has begun. */
   async beginCopy(): Promise<void> {
     await this.#copy?.close();
