@@ -8,6 +8,20 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const SIM_MUTANTS: readonly Mutant[] = [
   {
+    name: "judge-takes-what-had-come-and-gone-for-a-gap",
+    file: "tests/sim/oracle.ts",
+    find: "          (before === null && covers(first, between.dot))\n",
+    replace: "          (before === null && covers(undefined, between.dot))\n",
+    caughtBy: "tests/sim/oracle_test.ts :: or the watch said why not",
+  },
+  {
+    name: "judge-takes-any-gap-for-what-had-come-and-gone",
+    file: "tests/sim/oracle.ts",
+    find: "  return vector?.covers(origin, seq) ?? false;\n",
+    replace: "  return vector !== undefined && origin + seq > 0;\n",
+    caughtBy: "tests/sim/oracle_test.ts :: or the watch said why not",
+  },
+  {
     name: "soak-looks-at-nothing",
     file: "tests/sim/workload.ts",
     find: "      this.#onInspection?.(this.#members.all);\n",

@@ -72,6 +72,8 @@ interface Shown {
   readonly watch: WatchJudge;
   readonly changes: readonly Change[];
   readonly befores: readonly Before[];
+  /** What the node covered when the watch began, or read all anew. */
+  readonly first: Vector | undefined;
 }
 
 /** Violations that are kept of each invariant; the first ones matter. */
@@ -285,13 +287,15 @@ export class Oracle {
    * A watch showed a batch; judged later, when its records are known.
    *
    * @param befores What it had shown of each key before.
+   * @param first What the node covered when it began, or read all anew.
    */
   shows(
     watch: WatchJudge,
     changes: readonly Change[],
     befores: readonly Before[],
+    first: Vector | undefined,
   ): void {
-    this.#watched.push({ at: this.#now(), watch, changes, befores });
+    this.#watched.push({ at: this.#now(), watch, changes, befores, first });
   }
 
   /** What a watch has just shown the node has, and the rest of its batch. */
@@ -378,7 +382,7 @@ export class Oracle {
    * Between two versions of a key that a watch showed, and no word of others, there
    * was none: of what a record builds on all was applied where it was.
    */
-  #judgeGaps({ watch, changes, befores }: Shown): void {
+  #judgeGaps({ watch, changes, befores, first }: Shown): void {
     changes.forEach((change, i) => {
       const before = befores[i];
       if (!isOfKey(change) || change.coalesced) return;
@@ -391,7 +395,9 @@ export class Oracle {
         const between = steps && highestUpTo(steps, dot.seq);
         if (
           between === undefined ||
-          (before !== null && compareVersions(between, before) <= 0)
+          (before !== null && compareVersions(between, before) <= 0) ||
+          // It had come and gone before, with the mark of its deletion.
+          (before === null && covers(first, between.dot))
         ) continue;
         this.violate(
           "I7",
@@ -609,6 +615,10 @@ function highestUpTo(
     else high = middle;
   }
   return steps[low - 1]?.version;
+}
+
+function covers(vector: Vector | undefined, { origin, seq }: Dot): boolean {
+  return vector?.covers(origin, seq) ?? false;
 }
 
 /** Whether a change is one of a key. */

@@ -94,6 +94,10 @@ Deno.test("a version between two that a watch showed was shown, or the watch sai
   assertEquals(judge([changeTo(3)], begun), []);
   assertEquals(judge([changeTo(4)], begun, 4), ["I7"]);
   assertEquals(judge([changeTo(1), changeTo(2)]), ["I7"]);
+  // What had come and gone before, with the mark of its deletion.
+  const gone = stateOf({}, { [ORIGIN]: 2 });
+  assertEquals(judge([changeTo(3)], gone), []);
+  assertEquals(judge([changeTo(4)], gone, 4), ["I7"]);
   // What was dropped is found in the database, and what came after it is shown.
   assertEquals(judge([changeTo(1), lagged, changeTo(3)], begun), []);
   assertEquals(judge([changeTo(1), lagged], begun), ["I7"]);

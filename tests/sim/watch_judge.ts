@@ -7,7 +7,7 @@
 
 import { type Change, compareVersions, type Version } from "../../mod.ts";
 import type { Oracle } from "./oracle.ts";
-import type { NodeState, Row } from "./rows.ts";
+import type { NodeState } from "./rows.ts";
 
 /** How often a watcher that lags reads all there is: it takes time. */
 const READS_MAX = 1;
@@ -58,7 +58,7 @@ export class WatchJudge {
   /** What this watch has shown since it began, or lagged. */
   readonly #seen = new Map<string, Version>();
   /** What the node had then; `undefined` if nobody knows. */
-  #first: ReadonlyMap<string, Row> | undefined;
+  #first: NodeState | undefined;
 
   /** `shown`: the version of each key that was shown last at this node. */
   constructor(
@@ -76,8 +76,8 @@ export class WatchJudge {
   }
 
   /** What the node had when the watch began. */
-  begins({ rows }: NodeState): void {
-    this.#first = rows;
+  begins(state: NodeState): void {
+    this.#first = state;
   }
 
   /** A batch came. */
@@ -89,9 +89,7 @@ export class WatchJudge {
         befores.push(undefined);
         // What was dropped is to be read from the database.
         this.#seen.clear();
-        this.#first = this.lagged <= READS_MAX
-          ? this.#read?.()?.rows
-          : undefined;
+        this.#first = this.lagged <= READS_MAX ? this.#read?.() : undefined;
         continue;
       }
       if (change.type === "reset") {
@@ -99,7 +97,7 @@ export class WatchJudge {
         // All is to be read anew, and may be older than it was.
         this.#shown.clear();
         this.#seen.clear();
-        this.#first = this.#read?.()?.rows;
+        this.#first = this.#read?.();
         continue;
       }
       if (change.coalesced) this.coalesced++;
@@ -124,7 +122,7 @@ export class WatchJudge {
       const value = change.value && decoder.decode(change.value);
       this.#oracle.holds(key, { version, value }, `a watch of ${this.where}`);
     }
-    this.#oracle.shows(this, changes, befores);
+    this.#oracle.shows(this, changes, befores, this.#first?.vector);
     const read = this.#now?.();
     if (read !== undefined) this.#oracle.finds(this, changes, read);
   }
@@ -163,6 +161,6 @@ export class WatchJudge {
   #before(key: string): Before {
     const seen = this.#seen.get(key);
     if (seen !== undefined || this.#first === undefined) return seen;
-    return this.#first.get(key)?.version ?? null;
+    return this.#first.rows.get(key)?.version ?? null;
   }
 }
