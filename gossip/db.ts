@@ -377,7 +377,7 @@ export class DB implements AsyncDisposable {
     const ops = [op];
     checkBatch(ops);
     const { router, replica } = this.#parts.rooms;
-    const outcome = await router.commit({ checks: NO_CHECKS, ops }, options);
+    const outcome = await router.commit({ checks: [], ops }, options);
     const [version] = versionsOf(ops, outcome.records);
     return new Written(version, leftBy(outcome, replica.vector));
   }
@@ -1026,8 +1026,6 @@ function rangeOf(options: RangeOptions, space: number): IterateOptions {
   if (end !== undefined) range.end = rowKey(space, checkBound("end", end));
   return range;
 }
-
-const NO_CHECKS: readonly [] = [];
 
 function toOp(op: SetOp | DeleteOp): CommitOp {
   if (typeof op !== "object" || op === null) {

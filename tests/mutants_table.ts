@@ -12,23 +12,27 @@
 
 import { ENGINE_MUTANTS } from "./mutants/engine.ts";
 import { GOSSIP_MUTANTS } from "./mutants/gossip.ts";
+import { GOSSIP_ANTI_ENTROPY_MUTANTS } from "./mutants/gossip_anti_entropy.ts";
 import { GOSSIP_LEASE_MUTANTS } from "./mutants/gossip_lease.ts";
 import { GOSSIP_MEMBERSHIP_MUTANTS } from "./mutants/gossip_membership.ts";
 import { GOSSIP_REGISTER_MUTANTS } from "./mutants/gossip_register.ts";
 import { GOSSIP_REPLICATION_MUTANTS } from "./mutants/gossip_replication.ts";
+import { GOSSIP_RUMOURS_MUTANTS } from "./mutants/gossip_rumours.ts";
 import { RUNTIME_MUTANTS } from "./mutants/runtime.ts";
 import { SIM_MUTANTS } from "./mutants/sim.ts";
 import { TRANSPORT_MUTANTS } from "./mutants/transport.ts";
 import type { Mutant } from "./mutants/mutant.ts";
 
-/** All defects: a file a room. */
+/** All defects: a file a room, or a part of one. */
 export const MUTANTS: readonly Mutant[] = [
   ...ENGINE_MUTANTS,
   ...GOSSIP_MUTANTS,
+  ...GOSSIP_ANTI_ENTROPY_MUTANTS,
   ...GOSSIP_LEASE_MUTANTS,
   ...GOSSIP_MEMBERSHIP_MUTANTS,
   ...GOSSIP_REGISTER_MUTANTS,
   ...GOSSIP_REPLICATION_MUTANTS,
+  ...GOSSIP_RUMOURS_MUTANTS,
   ...RUNTIME_MUTANTS,
   ...SIM_MUTANTS,
   ...TRANSPORT_MUTANTS,

@@ -237,10 +237,10 @@ export class Memtable {
     valueLength: number,
   ): void {
     const bytes = this.#arena.bytesOf(chunk);
-    const first = keyLength === 0 ? 0 : bytes[offset]!;
+    const first = firstOf(bytes, offset, keyLength);
     this.#shrinkPrefix(first, bytes, chunk, offset, keyLength);
     const skip = this.#prefixLengths[first]!;
-    const abbreviation = abbreviateFrom(bytes, offset, keyLength, skip);
+    const abbreviation = abbreviateFrom(first, bytes, offset, keyLength, skip);
     const abbreviation2 = abbreviateRange(
       bytes,
       offset + skip + ABBREVIATED_BYTES,
@@ -603,7 +603,7 @@ export class Memtable {
     seq: number,
   ): number {
     const nodes = this.#nodes;
-    const skip = keyLength === 0 ? 0 : this.#prefixLengths[key[keyAt]!]!;
+    const skip = this.#prefixLengths[firstOf(key, keyAt, keyLength)]!;
     return compareRanges(
       this.#arena.bytesOf(nodes[node + CHUNK]!),
       nodes[node + OFFSET]! + skip,
@@ -621,7 +621,7 @@ export class Memtable {
    * bytes.
    */
   #abbreviate(key: Uint8Array): number {
-    const first = key.length === 0 ? 0 : key[0]!;
+    const first = firstOf(key, 0, key.length);
     const skip = this.#prefixLengths[first]!;
     if (skip > 0) {
       const order = compareRanges(
@@ -635,12 +635,12 @@ export class Memtable {
       if (order < 0) return first * FIRST - 0.5;
       if (order > 0) return (first + 1) * FIRST - 0.5;
     }
-    return abbreviateFrom(key, 0, key.length, Math.max(skip, 0));
+    return abbreviateFrom(first, key, 0, key.length, Math.max(skip, 0));
   }
 
   /** The second one; it counts only where the first one is equal. */
   #abbreviate2(key: Uint8Array): number {
-    const skip = this.#prefixLengths[key.length === 0 ? 0 : key[0]!]!;
+    const skip = this.#prefixLengths[firstOf(key, 0, key.length)]!;
     const at = skip + ABBREVIATED_BYTES;
     return abbreviateRange(key, at, key.length - at);
   }
@@ -680,6 +680,7 @@ export class Memtable {
       if (bytes[offset] !== first) return;
       const length = nodes[node + KEY_LENGTH]!;
       nodes[node + ABBREVIATION] = abbreviateFrom(
+        first,
         bytes,
         offset,
         length,
@@ -721,17 +722,19 @@ export class Memtable {
   }
 }
 
+/** The first byte of a key; that of an empty one is 0. */
+function firstOf(bytes: Uint8Array, at: number, length: number): number {
+  return length === 0 ? 0 : bytes[at]!;
+}
+
 /** The first abbreviation of a key whose prefix is so long. */
 function abbreviateFrom(
+  first: number,
   bytes: Uint8Array,
   at: number,
   length: number,
   skip: number,
 ): number {
-  if (length === 0) return 0;
-  const from = at + skip;
-  const end = at + length;
-  return (bytes[at]! << 24 | (from < end ? bytes[from]! << 16 : 0) |
-    (from + 1 < end ? bytes[from + 1]! << 8 : 0) |
-    (from + 2 < end ? bytes[from + 2]! : 0)) >>> 0;
+  const behind = abbreviateRange(bytes, at + skip, length - skip);
+  return first * FIRST + (behind >>> 8);
 }

@@ -20,6 +20,7 @@
  */
 
 import {
+  type Awaitable,
   CheckFailedError,
   EMPTY_BYTES,
   equalBytes,
@@ -250,7 +251,7 @@ export class Draft {
   async commit(request: CommitRequest): Promise<CommitOutcome> {
     const { nodeKey } = this.#state;
     for (const { key, version } of request.checks) {
-      const current = await this.entry(key);
+      const current = (await this.#slot(key)).now;
       const holder = this.#holderOf(current);
       if (holder !== nodeKey) throw new NotLeaseholderError(key, holder);
       const living = this.#isLiving(current) ? current : undefined;
@@ -656,12 +657,8 @@ export class Draft {
     this.#counters.clock = Math.max(this.#counters.clock, hlc);
   }
 
-  /** The entry of a key as this draft would leave it; tombstones included. */
-  async entry(key: Uint8Array): Promise<Entry | undefined> {
-    return (await this.#slot(key)).now;
-  }
-
-  #slot(key: Uint8Array): Slot | Promise<Slot> {
+  /** What a key is, and would be as this draft leaves it; tombstones included. */
+  #slot(key: Uint8Array): Awaitable<Slot> {
     // A commit asks twice: when it is decided, and when it is applied.
     if (this.#latest?.key === key) return this.#latest;
     const text = keyText(key);
@@ -681,10 +678,7 @@ export class Draft {
     return slot;
   }
 
-  #stored(
-    bank: Bank,
-    key: Uint8Array,
-  ): Entry | undefined | Promise<Entry | undefined> {
+  #stored(bank: Bank, key: Uint8Array): Awaitable<Entry | undefined> {
     return readEntry(this.#kv, bank, key);
   }
 
@@ -869,19 +863,10 @@ function lastOfEach(ops: readonly CommitOp[]): Iterable<CommitOp> {
   return last.values();
 }
 
-/** Bytes that one call may take as its arguments. */
-const KEY_SLICE = 4096;
-
-/** A key as a text of one character a byte, to be the key of a `Map`. */
+/**
+ * A key as a text of one character a byte, to be the key of a `Map`. Keys are short
+ * enough for a call to take each byte as an argument.
+ */
 export function keyText(key: Uint8Array): string {
-  if (key.length <= KEY_SLICE) return textOf(key);
-  let text = "";
-  for (let at = 0; at < key.length; at += KEY_SLICE) {
-    text += textOf(key.subarray(at, at + KEY_SLICE));
-  }
-  return text;
-}
-
-function textOf(key: Uint8Array): string {
   return String.fromCharCode.apply(null, key as unknown as number[]);
 }

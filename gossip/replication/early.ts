@@ -57,19 +57,20 @@ export class EarlyRecords {
   /**
    * Applies of what waits that for which there is room now, and what then fits.
    *
-   * @param isFull Whether the draft takes no more.
-   * @returns Whether it took no more before all was tried.
+   * @param bytesMax What the draft may have before another one has the rest.
+   * @returns Whether there may be more.
    */
-  async applyAside(draft: Draft, isFull: () => boolean): Promise<boolean> {
+  async applyAside(draft: Draft, bytesMax: number): Promise<boolean> {
     const others: [LogRecord, Arrival][] = [];
-    let record: LogRecord | undefined;
-    let full = false;
-    // Each once, also where it waits again.
-    while (
-      !(full = isFull()) &&
-      (record = this.#aside.take(draft.vector) ??
-          this.#held.take(draft.vector)) !== undefined
-    ) {
+    let more = true;
+    while (draft.bytes < bytesMax) {
+      // Each once, also where it waits again.
+      const record = this.#aside.take(draft.vector) ??
+        this.#held.take(draft.vector);
+      if (record === undefined) {
+        more = false;
+        break;
+      }
       try {
         const arrival = await draft.apply(record);
         if (arrival !== "applied") others.push([record, arrival]);
@@ -86,8 +87,8 @@ export class EarlyRecords {
         this.waiting.arrived(record, "early", vector);
       }
     }
-    if (!full) this.#release();
-    return full;
+    if (!more) this.#release();
+    return more;
   }
 
   /** Drops what is covered by now. */

@@ -9,7 +9,12 @@
  * @module
  */
 
-import { type Bytes, EMPTY_BYTES, isPromise } from "../../runtime/mod.ts";
+import {
+  type Awaitable,
+  type Bytes,
+  EMPTY_BYTES,
+  isPromise,
+} from "../../runtime/mod.ts";
 import type { BatchOp, KVReader } from "../../engine/kv.ts";
 import { type Bank, expiryKey, indexKey, rowKey, Space } from "../keyspace.ts";
 import { putSeq, SEQ_BYTES } from "./dot.ts";
@@ -20,7 +25,7 @@ export function readEntry(
   kv: KVReader,
   bank: Bank,
   key: Uint8Array,
-): Entry | undefined | Promise<Entry | undefined> {
+): Awaitable<Entry | undefined> {
   const live = kv.get(rowKey(Space.LIVE + bank, key));
   if (isPromise(live)) return readLater(kv, bank, key, live);
   if (live !== undefined) return decodeEntry(key, live);

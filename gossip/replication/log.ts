@@ -82,8 +82,8 @@ export class RecentLog {
   /** Records before this position came before the last session. */
   #leap = 0;
   /**
-   * {@linkcode ROW} numbers a record, in order: objects that stay as long as these
-   * would be most of what the collector of garbage has to copy.
+   * {@linkcode ROW} numbers a record, in order: no objects, which the collector of
+   * garbage would copy, and walk through for as long as they stay.
    */
   #rows: number[] = [];
   /** What is before this index was trimmed. */

@@ -13,8 +13,8 @@
  * that meets such records asks for the rest as if they were here, and then gives up
  * for now. That peer then rests, as one does that is busy: no push, rumour or pull of
  * its own makes this node ask it again before some time has passed, or
- * {@linkcode Pull.resume} is called.
- * Nor does any pull ask for those records again before {@linkcode WAITING_REST_MS}.
+ * {@linkcode Pull.resume} is called. Nor does any pull ask for those records again
+ * before {@linkcode WAITING_REST_MS} are over.
  *
  * @module
  */
@@ -160,8 +160,8 @@ export class Pull {
   readonly #resting = new Map<number, Rest>();
   /** What peers had when they were last asked, of those at which something waits. */
   readonly #had = new Map<number, Vector>();
-  /** Those of what is resumed. */
-  readonly #late = new Set<Timer>();
+  /** Those who had what waited are asked in turn. */
+  #resuming: Promise<void> = Promise.resolve();
   /** Runs from when what waits was last asked for. */
   #asked: Timer | undefined;
   /** The session under way: one at a time. */
@@ -239,22 +239,15 @@ export class Pull {
     const nodes = [...this.#resting.keys()];
     for (const { timer } of this.#resting.values()) timer.cancel();
     this.#resting.clear();
-    const next = () => {
-      const node = nodes.shift();
-      if (node === undefined || this.#abort.signal.aborted) return;
-      let isNext = false;
-      const goOn = () => {
-        if (isNext) return;
-        isNext = true;
-        this.#late.delete(late);
-        late.cancel();
-        next();
-      };
-      const late = this.#options.timers.set(goOn, RESUME_MS);
-      this.#late.add(late);
-      this.nudge(node).then(goOn, goOn);
-    };
-    next();
+    const nudged = this.#nudgeInTurn(nodes);
+    this.#resuming = this.#resuming.then(() => nudged);
+  }
+
+  async #nudgeInTurn(nodes: readonly number[]): Promise<void> {
+    for (const node of nodes) {
+      if (this.#abort.signal.aborted) return;
+      await this.#atMost(this.nudge(node), RESUME_MS);
+    }
   }
 
   #restOf(error: BusyError): number {
@@ -299,9 +292,9 @@ export class Pull {
     this.#timer?.cancel();
     this.#abort.abort();
     for (const { timer } of this.#resting.values()) timer.cancel();
-    for (const late of this.#late) late.cancel();
     const running = [...this.#work.values()].map(({ running }) => running);
     await Promise.allSettled(running);
+    await this.#resuming;
     this.#asked?.cancel();
   }
 
@@ -388,11 +381,16 @@ export class Pull {
     const before = this.#turn;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#turn = promise;
-    const late = Promise.withResolvers<void>();
-    const timer = this.#options.timers.set(late.resolve, TURN_MS);
-    await Promise.race([before, late.promise]);
-    timer.cancel();
+    await this.#atMost(before, TURN_MS);
     return resolve;
+  }
+
+  /** Waits for something, but no longer than so. */
+  async #atMost(something: Promise<void>, ms: number): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = this.#options.timers.set(late.resolve, ms);
+    await Promise.race([something, late.promise]);
+    timer.cancel();
   }
 
   /**

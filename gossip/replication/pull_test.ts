@@ -75,6 +75,18 @@ function donorAnswers(node: TestNode): Answer {
       : donor.chunk(1, payload);
 }
 
+/** A pull from a donor, and the bytes of what that has answered. */
+function countedPullOf(a: TestNode, donor: TestNode) {
+  const answer = donorAnswers(donor);
+  const answered = { bytes: 0 };
+  const made = pullOf(a, async (type, payload) => {
+    const reply = await answer(type, payload, 2);
+    answered.bytes += reply.length;
+    return reply;
+  });
+  return { ...made, answered };
+}
+
 Deno.test("a pull brings all that the other has, by records or by a session", async () => {
   for (const logBytesMax of [1, 1e6]) {
     const a = await openReplica(1);
@@ -410,19 +422,13 @@ async function worldThatWaits(logBytesMax = 1e8) {
 
 Deno.test("records that wait keep a pull from nothing else, whatever they come before in the donor's log", async () => {
   const { a, donor } = await worldThatWaits();
-  const answer = donorAnswers(donor);
-  let bytes = 0;
-  const { pull, failed } = pullOf(a, async (type, payload) => {
-    const reply = await answer(type, payload, 2);
-    bytes += reply.length;
-    return reply;
-  });
+  const { pull, failed, answered } = countedPullOf(a, donor);
   await assertRejects(() => pull.from(2), ProtocolError, "wait until");
   assertEquals(await readText(a.replica, "own"), "v");
   assertEquals(a.replica.vector.seq(origin(3)), 0);
   // What waits came once.
   assertEquals(a.replica.figures.held, 3);
-  assert(bytes < 400_000, `${bytes}`);
+  assert(answered.bytes < 400_000, `${answered.bytes}`);
 
   await a.replica.forgetConflicts(1);
   pull.resume();
@@ -436,17 +442,11 @@ Deno.test("records that wait keep a pull from nothing else, whatever they come b
 
 Deno.test("what waits is not asked for again by the next pulls, but after a while or when conflicts are forgotten", async () => {
   const { a, donor } = await worldThatWaits();
-  const answer = donorAnswers(donor);
-  let bytes = 0;
-  const { pull, timers } = pullOf(a, async (type, payload) => {
-    const reply = await answer(type, payload, 2);
-    bytes += reply.length;
-    return reply;
-  });
+  const { pull, timers, answered } = countedPullOf(a, donor);
   const bytesOfNext = async () => {
-    bytes = 0;
+    answered.bytes = 0;
     await assertRejects(() => pull.from(2), ProtocolError, "wait until");
-    return bytes;
+    return answered.bytes;
   };
   const first = await bytesOfNext();
   assert(first > 100_000, `${first}`);

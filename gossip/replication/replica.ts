@@ -31,7 +31,6 @@ import type { BatchOp, KV } from "../../engine/kv.ts";
 import {
   type Bank,
   BANKED,
-  indexKey,
   metaKey,
   numberKey,
   otherBank,
@@ -77,6 +76,7 @@ import {
   ReplicaState,
   type Writership,
 } from "./state.ts";
+import { collectSlice } from "./tombstones.ts";
 import type { Vector } from "./vector.ts";
 
 /** What others do once a group is durable. Must not throw. */
@@ -128,9 +128,6 @@ export interface Renewal {
 
 /** Bytes of a group after which the next one begins. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
-
-/** Tombstones that are looked at in one turn of the loop. */
-const COLLECT_ROWS = 500;
 
 /** Rows that are deleted with one batch. */
 const CLEAR_ROWS = 10_000;
@@ -654,7 +651,9 @@ export class Replica {
     do {
       const from = after;
       const slice = await this.#inTurn(async () =>
-        holds() ? await this.#collectSlice(gate, from) : undefined
+        holds()
+          ? await collectSlice(this.#kv, this.#state, gate, from)
+          : undefined
       );
       if (slice === undefined) return collected;
       collected += slice.collected;
@@ -689,52 +688,6 @@ export class Replica {
       state.vector = vector;
     });
     return collected;
-  }
-
-  /**
-   * Collects among some tombstones, from behind a row on. Gives those that it has
-   * looked at, and the last row if there may be more.
-   */
-  async #collectSlice(gate: Vector, after: Uint8Array | undefined): Promise<
-    {
-      collected: number;
-      tombstones: { dot: Dot; life: number }[];
-      last: Uint8Array | undefined;
-    }
-  > {
-    const state = this.#state;
-    const counters = countersOf(state);
-    const prefix = spacePrefix(Space.DEAD + state.bank);
-    const start = after === undefined ? undefined : Uint8Array.of(...after, 0);
-    const rows = this.#kv.iterate({ prefix, start });
-    const tombstones: { dot: Dot; life: number }[] = [];
-    const ops: BatchOp[] = [];
-    let last: Uint8Array | undefined;
-    try {
-      for (;;) {
-        if (!(await rows.next())) {
-          last = undefined;
-          break;
-        }
-        if (tombstones.length === COLLECT_ROWS) break;
-        const key = rows.key.slice();
-        const { origin, seq, life } = decodeEntry(key.subarray(1), rows.value);
-        tombstones.push({ dot: { origin, seq }, life });
-        last = key;
-        if (!gate.covers(origin, seq)) continue;
-        counters.lifeGone = Math.max(counters.lifeGone, life);
-        const index = indexKey(state.bank, origin, seq, key.subarray(1));
-        ops.push({ key, value: undefined }, { key: index, value: undefined });
-      }
-    } finally {
-      await rows.close();
-    }
-    if (ops.length > 0) {
-      const value = encodeCounters(counters);
-      await this.#kv.write([...ops, { key: metaKey("counters"), value }]);
-      Object.assign(state, counters);
-    }
-    return { collected: ops.length / 2, tombstones, last };
   }
 
   /** Runs something between two groups. */
@@ -918,7 +871,7 @@ export class Replica {
     let taken = 0;
     let renewal: Renewal | undefined;
     try {
-      for (; taken < group.length && !isFull(draft); taken++) {
+      for (; taken < group.length && draft.bytes < GROUP_BYTES_MAX; taken++) {
         const item = group[taken]!;
         if (item.kind === "turn") {
           // A turn sees durable states only: what is drafted goes first.
@@ -1013,7 +966,7 @@ export class Replica {
       }
       case "aside":
         // In several groups, if it is much.
-        if (await this.#early.applyAside(draft, () => isFull(draft))) {
+        if (await this.#early.applyAside(draft, GROUP_BYTES_MAX)) {
           return () => this.#push(item);
         }
         return item.resolve;
@@ -1074,11 +1027,6 @@ export class Replica {
     }
     if (isFirst) this.#options.listener.failed(error);
   }
-}
-
-/** Whether what comes next goes into another group. */
-function isFull(draft: Draft): boolean {
-  return draft.bytes >= GROUP_BYTES_MAX;
 }
 
 function sizeOf({ ops }: CommitRequest): number {

@@ -1,4 +1,7 @@
-/** Defects of `gossip/replication/`, to be put in on purpose; see `mutants_table.ts`. */
+/**
+ * Defects of `gossip/replication/`, to be put in on purpose; see `mutants_table.ts`.
+ * Those of what brings records to others have files of their own.
+ */
 
 import { type Mutant, SEEDS } from "./mutant.ts";
 
@@ -64,85 +67,11 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/conflict_test.ts :: told once the reports",
   },
   {
-    name: "who-has-what-waits-is-asked-by-each-push",
-    file: "gossip/replication/pull.ts",
-    find: "      rest.nudged = true;\n      return Promise.resolve();\n",
-    replace: "      rest.nudged = true;\n",
-    caughtBy:
-      "tests/scenarios/conflicts_test.ts :: wait for each other quietly",
-  },
-  {
-    name: "who-is-busy-is-asked-by-each-push",
-    file: "gossip/replication/pull.ts",
-    find:
-      "      if (error instanceof BusyError && !this.#abort.signal.aborted) {\n",
-    replace:
-      "      if (error instanceof WaitingError && !this.#abort.signal.aborted) {\n",
-    caughtBy: "gossip/replication/pull_test.ts :: a peer that is busy",
-  },
-  {
-    name: "held-origin-looked-through-from-too-high",
-    file: "gossip/replication/held.ts",
-    find: "    held.lowest = Math.min(held.lowest, seq);\n",
-    replace: "",
-    caughtBy: "gossip/replication/log_test.ts :: forgotten when covered",
-  },
-  {
-    name: "reason-to-ask-is-forgotten-while-a-peer-rests",
-    file: "gossip/replication/pull.ts",
-    find: "      if (nudged) void this.nudge(node);\n",
-    replace: "      void nudged;\n",
-    caughtBy: "gossip/replication/pull_test.ts :: once it has rested",
-  },
-  {
-    name: "one-slow-peer-keeps-what-waited-from-being-pulled",
-    file: "gossip/replication/pull.ts",
-    find: "      const late = this.#options.timers.set(goOn, RESUME_MS);\n",
-    replace:
-      "      const late = this.#options.timers.set(() => {}, RESUME_MS);\n",
-    caughtBy: "gossip/replication/pull_test.ts :: does not answer",
-  },
-  {
-    name: "what-waits-is-asked-for-after-the-end",
-    file: "gossip/replication/pull.ts",
-    find: "    this.#abort.signal.throwIfAborted();\n    let idleRounds = 0;\n",
-    replace: "    let idleRounds = 0;\n",
-    caughtBy: "gossip/replication/pull_test.ts :: after it was closed",
-  },
-  {
-    name: "what-waited-comes-in-one-batch-of-any-size",
-    file: "gossip/replication/early.ts",
-    find: "      !(full = isFull()) &&\n",
-    replace: "      !(full = isFull() && draft.bytes < 0) &&\n",
-    caughtBy: "gossip/replication/conflict_test.ts :: batches that are bounded",
-  },
-  {
     name: "reports-take-no-room-in-a-batch",
     file: "gossip/replication/draft.ts",
     find: "      (loss.kept?.value?.length ?? 0) + OP_OVERHEAD_BYTES;\n",
     replace: "      OP_OVERHEAD_BYTES;\n",
     caughtBy: "gossip/replication/conflict_test.ts :: batches that are bounded",
-  },
-  {
-    name: "what-builds-on-what-waited-waits-for-ever",
-    file: "gossip/replication/waiting.ts",
-    find: "deps?.every(covers)",
-    replace: "(deps === undefined && seq < 0)",
-    caughtBy: "gossip/replication/conflict_test.ts :: waits no longer",
-  },
-  {
-    name: "what-waits-no-longer-stays-aside",
-    file: "gossip/replication/early.ts",
-    find: "    if (this.#aside.size === 0) return;\n",
-    replace: "    if (this.#aside.size >= 0) return;\n",
-    caughtBy: "gossip/replication/conflict_test.ts :: waits no longer",
-  },
-  {
-    name: "what-builds-on-what-waits-is-not-known-to",
-    file: "gossip/replication/early.ts",
-    find: '        this.waiting.arrived(record, "early", vector);\n',
-    replace: "        void record;\n",
-    caughtBy: "gossip/replication/conflict_test.ts :: waits on when some",
   },
   {
     name: "forgotten-conflicts-told-as-a-failure",
@@ -153,104 +82,6 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
       "gossip/replication/conflict_test.ts :: though the node is closed",
   },
   {
-    name: "records-that-wait-hold-up-the-rest-of-a-pull",
-    file: "gossip/replication/pull.ts",
-    find: "      aside = replica.waitingOf(wanted);\n",
-    replace: "      aside = replica.waitingOf(new Vector());\n",
-    caughtBy:
-      "gossip/replication/pull_test.ts :: keep a pull from nothing else",
-  },
-  {
-    name: "what-waits-is-asked-for-by-each-pull",
-    file: "gossip/replication/pull.ts",
-    find: "    let aside = this.#aside(node);\n",
-    replace: "    let aside = new Vector();\n",
-    caughtBy: "gossip/replication/pull_test.ts :: by the next pulls",
-  },
-  {
-    name: "what-waits-is-not-asked-for-after-a-while",
-    file: "gossip/replication/pull.ts",
-    find: "      () => this.#asked = undefined,\n",
-    replace: "      () => this.#asked,\n",
-    caughtBy: "gossip/replication/pull_test.ts :: by the next pulls",
-  },
-  {
-    name: "peer-asked-as-if-it-had-what-others-have",
-    file: "gossip/replication/pull.ts",
-    find: "    const had = this.#had.get(node);\n",
-    replace: "    const had = [...this.#had.values()][0];\n",
-    caughtBy:
-      "gossip/replication/pull_test.ts :: takes nothing for missing that waits",
-  },
-  {
-    name: "what-waited-is-pulled-from-all-at-once",
-    file: "gossip/replication/pull.ts",
-    find: "      this.nudge(node).then(goOn, goOn);\n",
-    replace: "      this.nudge(node).then(goOn, goOn);\n      goOn();\n",
-    caughtBy: "gossip/replication/pull_test.ts :: from one after the other",
-  },
-  {
-    name: "session-taken-without-what-was-left-aside",
-    file: "gossip/replication/pull.ts",
-    find: "        if (!whole && !base.includes(vector)) {\n",
-    replace: "        if (vector.includes(base) && base.size < 0) {\n",
-    caughtBy: "gossip/replication/pull_test.ts :: the rest comes by a session",
-  },
-  {
-    name: "copy-goes-on-with-who-has-collected",
-    file: "gossip/replication/donor.ts",
-    find: "return vector.includes(from.reached) && from.base.includes(floor);",
-    replace: "return vector.includes(from.reached) && floor.size >= 0;",
-    caughtBy:
-      "gossip/replication/copy_resume_test.ts :: delta 3: a copy does not go on",
-  },
-  {
-    name: "copy-goes-on-with-who-has-less",
-    file: "gossip/replication/donor.ts",
-    find: "return vector.includes(from.reached) && from.base.includes(floor);",
-    replace: "return vector.size >= 0 && from.base.includes(floor);",
-    caughtBy:
-      "gossip/replication/copy_resume_test.ts :: goes on with any donor",
-  },
-  {
-    name: "copy-goes-on-beside-what-it-replaces",
-    file: "gossip/replication/incoming_copy.ts",
-    find: "replace(ops, this.#bank, entry, before)",
-    replace: "replace(ops, this.#bank, entry, before && undefined)",
-    caughtBy:
-      "gossip/replication/copy_resume_test.ts :: goes on with any donor",
-  },
-  {
-    name: "copy-forgets-the-lives-of-its-first-donor",
-    file: "gossip/replication/incoming_copy.ts",
-    find: "lifeGone: Math.max(lifeGone, this.#lifeGone),",
-    replace: "lifeGone: Math.max(lifeGone, 0),",
-    caughtBy: "gossip/replication/copy_resume_test.ts :: keeps the lives",
-  },
-  {
-    name: "copy-forgets-what-broke-off",
-    file: "gossip/replication/incoming_copy.ts",
-    find: "reached.join(session.vector);",
-    replace: "reached.join(this.#base);",
-    caughtBy:
-      "gossip/replication/copy_resume_test.ts :: goes on with any donor",
-  },
-  {
-    name: "copy-sends-what-has-changed-twice",
-    file: "gossip/replication/session.ts",
-    find: "if (!this.#goesOn || this.#isInBase(found)) return found;",
-    replace:
-      "if (!this.#goesOn || this.#isInBase(found) || found) return found;",
-    caughtBy: "gossip/replication/copy_resume_test.ts :: is not sent again",
-  },
-  {
-    name: "copies-go-as-fast-as-they-can",
-    file: "gossip/replication/donor.ts",
-    find: "      this.#pace.spend(chunk.length);\n",
-    replace: "",
-    caughtBy: "gossip/replication/donor_test.ts :: no faster than they may",
-  },
-  {
     name: "copy-counts-before-it-is-on-the-device",
     file: "gossip/replication/replica.ts",
     find: `    if (session.whole) {
@@ -258,13 +89,6 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     replace: `    if (session.whole) {
       void this.#copy?.finish();`,
     caughtBy: "gossip/replication/copy_test.ts :: wherever the power fails",
-  },
-  {
-    name: "copy-comes-in-any-order",
-    file: "gossip/replication/incoming_copy.ts",
-    find: "if (next.dead !== last.dead) return next.dead;",
-    replace: "if (next.dead !== last.dead) return true;",
-    caughtBy: "gossip/replication/copy_test.ts :: is not in order",
   },
   {
     name: "list-of-a-fold-that-is-not-durable",
@@ -328,20 +152,6 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
       "gossip/replication/fold_test.ts :: names it no more in its tokens",
   },
   {
-    name: "copy-goes-on-without-the-lists-of-its-first-donor",
-    file: "gossip/replication/donor.ts",
-    find: "foldsBeyond(rest, vector)",
-    replace: "foldsBeyond(base, vector)",
-    caughtBy: "gossip/replication/fold_test.ts :: lists of all folds",
-  },
-  {
-    name: "session-without-the-lists-of-folds",
-    file: "gossip/replication/donor.ts",
-    find: "      folds: this.#options.replica.foldsBeyond(rest, vector),\n",
-    replace: "      folds: [],\n",
-    caughtBy: "tests/scenarios/directory_test.ts :: however often nodes start",
-  },
-  {
     name: "late-record-of-a-folded-origin-counts",
     file: "gossip/replication/state.ts",
     find: "      this.folds.add(readFold(foldOfKey(key), row));\n",
@@ -381,20 +191,6 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
       "gossip/lease/expiry_test.ts :: at the instant that was asked for",
   },
   {
-    name: "replay-tells-of-what-lost",
-    file: "gossip/replication/replay.ts",
-    find: "      if (marks?.lost.includes(i)) continue;\n",
-    replace: "      void marks;\n",
-    caughtBy: "gossip/watch_schedules_test.ts",
-  },
-  {
-    name: "replay-tells-of-what-another-node-was-above",
-    file: "gossip/replication/replay.ts",
-    find: "    if (this.#overtakers!.size === 0) return false;\n",
-    replace: "    if (this.#overtakers!.size >= 0) return false;\n",
-    caughtBy: "gossip/watch_schedules_test.ts",
-  },
-  {
     name: "replay-from-before-a-session",
     file: "gossip/replication/log.ts",
     find: "      cursor.position() >= this.#leap\n",
@@ -421,13 +217,6 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     find: "    await this.#loadMarks(reader);\n",
     replace: "    void this.#loadMarks;\n",
     caughtBy: "gossip/watch_schedules_test.ts",
-  },
-  {
-    name: "missing-for-a-token-not-asked-for",
-    file: "gossip/replication/arrivals.ts",
-    find: "      void this.#ask(wanted, either);\n",
-    replace: "      void either;\n",
-    caughtBy: "gossip/replication/arrivals_test.ts :: asks its author first",
   },
   {
     name: "ack-before-the-sync",
@@ -612,13 +401,6 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/replica_test.ts :: after a failed write",
   },
   {
-    name: "held-record-keeps-its-message",
-    file: "gossip/replication/held.ts",
-    find: "decodeRecord(new Uint8Array(record.bytes))",
-    replace: "record",
-    caughtBy: "gossip/replication/log_test.ts :: does not keep the message",
-  },
-  {
     name: "clock-far-ahead-adopted",
     file: "gossip/replication/draft.ts",
     find: `      this.skewedHlc = Math.max(this.skewedHlc, entry.hlc);
@@ -635,13 +417,6 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     find: `      if (op.value === undefined && current?.value === undefined) {`,
     replace: `      if (op.value === undefined && current?.value === null) {`,
     caughtBy: "gossip/replication/draft_test.ts :: deletes of absent keys",
-  },
-  {
-    name: "donor-forgets-its-bound",
-    file: "gossip/replication/donor.ts",
-    find: `    const open = this.#sessions.size + this.#beginning;`,
-    replace: `    const open = this.#sessions.size;`,
-    caughtBy: "gossip/replication/donor_test.ts :: no more sessions are open",
   },
   {
     name: "record-checksum-not-checked",
@@ -695,42 +470,12 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: SEEDS,
   },
   {
-    name: "pull-leaves-a-joiner-waiting",
-    file: "gossip/replication/pull.ts",
-    find: "replica.caughtUp ? 1 : 0.1",
-    replace: "replica.caughtUp ? 1 : 1",
-    caughtBy: "gossip/replication/pull_test.ts :: ten times as often",
-  },
-  {
     name: "lag-counts-what-the-other-has",
     file: "gossip/replication/vector.ts",
     find: "count += Math.max(0, seq - other.seq(origin));",
     replace: "count += other.seq(origin) < 0 ? 0 : seq;",
     caughtBy:
       "tests/scenarios/propagation_test.ts :: metrics tell who is behind",
-  },
-  {
-    name: "pull-asks-everybody-for-everything",
-    file: "gossip/replication/pull.ts",
-    find: "await Promise.race([before, late.promise]);",
-    replace: "void Promise.race([before, late.promise]);",
-    caughtBy:
-      "gossip/replication/pull_test.ts :: of several peers that have the same",
-  },
-  {
-    name: "pull-waits-for-a-peer-that-does-not-answer",
-    file: "gossip/replication/pull.ts",
-    find: "this.#options.timers.set(late.resolve, TURN_MS);",
-    replace: "this.#options.timers.set(() => {}, TURN_MS);",
-    caughtBy:
-      "gossip/replication/pull_test.ts :: do not answer hold the others up",
-  },
-  {
-    name: "nothing-but-pushes",
-    file: "gossip/replication/pull.ts",
-    find: "    if (nodes.length === 0) return;\n    this.nudge(",
-    replace: "    if (nodes.length > 0) return;\n    this.nudge(",
-    caughtBy: "gossip/replication/pull_test.ts :: every interval",
   },
   {
     name: "set-keeps-the-old-value",
@@ -779,6 +524,13 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     find: "claimHlc: kept?.claimHlc ?? hlc,",
     replace: "claimHlc: hlc,",
     caughtBy: "gossip/replication/draft_test.ts",
+  },
+  {
+    name: "deleted-keys-forgotten-where-an-engine-answers-later",
+    file: "gossip/replication/entry_rows.ts",
+    find: "await live ?? await kv.get(rowKey(Space.DEAD + bank, key));",
+    replace: "await live ?? await kv.get(rowKey(Space.LIVE + bank, key));",
+    caughtBy: "gossip/replication/entry_rows_test.ts :: lives or not",
   },
   {
     name: "deleted-keys-forgotten-by-commits",
@@ -864,35 +616,6 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/fold_test.ts :: is folded again",
   },
   {
-    name: "what-waits-is-not-tried-when-there-is-room",
-    file: "gossip/replication/early.ts",
-    find: "      (record = this.#aside.take(draft.vector) ??\n",
-    replace: "      (record = this.#held.take(draft.vector) ??\n",
-    caughtBy: "gossip/replication/conflict_test.ts :: comes with it",
-  },
-  {
-    name: "what-comes-after-what-waits-keeps-out-what-is-early",
-    file: "gossip/replication/early.ts",
-    find: "    (waits ? this.#aside : this.#held).add(record);\n",
-    replace: "    (waits ? this.#held : this.#held).add(record);\n",
-    caughtBy: "gossip/replication/conflict_test.ts :: have their own room",
-  },
-  {
-    name: "session-fetched-again",
-    file: "gossip/replication/pull.ts",
-    find:
-      "      if (this.figures.sessions !== sessions) return offer.vector;\n",
-    replace: "",
-    caughtBy: "gossip/replication/pull_test.ts :: of two sessions",
-  },
-  {
-    name: "pull-without-room-has-brought-all",
-    file: "gossip/replication/pull.ts",
-    find: 'includes("full")',
-    replace: 'includes("early")',
-    caughtBy: "gossip/replication/pull_test.ts :: no room here",
-  },
-  {
     name: "copy-loses-unreported",
     file: "gossip/replication/draft.ts",
     find: "      if (node !== nodeKey && !isRemoved?.(node)) continue;",
@@ -929,8 +652,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "life-fixed",
-    file: "gossip/replication/replica.ts",
-    find: "        counters.lifeGone = Math.max(counters.lifeGone, life);\n",
+    file: "gossip/replication/tombstones.ts",
+    find: "      counters.lifeGone = Math.max(counters.lifeGone, life);\n",
     replace: "",
     caughtBy: "gossip/replication/collect_test.ts :: in the second phase",
   },
@@ -978,170 +701,11 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/collect_test.ts :: delta 3",
   },
   {
-    name: "rumour-acknowledged-before-it-is-durable",
-    file: "gossip/replication/rumours.ts",
-    find:
-      `    if (missing.size > 0 || count === 0) return Coverage.of(this.#list);
-`,
-    replace: ``,
-    caughtBy: "gossip/replication/rumours_test.ts :: only once it is durable",
-  },
-  {
-    name: "rumour-shares-overlap",
-    file: "gossip/replication/rumours.ts",
-    find: `      shares[i % targets.length]!.add(member);`,
-    replace:
-      `      for (const share of shares.slice(0, i + 9)) share.add(member);`,
-    caughtBy: "gossip/replication/rumours_test.ts :: targets are drawn from",
-  },
-  {
-    name: "coverage-of-another-list-read",
-    file: "gossip/replication/coverage.ts",
-    find: `    return name.members === this.size && name.hash === this.hash;`,
-    replace:
-      `    return name.members === this.size || name.hash !== this.hash;`,
-    caughtBy: "gossip/replication/rumours_test.ts :: whose list is another",
-  },
-  {
-    name: "redundant-target-keeps-its-share",
-    file: "gossip/replication/rumours.ts",
-    find:
-      `      if (bundle.rumours.isSubsetOf(redundant)) this.#refuse(contact);`,
-    replace: `      if (bundle.rumours.size === 0) this.#refuse(contact);`,
-    caughtBy: "gossip/replication/rumours_test.ts :: who had a record already",
-  },
-  {
-    name: "share-of-one-record-taken-for-all",
-    file: "gossip/replication/rumours.ts",
-    find: `      else if (redundant.size > 0 && !refused.isEmpty) {`,
-    replace:
-      `      else if (redundant.size > rumours.length && !refused.isEmpty) {`,
-    caughtBy:
-      "gossip/replication/rumours_test.ts :: of records that come together",
-  },
-  {
-    name: "redundancy-threshold-ignored",
-    file: "gossip/replication/rumours.ts",
-    find: `      if (rumour.redundant >= redundancyMax) this.#recover(rumour);`,
-    replace:
-      `      if (rumour.redundant > 99 * redundancyMax) this.#recover(rumour);`,
-    caughtBy: "gossip/replication/rumours_test.ts :: who had a record already",
-  },
-  {
-    name: "silent-target-keeps-its-share",
-    file: "gossip/replication/rumours.ts",
-    find: `      } else this.#fail(contact);
-    }
-    for (const arrival`,
-    replace: `      } else this.#open.delete(contact);
-    }
-    for (const arrival`,
-    caughtBy:
-      "gossip/replication/rumours_test.ts :: a silent target is asked again",
-  },
-  {
-    name: "rumours-unbounded",
-    file: "gossip/replication/rumours.ts",
-    find: `      if (this.#bytes <= this.#bytesMax) break;`,
-    replace: `      if (this.#bytes <= this.#bytesMax * 1e9) break;`,
-    caughtBy: "gossip/replication/rumours_test.ts :: the bytes of all rumours",
-  },
-  {
-    name: "late-answer-measured",
-    file: "gossip/replication/rumours.ts",
-    find: `    if (contact.asks === 0) this.#measure(`,
-    replace: `    if (contact.asks >= 0) this.#measure(`,
-    caughtBy: "gossip/replication/rumours_test.ts :: a second question",
-  },
-  {
-    name: "group-that-comes-twice-taken-twice",
-    file: "gossip/replication/rumours.ts",
-    find: `      if (this.#isKnown(node, group)) continue;
-`,
-    replace: ``,
-    caughtBy: "gossip/replication/rumours_test.ts :: a group that comes twice",
-  },
-  {
-    name: "gap-never-pulled",
-    file: "gossip/replication/rumours.ts",
-    find: `        this.#pulls.add(arrival.node);
-`,
-    replace: ``,
-    caughtBy:
-      "gossip/replication/rumours_test.ts :: before one that precedes it",
-  },
-  {
-    name: "dead-member-waited-for",
-    file: "gossip/replication/rumours.ts",
-    find:
-      `      if (list.positionOf(contact.node) === undefined) this.#giveBack(contact);`,
-    replace:
-      `      if (list.positionOf(contact.node) === 1e9) this.#giveBack(contact);`,
-    caughtBy:
-      "gossip/replication/rumours_test.ts :: the share of a target that dies",
-  },
-  {
-    name: "rumours-do-not-dial",
-    file: "gossip/replication/spread.ts",
-    find: `    const dialled = this.#dials < DIALS_MAX`,
-    replace: `    const dialled = this.#dials > DIALS_MAX`,
-    caughtBy:
-      "tests/scenarios/rumours_test.ts :: connections are made on demand",
-  },
-  {
-    name: "rumours-dial-without-bound",
-    file: "gossip/replication/spread.ts",
-    find: `    const dialled = this.#dials < DIALS_MAX`,
-    replace: `    const dialled = this.#dials < 99 * DIALS_MAX`,
-    caughtBy: "gossip/replication/spread_test.ts :: so many at once",
-  },
-  {
-    name: "rumours-where-few-nodes-are",
-    file: "gossip/replication/spread.ts",
-    find:
-      `    return this.#rumours.list.size - 1 <= this.#options.directPeersMax;`,
-    replace:
-      `    return this.#rumours.list.size + 1 <= this.#options.directPeersMax;`,
-    caughtBy: "gossip/replication/spread_test.ts :: to few nodes",
-  },
-  {
-    name: "rumour-relayed-on-arrival",
-    file: "gossip/replication/spread.ts",
-    find: "    replica.receiveAll(records).catch((error) => {\n",
-    replace: `    this.#rumours.applied(records, this.#now);
-    replica.receiveAll(records).catch((error) => {
-`,
-    caughtBy:
-      "gossip/replication/spread_test.ts :: passed on once told of as durable",
-  },
-  {
-    name: "joiner-takes-its-share",
-    file: "gossip/replication/rumours.ts",
-    find: `        refused: count === 0 || !this.#options.isWhole(),`,
-    replace: `        refused: count === 0,`,
-    caughtBy: "gossip/replication/rumours_test.ts :: a node without a copy",
-  },
-  {
     name: "broken-lane-not-told",
     file: "gossip/dispatch.ts",
     find: `    if (lane === "bulk") return this.#rooms.spread?.lost(node);`,
     replace: `    if (lane === "bulk") return;`,
     caughtBy: "gossip/dispatch_test.ts :: that a lane broke is told",
-  },
-  {
-    name: "coverage-of-an-earlier-list",
-    file: "gossip/replication/rumours.ts",
-    find: `    let covered = arrival.covered?.translate(this.#list, false);`,
-    replace: `    let covered = arrival.covered?.clone();`,
-    caughtBy: "gossip/replication/rumours_test.ts :: members may come and go",
-  },
-  {
-    name: "forgotten-group-acknowledged",
-    file: "gossip/replication/rumours.ts",
-    find: `    this.#known.delete(nameOf(arrival.node, arrival.id));
-`,
-    replace: ``,
-    caughtBy: "gossip/replication/rumours_test.ts :: waited for in vain",
   },
   {
     name: "group-forgets-what-a-turn-changed",
@@ -1164,13 +728,6 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/draft_test.ts :: [2] a node",
   },
   {
-    name: "sums-keep-what-was-replaced",
-    file: "gossip/replication/audit_sums.ts",
-    find: "    if (was !== undefined) this.#count(bucket, was, -1);\n",
-    replace: "    void was;\n",
-    caughtBy: SEEDS,
-  },
-  {
     name: "sums-of-the-copy-before",
     file: "gossip/replication/draft.ts",
     find: "      sums.restart();\n",
@@ -1179,46 +736,12 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
       "gossip/replication/audit_test.ts :: none of the whole copy that takes its place",
   },
   {
-    name: "sums-of-rows-that-are-still-to-be-counted",
-    file: "gossip/replication/audit_sums.ts",
-    find: "compareBytes(key, this.#last) <= 0;",
-    replace: "compareBytes(key, this.#last) <= 1;",
-    caughtBy:
-      "gossip/replication/audit_sums_test.ts :: counted in slices come to the same",
-  },
-  {
-    name: "tombstones-count-in-sums",
-    file: "gossip/replication/audit_sums.ts",
-    find: "    const is = now?.value === undefined ? undefined : now;\n",
-    replace: "    const is = now;\n",
-    caughtBy:
-      "gossip/replication/audit_sums_test.ts :: tombstones do not count",
-  },
-  {
-    name: "audit-compares-what-covers-more",
-    file: "gossip/replication/audit.ts",
-    find:
-      "    if (!replica.vector.equals(vector)) return Verdict.OTHER_VECTOR;\n",
-    replace:
-      "    if (!replica.vector.includes(vector)) return Verdict.OTHER_VECTOR;\n",
-    caughtBy: "gossip/replication/audit_test.ts :: with other vectors",
-  },
-  {
     name: "audit-looks-at-keys-under-any-vector",
     file: "gossip/replication/replica.ts",
     find:
       "      if (!state.caughtUp || !state.vector.equals(vector)) return undefined;\n",
     replace: "      if (!state.caughtUp) return undefined;\n",
     caughtBy: "gossip/replication/audit_test.ts :: is no divergence",
-  },
-  {
-    name: "audit-answers-before-its-rows-are-counted",
-    file: "gossip/replication/audit.ts",
-    find:
-      "    if (!replica.caughtUp || !replica.sums.isWhole) return Verdict.NOT_READY;\n",
-    replace: "    if (!replica.caughtUp) return Verdict.NOT_READY;\n",
-    caughtBy:
-      "gossip/replication/audit_test.ts :: before all its rows are counted",
   },
   {
     name: "repair-takes-the-smaller",
@@ -1246,20 +769,5 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
       "      if (slot.now === undefined && (mayBeGone || !isIndexed)) continue;\n",
     caughtBy:
       "gossip/replication/audit_test.ts :: where no tombstone above it was ever collected",
-  },
-  {
-    name: "only-who-asks-takes-the-later-version",
-    file: "gossip/replication/audit.ts",
-    find: "    const repaired = await replica.repair(message);\n",
-    replace:
-      "    const { vector } = message;\n    const nothing = message.items.map(({ key }) => ({ key, entry: undefined, isIndexed: false }));\n    const repaired = await replica.repair({ vector, items: nothing });\n",
-    caughtBy: "gossip/replication/audit_test.ts :: both take the larger entry",
-  },
-  {
-    name: "divergence-told-once-and-never-counted-anew",
-    file: "gossip/replication/audit.ts",
-    find: "      Promise.resolve(sums.restart())\n",
-    replace: "      Promise.resolve(void sums)\n",
-    caughtBy: "gossip/replication/audit_test.ts :: counted anew",
   },
 ];

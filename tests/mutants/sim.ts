@@ -10,15 +10,15 @@ export const SIM_MUTANTS: readonly Mutant[] = [
   {
     name: "judge-takes-what-had-come-and-gone-for-a-gap",
     file: "tests/sim/oracle.ts",
-    find: "          (before === null && covers(first, between.dot))\n",
-    replace: "          (before === null && covers(undefined, between.dot))\n",
+    find: "          ? first?.covers(between.dot.origin, between.dot.seq)\n",
+    replace: "          ? first === undefined\n",
     caughtBy: "tests/sim/oracle_test.ts :: or the watch said why not",
   },
   {
     name: "judge-takes-any-gap-for-what-had-come-and-gone",
     file: "tests/sim/oracle.ts",
-    find: "  return vector?.covers(origin, seq) ?? false;\n",
-    replace: "  return vector !== undefined && origin + seq > 0;\n",
+    find: "          ? first?.covers(between.dot.origin, between.dot.seq)\n",
+    replace: "          ? first !== undefined\n",
     caughtBy: "tests/sim/oracle_test.ts :: or the watch said why not",
   },
   {

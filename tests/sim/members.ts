@@ -36,7 +36,6 @@ import type { Coverage } from "./coverage.ts";
 import { isTable, pickBit } from "./damage.ts";
 import { isOfDisk, type Trouble, unexplained } from "./excuses.ts";
 import { type Discard, type Oracle, versionText } from "./oracle.ts";
-import type { WatchJudge } from "./watch_judge.ts";
 import { Probes } from "./probes.ts";
 import {
   configRow,
@@ -51,6 +50,7 @@ import {
   readVector,
 } from "./rows.ts";
 import type { WorldDraw } from "./script.ts";
+import type { WatchJudge } from "./watch_judge.ts";
 
 /** A node over all its lives. */
 export interface Member {
@@ -158,7 +158,7 @@ const WAITING_MAX = 4000;
 /** Records that came early and wait, at one node. */
 const HELD_MAX = 1000;
 
-/** Those that wait until conflicts are forgotten: as `replica.ts` has it. */
+/** Those that wait until conflicts are forgotten: as `early.ts` has it. */
 const ASIDE_MAX = 4096;
 
 /** Conflicts that no life has standing at once. */

@@ -393,12 +393,12 @@ export class Oracle {
       for (const dot of [{ origin, seq: seq - 1 }, ...deps]) {
         const steps = this.#highest.get(dot.origin)?.get(key);
         const between = steps && highestUpTo(steps, dot.seq);
-        if (
-          between === undefined ||
-          (before !== null && compareVersions(between, before) <= 0) ||
+        if (between === undefined) continue;
+        const isOld = before === null
           // It had come and gone before, with the mark of its deletion.
-          (before === null && covers(first, between.dot))
-        ) continue;
+          ? first?.covers(between.dot.origin, between.dot.seq)
+          : compareVersions(between, before) <= 0;
+        if (isOld) continue;
         this.violate(
           "I7",
           `${watch.where} was not shown "${key}" ${versionText(between)}, ` +
@@ -615,10 +615,6 @@ function highestUpTo(
     else high = middle;
   }
   return steps[low - 1]?.version;
-}
-
-function covers(vector: Vector | undefined, { origin, seq }: Dot): boolean {
-  return vector?.covers(origin, seq) ?? false;
 }
 
 /** Whether a change is one of a key. */

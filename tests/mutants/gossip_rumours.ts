@@ -1,0 +1,166 @@
+/** Defects of what spreads records, to be put in on purpose; see `mutants_table.ts`. */
+
+import type { Mutant } from "./mutant.ts";
+
+/** The defects. */
+export const GOSSIP_RUMOURS_MUTANTS: readonly Mutant[] = [
+  {
+    name: "rumour-acknowledged-before-it-is-durable",
+    file: "gossip/replication/rumours.ts",
+    find:
+      `    if (missing.size > 0 || count === 0) return Coverage.of(this.#list);
+`,
+    replace: ``,
+    caughtBy: "gossip/replication/rumours_test.ts :: only once it is durable",
+  },
+  {
+    name: "rumour-shares-overlap",
+    file: "gossip/replication/rumours.ts",
+    find: `      shares[i % targets.length]!.add(member);`,
+    replace:
+      `      for (const share of shares.slice(0, i + 9)) share.add(member);`,
+    caughtBy: "gossip/replication/rumours_test.ts :: targets are drawn from",
+  },
+  {
+    name: "coverage-of-another-list-read",
+    file: "gossip/replication/coverage.ts",
+    find: `    return name.members === this.size && name.hash === this.hash;`,
+    replace:
+      `    return name.members === this.size || name.hash !== this.hash;`,
+    caughtBy: "gossip/replication/rumours_test.ts :: whose list is another",
+  },
+  {
+    name: "redundant-target-keeps-its-share",
+    file: "gossip/replication/rumours.ts",
+    find:
+      `      if (bundle.rumours.isSubsetOf(redundant)) this.#refuse(contact);`,
+    replace: `      if (bundle.rumours.size === 0) this.#refuse(contact);`,
+    caughtBy: "gossip/replication/rumours_test.ts :: who had a record already",
+  },
+  {
+    name: "share-of-one-record-taken-for-all",
+    file: "gossip/replication/rumours.ts",
+    find: `      else if (redundant.size > 0 && !refused.isEmpty) {`,
+    replace:
+      `      else if (redundant.size > rumours.length && !refused.isEmpty) {`,
+    caughtBy:
+      "gossip/replication/rumours_test.ts :: of records that come together",
+  },
+  {
+    name: "redundancy-threshold-ignored",
+    file: "gossip/replication/rumours.ts",
+    find: `      if (rumour.redundant >= redundancyMax) this.#recover(rumour);`,
+    replace:
+      `      if (rumour.redundant > 99 * redundancyMax) this.#recover(rumour);`,
+    caughtBy: "gossip/replication/rumours_test.ts :: who had a record already",
+  },
+  {
+    name: "silent-target-keeps-its-share",
+    file: "gossip/replication/rumours.ts",
+    find: `      } else this.#fail(contact);
+    }
+    for (const arrival`,
+    replace: `      } else this.#open.delete(contact);
+    }
+    for (const arrival`,
+    caughtBy:
+      "gossip/replication/rumours_test.ts :: a silent target is asked again",
+  },
+  {
+    name: "rumours-unbounded",
+    file: "gossip/replication/rumours.ts",
+    find: `      if (this.#bytes <= this.#bytesMax) break;`,
+    replace: `      if (this.#bytes <= this.#bytesMax * 1e9) break;`,
+    caughtBy: "gossip/replication/rumours_test.ts :: the bytes of all rumours",
+  },
+  {
+    name: "late-answer-measured",
+    file: "gossip/replication/rumours.ts",
+    find: `    if (contact.asks === 0) this.#measure(`,
+    replace: `    if (contact.asks >= 0) this.#measure(`,
+    caughtBy: "gossip/replication/rumours_test.ts :: a second question",
+  },
+  {
+    name: "group-that-comes-twice-taken-twice",
+    file: "gossip/replication/rumours.ts",
+    find: `      if (this.#isKnown(node, group)) continue;
+`,
+    replace: ``,
+    caughtBy: "gossip/replication/rumours_test.ts :: a group that comes twice",
+  },
+  {
+    name: "gap-never-pulled",
+    file: "gossip/replication/rumours.ts",
+    find: `        this.#pulls.add(arrival.node);
+`,
+    replace: ``,
+    caughtBy:
+      "gossip/replication/rumours_test.ts :: before one that precedes it",
+  },
+  {
+    name: "dead-member-waited-for",
+    file: "gossip/replication/rumours.ts",
+    find:
+      `      if (list.positionOf(contact.node) === undefined) this.#giveBack(contact);`,
+    replace:
+      `      if (list.positionOf(contact.node) === 1e9) this.#giveBack(contact);`,
+    caughtBy:
+      "gossip/replication/rumours_test.ts :: the share of a target that dies",
+  },
+  {
+    name: "rumours-do-not-dial",
+    file: "gossip/replication/spread.ts",
+    find: `    const dialled = this.#dials < DIALS_MAX`,
+    replace: `    const dialled = this.#dials > DIALS_MAX`,
+    caughtBy:
+      "tests/scenarios/rumours_test.ts :: connections are made on demand",
+  },
+  {
+    name: "rumours-dial-without-bound",
+    file: "gossip/replication/spread.ts",
+    find: `    const dialled = this.#dials < DIALS_MAX`,
+    replace: `    const dialled = this.#dials < 99 * DIALS_MAX`,
+    caughtBy: "gossip/replication/spread_test.ts :: so many at once",
+  },
+  {
+    name: "rumours-where-few-nodes-are",
+    file: "gossip/replication/spread.ts",
+    find:
+      `    return this.#rumours.list.size - 1 <= this.#options.directPeersMax;`,
+    replace:
+      `    return this.#rumours.list.size + 1 <= this.#options.directPeersMax;`,
+    caughtBy: "gossip/replication/spread_test.ts :: to few nodes",
+  },
+  {
+    name: "rumour-relayed-on-arrival",
+    file: "gossip/replication/spread.ts",
+    find: "    replica.receiveAll(records).catch((error) => {\n",
+    replace: `    this.#rumours.applied(records, this.#now);
+    replica.receiveAll(records).catch((error) => {
+`,
+    caughtBy:
+      "gossip/replication/spread_test.ts :: passed on once told of as durable",
+  },
+  {
+    name: "joiner-takes-its-share",
+    file: "gossip/replication/rumours.ts",
+    find: `        refused: count === 0 || !this.#options.isWhole(),`,
+    replace: `        refused: count === 0,`,
+    caughtBy: "gossip/replication/rumours_test.ts :: a node without a copy",
+  },
+  {
+    name: "coverage-of-an-earlier-list",
+    file: "gossip/replication/rumours.ts",
+    find: `    let covered = arrival.covered?.translate(this.#list, false);`,
+    replace: `    let covered = arrival.covered?.clone();`,
+    caughtBy: "gossip/replication/rumours_test.ts :: members may come and go",
+  },
+  {
+    name: "forgotten-group-acknowledged",
+    file: "gossip/replication/rumours.ts",
+    find: `    this.#known.delete(nameOf(arrival.node, arrival.id));
+`,
+    replace: ``,
+    caughtBy: "gossip/replication/rumours_test.ts :: waited for in vain",
+  },
+];
