@@ -8,7 +8,7 @@
  * is done in slices with a pause between. Order: tables on the device, their
  * names, the edit in the MANIFEST, the new version, and only then old files go; a
  * crash at any point leaves nothing worse than files that the next open removes.
- * An error poisons the store.
+ * Tables of abandoned ranges go by an edit alone. An error poisons the store.
  *
  * @module
  */
@@ -18,6 +18,7 @@ import {
   type Compaction,
   compactionOf,
   pickCompaction,
+  sparing,
   totalBytes,
 } from "./compaction/picker.ts";
 import { Runner, StoppedError } from "./compaction/runner.ts";
@@ -49,7 +50,7 @@ export class Background {
     this.#store = store;
     this.#onFlushed = onFlushed;
     const { compactionFilter } = store.settings;
-    const workers = store.settings.workers && sparing(store.settings.workers);
+    const workers = store.settings.workers && sharing(store.settings.workers);
     let told = false;
     const onFailed = (error: unknown) => {
       // Both lose a thread that they share; the second hears that it was closed.
@@ -76,7 +77,7 @@ export class Background {
     }
     if (
       this.#compacting === undefined && !this.#stopping && this.#held === 0 &&
-      this.#pick() !== undefined
+      this.#nextStep() !== undefined
     ) {
       this.#compacting = this.#guard(() => this.#compactAll()).then(() => {
         this.#compacting = undefined;
@@ -186,6 +187,7 @@ export class Background {
       dir,
       storeId,
       memtable: memtable.memory,
+      abandoned: store.abandoned.ranges,
       bytes: memtable.bytes,
       snapshots: store.snapshotSeqs(),
       firstNumber: store.takeNumber(2),
@@ -207,6 +209,7 @@ export class Background {
       firstWal,
       added: tables.map((info) => ({ level: 0, info })),
     }, memtable);
+    store.abandoned.settle(memtable.lastSeq);
     this.#onFlushed(memtable);
     for (let id = before; id < firstWal; id++) {
       store.discard(joinPath(store.dir, walName(id)));
@@ -216,27 +219,48 @@ export class Background {
     store.emit({ type: "flush", tables: tables.length, bytes });
   }
 
-  #pick(): Compaction | undefined {
-    return pickCompaction(
-      this.#store.current.levels,
-      this.#store.settings.levelBytes,
-    );
+  /** What there is to do for the levels, if anything. */
+  #nextStep(): (() => Promise<void>) | undefined {
+    const { current: { levels }, abandoned, settings } = this.#store;
+    const isAbandoned = ({ info }: Table) => abandoned.holds(info);
+    if (levels.some((tables) => tables.some(isAbandoned))) {
+      return () => this.#letGo();
+    }
+    const compaction = pickCompaction(levels, settings.levelBytes);
+    return compaction && (() => this.#compact(compaction));
   }
 
   async #compactAll(): Promise<void> {
     for (;;) {
-      const compaction = this.#pick();
+      const step = this.#nextStep();
       if (
-        compaction === undefined || this.#stopping || this.#held > 0 ||
+        step === undefined || this.#stopping || this.#held > 0 ||
         this.#store.poisoned
       ) return;
-      await this.#compact(compaction);
+      await step();
       this.#store.countSlice();
     }
   }
 
-  async #compact(compaction: Compaction): Promise<void> {
+  /** Lets go of the tables in which nobody reads any more. */
+  async #letGo(): Promise<void> {
     const store = this.#store;
+    const dropped: { level: number; number: number }[] = [];
+    let bytes = 0;
+    store.current.levels.forEach((tables, level) => {
+      for (const { info } of tables) {
+        if (!store.abandoned.holds(info)) continue;
+        dropped.push({ level, number: info.number });
+        bytes += info.size;
+      }
+    });
+    await store.install({ dropped });
+    store.emit({ type: "abandoned", tables: dropped.length, bytes });
+  }
+
+  async #compact(picked: Compaction): Promise<void> {
+    const store = this.#store;
+    const compaction = sparing(picked, store.settings.tableBytes);
     const { level, upper, lower } = compaction;
     const compression = this.#compressionOf(compaction);
     // What is only moved stays as it is stored.
@@ -286,21 +310,23 @@ export class Background {
   }
 
   #merge(
-    { level, upper, lower }: Compaction,
+    { level, upper, lower, beside }: Compaction,
     compression: Compression,
   ): Promise<TableInfo[]> {
     const store = this.#store;
     const { tableBytes, blockBytes, sliceBytes } = store.settings;
     const bytes = uncompressedBytes(upper) + uncompressedBytes(lower);
-    // More than can be needed: no table but the last is below a quarter of
-    // `tableBytes`.
-    const numbers = 8 * Math.ceil(bytes / tableBytes) + 8;
+    // More than can be needed: no table but the last, and those before one that
+    // stays, is below a quarter of `tableBytes`.
+    const numbers = 8 * Math.ceil(bytes / tableBytes) + 8 + beside.length;
     return this.#compactor.run({
       kind: "compaction",
       dir: store.dir,
       storeId: store.storeId,
       upper: upper.map(({ info }) => info),
       lower: lower.map(({ info }) => info),
+      beside: beside.map(({ info }) => info),
+      abandoned: store.abandoned.ranges,
       snapshots: store.snapshotSeqs(),
       deeper: store.current.levels.slice(level + 2).map((tables) =>
         tables.map(({ info }) => info)
@@ -326,7 +352,7 @@ const BUSY_THREADS = 3;
  * On a machine that cannot run them all at a time, one thread in place of two: a
  * program whose thread waits for a core is slower than one that waits for a table.
  */
-function sparing(workers: Workers): Workers {
+function sharing(workers: Workers): Workers {
   const { parallelism } = workers;
   if (parallelism >= BUSY_THREADS) return workers;
   let thread: WorkerThread | undefined;

@@ -85,6 +85,23 @@ export const kvConformance: readonly ConformanceCase[] = [
       assertEquals(await value(kv, "c"), "2");
     },
   ),
+  onEmpty(
+    "an abandoned range leaves all other keys as they are",
+    async (kv) => {
+      if (kv.abandon === undefined) return;
+      const [start, end] = [...sets("b=0 d=0")].map(({ key }) => key);
+      await kv.write(sets("a=1 b=1 c=1 d=1 e=1"));
+      kv.abandon({ start: start!, end: end! });
+      for (let i = 0; i < 100; i++) await kv.write(sets(`a=${i} d=${i} x=1`));
+      const outside = (await list(kv)).split(" ")
+        .filter((row) => row < "b" || row >= "d");
+      assertEquals(outside.join(" "), "a=99 d=99 e=1 x=1");
+      for (const key of ["b", "c"]) {
+        const found = await value(kv, key);
+        assertEquals(found ?? "1", "1");
+      }
+    },
+  ),
   onEmpty("an empty batch is written", async (kv) => {
     await kv.write([]);
     await kv.write([], { sync: true });

@@ -22,8 +22,10 @@
 
 import type { Awaitable, Bytes } from "../runtime/mod.ts";
 import type { LsmMetrics } from "./metrics.ts";
+import type { BoundedRange } from "./range.ts";
 
 export type { LsmEvent } from "./options.ts";
+export type { BoundedRange } from "./range.ts";
 
 /** How an engine stands, in numbers: those of them that it counts. */
 export type EngineMetrics = Partial<LsmMetrics>;
@@ -138,6 +140,13 @@ export interface KV extends KVReader {
    * those of the rows inserted. One load at a time.
    */
   load?(): Awaitable<KVBulkLoad>;
+  /**
+   * Gives up a range of keys, if the engine has a use for that: nobody writes in it
+   * any more while the store is open, and reads in it may find what there was or
+   * nothing. An engine takes nothing away before all that was written before this
+   * call survives a power failure, and forgets the range at `close`.
+   */
+  abandon?(range: BoundedRange): void;
   /**
    * Resolves, if the engine can tell, with the reason why it takes no writes any
    * more. Never rejects.

@@ -29,7 +29,7 @@ import type {
 import type { LogWriter } from "./log/writer.ts";
 import type { LsmMetrics } from "./metrics.ts";
 import type { LsmOptions } from "./options.ts";
-import type { KeyRange } from "./range.ts";
+import type { BoundedRange, KeyRange } from "./range.ts";
 import { openReadOnly } from "./read_only.ts";
 import { openStore } from "./recovery.ts";
 import type { Store, WrittenBytes } from "./store.ts";
@@ -224,6 +224,24 @@ export class Lsm implements KV, AsyncDisposable {
   ): Promise<number> {
     this.#writer("delete a range");
     return await deleteRange(this, range, options);
+  }
+
+  /**
+   * Gives a range of keys up: nobody writes in it any more while the store is open,
+   * and what is read there may be there still or not. Once all that was written
+   * before this call is on the device, tables that are wholly in the range are let
+   * go of unread, and merges drop what else there is. That much is not durable:
+   * who opens the store anew gives the range up anew.
+   *
+   * It is a hint: of ranges apart from each other it takes 64.
+   *
+   * @param range Both ends must be given. `end` at or before `start`: nothing.
+   * @throws {ClosedError} After `close`.
+   * @throws {NotSupportedError} If the store is open for reading only.
+   */
+  abandon(range: BoundedRange): void {
+    this.#writer("abandon a range");
+    this.#store.abandoned.add(range, this.#store.visibleSeq);
   }
 
   /**

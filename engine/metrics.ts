@@ -53,6 +53,8 @@ export interface LsmMetrics {
     bytesIn: number;
     bytesOut: number;
   };
+  /** Tables of abandoned ranges that were let go of, unread, and their bytes. */
+  abandoned: { tables: number; bytes: number };
   /**
    * Bytes of batches (8 bytes an operation more than keys and values), of the
    * write-ahead logs and of tables written.
@@ -89,6 +91,7 @@ export class Meter implements LogMeter {
   readonly #clock: Clock | undefined;
   readonly #flushes = { count: 0, bytes: 0 };
   readonly #compactions = { count: 0, moves: 0, bytesIn: 0, bytesOut: 0 };
+  readonly #abandoned = { tables: 0, bytes: 0 };
   readonly #syncs: number[] = new Array(SYNC_BUCKETS).fill(0);
   #syncMs = 0;
   #syncMaxMs = 0;
@@ -133,6 +136,10 @@ export class Meter implements LogMeter {
         if (event.moved) this.#compactions.moves++;
         this.#compactions.bytesIn += event.bytes;
         this.#compactions.bytesOut += event.bytesOut;
+        break;
+      case "abandoned":
+        this.#abandoned.tables += event.tables;
+        this.#abandoned.bytes += event.bytes;
         break;
       case "ingest":
         this.#ingestedBytes += event.bytes;
@@ -182,6 +189,7 @@ export class Meter implements LogMeter {
       snapshots: store.snapshotSeqs().length,
       flushes: { ...this.#flushes },
       compactions: { ...this.#compactions },
+      abandoned: { ...this.#abandoned },
       written,
       writeAmplification: ratio(
         written.walBytes + written.tableBytes,

@@ -178,6 +178,8 @@ export type LsmEvent =
     /** Bytes written. */
     bytesOut: number;
   }
+  /** Tables of abandoned ranges were let go of, unread. */
+  | { type: "abandoned"; tables: number; bytes: number }
   /** A checkpoint is complete. */
   | { type: "checkpoint"; dir: string; tables: number; bytes: number }
   /** Tables were taken in. */

@@ -36,8 +36,11 @@ function levelWithEntries(levels: Levels, bounds: KeyBounds): number {
   );
 }
 
-/** Whether a table has entries, and not only keys to either side. */
-function hasEntries(table: Table, { minKey, maxKey }: KeyBounds): boolean {
+/** Whether a table has entries between two keys, and not only to either side. */
+export function hasEntries(
+  table: Table,
+  { minKey, maxKey }: KeyBounds,
+): boolean {
   const cursor = new LevelCursor([table], false);
   cursor.seekTo(minKey);
   return cursor.valid &&

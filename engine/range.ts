@@ -14,6 +14,14 @@ export interface KeyRange {
   end?: Uint8Array | undefined;
 }
 
+/** Keys from `start`, inclusive, to `end`, exclusive. */
+export interface BoundedRange {
+  /** The first key, inclusive. */
+  readonly start: Uint8Array;
+  /** The end of the keys, exclusive. At or before `start`: nothing. */
+  readonly end: Uint8Array;
+}
+
 /** The first and the last key of something, both inclusive. */
 export interface KeyBounds {
   /** The first key. */

@@ -15,6 +15,7 @@ import {
   PoisonedError,
   type RuntimeFile,
 } from "../runtime/mod.ts";
+import { AbandonedRanges } from "./abandoned.ts";
 import { BlockCache } from "./cache/block_cache.ts";
 import { PlaceCache } from "./cache/place_cache.ts";
 import { FileCache } from "./cache/file_cache.ts";
@@ -80,6 +81,8 @@ export class Store implements TableSet {
   readonly blocks: BlockCache;
   /** Where keys were found. */
   readonly places: PlaceCache;
+  /** Ranges of keys that nobody reads or writes any more. */
+  readonly abandoned: AbandonedRanges = new AbandonedRanges();
   /** Notified when a flush or compaction is done, or the store is poisoned. */
   readonly progress: Signal = new Signal();
   /** Counts what happens. */

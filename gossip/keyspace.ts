@@ -5,7 +5,7 @@
  *
  * ```
  * 01 name                         meta       host, ticket, format, members, counters,
- *                                            leaving, synced, floor, leap, away
+ *                                            leaving, synced, floor, leap, log, away
  * 02 …                            acceptor   registers of this node as acceptor (register/)
  * 03 node u16                     incarnation  generation and nonce last accepted of a member
  * 04 origin seq                   fold       ->  what a fold lists (replication/fold.ts)
@@ -195,6 +195,11 @@ export function logKey(
   row[0] = space + bank;
   putSeq(row, putOrigin(row, putSeq(row, 1, position), dot.origin), dot.seq);
   return row;
+}
+
+/** Where the rows of the log begin that stand at a position or behind it. */
+export function logStart(bank: Bank, position: number): Bytes {
+  return numberKey(Space.LOG + bank, position);
 }
 
 /** What a {@linkcode logKey} says. */

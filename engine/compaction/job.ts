@@ -9,6 +9,7 @@
 
 import type { Cursor } from "../iterator/cursor.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
+import type { BoundedRange } from "../range.ts";
 import type { Compression } from "../table/codec.ts";
 import { cursorOf, type MemtableMemory } from "../memtable/memtable.ts";
 import type { TableInfo } from "../table/format.ts";
@@ -23,6 +24,8 @@ interface JobBase {
   readonly storeId: Uint8Array;
   /** The sequence numbers that snapshots stand on, ascending. */
   readonly snapshots: readonly number[];
+  /** Ranges of which nothing is written, by key, apart from each other. */
+  readonly abandoned: readonly BoundedRange[];
   /** The first number for a new table. */
   readonly firstNumber: number;
   /** How many may be used. As many behind them are kept for doing it again. */
@@ -51,6 +54,8 @@ export interface CompactionJob extends JobBase {
   readonly upper: readonly TableInfo[];
   /** Tables of the level below, which gets the new ones, by key. */
   readonly lower: readonly TableInfo[];
+  /** Tables of that level, by key, that stay: no new one has keys on both sides. */
+  readonly beside: readonly TableInfo[];
   /** The levels below that, from the upper one. */
   readonly deeper: readonly (readonly TableInfo[])[];
   /** The size from which another table is started, in bytes. */
@@ -135,6 +140,7 @@ async function runJob(
       return job.firstNumber + used++;
     },
     snapshots: job.snapshots,
+    abandoned: job.abandoned,
     sliceBytes: job.sliceBytes,
     pause,
     onWritten,
@@ -142,7 +148,12 @@ async function runJob(
       // One memtable is one table, however large: tables of level 0 are read
       // one by one. What it deletes may be anywhere below.
       ? { tableBytes: Infinity, deeper: undefined }
-      : { tableBytes: job.tableBytes, deeper: job.deeper, filter },
+      : {
+        tableBytes: job.tableBytes,
+        deeper: job.deeper,
+        beside: job.beside,
+        filter,
+      },
   });
   await set.files.syncDirectory(job.dir);
   return tables;

@@ -4,7 +4,8 @@
  * Guarantees: what any snapshot, or a reader of the newest state, could read
  * from the runs it can read from the tables. Dropped are: an entry with a newer
  * one of its key that every snapshot sees which sees it; and a deletion that
- * every snapshot sees, where nothing of its key lies deeper.
+ * every snapshot sees, where nothing of its key lies deeper. Of abandoned ranges
+ * nothing need be readable, and nothing is written.
  *
  * @module
  */
@@ -12,6 +13,7 @@
 import { compareRanges, equalRanges } from "../compare.ts";
 import type { Cursor } from "../iterator/cursor.ts";
 import { MergingCursor } from "../iterator/merging_cursor.ts";
+import type { BoundedRange } from "../range.ts";
 import type { TableInfo } from "../table/format.ts";
 import { type TableTarget, TableWriter } from "../table/table_writer.ts";
 
@@ -42,6 +44,13 @@ export interface MergeOptions {
   readonly snapshots: readonly number[];
   /** The levels below the tables; `undefined` if older entries may be anywhere. */
   readonly deeper: Ranges | undefined;
+  /** Ranges of which nothing is written, by key, apart from each other. */
+  readonly abandoned?: readonly BoundedRange[];
+  /**
+   * Tables, by key, that stand beside the new ones: none of these has keys to both
+   * sides of one. No run has keys in their stretches.
+   */
+  readonly beside?: readonly TableInfo[];
   /** Work of a slice, in bytes. */
   readonly sliceBytes: number;
   /** Called after each slice of work; throws to stop it. */
@@ -87,6 +96,9 @@ class Merge {
   readonly #options: MergeOptions;
   readonly #merging: MergingCursor;
   readonly #depth: Depth;
+  /** The first abandoned range, and the first table beside, that the keys have not passed. */
+  #abandonedAt = 0;
+  #besideAt = 0;
   #writer: TableWriter | undefined;
   /** The key of the entry before, and which snapshots saw that first. */
   #key = new Uint8Array(64);
@@ -140,14 +152,16 @@ class Merge {
     const stripe = stripeOf(snapshots, entry.seq);
     this.#stripe = stripe;
     if (newKey) this.#keepKey(entry);
-    if (stripe === newerStripe) return;
+    if (stripe === newerStripe || this.#isAbandoned(entry)) return;
     // Seen by all and the last of its key: its age does not matter.
     const last = stripe === 0 && !this.#depth.holds(entry);
     const deleted = entry.deleted ||
       (filter !== undefined && stripe === snapshots.length &&
         !keeps(filter, entry));
     if (last && deleted) return;
-    if (newKey && this.#isFull(entry)) this.finishTable();
+    if (newKey && (this.#passesTable(entry) || this.#isFull(entry))) {
+      this.finishTable();
+    }
     const first = newKey || this.#writer === undefined;
     const writer = this.#writer ??= this.#startTable(entry);
     writer.add(entry, first, last ? 0 : entry.seq, deleted);
@@ -158,6 +172,24 @@ class Merge {
     const key = this.#key;
     for (let i = 0; i < keyLength; i++) key[i] = keyBuffer[keyAt + i]!;
     this.#keyLength = keyLength;
+  }
+
+  /** Whether nobody asks for the key of an entry any more. */
+  #isAbandoned(entry: Cursor): boolean {
+    const { abandoned = [] } = this.#options;
+    for (; this.#abandonedAt < abandoned.length; this.#abandonedAt++) {
+      const { start, end } = abandoned[this.#abandonedAt]!;
+      if (orderOf(end, entry) > 0) return orderOf(start, entry) <= 0;
+    }
+    return false;
+  }
+
+  /** Whether a table that is to stay lies between the key before and this one. */
+  #passesTable(entry: Cursor): boolean {
+    const { beside = [] } = this.#options;
+    const from = this.#besideAt;
+    this.#besideAt = skipTo(beside, from, entry);
+    return this.#besideAt > from;
   }
 
   #startTable(first: Cursor): TableWriter {

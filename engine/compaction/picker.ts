@@ -8,6 +8,10 @@
  * much as a row of the next level that it may take away. If no level is full,
  * tables of mostly deletions go down all the same: what they hide is given back.
  *
+ * What goes down need not meet all that its stretch of keys spans: a table of the
+ * next level in whose own stretch it has no key stays as it is. So rows that come in
+ * the order of their keys, beside others that do not, are merged once only.
+ *
  * @module
  */
 
@@ -15,6 +19,7 @@ import { compareBytes } from "../../runtime/mod.ts";
 import { LEVEL0_TRIGGER, LEVEL_RATIO } from "../options.ts";
 import type { Table } from "../table/table.ts";
 import { findTable } from "../iterator/level_cursor.ts";
+import { hasEntries } from "../placement.ts";
 import { LEVELS, type Levels } from "../version.ts";
 
 /** A table goes down if this share of its rows, or more, are deletions. */
@@ -28,6 +33,8 @@ export interface Compaction {
   upper: readonly Table[];
   /** Tables of the next level that they overlap. */
   lower: readonly Table[];
+  /** Tables of the next level, by key, that lie between keys of theirs: they stay. */
+  beside: readonly Table[];
   /** Whether the upper tables can go down as they are. */
   move: boolean;
 }
@@ -85,7 +92,27 @@ function mergeDown(
   // A deletion that is only moved would never be dropped.
   const move = lower.length === 0 && disjoint(upper) &&
     upper.every((table) => table.info.tombstones === 0);
-  return { level, upper, lower, move };
+  return { level, upper, lower, beside: [], move };
+}
+
+/**
+ * Leaves out the lower tables in whose stretch no upper one has an entry, which takes
+ * a look into these. Not the small ones: they are to become larger.
+ *
+ * @param tableBytes About how large tables become, in bytes.
+ */
+export function sparing(
+  compaction: Compaction,
+  tableBytes: number,
+): Compaction {
+  const lower: Table[] = [];
+  const beside: Table[] = [];
+  for (const table of compaction.lower) {
+    const stays = table.info.size >= tableBytes / 4 &&
+      !compaction.upper.some((upper) => hasEntries(upper, table.info));
+    (stays ? beside : lower).push(table);
+  }
+  return { ...compaction, lower, beside };
 }
 
 /** The bytes of tables. */

@@ -210,6 +210,8 @@ export class Draft {
   readonly #counters: Counters;
   #bytes = 0;
   #log: RecentLog;
+  /** Whether the batch moves the head of the log. */
+  #isTrimmed = false;
 
   /** What is covered once the draft is published. */
   vector: Vector;
@@ -592,8 +594,8 @@ export class Draft {
     this.vector = session.vector.clone();
     for (const origin of this.vector.origins()) this.#moved.add(origin);
     for (const intent of session.intents) this.#openIntent(intent);
-    this.#log = this.#state.emptyLog(bank);
-    this.#ops.push(this.#log.leap());
+    this.#log = this.#state.emptyLog(bank, this.#log.end);
+    this.#ops.push(this.#log.head(), this.#log.leap());
     this.copy = session;
     this.#ops.push(floorOp(session.floor));
     await this.#replaceIncarnations(session.incarnations);
@@ -703,7 +705,9 @@ export class Draft {
       const value = this.vector.encodeOrigin(origin);
       ops.push({ key: vectorKey(bank, origin), value });
     }
-    ops.push(...this.#log.trim());
+    const trimmed = this.#log.trim(this.#kv.abandon !== undefined);
+    this.#isTrimmed = trimmed.length > 0;
+    ops.push(...trimmed);
     ops.push({
       key: metaKey("counters"),
       value: encodeCounters(this.#counters),
@@ -715,6 +719,7 @@ export class Draft {
   publish(): void {
     this.#state.vector = this.vector;
     this.#state.log = this.#log;
+    if (this.#isTrimmed) this.#kv.abandon?.(this.#log.passed);
     const { sums } = this.#state;
     if (this.copy !== undefined) {
       this.#state.floor = this.copy.floor;

@@ -8,6 +8,8 @@
  *   vectors can be handed out.
  * - It holds at most `bytesMax` bytes of records (and always the newest one);
  *   older records are reachable through the entries only (session.ts).
+ * - A position is never used again, in neither bank, and rows before the stored head
+ *   are never asked for: the engine may do with them what it likes.
  * - {@linkcode RecentLog.replays} is true only if what was told of the records
  *   between the two vectors, when they were applied, can be told again
  *   (replay.ts).
@@ -17,6 +19,7 @@
  * ```
  * marks := varint lost, varint* | varint won, varint*      numbers of ops, from 0
  * leap  := varint position        meta row: records before it came before a session
+ * log   := varint position        meta row: the head, the first one that is kept
  * ```
  * `lost` are ops that changed nothing here, and `won` those that replaced what their
  * writer had not known.
@@ -29,11 +32,12 @@
  */
 
 import { type Bytes, isPromise, Reader, Writer } from "../../runtime/mod.ts";
-import type { BatchOp, KVReader } from "../../engine/kv.ts";
+import type { BatchOp, BoundedRange, KVReader } from "../../engine/kv.ts";
 import {
   type Bank,
   logKey,
   logOfKey,
+  logStart,
   metaKey,
   Space,
   spacePrefix,
@@ -54,6 +58,9 @@ interface Run {
 
 /** Trimmed positions that a run keeps before it is packed. */
 const SLACK = 1024;
+
+/** The share of its bytes that goes at a time is one in this many. */
+const TRIMMED_SHARE = 64;
 
 /** Numbers of a record in the list of all: its position, origin, seq and bytes. */
 const ROW = 4;
@@ -89,12 +96,19 @@ export class RecentLog {
   /** What is before this index was trimmed. */
   #head = 0;
   #bytes = 0;
-  #nextPosition = 1;
+  #nextPosition: number;
+  /** The first position that is kept, as it is stored. */
+  #first: number;
 
-  /** @param bank Where its rows are. */
-  constructor(bytesMax: number, bank: Bank) {
+  /**
+   * @param bank Where its rows are.
+   * @param position Where it begins: behind all that any log of this store has had.
+   */
+  constructor(bytesMax: number, bank: Bank, position: number = 1) {
     this.#bytesMax = bytesMax;
     this.#bank = bank;
+    this.#nextPosition = position;
+    this.#first = position;
   }
 
   /** Bytes of the records it holds. */
@@ -107,10 +121,29 @@ export class RecentLog {
     return (this.#rows.length - this.#head) / ROW;
   }
 
+  /** Where the next record stands. */
+  get end(): number {
+    return this.#nextPosition;
+  }
+
+  /** All rows before the stored head: nobody asks for them any more. */
+  get passed(): BoundedRange {
+    return {
+      start: spacePrefix(Space.LOG + this.#bank),
+      end: logStart(this.#bank, this.#first),
+    };
+  }
+
   /** Makes the index from what is stored. */
   async load(reader: KVReader): Promise<void> {
+    const head = await reader.get(metaKey("log"));
+    if (head !== undefined) {
+      this.#first = new Reader(head, "the head of the log").varint();
+      this.#nextPosition = this.#first;
+    }
     const rows = reader.iterate({
       prefix: spacePrefix(Space.LOG + this.#bank),
+      start: logStart(this.#bank, this.#first),
     });
     try {
       for (;;) {
@@ -171,6 +204,12 @@ export class RecentLog {
     return { key: metaKey("leap"), value };
   }
 
+  /** The row that says where it begins. */
+  head(): BatchOp {
+    const value = new Writer(8).varint(this.#first).finish();
+    return { key: metaKey("log"), value };
+  }
+
   /**
    * What was covered here when the last of these records had been applied.
    *
@@ -220,14 +259,25 @@ export class RecentLog {
       : run.positions[seq - run.start];
   }
 
-  /** Lets go of the oldest records beyond the limit: gives what deletes them. */
-  trim(): BatchOp[] {
+  /**
+   * Lets go of the oldest records, some at a time, once there are more than it may
+   * hold: gives what makes that durable.
+   *
+   * @param isAbandoned Whether the engine is told of {@linkcode RecentLog.passed}
+   * once this is written; if not, their rows are deleted.
+   */
+  trim(isAbandoned: boolean): BatchOp[] {
     const ops: BatchOp[] = [];
-    while (this.#bytes > this.#bytesMax && this.length > 1) {
+    if (this.#bytes <= this.#bytesMax || this.length === 1) return ops;
+    const left = this.#bytesMax - Math.floor(this.#bytesMax / TRIMMED_SHARE);
+    while (this.#bytes > left && this.length > 1) {
       const { position, dot } = this.#rowAt(this.#head);
       this.#bytes -= this.#rows[this.#head + 3]!;
       this.#head += ROW;
-      ops.push({ key: logKey(this.#bank, position, dot), value: undefined });
+      this.#first = this.#rows[this.#head]!;
+      if (!isAbandoned) {
+        ops.push({ key: logKey(this.#bank, position, dot), value: undefined });
+      }
       if (this.#marks.delete(position)) {
         const key = logKey(this.#bank, position, dot, Space.LOG_MARK);
         ops.push({ key, value: undefined });
@@ -245,6 +295,7 @@ export class RecentLog {
       this.#rows = this.#rows.slice(this.#head);
       this.#head = 0;
     }
+    ops.push(this.head());
     return ops;
   }
 

@@ -5,7 +5,7 @@ import { HeldRecords } from "./held.ts";
 import { RecentLog } from "./log.ts";
 import { decodeRecord, type LogRecord, makeRecord } from "./record.ts";
 import { Vector } from "./vector.ts";
-import { HandKV, origin, setRecord } from "./world_test.ts";
+import { AbandoningKV, HandKV, origin, setRecord } from "./world_test.ts";
 
 const ORIGINS = [origin(1), origin(2), origin(2, 9)];
 
@@ -22,9 +22,13 @@ Deno.test("the recent log hands out exactly what lies between two vectors, in lo
   let refused = 0;
   for (let seed = 1; seed <= 150; seed++) {
     const random = new Prng(seed, "log");
-    const kv = new HandKV();
+    const abandons = random.u32() % 2 === 0;
+    const kv = abandons ? new AbandoningKV() : new HandKV();
     const bytesMax = random.u32() % 2 ? 1e6 : 200 + random.u32() % 800;
-    let log = new RecentLog(bytesMax, 0);
+    // What is trimmed goes some at a time: less is left than there may be.
+    const bytesLeft = bytesMax - Math.floor(bytesMax / 64);
+    const bank = random.u32() % 2 ? 0 : 8;
+    let log = new RecentLog(bytesMax, bank);
     const seqs = new Map<Origin, number>();
     /** The model: what is kept, in order. */
     let kept: LogRecord[] = [];
@@ -36,18 +40,27 @@ Deno.test("the recent log hands out exactly what lies between two vectors, in lo
         // A session leaps over records.
         seqs.set(of, seq + random.u32() % 5);
       } else if (dice === 1) {
-        log = new RecentLog(bytesMax, 0);
+        const { end } = log;
+        log = new RecentLog(bytesMax, bank);
         await log.load(kv);
+        assertEquals(log.end, end);
       } else {
         seqs.set(of, seq);
         const record = setRecord("k", "v".repeat(random.u32() % 90), {
           origin: of,
           seq,
         });
-        kv.write([log.append(record), ...log.trim()]);
+        const row = log.append(record);
+        const trimmed = log.trim(abandons);
+        kv.write([row, ...trimmed]);
+        if (kv instanceof AbandoningKV && random.u32() % 2 === 0) {
+          kv.abandon(log.passed);
+        }
         kept.push(record);
         let bytes = kept.reduce((sum, each) => sum + each.bytes.length, 0);
-        while (bytes > bytesMax && kept.length > 1) {
+        const isFull = bytes > bytesMax && kept.length > 1;
+        assertEquals(trimmed.length > 0, isFull);
+        while (isFull && bytes > bytesLeft && kept.length > 1) {
           bytes -= kept[0]!.bytes.length;
           kept = kept.slice(1);
         }

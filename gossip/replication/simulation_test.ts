@@ -39,6 +39,7 @@ import { Replica } from "./replica.ts";
 import { decodeOffer } from "./session.ts";
 import { decodeCounters } from "./state.ts";
 import {
+  AbandoningKV,
   HandClock,
   HandKV,
   HandTimers,
@@ -98,7 +99,13 @@ class SimNode {
   mirror = new Map<string, Entry>();
 
   constructor(readonly id: number) {
-    this.kv = new HandKV(false);
+    this.kv = this.newKv();
+  }
+
+  /** Every other node's engine lets go of what is abandoned. */
+  newKv(rows?: HandKV["durable"]): HandKV {
+    const Engine = this.id % 2 === 0 ? AbandoningKV : HandKV;
+    return new Engine(false, rows);
   }
 }
 
@@ -443,7 +450,7 @@ class Simulation {
     if (node.image === undefined) return;
     await this.#crash(node);
     this.#say(`n${node.id} gets its old disk`);
-    node.kv = new HandKV(false, node.image);
+    node.kv = node.newKv(node.image);
     node.image = undefined;
     node.restored = true;
     const { caughtUp, bank } = decodeCounters(

@@ -124,12 +124,13 @@ export class ReplicaState implements Counters {
     });
     this.log = this.emptyLog(this.bank);
     await this.log.load(kv);
+    kv.abandon?.(this.log.passed);
     this.incarnation = this.#begin();
   }
 
-  /** A log without records. */
-  emptyLog(bank: Bank): RecentLog {
-    return new RecentLog(this.#logBytesMax, bank);
+  /** A log without records, which begins behind all positions there were. */
+  emptyLog(bank: Bank, position?: number): RecentLog {
+    return new RecentLog(this.#logBytesMax, bank, position);
   }
 
   /**

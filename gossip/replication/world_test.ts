@@ -6,6 +6,7 @@
 
 import type {
   BatchOp,
+  BoundedRange,
   IterateOptions,
   KV,
   KVIterator,
@@ -176,6 +177,15 @@ export class HandKV implements KV {
     }
   }
 
+  /** Takes the rows of a range away, durably once all is that was written before. */
+  protected takeAway(range: BoundedRange): void {
+    this.#rows = without(this.#rows, range);
+    for (const pending of this.#pending) {
+      pending.rows = without(pending.rows, range);
+    }
+    if (!this.writing) this.durable = this.#rows;
+  }
+
   /** What was written is lost, and the writer is told. */
   failWrites(error: unknown): void {
     this.#rows = this.durable;
@@ -185,10 +195,27 @@ export class HandKV implements KV {
   /** The engine after a crash. */
   crash(): HandKV {
     this.#pending = [];
-    return new HandKV(this.automatic, this.durable);
+    const Engine = this.constructor as typeof HandKV;
+    return new Engine(this.automatic, this.durable);
   }
 
   close(): void {}
+}
+
+/** An engine that lets go of what is abandoned as early as it may. */
+export class AbandoningKV extends HandKV {
+  /** What was given up, in order. */
+  readonly abandoned: BoundedRange[] = [];
+
+  abandon(range: BoundedRange): void {
+    this.abandoned.push(range);
+    this.takeAway(range);
+  }
+}
+
+function without(rows: Rows, { start, end }: BoundedRange): Rows {
+  const [from, to] = [keyText(start), keyText(end)];
+  return rows.filter(({ text }) => text < from || text >= to);
 }
 
 /** Timers that fire when told. */

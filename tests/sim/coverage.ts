@@ -65,6 +65,8 @@ export const PATHS = [
   /** A memtable that became a table. */
   "flush",
   "compaction",
+  /** Tables of the log's old rows that went unread. */
+  "abandoned",
   /** A whole copy that went into tables past the log. */
   "bulkLoad",
   /** A flipped bit that was noticed when the disk was opened. */

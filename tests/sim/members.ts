@@ -312,7 +312,8 @@ export class Members {
           await options.yieldNow!();
         },
         memtableBytes: draw.memtableBytes,
-        tableBytes: 64 * 1024,
+        tableBytes: Math.min(draw.memtableBytes / 2, 64 * 1024),
+        levelBytes: 8 * draw.memtableBytes,
         onEvent: (event) => this.#engineEvent(life, event),
       });
       if (member.life !== life) return;
@@ -949,7 +950,10 @@ export class Members {
 
   #engineEvent(life: Life, event: LsmEvent): void {
     const { coverage } = this.#options;
-    if (event.type === "flush" || event.type === "compaction") {
+    if (
+      event.type === "flush" || event.type === "compaction" ||
+      event.type === "abandoned"
+    ) {
       coverage.path(event.type);
     } else if (event.type === "ingest") {
       coverage.path("bulkLoad");
