@@ -1,5 +1,5 @@
 /**
- * Ranges of keys that nobody reads or writes any more: what is in them need not be
+ * Ranges of keys that nobody reads or sets any more: what is in them need not be
  * kept, merged or deleted key by key.
  *
  * Guarantees: a range counts only once all that was written before it was given up

@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   ClosedError,
-  compareBytes,
   NotSupportedError,
   toBytes,
   toText,
@@ -243,56 +242,3 @@ async function crashAt(at: number, unsynced: Unsynced): Promise<number> {
   await store.close();
   return gone;
 }
-
-Deno.test("a table in whose stretch nothing comes down stays as it is, and no other one spans it", async () => {
-  const files = new StepFiles();
-  const moved: LsmEvent[] = [];
-  const store = await openLsm(DIR, {
-    files,
-    memtableBytes: 64 * 1024,
-    tableBytes: 16 * 1024,
-    levelBytes: 10_000_000,
-    onEvent: (event) => {
-      if (event.type === "compaction") moved.push(event);
-    },
-  });
-  const random = new Prng(1, "beside");
-  const model = new Map<string, string>();
-  // Rows in the order of their keys between others that come in none.
-  for (let i = 0; i < 20_000; i++) {
-    const value = `${i}`.padStart(40, "-");
-    const other = `${random.below(2) === 0 ? "a" : "z"}${random.below(500)}`;
-    await store.write([
-      { key: logKey(i), value: toBytes(value) },
-      { key: toBytes(other), value: toBytes(value) },
-    ]);
-    model.set(toText(logKey(i)), value);
-    model.set(other, value);
-  }
-  await store.flush();
-  await store.idle();
-  const { compactions } = store.metrics();
-  const { user } = store.stats().written;
-  assert(compactions.count >= 5, `${compactions.count} compactions`);
-  // Each row in order is merged once; all of them each time would be ten times that.
-  assert(
-    compactions.bytesOut < 2.5 * user,
-    `${compactions.bytesOut} of ${user} bytes`,
-  );
-  const rows = store.iterate();
-  const sorted = [...model].map(([key, value]) => ({
-    key: toBytes(key),
-    value,
-  }))
-    .sort((a, b) => compareBytes(a.key, b.key));
-  for (const { key, value } of sorted) {
-    assert(rows.next());
-    assertEquals([toText(rows.key), toText(rows.value)], [toText(key), value]);
-  }
-  assertEquals(rows.next(), false);
-  assertEquals((await store.check()).damages, []);
-  await store.close();
-  const reopened = await openLsm(DIR, { files });
-  assertEquals(reopened.count(), model.size);
-  await reopened.close();
-});

@@ -141,8 +141,8 @@ export interface KV extends KVReader {
    */
   load?(): Awaitable<KVBulkLoad>;
   /**
-   * Gives up a range of keys, if the engine has a use for that: nobody writes in it
-   * any more while the store is open, and reads in it may find what there was or
+   * Gives up a range of keys, if the engine has a use for that: nobody sets a key in
+   * it any more while the store is open, and reads in it may find what there was or
    * nothing. An engine takes nothing away before all that was written before this
    * call survives a power failure, and forgets the range at `close`.
    */

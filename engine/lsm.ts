@@ -227,8 +227,8 @@ export class Lsm implements KV, AsyncDisposable {
   }
 
   /**
-   * Gives a range of keys up: nobody writes in it any more while the store is open,
-   * and what is read there may be there still or not. Once all that was written
+   * Gives a range of keys up: nobody sets a key in it any more while the store is
+   * open, and what is read there may be there still or not. Once all that was written
    * before this call is on the device, tables that are wholly in the range are let
    * go of unread, and merges drop what else there is. That much is not durable:
    * who opens the store anew gives the range up anew.

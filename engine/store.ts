@@ -81,7 +81,7 @@ export class Store implements TableSet {
   readonly blocks: BlockCache;
   /** Where keys were found. */
   readonly places: PlaceCache;
-  /** Ranges of keys that nobody reads or writes any more. */
+  /** Ranges of keys that nobody reads or sets any more. */
   readonly abandoned: AbandonedRanges = new AbandonedRanges();
   /** Notified when a flush or compaction is done, or the store is poisoned. */
   readonly progress: Signal = new Signal();

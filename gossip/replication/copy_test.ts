@@ -22,6 +22,7 @@ import type { Entry } from "./entry.ts";
 import { Replica } from "./replica.ts";
 import { Vector } from "./vector.ts";
 import {
+  AbandoningKV,
   entry,
   HandClock,
   type HandKV,
@@ -41,6 +42,14 @@ function rowsIn(kv: HandKV, bank: number): number {
     const rows = kv.iterate({ prefix: spacePrefix(space + bank) });
     while (rows.next()) count++;
   }
+  return count;
+}
+
+/** How many rows the log has in a bank. */
+function logRows(kv: HandKV, bank: number): number {
+  const rows = kv.iterate({ prefix: spacePrefix(Space.LOG + bank) });
+  let count = 0;
+  while (rows.next()) count++;
   return count;
 }
 
@@ -282,4 +291,30 @@ Deno.test("S6: a copy that is not in order, or has more than it covers, is refus
   await a.replica.beginCopy();
   await a.replica.fill([first, second], { vector });
   await a.replica.fill([dead], { vector });
+});
+
+Deno.test("S6: the log of a copy begins behind all that the one before it has given up, also when it comes back to its place", async () => {
+  let kv = new AbandoningKV();
+  let node = await openReplica(1, { kv, logBytesMax: 400 });
+  for (let copies = 0; copies < 5; copies++) {
+    for (let i = 0; i < 10; i++) {
+      await node.replica.commit(sets({ [`k${i}`]: `${copies}` }));
+    }
+    const { bank, figures } = node.replica;
+    assertEquals(bank, copies % 2 === 0 ? 0 : 8);
+    assert(figures.logRecords >= 1 && figures.logRecords < 9);
+    assertEquals(logRows(kv, bank), figures.logRecords);
+    if (copies % 2 === 1) {
+      // The next start finds the head, and gives up what is before it again.
+      const last = kv.abandoned.at(-1)!;
+      kv = kv.crash() as AbandoningKV;
+      node = await openReplica(1, { kv, logBytesMax: 400 });
+      assertEquals(kv.abandoned, [last]);
+      assertEquals(node.replica.figures.logRecords, figures.logRecords);
+    }
+    await node.replica.voidCopy(() => []);
+    assert(await take(node.replica, copyOf({ [`c${copies}`]: "c" })));
+    assertEquals(node.replica.figures.logRecords, 0);
+    await turns();
+  }
 });

@@ -595,7 +595,7 @@ export class Draft {
     for (const origin of this.vector.origins()) this.#moved.add(origin);
     for (const intent of session.intents) this.#openIntent(intent);
     this.#log = this.#state.emptyLog(bank, this.#log.end);
-    this.#ops.push(this.#log.head(), this.#log.leap());
+    this.#ops.push(this.#log.leap());
     this.copy = session;
     this.#ops.push(floorOp(session.floor));
     await this.#replaceIncarnations(session.incarnations);

@@ -97,7 +97,7 @@ export class RecentLog {
   #head = 0;
   #bytes = 0;
   #nextPosition: number;
-  /** The first position that is kept, as it is stored. */
+  /** The first position that is kept. */
   #first: number;
 
   /**
@@ -126,7 +126,7 @@ export class RecentLog {
     return this.#nextPosition;
   }
 
-  /** All rows before the stored head: nobody asks for them any more. */
+  /** All rows before the head, which is stored: nobody asks for them any more. */
   get passed(): BoundedRange {
     return {
       start: spacePrefix(Space.LOG + this.#bank),
@@ -202,12 +202,6 @@ export class RecentLog {
     this.#leap = this.#nextPosition;
     const value = new Writer(8).varint(this.#leap).finish();
     return { key: metaKey("leap"), value };
-  }
-
-  /** The row that says where it begins. */
-  head(): BatchOp {
-    const value = new Writer(8).varint(this.#first).finish();
-    return { key: metaKey("log"), value };
   }
 
   /**
@@ -295,7 +289,8 @@ export class RecentLog {
       this.#rows = this.#rows.slice(this.#head);
       this.#head = 0;
     }
-    ops.push(this.head());
+    const head = new Writer(8).varint(this.#first).finish();
+    ops.push({ key: metaKey("log"), value: head });
     return ops;
   }
 

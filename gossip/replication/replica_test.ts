@@ -8,10 +8,11 @@ import {
   toBytes,
   toText,
 } from "../../runtime/mod.ts";
-import { Space } from "../keyspace.ts";
+import { Space, spacePrefix } from "../keyspace.ts";
 import { decodeRecord, makeRecord } from "./record.ts";
 import { Vector } from "./vector.ts";
 import {
+  AbandoningKV,
   HandKV,
   openReplica,
   origin,
@@ -357,4 +358,37 @@ Deno.test("records with the largest numbers are stored, and the node lives", asy
   const far = setRecord("k", "far", { seq: 2 ** 48 - 1 });
   assertEquals(await a.replica.receive(far), "early");
   assertEquals(a.told.failed, []);
+});
+
+Deno.test("what the log lets go of is given up once its head is durable, row by row deleted only where the engine knows no better", async () => {
+  for (const Engine of [AbandoningKV, HandKV]) {
+    const kv = new Engine(false);
+    const { replica } = await openReplica(1, { kv, logBytesMax: 1000 });
+    const abandoned = () =>
+      kv instanceof AbandoningKV ? kv.abandoned.length : 0;
+    const opened = abandoned();
+    kv.keepBatches = true;
+    let before = opened;
+    for (let i = 0; i < 40; i++) {
+      const set = replica.commit(sets({ [`k${i % 7}`]: "v".repeat(40) }));
+      await turns();
+      assert(kv.writing);
+      assertEquals(abandoned(), before);
+      kv.finish();
+      await set;
+      before = abandoned();
+      const rows = kv.iterate({ prefix: spacePrefix(Space.LOG) });
+      let count = 0;
+      while (rows.next()) count++;
+      assertEquals(count, replica.figures.logRecords);
+    }
+    assert(replica.figures.logRecords < 15);
+    const isAbandoning = kv instanceof AbandoningKV;
+    assertEquals(before - opened > 20, isAbandoning);
+    const deleted = kv.batches.flat().filter(({ key, value }) =>
+      key[0] === Space.LOG && value === undefined
+    );
+    assertEquals(deleted.length > 20, !isAbandoning);
+    assertEquals(deleted.length > 0, !isAbandoning);
+  }
 });

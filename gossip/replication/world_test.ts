@@ -211,6 +211,19 @@ export class AbandoningKV extends HandKV {
     this.abandoned.push(range);
     this.takeAway(range);
   }
+
+  override write(batch: readonly BatchOp[]): Promise<void> | void {
+    for (const { key, value } of batch) {
+      if (value === undefined) continue;
+      const text = keyText(key);
+      for (const { start, end } of this.abandoned) {
+        if (keyText(start) <= text && text < keyText(end)) {
+          throw new Error("a key is set that was given up");
+        }
+      }
+    }
+    return super.write(batch);
+  }
 }
 
 function without(rows: Rows, { start, end }: BoundedRange): Rows {

@@ -770,4 +770,55 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy:
       "gossip/replication/audit_test.ts :: where no tombstone above it was ever collected",
   },
+  {
+    name: "log-begins-anew-in-the-other-bank",
+    file: "gossip/replication/draft.ts",
+    find: "this.#state.emptyLog(bank, this.#log.end)",
+    replace: "this.#state.emptyLog(bank)",
+    caughtBy: "gossip/replication/copy_test.ts :: begins behind all",
+  },
+  {
+    name: "abandons-the-log-before-its-head-is-durable",
+    file: "gossip/replication/draft.ts",
+    find: "    this.#isTrimmed = trimmed.length > 0;\n",
+    replace:
+      "    this.#isTrimmed = trimmed.length > 0;\n    this.#kv.abandon?.(this.#log.passed);\n",
+    caughtBy: "gossip/replication/replica_test.ts :: once its head is durable",
+  },
+  {
+    name: "log-deletes-what-it-abandons",
+    file: "gossip/replication/log.ts",
+    find: "      if (!isAbandoned) {\n",
+    replace: "      if (!isAbandoned || this.#head > 0) {\n",
+    caughtBy: "gossip/replication/replica_test.ts :: once its head is durable",
+  },
+  {
+    name: "log-abandons-its-head",
+    file: "gossip/replication/log.ts",
+    find: "      end: logStart(this.#bank, this.#first),\n    };",
+    replace: "      end: logStart(this.#bank, this.#first + 1),\n    };",
+    caughtBy: "gossip/replication/log_test.ts",
+  },
+  {
+    name: "log-reads-what-it-has-abandoned",
+    file: "gossip/replication/log.ts",
+    find: "      start: logStart(this.#bank, this.#first),\n    });",
+    replace: "      start: logStart(this.#bank, 0),\n    });",
+    caughtBy: "gossip/replication/log_test.ts",
+  },
+  {
+    name: "log-forgets-its-head",
+    file: "gossip/replication/log.ts",
+    find: '    ops.push({ key: metaKey("log"), value: head });\n',
+    replace:
+      '    if (this.#first < 0) ops.push({ key: metaKey("log"), value: head });\n',
+    caughtBy: "gossip/replication/log_test.ts",
+  },
+  {
+    name: "log-abandoned-once-a-start-only",
+    file: "gossip/replication/state.ts",
+    find: "    kv.abandon?.(this.log.passed);\n",
+    replace: "",
+    caughtBy: "gossip/replication/copy_test.ts :: begins behind all",
+  },
 ];
