@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Bytes } from "../runtime/mod.ts";
+import { type Bytes, SLAB_SHARE_BYTES, Slabs } from "../runtime/mod.ts";
 
 /** Below this a loop copies faster than a call of the platform, in bytes. */
 const LOOP_BYTES = 64;
@@ -103,37 +103,13 @@ export function copyRange(
   return copy;
 }
 
-/** The size of the slabs that small copies share, in bytes. */
-const SLAB_BYTES = 8 * 1024;
-
-/** Copies from this size on get memory of their own, in bytes. */
-const SLAB_SHARE_BYTES = SLAB_BYTES / 8;
-
-let slabWords = new Uint32Array(0);
-let slab = new Uint8Array(slabWords.buffer);
-let slabBuffer = slab.buffer;
-let slabUsed = 0;
-
-/** Where a slab has room for some bytes; it may be a new one. */
-function takeRoom(length: number, phase: number): number {
-  let start = (slabUsed + 3 & ~3) + phase;
-  // A user who transfers the buffer of a copy leaves a slab of length 0.
-  if (start + length > slab.length) {
-    slabWords = new Uint32Array(SLAB_BYTES / 4);
-    slabBuffer = slabWords.buffer;
-    slab = new Uint8Array(slabBuffer);
-    start = phase;
-  }
-  slabUsed = start + length;
-  return start;
-}
+/** Of what users get. */
+const slabs = new Slabs();
 
 /**
  * A copy of bytes inside a buffer, for the user, who may keep and change it.
  *
- * Small copies share slabs, as those of Node's `Buffer` do: memory of its own
- * costs an array of 100 bytes five times as much as the bytes (measured: 580 ns
- * against 110). One that is kept holds a slab of 8 KiB.
+ * Small copies share slabs (runtime/slab.ts): one that is kept holds 8 KiB.
  */
 export function giveRange(
   buffer: Uint8Array,
@@ -141,10 +117,10 @@ export function giveRange(
   length: number,
 ): Bytes {
   if (length >= SLAB_SHARE_BYTES) return copyRange(buffer, at, length);
-  const start = takeRoom(length, 0);
-  const target = slab;
+  const start = slabs.takeRoom(length, 0);
+  const target = slabs.bytes;
   for (let i = 0; i < length; i++) target[start + i] = buffer[at + i]!;
-  return new Uint8Array(slabBuffer, start, length);
+  return new Uint8Array(slabs.buffer, start, length);
 }
 
 /**
@@ -162,10 +138,10 @@ export function giveWords(
     const start = words.byteOffset + at;
     return new Uint8Array(new Uint8Array(words.buffer, start, length));
   }
-  const start = takeRoom(length, at & 3);
-  const target = slabWords;
+  const start = slabs.takeRoom(length, at & 3);
+  const target = slabs.words;
   const end = at + length + 3 >>> 2;
   let to = start >>> 2;
   for (let from = at >>> 2; from < end; from++) target[to++] = words[from]!;
-  return new Uint8Array(slabBuffer, start, length);
+  return new Uint8Array(slabs.buffer, start, length);
 }

@@ -8,6 +8,7 @@
 
 import {
   BATCH_BYTES_MAX,
+  copyOf,
   KEY_BYTES_MAX,
   LimitError,
   NODE_KEY_MAX,
@@ -195,5 +196,5 @@ function ownBytes(
   if (bytes.length < min || bytes.length > max) {
     throw new LimitError(action, what, bytes.length, min, max);
   }
-  return isText ? bytes : new Uint8Array(bytes);
+  return isText ? bytes : copyOf(bytes);
 }

@@ -33,7 +33,7 @@
  * @module
  */
 
-import { type Bytes, prefixEnd } from "../runtime/mod.ts";
+import { type Bytes, makeBytes, prefixEnd } from "../runtime/mod.ts";
 import {
   type Dot,
   type Origin,
@@ -96,7 +96,7 @@ export function spacePrefix(space: number): Bytes {
 
 /** A row named by bytes within a namespace. */
 export function rowKey(space: number, name: Uint8Array): Bytes {
-  const key = new Uint8Array(1 + name.length);
+  const key = makeBytes(1 + name.length);
   key[0] = space;
   key.set(name, 1);
   return key;
@@ -109,7 +109,7 @@ export function metaKey(name: string): Bytes {
 
 /** A row named by a number. */
 export function numberKey(space: number, number: number): Bytes {
-  const key = new Uint8Array(1 + SEQ_BYTES);
+  const key = makeBytes(1 + SEQ_BYTES);
   key[0] = space;
   putSeq(key, 1, number);
   return key;
@@ -127,7 +127,7 @@ export function incarnationKey(node: number): Bytes {
 
 /** The row of what a fold lists. */
 export function foldKey({ origin, seq }: Dot): Bytes {
-  const row = new Uint8Array(1 + DOT_BYTES);
+  const row = makeBytes(1 + DOT_BYTES);
   row[0] = Space.FOLD;
   putSeq(row, putOrigin(row, 1, origin), seq);
   return row;
@@ -145,7 +145,7 @@ export function indexKey(
   seq: number,
   key: Uint8Array,
 ): Bytes {
-  const row = new Uint8Array(1 + DOT_BYTES + key.length);
+  const row = makeBytes(1 + DOT_BYTES + key.length);
   row[0] = Space.DOT_INDEX + bank;
   putSeq(row, putOrigin(row, 1, origin), seq);
   row.set(key, 1 + DOT_BYTES);
@@ -173,7 +173,7 @@ export function indexRange(
 
 /** The row of an origin's part of the vector. */
 export function vectorKey(bank: Bank, origin: Origin): Bytes {
-  const row = new Uint8Array(1 + ORIGIN_BYTES);
+  const row = makeBytes(1 + ORIGIN_BYTES);
   row[0] = Space.VECTOR + bank;
   putOrigin(row, 1, origin);
   return row;
@@ -191,7 +191,7 @@ export function logKey(
   dot: Dot,
   space: number = Space.LOG,
 ): Bytes {
-  const row = new Uint8Array(1 + SEQ_BYTES + DOT_BYTES);
+  const row = makeBytes(1 + SEQ_BYTES + DOT_BYTES);
   row[0] = space + bank;
   putSeq(row, putOrigin(row, putSeq(row, 1, position), dot.origin), dot.seq);
   return row;
@@ -222,7 +222,7 @@ export function expiryKey(
   instantMs: number,
   key: Uint8Array,
 ): Bytes {
-  const row = new Uint8Array(3 + SEQ_BYTES + key.length);
+  const row = makeBytes(3 + SEQ_BYTES + key.length);
   row[0] = Space.EXPIRY + bank;
   row[1] = node >>> 8;
   row[2] = node;
@@ -239,7 +239,7 @@ export function expiryOfKey(
 
 /** The row of an intent that waits for its transaction. */
 export function openIntentKey(bank: Bank, txn: Dot, intent: Dot): Bytes {
-  const row = new Uint8Array(1 + 2 * DOT_BYTES);
+  const row = makeBytes(1 + 2 * DOT_BYTES);
   row[0] = Space.OPEN_INTENT + bank;
   const at = putSeq(row, putOrigin(row, 1, txn.origin), txn.seq);
   putSeq(row, putOrigin(row, at, intent.origin), intent.seq);

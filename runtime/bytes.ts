@@ -11,6 +11,7 @@
 
 import { crc32 as zlibCrc32 } from "node:zlib";
 import { DecodeError } from "./errors.ts";
+import { copyOf } from "./slab.ts";
 
 /** Bytes that own an ordinary, unshared buffer. */
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -164,7 +165,7 @@ export class Writer {
     const isSpare = bytes.length <= SPARE_BYTES_MAX;
     // What is large, and fills its buffer, is given away as it is.
     const isCopied = isSpare || length < bytes.length * FILLED;
-    const written = isCopied ? bytes.slice(0, length) : this.view();
+    const written = isCopied ? copyOf(this.view()) : this.view();
     if (
       isSpare && bytes.length >= SPARE_BYTES_MIN && spares.length < SPARES_MAX
     ) spares.push(bytes);

@@ -13,5 +13,6 @@ export * from "./errors.ts";
 export * from "./limits.ts";
 export { MemoryFiles } from "./memory_files.ts";
 export * from "./runtime.ts";
+export * from "./slab.ts";
 export * from "./time.ts";
 export * from "./zstd.ts";

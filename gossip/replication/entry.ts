@@ -26,6 +26,7 @@
 import {
   type Bytes,
   EMPTY_BYTES,
+  makeBytes,
   NODE_KEY_MAX,
   Reader,
   Writer,
@@ -192,7 +193,7 @@ export function encodeEntry(entry: Entry): Bytes {
   const header = scratch.view();
   header[0] = header.length - 1;
   const value = entry.value ?? EMPTY_BYTES;
-  const row = new Uint8Array(header.length + value.length);
+  const row = makeBytes(header.length + value.length);
   row.set(header);
   row.set(value, header.length);
   return row;

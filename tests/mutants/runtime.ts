@@ -77,4 +77,11 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
     replace: "        void stream;",
     caughtBy: "runtime/virtual/faults_test.ts :: once the link is fast again",
   },
+  {
+    name: "slab-gives-bytes-twice",
+    file: "runtime/slab.ts",
+    find: "    this.#used = start + length;\n",
+    replace: "    this.#used = start + (length >>> 1);\n",
+    caughtBy: "runtime/slab_test.ts :: nobody else's",
+  },
 ];
