@@ -173,7 +173,8 @@ export interface ByteStream {
   read(buffer: Uint8Array): Promise<number | null>;
   /**
    * Writes all of `data`; resolves when the stream has taken it, which is the
-   * backpressure. One write at a time.
+   * backpressure. One write at a time. The bytes are the caller's: a stream keeps
+   * none, and gives away none of their memory, in which other bytes may lie.
    *
    * @throws {Error} If the stream is broken.
    */
