@@ -79,8 +79,9 @@ export type DatabaseEvent =
    */
   | { readonly type: "outdated"; readonly node: number }
   /**
-   * A whole copy has taken the place of this node's data; what it had written and
-   * no other node has was reported before, by events of type `conflict`.
+   * A whole copy has taken the place of this node's data; what it had and the copy
+   * has not was reported before, by events of type `conflict`. If another node has
+   * that, it comes again.
    */
   | { readonly type: "reset" }
   /**

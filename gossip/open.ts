@@ -360,7 +360,6 @@ async function assemble(
     logBytesMax: propagation.logBytesMax,
     conflictsMax: propagation.conflictsMax,
     isSealed: (node, vector) => cluster.isSealed(node, vector),
-    isRemoved: (node) => cluster.config.removed.includes(node),
     renew: () => {
       const op = generation.raise(generation.current + 1);
       return {

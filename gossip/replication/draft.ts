@@ -53,7 +53,6 @@ import {
   makeOrigin,
   type Origin,
   originLane,
-  originNode,
   SEQ_MAX,
 } from "./dot.ts";
 import {
@@ -181,12 +180,6 @@ export interface DraftOptions {
    * @default {no node was}
    */
   readonly isSealed?: ((node: number, vector: Vector) => boolean) | undefined;
-  /**
-   * Whether a node was removed.
-   *
-   * @default {no node was}
-   */
-  readonly isRemoved?: ((node: number) => boolean) | undefined;
   /**
    * Reports of conflicts that may stand before what would lose has to wait.
    *
@@ -566,18 +559,15 @@ export class Draft {
 
   /**
    * Puts a whole copy, which stands in the other bank, in the place of what is
-   * here (rule S6 of the replication protocol). What this node has written, or one
-   * that was removed, and the copy does not cover is reported: nobody else will
-   * bring it.
+   * here (rule S6 of the replication protocol). What the copy does not cover is
+   * reported: nobody else may bring it. The rule leaves out what other members have
+   * written, who have it; but one that acked it before it was on its device may have
+   * lost it since, and this node be the last to have had it.
    */
   async #replace(session: SessionData): Promise<void> {
-    const { nodeKey } = this.#state;
-    const { isRemoved } = this.#options;
     const old = this.#counters.bank;
     const bank = otherBank(old);
     for (const origin of this.vector.beyond(session.vector).origins()) {
-      const node = originNode(origin);
-      if (node !== nodeKey && !isRemoved?.(node)) continue;
       const from = session.vector.seq(origin) + 1;
       const keys = await this.#keysIn(indexRange(old, origin, from));
       for (const key of keys) {

@@ -108,8 +108,6 @@ export interface ReplicaOptions extends Writership {
   readonly listener: ReplicaListener;
   /** {@linkcode DraftOptions.isSealed}. */
   readonly isSealed?: DraftOptions["isSealed"];
-  /** {@linkcode DraftOptions.isRemoved}. */
-  readonly isRemoved?: DraftOptions["isRemoved"];
   /** {@linkcode DraftOptions.conflictsMax}. */
   readonly conflictsMax?: DraftOptions["conflictsMax"];
   /**
@@ -912,11 +910,10 @@ export class Replica {
   }
 
   #draft(): Draft {
-    const { clock, isSealed, isRemoved, conflictsMax } = this.#options;
+    const { clock, isSealed, conflictsMax } = this.#options;
     return new Draft(this.#kv, this.#state, {
       nowMs: clock.now(),
       isSealed,
-      isRemoved,
       conflictsMax,
     });
   }

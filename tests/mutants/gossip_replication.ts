@@ -618,8 +618,9 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "copy-loses-unreported",
     file: "gossip/replication/draft.ts",
-    find: "      if (node !== nodeKey && !isRemoved?.(node)) continue;",
-    replace: "      if (node !== nodeKey || isRemoved?.(node)) continue;",
+    find: "      const from = session.vector.seq(origin) + 1;\n",
+    replace:
+      "      if (Math.floor(origin / 2 ** 33) !== this.#state.nodeKey) continue;\n      const from = session.vector.seq(origin) + 1;\n",
     caughtBy: "gossip/replication/copy_test.ts :: takes the place of all",
   },
   {

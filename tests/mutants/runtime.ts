@@ -21,8 +21,7 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
   {
     name: "what-a-writer-finished-is-written-over",
     file: "runtime/bytes.ts",
-    find:
-      "    const written = isCopied ? bytes.slice(0, length) : this.view();",
+    find: "    const written = isCopied ? copyOf(this.view()) : this.view();",
     replace: "    const written = this.view();",
     caughtBy: "runtime/bytes_test.ts :: not touched by later writes",
   },
