@@ -12,7 +12,7 @@ import { measureRumours, RUMOUR_ROWS } from "./sim/rumours.ts";
 import { isFault, type Step, writeScript } from "./sim/script.ts";
 import { isAlike, parseScript, scriptText, shrink } from "./sim/shrink.ts";
 import { runScript, runWorkload } from "./sim/workload.ts";
-import { measureSoak, type Soak } from "./sim/soak.ts";
+import { isFlat, measureSoak, type Soak } from "./sim/soak.ts";
 
 /** Join, write, cut, heal, kill and restart, all through the public `open`. */
 async function story(seed: number, trace?: (line: string) => void) {
@@ -359,6 +359,13 @@ Deno.test("halves that were apart are equal at once, and deletes leave nothing a
   assertEquals([gone.left, gone.met], [0, true]);
   const soon = await measureTombstones(3, 1, 100, 1);
   assert(soon.left >= 100 && !soon.met, `${soon.left}`);
+});
+
+Deno.test("what nodes hold is flat if it does not grow with the time", () => {
+  assertEquals(isFlat([8, 8, 10, 11], 7), true);
+  assertEquals(isFlat([8, 8, 10, 16], 7), false);
+  assertEquals(isFlat([100, 500, 100, 550], 7), true);
+  assertEquals(isFlat([100, 500, 540, 560], 7), false);
 });
 
 Deno.test("a soak is judged as lives are, and counts what nodes hold", async () => {
