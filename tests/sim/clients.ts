@@ -28,14 +28,8 @@ import {
 import type { World } from "../../runtime/virtual/mod.ts";
 import { text } from "./cluster.ts";
 import type { Coverage } from "./coverage.ts";
-import {
-  dbOf,
-  isHindered,
-  type Life,
-  type Member,
-  type Members,
-  peek,
-} from "./members.ts";
+import { dbOf, isHindered, type Life, type Member, peek } from "./member.ts";
+import type { Members } from "./members.ts";
 import { unexplained } from "./excuses.ts";
 import type { Oracle } from "./oracle.ts";
 import type { WatchJudge } from "./watch_judge.ts";

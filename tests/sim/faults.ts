@@ -12,7 +12,8 @@
 import type { DiskFault, Unsynced, World } from "../../runtime/virtual/mod.ts";
 import type { Coverage } from "./coverage.ts";
 import type { Going } from "./going.ts";
-import { dbOf, type Member, type Members } from "./members.ts";
+import { dbOf, type Member } from "./member.ts";
+import type { Members } from "./members.ts";
 import type { FaultKind, FaultStep, Pair } from "./script.ts";
 
 /** When connections of a node that joins break, after it began, in milliseconds. */

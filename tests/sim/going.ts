@@ -12,7 +12,8 @@ import type { AgreementMetrics } from "../../gossip/membership/agreement.ts";
 import { AspenError } from "../../mod.ts";
 import type { World } from "../../runtime/virtual/mod.ts";
 import type { Coverage } from "./coverage.ts";
-import { dbOf, type Life, type Member, type Members } from "./members.ts";
+import { dbOf, type Life, type Member } from "./member.ts";
+import type { Members } from "./members.ts";
 import { unexplained } from "./excuses.ts";
 import type { Oracle } from "./oracle.ts";
 

@@ -11,31 +11,38 @@
  */
 
 import { type KV, Lsm, openLsm } from "../../engine/mod.ts";
-import { type LsmEvent, optionsIn } from "../../engine/options.ts";
+import { optionsIn } from "../../engine/options.ts";
 import { openReadOnly } from "../../engine/read_only.ts";
 import { originNode } from "../../gossip/replication/dot.ts";
 import { Vector } from "../../gossip/replication/vector.ts";
 import {
-  type Change,
-  compareVersions,
-  CorruptionError,
   type DatabaseEvent,
   type DB,
-  type Divergence,
-  type DivergenceSide,
   open,
   type OpenOptions,
-  TokenTooOldError,
-  type Version,
 } from "../../mod.ts";
-import type { DiskImage, Unsynced, World } from "../../runtime/virtual/mod.ts";
+import type { DiskImage, Unsynced } from "../../runtime/virtual/mod.ts";
 import { sleep } from "../../runtime/time.ts";
 import { text } from "./cluster.ts";
 import { ConfigJudge } from "./configs.ts";
-import type { Coverage } from "./coverage.ts";
 import { isTable, pickBit } from "./damage.ts";
-import { isOfDisk, type Trouble, unexplained } from "./excuses.ts";
-import { type Discard, type Oracle, versionText } from "./oracle.ts";
+import { isOfDisk, type Trouble } from "./excuses.ts";
+import {
+  conflictText,
+  DISK_ERROR_MS,
+  Listening,
+  RETRY_MS,
+} from "./listening.ts";
+import {
+  dbOf,
+  forgetShown,
+  isHindered,
+  isStaying,
+  type Life,
+  type Member,
+  type MembersOptions,
+  peek,
+} from "./member.ts";
 import { Probes } from "./probes.ts";
 import {
   configRow,
@@ -45,108 +52,15 @@ import {
   readConflicts,
   readLog,
   readNamed,
-  readRow,
   readState,
   readVector,
 } from "./rows.ts";
-import type { WorldDraw } from "./script.ts";
-import type { WatchJudge } from "./watch_judge.ts";
-
-/** A node over all its lives. */
-export interface Member {
-  readonly index: number;
-  readonly name: string;
-  /** Goes up with each move. */
-  port: number;
-  /** 0 until it has joined. */
-  nodeKey: number;
-  /** How it becomes a node. */
-  readonly ways: () => OpenOptions;
-  /** The start under way or that runs; `undefined` while it is down. */
-  life: Life | undefined;
-  /** What its disk covered when it was last up. */
-  vector: Vector;
-  /** What it covered when it went down, as far as could be seen. */
-  covered: Vector;
-  /** What watches of this disk have shown. */
-  shown: Map<string, Version>;
-  /** From where its watch goes on, and what it had when the first one began. */
-  watched: { last: Change; first: NodeState } | undefined;
-  /** Whether another disk, or an older one, has written as this node too. */
-  doubled: boolean;
-  /** Its origins of which others may have more, since its disk lost some. */
-  readonly cutShort: Set<number>;
-  /** What was taken away and is to be compared with the next start. */
-  discards: Discard[];
-  /** What becomes of it for ever (`going.ts`); only who leaves may start again. */
-  fate: "leaves" | "lost" | "gone" | undefined;
-  /** The epoch of the config that it was last seen with, and who voted. */
-  seen: { readonly epoch: number; readonly voters: string };
-  /** Called once, when a flush or compaction of its engine pauses next. */
-  onSlice: (() => void) | undefined;
-  /** How many things keep it from answering in time now. */
-  hindrances: number;
-  /** When the last of them passed. */
-  hinderedAt: number;
-  /** When it went down last with an engine that might fail. */
-  faultedAt: number;
-  /** The same, with one that might find damage. */
-  damagedAt: number;
-}
-
-/** One start of a node. */
-export interface Life {
-  /** `undefined` while it opens. */
-  db: DB | undefined;
-  engine: KV | undefined;
-  /** Its engine may fail: something is, or was just now, wrong with its disk. */
-  faulted: boolean;
-  /** A bit of its disk is, or was just now, not as it was written. */
-  damaged: boolean;
-  /** Makes it what it was. */
-  mend: (() => void) | undefined;
-  failed: boolean;
-  closing: boolean;
-  joining: boolean;
-  /** How it was told to become a node. */
-  readonly ways: OpenOptions;
-  watch: WatchJudge | undefined;
-  /** The last row of the log that was read. */
-  logRow: Uint8Array | undefined;
-  /** The last row of the conflicts that was read. */
-  conflictRow: Uint8Array | undefined;
-  /** Conflicts that were told of since its events are read, and those that were not. */
-  readonly told: Set<string>;
-  readonly untold: Set<string>;
-  /** Whether all its events were read, from this start's opening on. */
-  allRead: boolean;
-  /** What was read last of each key. */
-  readonly reads: Map<string, Version>;
-}
-
-/** What the nodes are part of. */
-export interface MembersOptions {
-  readonly world: World;
-  readonly oracle: Oracle;
-  readonly coverage: Coverage;
-  readonly draw: WorldDraw;
-  /** A node is down: its calls will never end. */
-  readonly onDown: (life: Life) => void;
-  /** A node has been told that it was removed. */
-  readonly onRemoved: (member: Member) => void;
-}
 
 /** Work of a slice of the engine, in bytes: small, as memtables are. */
 const SLICE_BYTES = 16 * 1024;
 
 /** What a slice takes, in ms: what a large one does on a machine. */
 const SLICE_MS_MAX = 2;
-
-/** How long after its cause an error of a disk may still come, in ms. */
-const DISK_ERROR_MS = 3000;
-
-/** How long after a failure a node is started again, in ms. */
-const RETRY_MS = 700;
 
 /**
  * Calls and records that may wait for one node's apply loop: one that stood still
@@ -178,6 +92,7 @@ export class Members {
   readonly probes: Probes;
   readonly #options: MembersOptions;
   readonly #configs: ConfigJudge;
+  readonly #listening: Listening;
   #areQuiet = false;
 
   /** Nodes in a world. */
@@ -185,6 +100,7 @@ export class Members {
     this.#options = options;
     this.probes = new Probes(options);
     this.#configs = new ConfigJudge(options.oracle);
+    this.#listening = new Listening(this, options);
   }
 
   /** Whether nodes have too many others to be connected to all of them. */
@@ -314,7 +230,7 @@ export class Members {
         memtableBytes: draw.memtableBytes,
         tableBytes: Math.min(draw.memtableBytes / 2, 64 * 1024),
         levelBytes: 8 * draw.memtableBytes,
-        onEvent: (event) => this.#engineEvent(life, event),
+        onEvent: (event) => this.#listening.engineEvent(life, event),
       });
       if (member.life !== life) return;
       this.#judgeDisk(member, life);
@@ -334,8 +250,8 @@ export class Members {
       }
       if (life.joining) coverage.path("snapshot");
       member.nodeKey = key;
-      void this.#readEvents(member, life, db);
-      void this.#watch(member, life, db);
+      void this.#listening.readEvents(member, life, db);
+      void this.#listening.watch(member, life, db);
     } catch (error) {
       if (member.life !== life) return;
       if (!isOfDisk(error, life)) {
@@ -364,18 +280,18 @@ export class Members {
   /** From now on conflicts are forgotten as they come: nothing is to wait. */
   quiet(): void {
     this.#areQuiet = true;
-    for (const { life } of this.up) this.#forgetQuietly(life!);
+    for (const { life } of this.up) this.forgetQuietly(life!);
   }
 
   /** The end of a node, or of its disk, is told elsewhere. */
-  #forgetQuietly(life: Life): void {
+  forgetQuietly(life: Life): void {
     const { db } = life;
     if (!this.#areQuiet || db === undefined || life.closing) return;
     const { oracle, world } = this.#options;
     this.forgetConflicts(db).catch((error) => {
       if (life.closing || life.failed) return;
       if (isOfDisk(error, life)) {
-        world.schedule(RETRY_MS, () => this.#forgetQuietly(life));
+        world.schedule(RETRY_MS, () => this.forgetQuietly(life));
         return;
       }
       oracle.violate(
@@ -487,7 +403,7 @@ export class Members {
         propagation: draw.propagation,
       });
       for await (const event of db.events() as AsyncIterable<DatabaseEvent>) {
-        this.#databaseEvent(event);
+        this.#listening.databaseEvent(event);
       }
     } catch (error) {
       oracle.violate("E1", `a copy of ${member.name} failed: ${error}`);
@@ -841,246 +757,4 @@ export class Members {
       if (life?.allRead && !life.told.has(name)) life.untold.add(name);
     }
   }
-
-  async #readEvents(member: Member, life: Life, db: DB): Promise<void> {
-    const { world, oracle, coverage } = this.#options;
-    const events = db.events() as AsyncIterable<DatabaseEvent>;
-    // What is on record by now may have been told before.
-    this.harvest(member);
-    life.allRead = true;
-    this.#forgetQuietly(life);
-    for await (const event of events) {
-      this.#databaseEvent(event);
-      switch (event.type) {
-        case "conflict": {
-          const { key, kept, lost } = event.conflict;
-          const name = conflictText(text(key), kept?.version, lost.version);
-          life.told.add(name);
-          life.untold.delete(name);
-          break;
-        }
-        case "outdated":
-          coverage.path("outdated");
-          if (!this.images) {
-            oracle.violate("I8", `${member.name} was reset, and only crashed`);
-          }
-          break;
-        case "reset":
-          coverage.path("reset");
-          // Of the copy before, nothing is promised any more.
-          member.vector = new Vector();
-          this.harvest(member);
-          break;
-        case "conflictsFull":
-          coverage.path("conflictsFull");
-          this.#forgetQuietly(life);
-          break;
-        case "lagged":
-          this.#forgetQuietly(life);
-          life.allRead = false;
-          life.untold.clear();
-          break;
-        case "failed":
-          life.failed = true;
-          if (!isOfDisk(event.error, life)) {
-            oracle.violate("E1", `${member.name} failed: ${event.error}`);
-          }
-          this.#options.coverage.path("poisoned");
-          if (event.error instanceof CorruptionError) {
-            this.#options.coverage.path("rot");
-          }
-          world.schedule(RETRY_MS, () => {
-            if (member.life !== life) return;
-            this.kill(member, "torn");
-            void this.start(member);
-          });
-          break;
-        case "handlerFailed":
-          oracle.violate("E1", `${member.name}: ${event.error}`);
-          break;
-        case "peerFailed": {
-          const strange = unexplained(event.error, {
-            here: life,
-            elsewhere: this.troubleSince(world.now - DISK_ERROR_MS),
-          });
-          if (strange === undefined) break;
-          oracle.violate("E1", `${member.name} blames a peer: ${event.error}`);
-          break;
-        }
-        case "removed":
-          this.#options.onRemoved(member);
-          break;
-        case "cloned":
-          if (!this.images) {
-            oracle.violate("E1", `${member.name} saw a clone of ${event.node}`);
-          }
-          break;
-      }
-    }
-  }
-
-  #databaseEvent(event: DatabaseEvent): void {
-    const { oracle, coverage } = this.#options;
-    switch (event.type) {
-      case "conflict":
-        {
-          const { key, lost: { version, value } } = event.conflict;
-          const lost = { version, value: text(value) };
-          oracle.reports(text(key), lost, "an event");
-        }
-        break;
-      case "divergence":
-        oracle.violate(
-          "S1",
-          `node ${event.node} has others: ${divergent(event)}`,
-        );
-        break;
-      case "clockSkew":
-      case "cloned":
-      case "overdue":
-        coverage.path(event.type);
-        break;
-      case "disconnected":
-        if (causes(event.reason).includes("checksum")) {
-          coverage.path("badFrame");
-        }
-        break;
-    }
-  }
-
-  #engineEvent(life: Life, event: LsmEvent): void {
-    const { coverage } = this.#options;
-    if (
-      event.type === "flush" || event.type === "compaction" ||
-      event.type === "abandoned"
-    ) {
-      coverage.path(event.type);
-    } else if (event.type === "ingest") {
-      coverage.path("bulkLoad");
-    } else if (event.type === "opened" && event.tornBytes > 0) {
-      coverage.path("tornWal");
-    } else if (event.type === "poisoned") life.failed = true;
-  }
-
-  /** Watches a node; after a restart the watch goes on where it was, if it can. */
-  async #watch(member: Member, life: Life, db: DB): Promise<void> {
-    const { oracle, coverage } = this.#options;
-    const since = member.watched?.last.token;
-    const changes = db.watch({ since });
-    const watch = oracle.watch(member.name, member.shown, {
-      now: () =>
-        dbOf(member) === db && !life.failed && !life.damaged
-          ? (key) => readRow(life.engine!, key)
-          : undefined,
-    });
-    life.watch = watch;
-    const first = since === undefined
-      ? peek(life, readState)
-      : wasShown(member.watched!.first, member.shown);
-    if (first !== undefined) watch.begins(first);
-    let isKnown = first !== undefined;
-    try {
-      for await (const batch of changes) {
-        watch.takes(batch);
-        // Nobody knows what was there when a whole copy had come.
-        if (batch.some(({ type }) => type === "reset")) isKnown = false;
-        coverage.path("resumed", since === undefined ? 0 : 1);
-        // What was dropped, nobody sees any more.
-        member.watched = watch.lagged > 0 || !isKnown
-          ? undefined
-          : { last: batch.at(-1)!, first: first! };
-      }
-    } catch (error) {
-      member.watched = undefined;
-      if (!(error instanceof TokenTooOldError)) {
-        const explained = life.failed || life.faulted || life.closing ||
-          life.damaged;
-        if (!explained) oracle.violate("E1", `a watch failed: ${error}`);
-        return;
-      }
-      if (dbOf(member) === db && !life.failed) {
-        await this.#watch(member, life, db);
-      }
-    }
-  }
-}
-
-/** What a watcher knows who began with a state, and was shown versions since. */
-function wasShown(
-  { rows, vector }: NodeState,
-  shown: ReadonlyMap<string, Version>,
-): NodeState {
-  const known = new Map(rows);
-  for (const [key, version] of shown) {
-    // It may have been shown that before this watch began.
-    const began = known.get(key)?.version;
-    if (began !== undefined && compareVersions(began, version) >= 0) continue;
-    known.set(key, { value: undefined, leaseholder: 0, version });
-  }
-  return { rows: known, vector };
-}
-
-/** The disk is not what it was when something was shown. */
-function forgetShown(member: Member): void {
-  member.shown = new Map();
-  member.watched = undefined;
-}
-
-/**
- * What is read of a node's engine behind its back; `undefined` where a bit of its
- * disk has flipped, and the engine says so.
- */
-export function peek<T>(life: Life, read: (engine: KV) => T): T | undefined {
-  try {
-    return read(life.engine!);
-  } catch (error) {
-    if (life.damaged && error instanceof CorruptionError) return undefined;
-    throw error;
-  }
-}
-
-/** Whether something has kept a node from answering in time since then. */
-export function isHindered(member: Member, since: number): boolean {
-  return member.hindrances > 0 || member.hinderedAt >= since;
-}
-
-/** Whether a node is, or is to become, a member, as far as its fate goes. */
-function isStaying({ fate }: Member): boolean {
-  return fate === undefined || fate === "leaves";
-}
-
-/** The database of a node that is up and not closing. */
-export function dbOf({ life }: Member): DB | undefined {
-  return life === undefined || life.closing ? undefined : life.db;
-}
-
-/** The keys of a divergence, with what both nodes had. */
-function divergent({ keys }: Divergence): string {
-  const side = (held: DivergenceSide | undefined) =>
-    held === undefined
-      ? "nothing"
-      : `${held.isDeleted ? "deleted " : ""}${versionText(held.version)}`;
-  return keys.map(({ key, here, there, isTaken }) =>
-    `"${text(key)}" ${side(here)}, there ${side(there)}${
-      isTaken ? ", taken" : ""
-    }`
-  ).join("; ") || "sums only";
-}
-
-function conflictText(
-  key: string,
-  kept: Version | undefined,
-  lost: Version,
-): string {
-  const to = kept === undefined ? "nothing" : versionText(kept);
-  return `"${key}" ${versionText(lost)} lost to ${to}`;
-}
-
-/** An error and its causes, as text. */
-function causes(error: unknown): string {
-  let result = "";
-  for (let at = error; at instanceof Error; at = at.cause) {
-    result += `${at.message}; `;
-  }
-  return result;
 }

@@ -15,7 +15,7 @@ import type { World } from "../../runtime/virtual/mod.ts";
 import type { Coverage } from "./coverage.ts";
 import { mayBeTorn, pickBit } from "./damage.ts";
 import { isOfDisk } from "./excuses.ts";
-import type { Member } from "./members.ts";
+import type { Member } from "./member.ts";
 import type { Oracle } from "./oracle.ts";
 import { readState, readVector } from "./rows.ts";
 

@@ -11,7 +11,7 @@
  */
 
 import type { Metrics } from "../../gossip/face.ts";
-import { dbOf, type Member } from "./members.ts";
+import { dbOf, type Member } from "./member.ts";
 import { FAULT_KINDS, type FaultKind, writeScript } from "./script.ts";
 import { runScript } from "./workload.ts";
 

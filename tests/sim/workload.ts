@@ -14,7 +14,8 @@ import { Coverage } from "./coverage.ts";
 import { Faults } from "./faults.ts";
 import { Going } from "./going.ts";
 import type { InvariantId, Violation } from "./invariants.ts";
-import { type Member, Members } from "./members.ts";
+import type { Member } from "./member.ts";
+import { Members } from "./members.ts";
 import { Oracle } from "./oracle.ts";
 import { type NodeState, stateText, tombstonesOf } from "./rows.ts";
 import {
