@@ -30,13 +30,10 @@ import {
 import type { BatchOp, KV } from "../../engine/kv.ts";
 import {
   type Bank,
-  BANKED,
   metaKey,
   numberKey,
-  otherBank,
   rowKey,
   Space,
-  spacePrefix,
   vectorKey,
 } from "../keyspace.ts";
 import type { AuditItem, EntriesMessage } from "./audit_messages.ts";
@@ -57,7 +54,7 @@ import { decodeEntry, type Entry } from "./entry.ts";
 import type { Floor } from "./floor.ts";
 import { type Fold, foldable } from "./fold.ts";
 import type { OwnIncarnation } from "./incarnation.ts";
-import { type FilledFrom, IncomingCopy } from "./incoming_copy.ts";
+import type { FilledFrom, IncomingCopy } from "./incoming_copy.ts";
 import type { LogRecord } from "./record.ts";
 import { Replay } from "./replay.ts";
 import {
@@ -67,6 +64,7 @@ import {
   type SessionData,
   type SessionOffer,
 } from "./session.ts";
+import { SpareBank } from "./spare_bank.ts";
 import {
   conflictsStanding,
   countersOf,
@@ -127,8 +125,8 @@ export interface Renewal {
 /** Bytes of a group after which the next one begins. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Rows that are deleted with one batch. */
-const CLEAR_ROWS = 10_000;
+/** Reports that are forgotten with one batch. */
+const FORGET_ROWS = 10_000;
 
 /** Bytes of peers' records that may wait; beyond, they are pulled again later. */
 const WAITING_BYTES_MAX = 64 * 1024 * 1024;
@@ -197,10 +195,7 @@ export class Replica {
   #queue: Item[] = [];
   #waitingBytes = 0;
   #commitBytes = 0;
-  /** The whole copy that is on its way. */
-  #copy: IncomingCopy | undefined;
-  /** Clears the bank that does not count: one such work after the other. */
-  #clearing: Promise<void> = Promise.resolve();
+  readonly #spare: SpareBank;
   #running: Promise<void> | undefined;
   #failure: unknown;
   #refusal: Error | undefined;
@@ -210,6 +205,7 @@ export class Replica {
     this.#options = options;
     this.#kv = options.kv;
     this.#state = state;
+    this.#spare = new SpareBank(options.kv, () => state.bank);
   }
 
   /** Opens the replica that the engine holds. */
@@ -222,7 +218,7 @@ export class Replica {
     await state.load(options.kv);
     const replica = new Replica(options, state);
     // What a copy that broke off has left, or the one before this one.
-    replica.#clearLater();
+    replica.#spare.clearLater();
     return replica;
   }
 
@@ -384,8 +380,9 @@ export class Replica {
   async ingest(session: SessionData): Promise<boolean> {
     // Its rows are on the device before the batch that makes them count.
     if (session.whole) {
-      await this.#copy?.finish();
-      session = { ...session, ...this.#copy?.livesWith(session) };
+      const { copy } = this.#spare;
+      await copy?.finish();
+      session = { ...session, ...copy?.livesWith(session) };
     }
     return await new Promise((resolve, reject) => {
       this.#push({ kind: "session", session, resolve, reject });
@@ -463,7 +460,7 @@ export class Replica {
         `Cannot forget conflicts through ${through}: the newest is ${conflictNumber}`,
       );
     }
-    const last = Math.min(through, conflictsForgotten + CLEAR_ROWS);
+    const last = Math.min(through, conflictsForgotten + FORGET_ROWS);
     if (last > conflictsForgotten) {
       const counters = { ...countersOf(state), conflictsForgotten: last };
       const batch: BatchOp[] = [
@@ -483,18 +480,12 @@ export class Replica {
 
   /** Makes room for a whole copy, and gives up the one that has begun. */
   async beginCopy(): Promise<void> {
-    await this.#copy?.close();
-    this.#copy = undefined;
-    await this.#clearing;
-    // Not as one that may fail: what it left would be part of the copy.
-    await this.#clear();
-    const bank = otherBank(this.#state.bank);
-    this.#copy = await IncomingCopy.begin(this.#kv, bank);
+    await this.#spare.begin();
   }
 
   /** Where the copy goes on that broke off; `undefined` if there is none. */
   get copyPoint(): CopyPoint | undefined {
-    return this.#copy?.point;
+    return this.#spare.copy?.point;
   }
 
   /** The copy that broke off goes on, with a session that begins there. */
@@ -525,40 +516,11 @@ export class Replica {
   }
 
   #incoming(): IncomingCopy {
-    if (this.#state.caughtUp || this.#copy === undefined) {
+    const { copy } = this.#spare;
+    if (this.#state.caughtUp || copy === undefined) {
       throw new Error("Cannot fill: no copy is on its way");
     }
-    return this.#copy;
-  }
-
-  #clearLater(): void {
-    this.#clearing = this.#clearing.then(() => this.#clear()).catch(() => {
-      // The engine has failed, and says so by the next write; or it is closed.
-    });
-  }
-
-  /** Clears the bank that does not count. */
-  async #clear(): Promise<void> {
-    const bank = otherBank(this.#state.bank);
-    for (const space of BANKED) {
-      const rows = this.#kv.iterate({
-        prefix: spacePrefix(space + bank),
-        keysOnly: true,
-      });
-      try {
-        let batch: BatchOp[] = [];
-        while (!this.#closed && await rows.next()) {
-          batch.push({ key: rows.key, value: undefined });
-          if (batch.length === CLEAR_ROWS) {
-            await this.#kv.write(batch);
-            batch = [];
-          }
-        }
-        if (batch.length > 0) await this.#kv.write(batch);
-      } finally {
-        await rows.close();
-      }
-    }
+    return copy;
   }
 
   /** Looks at the durable state between two groups. */
@@ -823,8 +785,7 @@ export class Replica {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#running;
-    await this.#clearing;
-    await this.#copy?.close();
+    await this.#spare.close();
     for (const { reject } of this.#waiters) {
       reject(new ClosedError("wait for a record"));
     }
@@ -968,7 +929,7 @@ export class Replica {
         }
         return item.resolve;
       case "session":
-        if (item.session.whole) draft.adopt(this.#copy?.hlc ?? 0);
+        if (item.session.whole) draft.adopt(this.#spare.copy?.hlc ?? 0);
         return await draft.ingest(item.session).then(async (taken) => {
           this.#early.waiting.sessionArrived(false);
           if (taken && draft.copy === undefined) await this.#early.apply(draft);
@@ -991,8 +952,7 @@ export class Replica {
       this.#state.origin = undefined;
       this.#early.clear();
       this.#state.incarnation.renew(generation, nonce, draft.vector);
-      this.#copy = undefined;
-      this.#clearLater();
+      this.#spare.turned();
     }
     this.#early.settle(this.#state.vector);
     listener.applied(draft.applied);

@@ -84,10 +84,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "copy-counts-before-it-is-on-the-device",
     file: "gossip/replication/replica.ts",
-    find: `    if (session.whole) {
-      await this.#copy?.finish();`,
-    replace: `    if (session.whole) {
-      void this.#copy?.finish();`,
+    find: "      await copy?.finish();\n",
+    replace: "      void copy?.finish();\n",
     caughtBy: "gossip/replication/copy_test.ts :: wherever the power fails",
   },
   {
