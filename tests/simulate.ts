@@ -171,16 +171,23 @@ async function replay(): Promise<void> {
   end(campaign);
 }
 
-/** Measures rows, each by itself. `--rows` names some of them. */
+/**
+ * Measures rows, each by itself. `--rows` names some of them, `a` with `a` all `a.b`.
+ */
 async function runRows(scenario: string): Promise<void> {
   const names = text("rows")?.split(",");
+  const unmet = new Set(names);
   const rows: DetectionRow[] = [];
   const run = async (
     name: string,
     nodes: number,
     measure: () => Promise<{ readonly met: boolean }>,
   ) => {
-    if (names !== undefined && !names.includes(name)) return;
+    const named = names?.filter((each) =>
+      each === name || name.startsWith(`${each}.`)
+    );
+    if (named?.length === 0) return;
+    for (const each of named ?? []) unmet.delete(each);
     console.error(`${name}: ${nodes} nodes`);
     const row = await measure();
     console.log(JSON.stringify(row));
@@ -217,6 +224,11 @@ async function runRows(scenario: string): Promise<void> {
     for (const soak of SOAKS) {
       await run(soak.row, soak.nodes, () => measureSoak(soak, seed, hours));
     }
+  }
+  if (unmet.size > 0) {
+    throw new TypeError(
+      `Cannot simulate: "${scenario}" has no row ${[...unmet].join(", ")}`,
+    );
   }
 }
 
