@@ -37,7 +37,8 @@ export class AbandonedRanges {
   add({ start, end }: BoundedRange, seq: number): void {
     if (compareBytes(start, end) >= 0) return;
     const waiting = this.#waiting;
-    const range = { start: start.slice(), end: end.slice() };
+    // Not "slice", which on a Node Buffer shares the caller's memory.
+    const range = { start: new Uint8Array(start), end: new Uint8Array(end) };
     if (waiting.length === WAITING_MAX) {
       // One that grows takes the place of what it was, and counts later.
       const last = waiting.pop()!;

@@ -122,6 +122,7 @@ export class Background {
         if (this.#stopping || store.poisoned) return;
         const compaction = compactionOf(store.current.levels, level, table);
         try {
+          // With all that lies beside: its room is to be freed as well.
           await this.#compact(compaction);
         } catch (error) {
           if (error instanceof StoppedError) return;
@@ -227,7 +228,15 @@ export class Background {
       return () => this.#letGo();
     }
     const compaction = pickCompaction(levels, settings.levelBytes);
-    return compaction && (() => this.#compact(compaction));
+    return compaction && (async () => {
+      await this.#compact(await this.#sparing(compaction));
+    });
+  }
+
+  /** Leaves out what nothing comes down to; nobody else moves tables meanwhile. */
+  async #sparing(compaction: Compaction): Promise<Compaction> {
+    const { tableBytes, yieldNow } = this.#store.settings;
+    return await sparing(compaction, tableBytes, yieldNow);
   }
 
   async #compactAll(): Promise<void> {
@@ -258,9 +267,8 @@ export class Background {
     store.emit({ type: "abandoned", tables: dropped.length, bytes });
   }
 
-  async #compact(picked: Compaction): Promise<void> {
+  async #compact(compaction: Compaction): Promise<void> {
     const store = this.#store;
-    const compaction = sparing(picked, store.settings.tableBytes);
     const { level, upper, lower } = compaction;
     const compression = this.#compressionOf(compaction);
     // What is only moved stays as it is stored.

@@ -12,8 +12,9 @@
  *   iterators see the state of the moment they were made, and stay so.
  * - Bytes that an engine returns belong to the caller, who may keep and change
  *   them. Several may lie in one `ArrayBuffer`, as Node's do: whoever transfers
- *   one's `buffer` takes the others along. Bytes handed in may be reused by the
- *   caller once `write` has settled.
+ *   one's `buffer` takes the others along. Bytes handed in stay the caller's, who
+ *   may reuse them once `write` has settled: an engine keeps none, and gives away
+ *   none of their memory, in which other bytes may lie.
  * - After any failed write or sync every later write fails with
  *   {@linkcode PoisonedError} until the store is opened anew.
  *

@@ -231,7 +231,8 @@ export class DB implements AsyncDisposable {
       return undefined;
     }
     return {
-      key: bytes,
+      // The user's own: beside what was checked lies what others write.
+      key: new Uint8Array(bytes),
       value: entry.value,
       version: versionOf(entry),
       leaseholder: entry.holder,

@@ -79,9 +79,9 @@ export type DatabaseEvent =
    */
   | { readonly type: "outdated"; readonly node: number }
   /**
-   * A whole copy has taken the place of this node's data; what it had and the copy
-   * has not was reported before, by events of type `conflict`. If another node has
-   * that, it comes again.
+   * A whole copy has taken the place of this node's data; what it had written and
+   * the copy has not, and what else no other node has said to have on its disk, was
+   * reported before, by events of type `conflict`.
    */
   | { readonly type: "reset" }
   /**

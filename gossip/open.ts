@@ -360,6 +360,9 @@ async function assemble(
     logBytesMax: propagation.logBytesMax,
     conflictsMax: propagation.conflictsMax,
     isSealed: (node, vector) => cluster.isSealed(node, vector),
+    isRemoved: (node) => cluster.config.removed.includes(node),
+    isReported: ({ origin, seq }) =>
+      cluster.reported().some((report) => report?.vector.covers(origin, seq)),
     renew: () => {
       const op = generation.raise(generation.current + 1);
       return {

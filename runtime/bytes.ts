@@ -11,7 +11,7 @@
 
 import { crc32 as zlibCrc32 } from "node:zlib";
 import { DecodeError } from "./errors.ts";
-import { copyOf } from "./slab.ts";
+import { copyOf, type Slabs } from "./slab.ts";
 
 /** Bytes that own an ordinary, unshared buffer. */
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -158,14 +158,16 @@ export class Writer {
   /**
    * What was written, as bytes of its own. The writer is empty then, and its views
    * are of nothing.
+   *
+   * @param from Where little that is kept for longer than a moment is cut from.
    */
-  finish(): Bytes {
+  finish(from?: Slabs): Bytes {
     const bytes = this.#bytes;
     const length = this.#length;
     const isSpare = bytes.length <= SPARE_BYTES_MAX;
     // What is large, and fills its buffer, is given away as it is.
     const isCopied = isSpare || length < bytes.length * FILLED;
-    const written = isCopied ? copyOf(this.view()) : this.view();
+    const written = isCopied ? copyOf(this.view(), from) : this.view();
     if (
       isSpare && bytes.length >= SPARE_BYTES_MIN && spares.length < SPARES_MAX
     ) spares.push(bytes);

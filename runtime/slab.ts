@@ -51,19 +51,19 @@ export class Slabs {
   }
 }
 
-/** Of what never comes to a user. */
+/** Of what never comes to a user, and is soon done with. */
 const slabs = new Slabs();
 
-/** Bytes, all 0, that no user gets. */
-export function makeBytes(length: number): Bytes {
+/** Bytes, all 0, that no user gets; those of other slabs are kept for as long. */
+export function makeBytes(length: number, from: Slabs = slabs): Bytes {
   if (length >= SLAB_SHARE_BYTES) return new Uint8Array(length);
-  const start = slabs.takeRoom(length, 0);
-  return new Uint8Array(slabs.buffer, start, length);
+  const start = from.takeRoom(length, 0);
+  return new Uint8Array(from.buffer, start, length);
 }
 
-/** A copy of bytes that no user gets. */
-export function copyOf(bytes: Uint8Array): Bytes {
-  const copy = makeBytes(bytes.length);
+/** A copy of bytes, as {@linkcode makeBytes} makes them. */
+export function copyOf(bytes: Uint8Array, from?: Slabs): Bytes {
+  const copy = makeBytes(bytes.length, from);
   copy.set(bytes);
   return copy;
 }

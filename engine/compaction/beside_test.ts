@@ -103,3 +103,32 @@ Deno.test("a table stays only if none of those that come down has a key in its s
     await store.close();
   }
 });
+
+Deno.test("a compaction on demand takes in what lies beside, and frees its room", async () => {
+  const files = new StepFiles();
+  const store = await openLsm(DIR, { files, tableBytes: 4096 });
+  const write = (length: number) =>
+    store.write(
+      Array.from({ length: 1000 }, (_, i) => ({
+        key: rowKey(i),
+        value: new Uint8Array(length),
+      })),
+    );
+  await write(100);
+  await store.flush();
+  const snapshot = store.snapshot();
+  await write(1);
+  await store.compact();
+  assert(store.stats().tableBytes > 100_000);
+  snapshot.close();
+  const ends = ["a", "z"].map((key) => ({
+    key: toBytes(key),
+    value: toBytes("1"),
+  }));
+  await store.write(ends);
+  await store.compact();
+  const { tableBytes } = store.stats();
+  assert(tableBytes < 40_000, `${tableBytes} bytes`);
+  assertEquals(store.count(), 1002);
+  await store.close();
+});

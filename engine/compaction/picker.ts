@@ -100,17 +100,20 @@ function mergeDown(
  * a look into these. Not the small ones: they are to become larger.
  *
  * @param tableBytes About how large tables become, in bytes.
+ * @param pause Awaited after each look.
  */
-export function sparing(
+export async function sparing(
   compaction: Compaction,
   tableBytes: number,
-): Compaction {
+  pause: () => Promise<void>,
+): Promise<Compaction> {
   const lower: Table[] = [];
   const beside: Table[] = [];
   for (const table of compaction.lower) {
     const stays = table.info.size >= tableBytes / 4 &&
       !compaction.upper.some((upper) => hasEntries(upper, table.info));
     (stays ? beside : lower).push(table);
+    await pause();
   }
   return { ...compaction, lower, beside };
 }

@@ -198,6 +198,8 @@ export class RangeIterator implements KVIterator, Disposable {
       merge.advance();
     }
     this.#keyLength = -1;
+    // The value of the key before, which nobody wanted, has gone with the cursor.
+    this.#untaken = false;
     let live = false;
     for (let top = merge.top; top !== undefined; top = merge.top) {
       if (this.#isBeforeStart(top)) break;

@@ -109,13 +109,20 @@ async function take(
 }
 
 Deno.test("S6: a whole copy takes the place of all that was here, and what is lost with it is reported", async () => {
-  const a = await openReplica(1);
+  const a = await openReplica(1, {
+    isRemoved: (node) => node === 3,
+    // Others have what node 5 has written, and nobody that of node 4.
+    isReported: (dot) => dot.origin !== origin(4),
+  });
   await a.replica.commit(sets({ covered: "by nobody", also: "x", k: "mine" }));
   await a.replica.receive(setRecord("theirs", "old"));
   await a.replica.receive(
     setRecord("k3", "r", { origin: origin(3), seq: 1 }),
   );
-  await a.replica.receive(setRecord("k4", "4", { origin: origin(4), seq: 1 }));
+  for (const node of [4, 5]) {
+    const dot = { origin: origin(node), seq: 1 };
+    await a.replica.receive(setRecord(`k${node}`, `${node}`, dot));
+  }
   const { generation, nonce } = a.replica.incarnation;
   const own = a.replica.origin!;
 
@@ -131,7 +138,7 @@ Deno.test("S6: a whole copy takes the place of all that was here, and what is lo
 
   assertEquals(await readText(a.replica, "theirs"), "new");
   assertEquals(await readText(a.replica, "k"), "other");
-  for (const key of ["covered", "also", "k3", "k4"]) {
+  for (const key of ["covered", "also", "k3", "k4", "k5"]) {
     assertEquals(await readText(a.replica, key), undefined);
   }
   assert(copy.vector.includes(a.replica.vector));
@@ -143,7 +150,7 @@ Deno.test("S6: a whole copy takes the place of all that was here, and what is lo
       batchKeys.map(toText).sort().join(),
     ].join(":")
   );
-  // Also what nodes 3 and 4 have written: they may have lost it since.
+  // Not what node 5 has written, which comes again; that of node 4 may not.
   assertEquals(reports.sort(), [
     "also:x::covered,k",
     "covered:by nobody::also,k",

@@ -53,6 +53,7 @@ import {
   makeOrigin,
   type Origin,
   originLane,
+  originNode,
   SEQ_MAX,
 } from "./dot.ts";
 import {
@@ -180,6 +181,19 @@ export interface DraftOptions {
    * @default {no node was}
    */
   readonly isSealed?: ((node: number, vector: Vector) => boolean) | undefined;
+  /**
+   * Whether a node was removed.
+   *
+   * @default {no node was}
+   */
+  readonly isRemoved?: ((node: number) => boolean) | undefined;
+  /**
+   * Whether another member has said that it has a record, which it says of what is
+   * on its device only.
+   *
+   * @default {nobody has said so}
+   */
+  readonly isReported?: ((dot: Dot) => boolean) | undefined;
   /**
    * Reports of conflicts that may stand before what would lose has to wait.
    *
@@ -559,21 +573,27 @@ export class Draft {
 
   /**
    * Puts a whole copy, which stands in the other bank, in the place of what is
-   * here (rule S6 of the replication protocol). What the copy does not cover is
-   * reported: nobody else may bring it. The rule leaves out what other members have
-   * written, who have it; but one that acked it before it was on its device may have
-   * lost it since, and this node be the last to have had it.
+   * here (rule S6 of the replication protocol). What this node has written, or one
+   * that was removed, and the copy does not cover is reported: nobody else will
+   * bring it. Of other members' records the rule says that these have them. But one
+   * that acked a record before it was on its device may have lost it since, and this
+   * node be the last to have had it: what no member has said to have is reported too.
    */
   async #replace(session: SessionData): Promise<void> {
+    const { nodeKey } = this.#state;
+    const { isRemoved, isReported } = this.#options;
     const old = this.#counters.bank;
     const bank = otherBank(old);
     for (const origin of this.vector.beyond(session.vector).origins()) {
+      const node = originNode(origin);
+      const isElsewhere = node !== nodeKey && !isRemoved?.(node);
       const from = session.vector.seq(origin) + 1;
       const keys = await this.#keysIn(indexRange(old, origin, from));
       for (const key of keys) {
         const lost = await this.#stored(old, key);
         if (lost === undefined) continue;
         if (session.vector.covers(lost.origin, lost.seq)) continue;
+        if (isElsewhere && isReported?.(lost)) continue;
         this.#lose({ kept: await this.#stored(bank, key), lost });
       }
     }
@@ -709,7 +729,7 @@ export class Draft {
   publish(): void {
     this.#state.vector = this.vector;
     this.#state.log = this.#log;
-    if (this.#isTrimmed) this.#kv.abandon?.(this.#log.passed);
+    if (this.#isTrimmed) this.#log.giveUp(this.#kv);
     const { sums } = this.#state;
     if (this.copy !== undefined) {
       this.#state.floor = this.copy.floor;

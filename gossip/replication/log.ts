@@ -32,7 +32,7 @@
  */
 
 import { type Bytes, isPromise, Reader, Writer } from "../../runtime/mod.ts";
-import type { BatchOp, BoundedRange, KVReader } from "../../engine/kv.ts";
+import type { BatchOp, BoundedRange, KV, KVReader } from "../../engine/kv.ts";
 import {
   type Bank,
   logKey,
@@ -59,7 +59,7 @@ interface Run {
 /** Trimmed positions that a run keeps before it is packed. */
 const SLACK = 1024;
 
-/** The share of its bytes that goes at a time is one in this many. */
+/** The share of its bytes that may go at a time is one in this many. */
 const TRIMMED_SHARE = 64;
 
 /** Numbers of a record in the list of all: its position, origin, seq and bytes. */
@@ -132,6 +132,15 @@ export class RecentLog {
       start: spacePrefix(Space.LOG + this.#bank),
       end: logStart(this.#bank, this.#first),
     };
+  }
+
+  /** Tells the engine, if it wants to hear, which rows nobody asks for any more. */
+  giveUp(kv: KV): void {
+    try {
+      kv.abandon?.(this.passed);
+    } catch {
+      // It was a hint: what is wrong with the engine, the next write says.
+    }
   }
 
   /** Makes the index from what is stored. */
@@ -254,16 +263,18 @@ export class RecentLog {
   }
 
   /**
-   * Lets go of the oldest records, some at a time, once there are more than it may
-   * hold: gives what makes that durable.
+   * Lets go of the oldest records once there are more than it may hold: gives what
+   * makes that durable.
    *
    * @param isAbandoned Whether the engine is told of {@linkcode RecentLog.passed}
-   * once this is written; if not, their rows are deleted.
+   * once this is written: then some go at a time, and if not, their rows are deleted.
    */
   trim(isAbandoned: boolean): BatchOp[] {
     const ops: BatchOp[] = [];
     if (this.#bytes <= this.#bytesMax || this.length === 1) return ops;
-    const left = this.#bytesMax - Math.floor(this.#bytesMax / TRIMMED_SHARE);
+    const left = isAbandoned
+      ? this.#bytesMax - Math.floor(this.#bytesMax / TRIMMED_SHARE)
+      : this.#bytesMax;
     while (this.#bytes > left && this.length > 1) {
       const { position, dot } = this.#rowAt(this.#head);
       this.#bytes -= this.#rows[this.#head + 3]!;
@@ -279,8 +290,10 @@ export class RecentLog {
       const run = this.#runs.get(dot.origin)!;
       if (run.from === dot.seq) {
         run.from++;
-        if (run.from - run.start > SLACK) {
-          run.positions = run.positions.slice(run.from - run.start);
+        const gone = run.from - run.start;
+        // Seldom enough: what is left is copied.
+        if (gone > SLACK && gone > run.positions.length / 2) {
+          run.positions = run.positions.slice(gone);
           run.start = run.from;
         }
       }
@@ -345,6 +358,8 @@ export class RecentLog {
       if (first === undefined) return { records, more: false };
       const { origin, seq } = first;
       const position = first.position();
+      // Its row may be there still, but what was marked of it is not.
+      if (position < this.#first) return { records, more: true };
       const marks = this.#marks.get(position);
       const found = reader.get(logKey(this.#bank, position, { origin, seq }));
       const record = isPromise(found) ? await found : found;

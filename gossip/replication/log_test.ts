@@ -25,8 +25,10 @@ Deno.test("the recent log hands out exactly what lies between two vectors, in lo
     const abandons = random.u32() % 2 === 0;
     const kv = abandons ? new AbandoningKV() : new HandKV();
     const bytesMax = random.u32() % 2 ? 1e6 : 200 + random.u32() % 800;
-    // What is trimmed goes some at a time: less is left than there may be.
-    const bytesLeft = bytesMax - Math.floor(bytesMax / 64);
+    // What is given up goes some at a time: less is left than there may be.
+    const bytesLeft = abandons
+      ? bytesMax - Math.floor(bytesMax / 64)
+      : bytesMax;
     const bank = random.u32() % 2 ? 0 : 8;
     let log = new RecentLog(bytesMax, bank);
     const seqs = new Map<Origin, number>();
@@ -105,6 +107,27 @@ Deno.test("the recent log hands out exactly what lies between two vectors, in lo
     }
   }
   assert(reached > 1000 && refused > 500, `${reached} ${refused}`);
+});
+
+Deno.test("what is trimmed amid an answer ends it, though its row is there still: what was marked of it is not", async () => {
+  const log = new RecentLog(150, 0);
+  const kv = new HandKV();
+  for (let seq = 1; seq <= 4; seq++) {
+    const record = setRecord("k", "v".repeat(40), { seq });
+    kv.write([log.append(record), log.mark({ lost: [0], won: [] })]);
+  }
+  const to = vectorOf(new Map([[origin(2), 4]]));
+  const before = await log.read(kv, new Vector(), to, 1e9);
+  assertEquals(before.records.map(({ marks }) => marks?.lost.length), [
+    1,
+    1,
+    1,
+    1,
+  ]);
+  kv.write(log.trim(true));
+  assert(log.length < 4);
+  const { records, more } = await log.read(kv, new Vector(), to, 1e9);
+  assertEquals([records.length, more], [0, true]);
 });
 
 Deno.test("a row that is gone ends the answer: what is left goes by session", async () => {

@@ -22,6 +22,7 @@
 import {
   ProtocolError,
   type Random,
+  RemoteError,
   type Timer,
   type Timers,
 } from "../../runtime/mod.ts";
@@ -250,13 +251,14 @@ export class Pull {
     }
   }
 
-  #restOf(error: BusyError): number {
+  /** How long a peer is not asked again by each reason to, after this. */
+  #restOf(error: unknown): number {
     const { intervalMs } = this.#options;
     if (error instanceof WaitingError) {
       return error.session ? WAITING_REST_MS : intervalMs;
     }
-    // Two that miss something of each other, and are busy, would else ask and be
-    // asked for it as fast as messages go.
+    // Two that miss something of each other, and are busy, or one of which cannot
+    // answer, would else ask and be asked for it as fast as messages go.
     return intervalMs * this.#often / 2;
   }
 
@@ -300,7 +302,10 @@ export class Pull {
 
   #begin(node: number): Promise<void> {
     const running = this.#pullAll(node).catch((error) => {
-      if (error instanceof BusyError && !this.#abort.signal.aborted) {
+      // Who could not be reached is asked as soon as it is connected again.
+      const isAnswer = error instanceof BusyError ||
+        error instanceof RemoteError;
+      if (isAnswer && !this.#abort.signal.aborted) {
         this.#rest(node, this.#restOf(error));
       }
       throw error;

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   EMPTY_BYTES,
   ProtocolError,
+  RemoteError,
   UnreachableError,
 } from "../../runtime/mod.ts";
 import { Prng } from "../../runtime/virtual/mod.ts";
@@ -519,6 +520,33 @@ Deno.test("a peer that is busy is not asked again by each push, but once it has 
   assertEquals([asked, failed], [3, []]);
   await pull.close();
   assertEquals(timers.size, 0);
+});
+
+Deno.test("a peer that answers with an error rests as one that is busy, and one that cannot be reached does not", async () => {
+  const a = await openReplica(1);
+  let asked = 0;
+  let error: Error = new RemoteError("Poisoned", "Cannot read");
+  const { pull, failed, timers } = pullOf(a, () => {
+    asked++;
+    return Promise.reject(error);
+  });
+  for (let i = 0; i < 10; i++) {
+    pull.nudge(2);
+    await turns(100);
+  }
+  assertEquals([asked, failed.length], [1, 1]);
+  timers.fire();
+  await turns(100);
+  assertEquals([asked, failed.length], [2, 2]);
+  // Once it has rested.
+  timers.fire();
+  error = new UnreachableError("pull", ["b:1"]);
+  for (let i = 0; i < 3; i++) {
+    pull.nudge(2);
+    await turns(100);
+  }
+  assertEquals(asked, 5);
+  await pull.close();
 });
 
 Deno.test("of those that had what waited the next is asked when the one before it does not answer, or rests again", async () => {

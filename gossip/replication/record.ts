@@ -36,6 +36,7 @@ import {
   KEY_BYTES_MAX,
   NODE_KEY_MAX,
   Reader,
+  Slabs,
   VALUE_BYTES_MAX,
   Writer,
 } from "../../runtime/mod.ts";
@@ -112,6 +113,9 @@ export const OPS_MAX: number = Math.ceil(BATCH_BYTES_MAX / OP_OVERHEAD_BYTES);
 /** Dependencies a record may have: one an op. */
 const DEPS_MAX = OPS_MAX;
 
+/** Of records alone: rumours are kept for a while, most of them or none. */
+const slabs = new Slabs();
+
 /** Encodes a record and returns it with its bytes. */
 export function makeRecord(record: Omit<LogRecord, "bytes">): LogRecord {
   let size = 128 + record.deps.length * 16;
@@ -129,7 +133,7 @@ export function makeRecord(record: Omit<LogRecord, "bytes">): LogRecord {
   writer.varint(record.entries.length);
   for (const entry of record.entries) writeOp(writer, record, entry);
   writer.u32(crc32(writer.view()));
-  return { ...record, bytes: writer.finish() };
+  return { ...record, bytes: writer.finish(slabs) };
 }
 
 function writeOp(

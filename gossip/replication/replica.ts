@@ -106,6 +106,10 @@ export interface ReplicaOptions extends Writership {
   readonly listener: ReplicaListener;
   /** {@linkcode DraftOptions.isSealed}. */
   readonly isSealed?: DraftOptions["isSealed"];
+  /** {@linkcode DraftOptions.isRemoved}. */
+  readonly isRemoved?: DraftOptions["isRemoved"];
+  /** {@linkcode DraftOptions.isReported}. */
+  readonly isReported?: DraftOptions["isReported"];
   /** {@linkcode DraftOptions.conflictsMax}. */
   readonly conflictsMax?: DraftOptions["conflictsMax"];
   /**
@@ -871,10 +875,13 @@ export class Replica {
   }
 
   #draft(): Draft {
-    const { clock, isSealed, conflictsMax } = this.#options;
+    const { clock, isSealed, isRemoved, isReported, conflictsMax } =
+      this.#options;
     return new Draft(this.#kv, this.#state, {
       nowMs: clock.now(),
       isSealed,
+      isRemoved,
+      isReported,
       conflictsMax,
     });
   }

@@ -392,3 +392,18 @@ Deno.test("what the log lets go of is given up once its head is durable, row by 
     assertEquals(deleted.length > 0, !isAbandoning);
   }
 });
+
+Deno.test("an engine that refuses a hint ends nothing", async () => {
+  class Refusing extends AbandoningKV {
+    override abandon(): void {
+      throw new ClosedError("abandon a range", "the store");
+    }
+  }
+  const kv = new Refusing();
+  const { replica, told } = await openReplica(1, { kv, logBytesMax: 200 });
+  for (let i = 0; i < 10; i++) await replica.commit(sets({ k: `${i}` }));
+  assertEquals(await readText(replica, "k"), "9");
+  assertEquals(told.failed, []);
+  const again = await openReplica(1, { kv, logBytesMax: 200 });
+  assertEquals(await readText(again.replica, "k"), "9");
+});

@@ -124,7 +124,7 @@ export class ReplicaState implements Counters {
     });
     this.log = this.emptyLog(this.bank);
     await this.log.load(kv);
-    kv.abandon?.(this.log.passed);
+    this.log.giveUp(kv);
     this.incarnation = this.#begin();
   }
 

@@ -815,4 +815,20 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
       "!compaction.upper.slice(1).some((upper) => hasEntries(upper, table.info));",
     caughtBy: "engine/compaction/beside_test.ts :: stays only if none",
   },
+  {
+    name: "reverse-iterator-takes-a-value-that-has-gone",
+    file: "engine/iterator/range_iterator.ts",
+    find: "    this.#untaken = false;\n    let live = false;\n",
+    replace: "    let live = false;\n",
+    caughtBy: "engine/read_test.ts :: whatever was asked of the keys before",
+  },
+  {
+    name: "compaction-on-demand-leaves-what-lies-beside",
+    file: "engine/background.ts",
+    find:
+      "          await this.#compact(compaction);\n        } catch (error) {\n",
+    replace:
+      "          await this.#compact(await this.#sparing(compaction));\n        } catch (error) {\n",
+    caughtBy: "engine/compaction/beside_test.ts :: frees its room",
+  },
 ];

@@ -210,4 +210,11 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     replace: "",
     caughtBy: "gossip/watch_test.ts :: on its way to it",
   },
+  {
+    name: "entry-gives-away-what-others-write",
+    file: "gossip/db.ts",
+    find: "      key: new Uint8Array(bytes),\n",
+    replace: "      key: bytes,\n",
+    caughtBy: "tests/scenarios/kv_test.ts :: nobody else's writes suffer",
+  },
 ];

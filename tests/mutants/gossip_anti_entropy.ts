@@ -18,10 +18,8 @@ export const GOSSIP_ANTI_ENTROPY_MUTANTS: readonly Mutant[] = [
   {
     name: "who-is-busy-is-asked-by-each-push",
     file: "gossip/replication/pull.ts",
-    find:
-      "      if (error instanceof BusyError && !this.#abort.signal.aborted) {\n",
-    replace:
-      "      if (error instanceof WaitingError && !this.#abort.signal.aborted) {\n",
+    find: "      const isAnswer = error instanceof BusyError ||\n",
+    replace: "      const isAnswer = error instanceof WaitingError ||\n",
     caughtBy: "gossip/replication/pull_test.ts :: a peer that is busy",
   },
   {
@@ -348,5 +346,12 @@ export const GOSSIP_ANTI_ENTROPY_MUTANTS: readonly Mutant[] = [
     find: "      Promise.resolve(sums.restart())\n",
     replace: "      Promise.resolve(void sums)\n",
     caughtBy: "gossip/replication/audit_test.ts :: counted anew",
+  },
+  {
+    name: "asks-who-cannot-answer-as-fast-as-messages-go",
+    file: "gossip/replication/pull.ts",
+    find: "        error instanceof RemoteError;\n",
+    replace: "        error instanceof RemoteError && false;\n",
+    caughtBy: "gossip/replication/pull_test.ts :: answers with an error rests",
   },
 ];

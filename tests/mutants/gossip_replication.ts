@@ -616,10 +616,32 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "copy-loses-unreported",
     file: "gossip/replication/draft.ts",
-    find: "      const from = session.vector.seq(origin) + 1;\n",
-    replace:
-      "      if (Math.floor(origin / 2 ** 33) !== this.#state.nodeKey) continue;\n      const from = session.vector.seq(origin) + 1;\n",
+    find: "        if (isElsewhere && isReported?.(lost)) continue;\n",
+    replace: "        if (isElsewhere) continue;\n",
     caughtBy: "gossip/replication/copy_test.ts :: takes the place of all",
+  },
+  {
+    name: "copy-takes-its-own-for-somebody-elses",
+    file: "gossip/replication/draft.ts",
+    find: "        if (isElsewhere && isReported?.(lost)) continue;\n",
+    replace:
+      "        if (isReported?.(lost)) continue;\n        void isElsewhere;\n",
+    caughtBy: "gossip/replication/copy_test.ts :: takes the place of all",
+  },
+  {
+    name: "watch-is-told-of-what-lost-before-the-head-of-the-log",
+    file: "gossip/replication/log.ts",
+    find: "      if (position < this.#first) return { records, more: true };\n",
+    replace: "",
+    caughtBy: "gossip/replication/log_test.ts :: trimmed amid",
+  },
+  {
+    name: "an-engine-that-refuses-a-hint-ends-all",
+    file: "gossip/replication/log.ts",
+    find: "      kv.abandon?.(this.passed);\n    } catch {\n",
+    replace:
+      "      kv.abandon?.(this.passed);\n    } catch (error) {\n      if (error !== undefined) throw error;\n",
+    caughtBy: "gossip/replication/replica_test.ts :: refuses a hint",
   },
   {
     name: "copy-continues-the-old-origin",
@@ -781,7 +803,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     file: "gossip/replication/draft.ts",
     find: "    this.#isTrimmed = trimmed.length > 0;\n",
     replace:
-      "    this.#isTrimmed = trimmed.length > 0;\n    this.#kv.abandon?.(this.#log.passed);\n",
+      "    this.#isTrimmed = trimmed.length > 0;\n    this.#log.giveUp(this.#kv);\n",
     caughtBy: "gossip/replication/replica_test.ts :: once its head is durable",
   },
   {
@@ -816,7 +838,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "log-abandoned-once-a-start-only",
     file: "gossip/replication/state.ts",
-    find: "    kv.abandon?.(this.log.passed);\n",
+    find: "    this.log.giveUp(kv);\n",
     replace: "",
     caughtBy: "gossip/replication/copy_test.ts :: begins behind all",
   },

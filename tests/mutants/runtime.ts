@@ -21,7 +21,8 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
   {
     name: "what-a-writer-finished-is-written-over",
     file: "runtime/bytes.ts",
-    find: "    const written = isCopied ? copyOf(this.view()) : this.view();",
+    find:
+      "    const written = isCopied ? copyOf(this.view(), from) : this.view();",
     replace: "    const written = this.view();",
     caughtBy: "runtime/bytes_test.ts :: not touched by later writes",
   },

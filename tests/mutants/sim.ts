@@ -155,4 +155,18 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     replace: `    syncedTo = Math.min(syncedTo, frame.syncedTo);`,
     caughtBy: "tests/damage_test.ts",
   },
+  {
+    name: "heals-what-another-fault-has-healed",
+    file: "tests/real/chaos/faults.ts",
+    find: "      if (wanted === line.isCut) return;\n",
+    replace: "",
+    caughtBy: "tests/real/chaos_test.ts :: a direction is cut while",
+  },
+  {
+    name: "chaos-takes-any-absent-key-for-deleted",
+    file: "tests/real/chaos/oracle.ts",
+    find: "      last !== undefined && compareVersions(last, version) >= 0;\n",
+    replace: "      compareVersions(last ?? version, version) >= 0;\n",
+    caughtBy: "tests/real/chaos_test.ts :: a key that is absent",
+  },
 ];

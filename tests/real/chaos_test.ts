@@ -4,7 +4,9 @@ import type { Version } from "../../mod.ts";
 import { DenoNetwork } from "../../runtime/deno/mod.ts";
 import { Prng } from "../../runtime/virtual/mod.ts";
 import { measureProcesses, type ProcessRow } from "./chaos/detection.ts";
+import { Faults } from "./chaos/faults.ts";
 import { Guard } from "./chaos/guard.ts";
+import type { ChaosNetwork } from "./chaos/network.ts";
 import { Oracle } from "./chaos/oracle.ts";
 import { ProxyNetwork } from "./chaos/proxy.ts";
 import { runChaos } from "./chaos/run.ts";
@@ -112,6 +114,66 @@ Deno.test("the oracle finds an acked write that is gone, unless a later one of i
   assertEquals(judged(rows({}), undefined, { gone: 2 }), [0, 0]);
   assertEquals(judged(rows({}), undefined, { gone: 1 }), [1, 1]);
   assertEquals(judged(rows({}), undefined, { gone: 2, elsewhere: 1 }), [1, 1]);
+});
+
+Deno.test("a key that is absent was deleted last, as far as anybody heard, or it is lost", () => {
+  const judged = (
+    told: (oracle: Oracle) => void,
+    covered = 2,
+  ) => {
+    const oracle = new Oracle();
+    oracle.acked({ key: "a", version: version(2), value: "two" });
+    told(oracle);
+    oracle.judge([rows({}), rows({})], [], [covering(covered)]);
+    return oracle.lost;
+  };
+  const deleted = (at: number, key = "a") => (oracle: Oracle) =>
+    oracle.acked({ key, version: version(at), value: null });
+  assertEquals(judged(() => {}), 1);
+  assertEquals(judged(deleted(3), 3), 0);
+  assertEquals(judged(deleted(1)), 1);
+  assertEquals(judged(deleted(3, "b"), 3), 1);
+  assertEquals(judged((oracle) => oracle.maybeDeleted("a")), 0);
+  assertEquals(judged((oracle) => oracle.maybeDeleted("a"), 1), 1);
+  assertEquals(judged((oracle) => oracle.maybeDeleted("b")), 1);
+});
+
+/** So many turns of the event loop. */
+async function turnsOf(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+}
+
+Deno.test("a direction is cut while any fault cuts it, and whole afterwards, however long changes take", async () => {
+  const cut = new Map<string, boolean>();
+  let changing = 0;
+  const network = {
+    kind: "none",
+    async setCut(from: number, to: number, wanted: boolean) {
+      const name = `${from} ${to}`;
+      assertEquals(cut.get(name) ?? false, !wanted);
+      changing++;
+      // The first of two that begin together takes longer.
+      await turnsOf(wanted ? 1 : 20);
+      changing--;
+      cut.set(name, wanted);
+    },
+  } as unknown as ChaosNetwork;
+  const faults = new Faults({ network, members: [], reopen: () => ({}) });
+  const cuts = Array.from({ length: 12 }, async (_, i) => {
+    await turnsOf(i * 7);
+    const kind = i % 3 === 0 ? "isolate" as const : "cut" as const;
+    await faults.perform({
+      kind,
+      forMs: 1,
+      nodes: [i % 2, 1 - i % 2, 2],
+      atMs: 0,
+    });
+  });
+  await Promise.all(cuts);
+  assertEquals(changing, 0);
+  assert(cut.size === 6 && [...cut.values()].every((isCut) => !isCut));
 });
 
 Deno.test("the oracle finds stores that differ, half batches, watches that go back, and reads of what is old", () => {

@@ -313,3 +313,24 @@ scenario(
     assertEquals(b.cluster.key, again.cluster.key);
   },
 );
+
+scenario(
+  "whatever a reader does with what it got, nobody else's writes suffer",
+  async (cluster) => {
+    const a = await cluster.open("a");
+    const key = new TextEncoder().encode("planet");
+    await a.set(key, "Earth");
+    for (let i = 0; i < 20; i++) {
+      const reading = a.getEntry(key);
+      const writing = a.set(new TextEncoder().encode(`key ${i}`), `${i}`);
+      const { key: given, value } = (await reading)!;
+      const { buffer } = given as Uint8Array<ArrayBuffer>;
+      assertEquals(buffer.byteLength, key.length);
+      structuredClone(given, { transfer: [buffer] });
+      structuredClone(value, { transfer: [value.buffer as ArrayBuffer] });
+      await writing;
+    }
+    await assertReads(a, "planet", "Earth");
+    for (let i = 0; i < 20; i++) await assertReads(a, `key ${i}`, `${i}`);
+  },
+);

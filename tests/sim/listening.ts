@@ -33,6 +33,9 @@ import { type NodeState, readRow, readState } from "./rows.ts";
 /** How long after its cause an error of a disk may still come, in ms. */
 export const DISK_ERROR_MS = 3000;
 
+/** How long an answer may be under way, which a cut holds up: a request's deadline. */
+const ANSWER_MS = 10_000;
+
 /** How long after a failure a node is started again, in ms. */
 export const RETRY_MS = 700;
 
@@ -107,7 +110,9 @@ export class Listening {
         case "peerFailed": {
           const strange = unexplained(event.error, {
             here: life,
-            elsewhere: this.#members.troubleSince(world.now - DISK_ERROR_MS),
+            elsewhere: this.#members.troubleSince(
+              world.now - DISK_ERROR_MS - ANSWER_MS,
+            ),
           });
           if (strange === undefined) break;
           oracle.violate("E1", `${member.name} blames a peer: ${event.error}`);

@@ -29,7 +29,10 @@ export interface FaultsOptions {
 /** Does faults. */
 export class Faults {
   readonly #options: FaultsOptions;
+  /** How many faults cut a direction now. */
   readonly #cuts = new Map<string, number>();
+  /** Whether it is cut, and the last change of that. */
+  readonly #lines = new Map<string, { done: Promise<void>; isCut: boolean }>();
   readonly #slow = new Set<number>();
 
   constructor(options: FaultsOptions) {
@@ -162,19 +165,34 @@ export class Faults {
     directions: readonly (readonly [number, number])[],
     forMs: number,
   ): Promise<void> {
-    const { network } = this.#options;
     const change = async (by: 1 | -1) => {
       for (const [from, to] of directions) {
         const name = `${from} ${to}`;
-        const cuts = (this.#cuts.get(name) ?? 0) + by;
-        this.#cuts.set(name, cuts);
-        const first = by === 1 && cuts === 1;
-        if (first || cuts === 0) await network.setCut(from, to, first);
+        this.#cuts.set(name, (this.#cuts.get(name) ?? 0) + by);
+        await this.#keepLine(name, from, to);
       }
     };
     await change(1);
     await sleep(forMs);
     await change(-1);
+  }
+
+  /**
+   * Brings a direction to what the faults of the moment want. One change of it after
+   * the other: they take their time, and another fault begins while one ends.
+   */
+  #keepLine(name: string, from: number, to: number): Promise<void> {
+    const line = this.#lines.get(name) ??
+      { done: Promise.resolve(), isCut: false };
+    this.#lines.set(name, line);
+    // What has failed was told to who asked for it.
+    line.done = line.done.catch(() => {}).then(async () => {
+      const wanted = this.#cuts.get(name)! > 0;
+      if (wanted === line.isCut) return;
+      await this.#options.network.setCut(from, to, wanted);
+      line.isCut = wanted;
+    });
+    return line.done;
   }
 
   async #slowDown(

@@ -33,6 +33,10 @@ export interface Discard {
 /** What all nodes' words come together in. */
 export class Oracle {
   readonly #acked: Acked[] = [];
+  /** The last version by which a key was deleted, of those that were acked. */
+  readonly #deletes = new Map<string, Version>();
+  /** Keys of deletes of whose end nobody heard. */
+  readonly #maybeDeleted = new Set<string>();
   /** The last version of a claim that was named in a conflict. */
   readonly #conflicts = new Map<string, Version>();
   readonly #conflictKeys = new Set<string>();
@@ -89,6 +93,17 @@ export class Oracle {
   /** A write was acked. */
   acked(write: Acked): void {
     this.#acked.push(write);
+    const { key, version, value } = write;
+    if (value !== null) return;
+    const last = this.#deletes.get(key);
+    if (last === undefined || compareVersions(version, last) > 0) {
+      this.#deletes.set(key, version);
+    }
+  }
+
+  /** A delete ended in an error: it may have happened. */
+  maybeDeleted(key: string): void {
+    this.#maybeDeleted.add(key);
   }
 
   /** A node named a write as lost, with the other keys of its batch. */
@@ -192,6 +207,7 @@ export class Oracle {
     }
     const reported = this.#conflicts.get(name);
     if (order >= 0 || this.#isGone(version, vectors)) return;
+    if (row === undefined && this.#isDeleted(key, version, vectors)) return;
     if (reported !== undefined && compareVersions(reported, version) >= 0) {
       return;
     }
@@ -202,6 +218,18 @@ export class Oracle {
       } is lost: ` +
         `there is ${JSON.stringify(row)}`,
     );
+  }
+
+  /** Whether a delete may have replaced it whose tombstone is gone since. */
+  #isDeleted(
+    key: string,
+    version: Version,
+    vectors: readonly Vector[],
+  ): boolean {
+    if (!vectors.every((vector) => covers(vector, version))) return false;
+    const last = this.#deletes.get(key);
+    return this.#maybeDeleted.has(key) ||
+      last !== undefined && compareVersions(last, version) >= 0;
   }
 
   /** Whether it went with the only directory that had it. */

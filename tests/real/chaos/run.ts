@@ -383,6 +383,9 @@ class Life implements AsyncDisposable {
       }
       add(this.#calls, "acked");
     } catch (error) {
+      for (const [key, value] of ops) {
+        if (value === null) this.#oracle.maybeDeleted(key);
+      }
       this.#judgeError(error, starved || member.starved);
       this.#took(member, began, stoppedMs);
     }
