@@ -41,8 +41,8 @@ export class AbandonedRanges {
     const range = { start: new Uint8Array(start), end: new Uint8Array(end) };
     if (waiting.length === WAITING_MAX) {
       // One that grows takes the place of what it was, and counts later.
-      const last = waiting.pop()!;
-      if (!includes(range, last.range)) return void waiting.push(last);
+      if (!includes(range, waiting.at(-1)!.range)) return;
+      waiting.pop();
     }
     waiting.push({ range, seq });
   }

@@ -223,20 +223,17 @@ export class Background {
   /** What there is to do for the levels, if anything. */
   #nextStep(): (() => Promise<void>) | undefined {
     const { current: { levels }, abandoned, settings } = this.#store;
-    const isAbandoned = ({ info }: Table) => abandoned.holds(info);
-    if (levels.some((tables) => tables.some(isAbandoned))) {
-      return () => this.#letGo();
-    }
-    const compaction = pickCompaction(levels, settings.levelBytes);
+    const gone = levels.flatMap((tables, level) =>
+      tables.filter(({ info }) => abandoned.holds(info))
+        .map(({ info }) => ({ level, info }))
+    );
+    if (gone.length > 0) return () => this.#letGo(gone);
+    const { levelBytes, tableBytes, yieldNow } = settings;
+    const compaction = pickCompaction(levels, levelBytes);
     return compaction && (async () => {
-      await this.#compact(await this.#sparing(compaction));
+      // Nobody else moves tables while it looks.
+      await this.#compact(await sparing(compaction, tableBytes, yieldNow));
     });
-  }
-
-  /** Leaves out what nothing comes down to; nobody else moves tables meanwhile. */
-  async #sparing(compaction: Compaction): Promise<Compaction> {
-    const { tableBytes, yieldNow } = this.#store.settings;
-    return await sparing(compaction, tableBytes, yieldNow);
   }
 
   async #compactAll(): Promise<void> {
@@ -252,19 +249,15 @@ export class Background {
   }
 
   /** Lets go of the tables in which nobody reads any more. */
-  async #letGo(): Promise<void> {
+  async #letGo(
+    gone: readonly { level: number; info: TableInfo }[],
+  ): Promise<void> {
     const store = this.#store;
-    const dropped: { level: number; number: number }[] = [];
-    let bytes = 0;
-    store.current.levels.forEach((tables, level) => {
-      for (const { info } of tables) {
-        if (!store.abandoned.holds(info)) continue;
-        dropped.push({ level, number: info.number });
-        bytes += info.size;
-      }
+    await store.install({
+      dropped: gone.map(({ level, info }) => ({ level, number: info.number })),
     });
-    await store.install({ dropped });
-    store.emit({ type: "abandoned", tables: dropped.length, bytes });
+    const bytes = sizeOf(gone.map(({ info }) => info));
+    store.emit({ type: "abandoned", tables: gone.length, bytes });
   }
 
   async #compact(compaction: Compaction): Promise<void> {

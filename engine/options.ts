@@ -126,7 +126,8 @@ export interface LsmOptions {
    * Asked by compactions about each value that no snapshot sees, whether to keep
    * it: what it refuses is deleted. It must always say the same of the same
    * entry, and not use the store. Tables that are only moved to a deeper level, or
-   * to which nothing comes down, are not asked about. With it, compactions run in this thread.
+   * to which nothing comes down, are not asked about. With it, compactions run in
+   * this thread.
    */
   compactionFilter?: EntryFilter | undefined;
   /** Told of what happens inside. */

@@ -1,7 +1,7 @@
 /**
  * Memory that small byte strings share, as those of Node's `Buffer` do: memory of
- * its own costs bytes five times as much as what is in them (measured: 150 bytes
- * 660 ns against 130, 31 bytes 260 against 45).
+ * its own costs bytes more than what is in them. What that comes to in a write is in
+ * bench/HISTORY.md.
  *
  * Guarantees: bytes that are handed out are nobody else's, and 0. One that is kept
  * holds a whole slab: what is kept for long, or for each of many, gets memory of its

@@ -176,7 +176,7 @@ async function replay(): Promise<void> {
  */
 async function runRows(scenario: string): Promise<void> {
   const names = text("rows")?.split(",");
-  const unmet = new Set(names);
+  const unknown = new Set(names);
   const rows: DetectionRow[] = [];
   const run = async (
     name: string,
@@ -187,7 +187,7 @@ async function runRows(scenario: string): Promise<void> {
       each === name || name.startsWith(`${each}.`)
     );
     if (named?.length === 0) return;
-    for (const each of named ?? []) unmet.delete(each);
+    for (const each of named ?? []) unknown.delete(each);
     console.error(`${name}: ${nodes} nodes`);
     const row = await measure();
     console.log(JSON.stringify(row));
@@ -225,9 +225,9 @@ async function runRows(scenario: string): Promise<void> {
       await run(soak.row, soak.nodes, () => measureSoak(soak, seed, hours));
     }
   }
-  if (unmet.size > 0) {
+  if (unknown.size > 0) {
     throw new TypeError(
-      `Cannot simulate: "${scenario}" has no row ${[...unmet].join(", ")}`,
+      `Cannot simulate: "${scenario}" has no row ${[...unknown].join(", ")}`,
     );
   }
 }

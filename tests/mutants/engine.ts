@@ -775,8 +775,8 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "abandoned-tables-are-merged",
     file: "engine/background.ts",
-    find: "    if (levels.some((tables) => tables.some(isAbandoned))) {\n",
-    replace: "    if (levels.length < 0 && levels[0]!.some(isAbandoned)) {\n",
+    find: "    if (gone.length > 0) return () => this.#letGo(gone);\n",
+    replace: "    if (gone.length < 0) return () => this.#letGo(gone);\n",
     caughtBy: "engine/abandoned_test.ts :: go by an edit",
   },
   {
@@ -828,7 +828,7 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     find:
       "          await this.#compact(compaction);\n        } catch (error) {\n",
     replace:
-      "          await this.#compact(await this.#sparing(compaction));\n        } catch (error) {\n",
+      "          const { tableBytes, yieldNow } = store.settings;\n          await this.#compact(await sparing(compaction, tableBytes, yieldNow));\n        } catch (error) {\n",
     caughtBy: "engine/compaction/beside_test.ts :: frees its room",
   },
 ];

@@ -217,4 +217,13 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     replace: "      key: bytes,\n",
     caughtBy: "tests/scenarios/kv_test.ts :: nobody else's writes suffer",
   },
+  {
+    name: "reset-trusts-that-others-have-it",
+    file: "gossip/open.ts",
+    find:
+      "      cluster.reported().some((report) => report?.vector.covers(origin, seq)),\n",
+    replace:
+      "      cluster.reported().every((report) => seq > 0 || report?.vector.covers(origin, seq)),\n",
+    caughtBy: "tests/scenarios/directory_test.ts :: what its writer has lost",
+  },
 ];

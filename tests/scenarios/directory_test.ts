@@ -127,6 +127,52 @@ scenario(
 );
 
 scenario(
+  "a node that is reset reports what its writer has lost, and nobody has said to have",
+  async (cluster) => {
+    const { world } = cluster;
+    const written = { durability: "written" } as const;
+    const a = await cluster.open("a", written);
+    const b = await cluster.open("b");
+    await cluster.open("c");
+    await a.set("old", "1");
+    await cluster.converged("a", "b", "c");
+    const first = world.disk("b").image();
+    cluster.kill("c");
+    // Acked before it is on a's device, which is slow, and heard by nobody else.
+    world.disk("a").faults.slowMs = 60_000;
+    await a.set("theirs", "2");
+    await cluster.until("b has it", async () => await b.has("theirs"));
+    const second = world.disk("b").image();
+    world.kill("a", { unsynced: "lost" });
+    world.disk("a").faults.slowMs = 0;
+    cluster.kill("b");
+    world.disk("b").restore(first);
+    await cluster.reopen("c");
+    const back = await cluster.reopen("a", written);
+    const between = await cluster.reopen("b");
+    await between.set("heard", "3");
+    await cluster.converged("a", "b", "c");
+    await assertReads(back, "theirs", undefined);
+    cluster.kill("b");
+    world.disk("b").restore(second);
+
+    const again = await cluster.reopen("b");
+    const events = collect(again.events());
+    await cluster.until(
+      "it is reset",
+      () => events.some(({ type }) => type === "reset"),
+    );
+    const lost = [];
+    for await (const conflict of again.conflicts()) lost.push(conflict);
+    assertEquals(lost.map(({ key }) => text(key)), ["theirs"]);
+    assertEquals(text(lost[0]!.lost.value), "2");
+    // What others had written and have is not among them.
+    await assertReads(again, "old", "1");
+    await cluster.converged("a", "b", "c");
+  },
+);
+
+scenario(
   "a disk put back to an image without what everybody relied on is found out, and what was deleted stays so",
   async (cluster) => {
     const { world } = cluster;

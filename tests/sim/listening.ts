@@ -19,25 +19,20 @@ import {
 } from "../../mod.ts";
 import { text } from "./cluster.ts";
 import { isOfDisk, unexplained } from "./excuses.ts";
+import { TIMEOUT_MS_DEFAULT } from "../../runtime/mod.ts";
 import {
+  conflictText,
   dbOf,
+  DISK_ERROR_MS,
   type Life,
   type Member,
   type MembersOptions,
   peek,
+  RETRY_MS,
 } from "./member.ts";
 import type { Members } from "./members.ts";
 import { versionText } from "./oracle.ts";
 import { type NodeState, readRow, readState } from "./rows.ts";
-
-/** How long after its cause an error of a disk may still come, in ms. */
-export const DISK_ERROR_MS = 3000;
-
-/** How long an answer may be under way, which a cut holds up: a request's deadline. */
-const ANSWER_MS = 10_000;
-
-/** How long after a failure a node is started again, in ms. */
-export const RETRY_MS = 700;
 
 /** Listens to all nodes. */
 export class Listening {
@@ -110,8 +105,9 @@ export class Listening {
         case "peerFailed": {
           const strange = unexplained(event.error, {
             here: life,
+            // An answer may be under way until its request's deadline, where a cut holds it up.
             elsewhere: this.#members.troubleSince(
-              world.now - DISK_ERROR_MS - ANSWER_MS,
+              world.now - DISK_ERROR_MS - TIMEOUT_MS_DEFAULT,
             ),
           });
           if (strange === undefined) break;
@@ -244,16 +240,6 @@ function divergent({ keys }: Divergence): string {
       isTaken ? ", taken" : ""
     }`
   ).join("; ") || "sums only";
-}
-
-/** A conflict as a name. */
-export function conflictText(
-  key: string,
-  kept: Version | undefined,
-  lost: Version,
-): string {
-  const to = kept === undefined ? "nothing" : versionText(kept);
-  return `"${key}" ${versionText(lost)} lost to ${to}`;
 }
 
 /** An error and its causes, as text. */

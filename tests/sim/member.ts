@@ -16,10 +16,16 @@ import {
 } from "../../mod.ts";
 import type { World } from "../../runtime/virtual/mod.ts";
 import type { Coverage } from "./coverage.ts";
-import type { Discard, Oracle } from "./oracle.ts";
+import { type Discard, type Oracle, versionText } from "./oracle.ts";
 import type { NodeState } from "./rows.ts";
 import type { WorldDraw } from "./script.ts";
 import type { WatchJudge } from "./watch_judge.ts";
+
+/** How long after its cause an error of a disk may still come, in ms. */
+export const DISK_ERROR_MS = 3000;
+
+/** How long after a failure a node is started again, in ms. */
+export const RETRY_MS = 700;
 
 /** A node over all its lives. */
 export interface Member {
@@ -137,4 +143,14 @@ export function isStaying({ fate }: Member): boolean {
 /** The database of a node that is up and not closing. */
 export function dbOf({ life }: Member): DB | undefined {
   return life === undefined || life.closing ? undefined : life.db;
+}
+
+/** A conflict as a name. */
+export function conflictText(
+  key: string,
+  kept: Version | undefined,
+  lost: Version,
+): string {
+  const to = kept === undefined ? "nothing" : versionText(kept);
+  return `"${key}" ${versionText(lost)} lost to ${to}`;
 }

@@ -27,14 +27,11 @@ import { text } from "./cluster.ts";
 import { ConfigJudge } from "./configs.ts";
 import { isTable, pickBit } from "./damage.ts";
 import { isOfDisk, type Trouble } from "./excuses.ts";
+import { Listening } from "./listening.ts";
 import {
   conflictText,
-  DISK_ERROR_MS,
-  Listening,
-  RETRY_MS,
-} from "./listening.ts";
-import {
   dbOf,
+  DISK_ERROR_MS,
   forgetShown,
   isHindered,
   isStaying,
@@ -42,6 +39,7 @@ import {
   type Member,
   type MembersOptions,
   peek,
+  RETRY_MS,
 } from "./member.ts";
 import { Probes } from "./probes.ts";
 import {

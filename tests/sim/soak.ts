@@ -36,14 +36,12 @@ const CALLS_PER_FAULT = 20;
 /** Parts of the time that are told apart. */
 const QUARTERS = 4;
 
-/** Memory is flat if the last quarter holds no more than this of the second. */
-const FLAT_SHARE = 1.1;
-
 /**
- * And this many things a node more: at any moment each may have begun anew, so that
- * an origin of it that has ended is not folded yet.
+ * Memory is flat if the last quarter holds no more than this of the second, and one
+ * thing a node: at any moment each may have begun anew, so that an origin of it that
+ * has ended is not folded yet.
  */
-const FLAT_SPARED = 1;
+const FLAT_SHARE = 1.1;
 
 /** What a row came to. */
 export interface SoakRow {
@@ -118,7 +116,7 @@ export async function measureSoak(
  * @param held The most that one held in each quarter of the time.
  */
 export function isFlat(held: readonly number[], nodes: number): boolean {
-  return held[3]! <= held[1]! * FLAT_SHARE + nodes * FLAT_SPARED;
+  return held[3]! <= held[1]! * FLAT_SHARE + nodes;
 }
 
 /** Things that a node holds, of all that could grow with time. */
