@@ -169,4 +169,18 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     replace: "      compareVersions(last ?? version, version) >= 0;\n",
     caughtBy: "tests/real/chaos_test.ts :: a key that is absent",
   },
+  {
+    name: "chaos-takes-any-missing-tombstone-for-collected",
+    file: "tests/real/chaos/oracle.ts",
+    find: "        if (isGoing && isCovered(row.version, vectors)) continue;\n",
+    replace: "        if (isGoing) continue;\n",
+    caughtBy: "tests/real/chaos_test.ts :: the oracle finds stores that differ",
+  },
+  {
+    name: "chaos-takes-any-other-claim-for-a-later-life",
+    file: "tests/real/chaos/oracle.ts",
+    find: "row === undefined || row.version.life > version.life;",
+    replace: "row === undefined || row.version.life >= version.life;",
+    caughtBy: "tests/real/chaos_test.ts :: a claim that is gone",
+  },
 ];

@@ -60,9 +60,9 @@ Deno.test("the faults of a run come from its seed, each kind once before any com
   assertEquals(new Set(first), new Set(FAULTS));
 });
 
-function version(hlc: number, claim = 1): Version {
+function version(hlc: number, claim = 1, life = 1): Version {
   return {
-    life: 1,
+    life,
     term: 0,
     sub: 0,
     claim: { hlc: claim, node: 1 },
@@ -138,6 +138,29 @@ Deno.test("a key that is absent was deleted last, as far as anybody heard, or it
   assertEquals(judged((oracle) => oracle.maybeDeleted("b")), 1);
 });
 
+Deno.test("a claim that is gone was deleted, if the key was claimed anew in a later life, or it is lost", () => {
+  const judged = (told: (oracle: Oracle) => void, anew: Version) => {
+    const oracle = new Oracle();
+    oracle.acked({ key: "a", version: version(2), value: "two" });
+    told(oracle);
+    const ends = rows({ a: ["anew", anew] });
+    oracle.judge([ends, ends], [], [covering(9)]);
+    return oracle.lost;
+  };
+  const deleted = (at: number, claim = 1) => (oracle: Oracle) =>
+    oracle.acked({ key: "a", version: version(at, claim), value: null });
+  assertEquals(judged(deleted(3), version(9, 2, 2)), 0);
+  assertEquals(judged(() => {}, version(9, 2, 2)), 1);
+  // In the same life another claim has won, and what it won against is lost.
+  assertEquals(judged(deleted(3), version(9, 2)), 2);
+  // Deleted was another claim, or an earlier value.
+  assertEquals(judged(deleted(9, 2), version(9, 2, 2)), 1);
+  assertEquals(judged(deleted(1), version(9, 2, 2)), 1);
+  const maybe = (oracle: Oracle) => oracle.maybeDeleted("a");
+  assertEquals(judged(maybe, version(9, 2, 2)), 0);
+  assertEquals(judged(maybe, version(9, 2)), 1);
+});
+
 /** So many turns of the event loop. */
 async function turnsOf(count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
@@ -182,6 +205,20 @@ Deno.test("the oracle finds stores that differ, half batches, watches that go ba
   differ.judge([one, one, rows({ a: [null, version(1)] })], []);
   differ.judge([one, rows({})], []);
   assertEquals(differ.divergent, 2);
+
+  // A tombstone that all have may be gone from some, a value may not.
+  const going = (value: string | null, covered: number) => {
+    const oracle = new Oracle();
+    const row = rows({ a: [value, version(2)] });
+    const vectors = [2, covered].map(covering);
+    oracle.judge([row, rows({})], [], vectors);
+    oracle.judge([rows({}), row], [], vectors);
+    return oracle.divergent;
+  };
+  assertEquals(going(null, 2), 0);
+  assertEquals(going("two", 2), 2);
+  // Twice that, as vectors differ, too.
+  assertEquals(going(null, 1), 4);
 
   const half = new Oracle();
   const batch = rows({ a: ["one", version(1)], b: ["two", version(2)] });

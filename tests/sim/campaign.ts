@@ -31,6 +31,9 @@ const TWICE_EVERY = 25;
 /** The share of the calls that are drawn which must have been made. */
 const CALLS_SHARE_MIN = 0.95;
 
+/** Where each core has lives of its own, helpers of a garbage collector are in the way. */
+const V8_FLAGS = "--v8-flags=--single-threaded-gc";
+
 /** What is counted of a life, as it crosses from process to process. */
 export interface LifeReport {
   readonly seed: number;
@@ -262,7 +265,7 @@ async function runElsewhere(
   const { seed, seeds } = options;
   const program = new URL("campaign_part.ts", import.meta.url);
   const process = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", program.href, JSON.stringify(options)],
+    args: ["run", "--quiet", V8_FLAGS, program.href, JSON.stringify(options)],
     stdin: "piped",
     stdout: "piped",
   }).spawn();

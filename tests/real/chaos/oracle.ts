@@ -15,7 +15,8 @@ import type { Row } from "../rows.ts";
 /** Violations that are told; the rest is counted. */
 const TOLD_MAX = 100;
 
-interface Acked {
+/** A write that was acked. */
+export interface Acked {
   readonly key: string;
   readonly version: Version;
   /** `null` if it was a delete. */
@@ -33,7 +34,7 @@ export interface Discard {
 /** What all nodes' words come together in. */
 export class Oracle {
   readonly #acked: Acked[] = [];
-  /** The last version by which a key was deleted, of those that were acked. */
+  /** The last version by which a claim was deleted, of those that were acked. */
   readonly #deletes = new Map<string, Version>();
   /** Keys of deletes of whose end nobody heard. */
   readonly #maybeDeleted = new Set<string>();
@@ -65,9 +66,9 @@ export class Oracle {
     if (this.violations.length < TOLD_MAX) this.violations.push(what);
   }
 
-  /** How many writes were acked. */
-  get acks(): number {
-    return this.#acked.length;
+  /** The writes that were acked. */
+  get acks(): readonly Acked[] {
+    return this.#acked;
   }
 
   /** A write is about to be made. */
@@ -94,11 +95,7 @@ export class Oracle {
   acked(write: Acked): void {
     this.#acked.push(write);
     const { key, version, value } = write;
-    if (value !== null) return;
-    const last = this.#deletes.get(key);
-    if (last === undefined || compareVersions(version, last) > 0) {
-      this.#deletes.set(key, version);
-    }
+    if (value === null) raise(this.#deletes, claimName(key, version), version);
   }
 
   /** A delete ended in an error: it may have happened. */
@@ -112,11 +109,7 @@ export class Oracle {
     lost: Version,
     batchKeys: readonly string[] = [],
   ): void {
-    const name = claimName(key, lost);
-    const last = this.#conflicts.get(name);
-    if (last === undefined || compareVersions(lost, last) > 0) {
-      this.#conflicts.set(name, lost);
-    }
+    raise(this.#conflicts, claimName(key, lost), lost);
     for (const name of [key, ...batchKeys]) this.#conflictKeys.add(name);
   }
 
@@ -143,7 +136,7 @@ export class Oracle {
     this.#shown.set(at, version);
   }
 
-  /** What a node read after a write of its own was acked there. */
+  /** What a node read after a write was acked there. */
   readOwn(node: number, key: string, wrote: Version, found: Version): void {
     if (compareVersions(found, wrote) < 0) {
       this.violate(`node ${node} read an older "${key}" than it had written`);
@@ -151,7 +144,9 @@ export class Oracle {
   }
 
   /**
-   * Compares what is on the disks with each other and with what was acked.
+   * Compares what is on the disks with each other and with what was acked. A
+   * tombstone that every directory covers may be gone from some of them: it is taken
+   * away once all have said that they know that all have it, not at one moment.
    *
    * @param vectors What each of them covers.
    */
@@ -173,6 +168,10 @@ export class Oracle {
           JSON.stringify(rows!.get(key))
         );
         if (a === b) continue;
+        const row = first!.get(key) ?? other.get(key)!;
+        const isGoing = (a === undefined || b === undefined) &&
+          row.value === null;
+        if (isGoing && isCovered(row.version, vectors)) continue;
         this.divergent++;
         this.violate(`I1: "${key}" is ${a} on node 0, ${b} on node ${i + 1}`);
       }
@@ -205,9 +204,10 @@ export class Oracle {
     if (order === 0 && row!.value !== value) {
       this.violate(`I2: "${key}" holds another value than was acked`);
     }
-    const reported = this.#conflicts.get(name);
     if (order >= 0 || this.#isGone(version, vectors)) return;
-    if (row === undefined && this.#isDeleted(key, version, vectors)) return;
+    const isEnded = row === undefined || row.version.life > version.life;
+    if (isEnded && this.#isDeleted(key, version, vectors)) return;
+    const reported = this.#conflicts.get(name);
     if (reported !== undefined && compareVersions(reported, version) >= 0) {
       return;
     }
@@ -220,14 +220,14 @@ export class Oracle {
     );
   }
 
-  /** Whether a delete may have replaced it whose tombstone is gone since. */
+  /** Whether its claim may have ended by a delete whose tombstone is gone since. */
   #isDeleted(
     key: string,
     version: Version,
     vectors: readonly Vector[],
   ): boolean {
-    if (!vectors.every((vector) => covers(vector, version))) return false;
-    const last = this.#deletes.get(key);
+    if (!isCovered(version, vectors)) return false;
+    const last = this.#deletes.get(claimName(key, version));
     return this.#maybeDeleted.has(key) ||
       last !== undefined && compareVersions(last, version) >= 0;
   }
@@ -239,6 +239,24 @@ export class Oracle {
         covers(before, version) && !covers(after, version)
       );
   }
+}
+
+/** Keeps the largest version of a name. */
+function raise(
+  versions: Map<string, Version>,
+  name: string,
+  version: Version,
+): void {
+  const last = versions.get(name);
+  if (last === undefined || compareVersions(version, last) > 0) {
+    versions.set(name, version);
+  }
+}
+
+/** Whether all directories have it, or what came after it. */
+function isCovered(version: Version, vectors: readonly Vector[]): boolean {
+  return vectors.length > 0 &&
+    vectors.every((vector) => covers(vector, version));
 }
 
 function covers(vector: Vector, { dot }: Version): boolean {

@@ -7,15 +7,16 @@
  * then these must hold, read from the closed directories:
  *
  * - all stores are equal in key, value, version and leaseholder, tombstones and
- *   vectors too (I1);
+ *   vectors too, but for tombstones that are on their way out (I1);
  * - every acked write is there, or below a later write of the same claim, or was
- *   named in a conflict by some node (I2), or went with the only directory that had
- *   it: one that was put back, or a copy that was in use for a while;
+ *   named in a conflict by some node (I2), or its claim ended by a delete, or it went
+ *   with the only directory that had it: one that was put back, or a copy that was in
+ *   use for a while;
  * - a batch of keys that are only written together is whole, also in every list,
  *   unless a conflict names one of its keys (I4);
  * - what is read was written, under that key (R3);
  * - each watch showed each (key, version) at most once, rising (I7); a node never
- *   read something older than it had acked; node keys are unique and stay;
+ *   read something older than it had acked, unless a whole copy came in between; node keys are unique and stay;
  * - every call ended by its deadline; no process ended by itself; no call failed
  *   in another way than its documentation says;
  * - no audit found a divergence (S1);
@@ -24,12 +25,18 @@
  * @module
  */
 
-import type { OpenOptions, Propagation } from "../../../mod.ts";
+import {
+  compareVersions,
+  type OpenOptions,
+  type Propagation,
+  type Version,
+} from "../../../mod.ts";
 import { Prng } from "../../../runtime/virtual/mod.ts";
 import { within } from "../child.ts";
 import {
   ProcessEndedError,
   RemoteCallError,
+  type RemoteNode,
   type RemoteOp,
 } from "../remote_node.ts";
 import { readConflicts, readRows, readVector } from "../rows.ts";
@@ -377,9 +384,7 @@ class Life implements AsyncDisposable {
         this.#oracle.acked({ key, version, value: values.get(key)! });
         // An ack that came late need not be readable yet, nor where the disk is full.
         if (took > TIMEOUT_MS / 2 || member.starved || i > 0) continue;
-        const found = await node.version(key).catch(() => null);
-        if (found === null) continue;
-        this.#oracle.readOwn(member.index, key, version, found);
+        await this.#readOwn(member, node, key, version);
       }
       add(this.#calls, "acked");
     } catch (error) {
@@ -389,6 +394,25 @@ class Life implements AsyncDisposable {
       this.#judgeError(error, starved || member.starved);
       this.#took(member, began, stoppedMs);
     }
+  }
+
+  /** Reads what was acked, where it was. */
+  async #readOwn(
+    member: Member,
+    node: RemoteNode,
+    key: string,
+    wrote: Version,
+  ): Promise<void> {
+    const { resets } = member;
+    const found = await node.version(key).catch(() => null);
+    if (found === null) return;
+    if (compareVersions(found, wrote) < 0) {
+      // A whole copy may have come between the two; it has said so before it
+      // answers this.
+      await node.metrics().catch(() => undefined);
+      if (member.resets > resets) return add(this.#paths, "resetAmidReads");
+    }
+    this.#oracle.readOwn(member.index, key, wrote, found);
   }
 
   /** How long a call took, without the time that its node was stopped. */
@@ -500,7 +524,7 @@ class Life implements AsyncDisposable {
       unavailable: FAULTS.filter((kind) => !can.includes(kind)),
       calls: this.#calls,
       paths: this.#paths,
-      acked: acks,
+      acked: acks.length,
       lost,
       conflicts,
       divergent,
@@ -517,11 +541,15 @@ class Life implements AsyncDisposable {
     };
   }
 
-  /** Copies the directories to where they stay. */
+  /** Copies the directories to where they stay, with what was acked. */
   async #keep(): Promise<string> {
     const to = await Deno.makeTempDir({ prefix: "aspen-violated-" });
     await new Deno.Command("cp", { args: ["-r", `${this.#root}/.`, to] })
       .output();
+    await Deno.writeTextFile(
+      `${to}/acked.json`,
+      JSON.stringify(this.#oracle.acks),
+    );
     return to;
   }
 
@@ -533,7 +561,7 @@ class Life implements AsyncDisposable {
     const { acks, conflicts, unfit } = this.#oracle;
     say?.(
       `${seconds} s: ${up} of ${this.#members.length} up, ${faults} faults, ` +
-        `${acks} acked, ${JSON.stringify(this.#calls)}, ` +
+        `${acks.length} acked, ${JSON.stringify(this.#calls)}, ` +
         `${conflicts} conflicts, ${unfit} violations`,
     );
   }
