@@ -167,6 +167,12 @@ interface Slot {
   now: Entry | undefined;
 }
 
+/** A change that a commit makes, and the key as it is before. */
+interface Replaced {
+  readonly op: CommitOp;
+  readonly slot: Slot;
+}
+
 /** A clash whose batch keys are looked up when the draft is sealed. */
 type Loss = Pick<Clash, "kept" | "lost">;
 
@@ -208,8 +214,6 @@ export class Draft {
   readonly #state: ReplicaState;
   readonly #options: DraftOptions;
   readonly #slots = new Map<string, Slot>();
-  /** The one made last. */
-  #latest: Slot | undefined;
   readonly #losses: Loss[] = [];
   readonly #decided: Dot[] = [];
   readonly #ops: BatchOp[] = [];
@@ -251,16 +255,33 @@ export class Draft {
   }
 
   /**
-   * Decides a batch, all of whose keys this node must lead or may claim.
+   * Decides a batch, all of whose keys this node must lead or may claim. At once if
+   * the engine answers so.
    *
    * @throws {NotLeaseholderError} If another node leads one of its keys.
    * @throws {LeaseNotTransferableError} If another node than asked for does.
    * @throws {CheckFailedError} If a checked key has another version.
    */
-  async commit(request: CommitRequest): Promise<CommitOutcome> {
+  commit(request: CommitRequest): Awaitable<CommitOutcome> {
+    const { checks } = request;
+    const ops = lastOfEach(request.ops);
+    const slots = this.#slotsOf(
+      checks.length === 0 ? ops : [...checks, ...ops],
+    );
+    return isPromise(slots)
+      ? slots.then((slots) => this.#decide(checks, ops, slots))
+      : this.#decide(checks, ops, slots);
+  }
+
+  /** Decides a batch; `slots` are those of its checks, and then of its ops. */
+  #decide(
+    checks: readonly CommitCheck[],
+    ops: readonly CommitOp[],
+    slots: readonly Slot[],
+  ): CommitOutcome {
     const { nodeKey } = this.#state;
-    for (const { key, version } of request.checks) {
-      const current = (await this.#slot(key)).now;
+    for (const [i, { key, version }] of checks.entries()) {
+      const current = slots[i]!.now;
       const holder = this.#holderOf(current);
       if (holder !== nodeKey) throw new NotLeaseholderError(key, holder);
       const living = this.#isLiving(current) ? current : undefined;
@@ -271,13 +292,14 @@ export class Draft {
         throw new CheckFailedError(key.slice());
       }
     }
-    const replaced: { op: CommitOp; current: Entry | undefined }[] = [];
+    const replaced: Replaced[] = [];
     const after: Dot[] = [];
-    for (const op of lastOfEach(request.ops)) {
-      const slot = this.#slot(op.key);
-      const current = (isPromise(slot) ? await slot : slot).now;
+    for (let i = 0; i < ops.length; i++) {
+      const op = ops[i]!;
+      const slot = slots[checks.length + i]!;
+      const current = slot.now;
       if (op.ifExpired === true) {
-        if (this.#mayExpire(current)) replaced.push({ op, current });
+        if (this.#mayExpire(current)) replaced.push({ op, slot });
         continue;
       }
       const holder = this.#holderOf(current);
@@ -289,19 +311,21 @@ export class Draft {
       if (op.value === undefined && current?.value === undefined) {
         if (current !== undefined) after.push(dotOf(current));
       } else {
-        replaced.push({ op, current });
+        replaced.push({ op, slot });
       }
     }
     if (replaced.length === 0) return { record: undefined, after };
     const record = this.#writeRecord(replaced);
     // Its keys are read, its seq is the next, its deps are stored: it applies.
-    const arrival = await this.apply(record);
+    const arrival = this.#refused(record) ??
+      this.#applyTo(record, replaced.map(({ slot }) => slot));
     if (arrival !== "applied") {
       throw new ProtocolError(
         `an own record is ${arrival}, nothing was written`,
       );
     }
-    return { record, after: [...after, dotOf(record)] };
+    after.push(dotOf(record));
+    return { record, after };
   }
 
   /** Whether a key has a value now: it is absent from the instant on that it ends. */
@@ -325,19 +349,17 @@ export class Draft {
     return gone ? nodeKey : current.holder;
   }
 
-  #writeRecord(
-    replaced: readonly { op: CommitOp; current: Entry | undefined }[],
-  ): LogRecord {
+  #writeRecord(replaced: readonly Replaced[]): LogRecord {
     const state = this.#state;
     const { origin, seq } = this.#nextDot();
     let hlc = Math.max(hlcAt(this.#options.nowMs), this.#counters.clock + 1);
     // Adopted however far the wall clock was set back: it must not repeat.
     this.#counters.clock = hlc;
-    for (const { current } of replaced) {
-      if (current !== undefined) hlc = Math.max(hlc, current.hlc + 1);
+    for (const { slot: { now } } of replaced) {
+      if (now !== undefined) hlc = Math.max(hlc, now.hlc + 1);
     }
     const deps = new Map<string, Dot>();
-    const entries = replaced.map(({ op, current }): Entry => {
+    const entries = replaced.map(({ op, slot: { now: current } }): Entry => {
       if (current !== undefined && current.origin !== origin) {
         deps.set(dotText(current), dotOf(current));
       }
@@ -430,27 +452,36 @@ export class Draft {
   }
 
   /**
-   * Applies a record, from here or from anywhere. If it throws, the engine could
-   * not be read and the record has changed nothing.
+   * Applies a record, from here or from anywhere. At once if the engine answers so;
+   * if this throws, or rejects, the engine could not be read and the record has
+   * changed nothing.
    */
-  async apply(record: LogRecord): Promise<Arrival> {
-    const { origin, seq } = record;
+  apply(record: LogRecord): Awaitable<Arrival> {
+    const refused = this.#refused(record);
+    if (refused !== undefined) return refused;
+    const slots = this.#slotsOf(record.entries);
+    return isPromise(slots)
+      ? slots.then((slots) => this.#applyTo(record, slots))
+      : this.#applyTo(record, slots);
+  }
+
+  /** Why a record is not applied here and now; `undefined` if it is its turn. */
+  #refused({ origin, seq, deps }: LogRecord): "covered" | "early" | undefined {
     if (this.vector.covers(origin, seq)) return "covered";
     if (originLane(origin) === 0 && seq !== this.vector.seq(origin) + 1) {
       return "early";
     }
-    if (!record.deps.every((dot) => this.vector.covers(dot.origin, dot.seq))) {
-      return "early";
-    }
-    const slots: Slot[] = [];
-    for (const { key } of record.entries) {
-      const slot = this.#slot(key);
-      slots.push(isPromise(slot) ? await slot : slot);
-    }
+    return deps.every((dot) => this.vector.covers(dot.origin, dot.seq))
+      ? undefined
+      : "early";
+  }
+
+  /** Applies a record whose turn it is, to its keys: all of it, or nothing. */
+  #applyTo(record: LogRecord, slots: readonly Slot[]): "applied" | "waits" {
+    const { origin, seq } = record;
     if (this.#isFull && record.entries.some((e, i) => loses(e, slots[i]!))) {
       return "waits";
     }
-    // From here on nothing waits and nothing fails: all of it or none.
     const changes: Entry[] = [];
     const marks = { lost: [] as number[], won: [] as number[] };
     for (let i = 0; i < slots.length; i++) {
@@ -508,11 +539,7 @@ export class Draft {
     // The donor may have collected tombstones that this state has not.
     if (!this.vector.includes(session.floor)) return false;
     checkCovered(session.entries, session.vector);
-    const slots: Slot[] = [];
-    for (const { key } of session.entries) {
-      const slot = this.#slot(key);
-      slots.push(isPromise(slot) ? await slot : slot);
-    }
+    const slots = await this.#slotsOf(session.entries);
     if (
       this.#isFull &&
       session.entries.some((entry, i) =>
@@ -669,14 +696,35 @@ export class Draft {
     this.#counters.clock = Math.max(this.#counters.clock, hlc);
   }
 
+  /** What keys are, one for each. Most engines answer at once, and so does this. */
+  #slotsOf(asked: readonly { readonly key: Uint8Array }[]): Awaitable<Slot[]> {
+    const slots: Slot[] = [];
+    for (const { key } of asked) {
+      const slot = this.#slot(key);
+      if (isPromise(slot)) return this.#slotsLater(asked, slots, slot);
+      slots.push(slot);
+    }
+    return slots;
+  }
+
+  /** The rest of {@linkcode Draft.#slotsOf}, where one has to be waited for. */
+  async #slotsLater(
+    asked: readonly { readonly key: Uint8Array }[],
+    slots: Slot[],
+    next: Promise<Slot>,
+  ): Promise<Slot[]> {
+    slots.push(await next);
+    for (let i = slots.length; i < asked.length; i++) {
+      slots.push(await this.#slot(asked[i]!.key));
+    }
+    return slots;
+  }
+
   /** What a key is, and would be as this draft leaves it; tombstones included. */
   #slot(key: Uint8Array): Awaitable<Slot> {
-    // A commit asks twice: when it is decided, and when it is applied.
-    if (this.#latest?.key === key) return this.#latest;
     const text = keyText(key);
     const slot = this.#slots.get(text);
     if (slot !== undefined) return slot;
-    // Most engines answer at once, and this is asked of each key that is written.
     const before = this.#stored(this.#counters.bank, key);
     return isPromise(before)
       ? before.then((entry) => this.#takeSlot(text, key, entry))
@@ -686,7 +734,6 @@ export class Draft {
   #takeSlot(text: string, key: Uint8Array, before: Entry | undefined): Slot {
     const slot = { key, before, now: before };
     this.#slots.set(text, slot);
-    this.#latest = slot;
     return slot;
   }
 
@@ -871,11 +918,11 @@ function dotText({ origin, seq }: Dot): string {
 }
 
 /** Of several ops of one key the last one, in the place of the first. */
-function lastOfEach(ops: readonly CommitOp[]): Iterable<CommitOp> {
+function lastOfEach(ops: readonly CommitOp[]): readonly CommitOp[] {
   if (ops.length === 1) return ops;
   const last = new Map<string, CommitOp>();
   for (const op of ops) last.set(keyText(op.key), op);
-  return last.values();
+  return [...last.values()];
 }
 
 /**

@@ -33,6 +33,11 @@ export class EarlyRecords {
     return this.#held.size + this.#aside.size;
   }
 
+  /** Whether there is something that {@linkcode EarlyRecords.apply} could apply. */
+  get mayFit(): boolean {
+    return this.#held.size > 0;
+  }
+
   /** A record has arrived where this vector was covered: holds it, if it is early. */
   note(record: LogRecord, arrival: Arrival, vector: Vector): void {
     this.waiting.arrived(record, arrival, vector);

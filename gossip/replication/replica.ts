@@ -19,9 +19,11 @@
 
 import {
   abortable,
+  type Awaitable,
   type Bytes,
   type Clock,
   ClosedError,
+  isPromise,
   NotCaughtUpError,
   OverloadedError,
   PoisonedError,
@@ -843,7 +845,8 @@ export class Replica {
           // What it has changed is not what the draft began with.
           draft = this.#draft();
         } else {
-          settled.push(await this.#take(draft, item));
+          const settle = this.#take(draft, item);
+          settled.push(isPromise(settle) ? await settle : settle);
         }
       }
       this.#queue = [...group.slice(taken), ...this.#queue];
@@ -886,27 +889,55 @@ export class Replica {
     });
   }
 
-  /** Takes one item into a draft; gives what settles its caller afterwards. */
-  async #take(
+  /**
+   * Takes one item into a draft; gives what settles its caller afterwards. Writes come
+   * by the ten thousand: where the engine answers at once they are taken at once, with
+   * no turn for each.
+   */
+  #take(
     draft: Draft,
     item: Exclude<Item, { kind: "turn" }>,
+  ): Awaitable<() => void> {
+    switch (item.kind) {
+      case "commit": {
+        this.#commitBytes -= item.size;
+        const refusal = this.#state.caughtUp
+          ? this.#refusal
+          : new NotCaughtUpError("write");
+        if (refusal !== undefined) return () => item.reject(refusal);
+        return settling(
+          () => draft.commit(item.request),
+          (outcome) => () => item.resolve(outcome),
+          item.reject,
+        );
+      }
+      case "record":
+        this.#waitingBytes -= item.record.bytes.length;
+        // A void state takes no record (rule S6): who wrote it was not judged by the
+        // floor of the copy that is to come.
+        if (!this.#state.caughtUp) return () => item.resolve("early");
+        return settling(
+          () => draft.apply(item.record),
+          (arrival) => {
+            const settle = () => item.resolve(arrival);
+            this.#early.note(item.record, arrival, draft.vector);
+            return arrival === "applied" && this.#early.mayFit
+              ? this.#early.apply(draft).then(() => settle)
+              : settle;
+          },
+          item.reject,
+        );
+      default:
+        return this.#takeLater(draft, item);
+    }
+  }
+
+  /** Takes what is rare, as {@linkcode Replica.#take}. */
+  async #takeLater(
+    draft: Draft,
+    item: Exclude<Item, { kind: "turn" | "commit" | "record" }>,
   ): Promise<() => void> {
     switch (item.kind) {
-      case "commit":
-        this.#commitBytes -= item.size;
-        if (!this.#state.caughtUp) {
-          return () => item.reject(new NotCaughtUpError("write"));
-        }
-        if (this.#refusal !== undefined) {
-          const reason = this.#refusal;
-          return () => item.reject(reason);
-        }
-        try {
-          const outcome = await draft.commit(item.request);
-          return () => item.resolve(outcome);
-        } catch (error) {
-          return () => item.reject(error);
-        }
       case "fold":
         if (!this.#state.caughtUp || this.#refusal !== undefined) {
           return () => item.resolve(undefined);
@@ -914,21 +945,6 @@ export class Replica {
         return await draft.fold(item.isOver).then(
           (record) => () => item.resolve(record),
         );
-      case "record": {
-        // A void state takes no record (rule S6): who wrote it was not judged by the
-        // floor of the copy that is to come.
-        this.#waitingBytes -= item.record.bytes.length;
-        if (!this.#state.caughtUp) return () => item.resolve("early");
-        let arrival: Arrival;
-        try {
-          arrival = await draft.apply(item.record);
-        } catch (error) {
-          return () => item.reject(error);
-        }
-        this.#early.note(item.record, arrival, draft.vector);
-        if (arrival === "applied") await this.#early.apply(draft);
-        return () => item.resolve(arrival);
-      }
       case "aside":
         // In several groups, if it is much.
         if (await this.#early.applyAside(draft, GROUP_BYTES_MAX)) {
@@ -991,6 +1007,22 @@ export class Replica {
     }
     if (isFirst) this.#options.listener.failed(error);
   }
+}
+
+/** Does some work, at once if it can; gives what settles its caller by how it ended. */
+function settling<T>(
+  work: () => Awaitable<T>,
+  done: (value: T) => Awaitable<() => void>,
+  reject: (error: unknown) => void,
+): Awaitable<() => void> {
+  const failed = (error: unknown) => () => reject(error);
+  let value: Awaitable<T>;
+  try {
+    value = work();
+  } catch (error) {
+    return failed(error);
+  }
+  return isPromise(value) ? value.then(done, failed) : done(value);
 }
 
 function sizeOf({ ops }: CommitRequest): number {
