@@ -26,8 +26,10 @@ import type { SessionData } from "./session.ts";
 import { decodeCounters } from "./state.ts";
 import { Vector } from "./vector.ts";
 import {
+  AwaitedHandKV,
   entry,
   HandClock,
+  HandKV,
   op,
   openReplica,
   origin,
@@ -37,6 +39,7 @@ import {
   sets,
   T0,
   type TestNode,
+  writeCounters,
 } from "./world_test.ts";
 
 function vectorOf(...dots: [number, number][]): Vector {
@@ -260,6 +263,36 @@ Deno.test("a check is decided in the commit step: the version, or that there is 
   await committed(a, { k: undefined });
   await a.replica.commit({ checks: [absent], ops: [op("k", "4")] });
   assertEquals(await readText(a.replica, "k"), "4");
+});
+
+Deno.test("a commit checks some keys and writes others, also where the engine answers later", async () => {
+  for (const kv of [new HandKV(), new AwaitedHandKV()]) {
+    writeCounters(kv, true);
+    const a = await openReplica(1, { kv });
+    await a.replica.commit(sets({ x: "1", y: "1", z: "1" }));
+    const checks = await Promise.all(["x", "y"].map(async (key) => ({
+      key: toBytes(key),
+      version: versionOf((await standing(a, key))!),
+    })));
+    const ops = [op("z", "2"), op("w", "2"), op("y", "2")];
+    const { record } = await a.replica.commit({ checks, ops });
+    const written = record!.entries.map(({ key, life, claimHlc, hlc }) => [
+      toText(key),
+      life,
+      // What was there keeps its claim.
+      claimHlc === hlc,
+    ]);
+    assertEquals(written, [["z", 1, false], ["w", 1, true], ["y", 1, false]]);
+    const values = await Promise.all(
+      ["x", "y", "z", "w"].map((key) => readText(a.replica, key)),
+    );
+    assertEquals(values, ["1", "2", "2", "2"]);
+    await assertRejects(
+      () => a.replica.commit({ checks, ops: [op("v", "3")] }),
+      CheckFailedError,
+    );
+    assertEquals(await standing(a, "v"), undefined);
+  }
 });
 
 Deno.test("a commit that is refused leaves no trace and the rest of its group unharmed", async () => {

@@ -1,6 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
-  type Bytes,
   CheckFailedError,
   ClosedError,
   OverloadedError,
@@ -13,6 +12,7 @@ import { decodeRecord, makeRecord } from "./record.ts";
 import { Vector } from "./vector.ts";
 import {
   AbandoningKV,
+  AwaitedHandKV,
   HandKV,
   openReplica,
   origin,
@@ -22,14 +22,6 @@ import {
   turns,
   writeCounters,
 } from "./world_test.ts";
-
-/** Whose reads are awaited. */
-class AwaitedHandKV extends HandKV {
-  override readonly synchronous: boolean = false;
-  override get(key: Uint8Array) {
-    return Promise.resolve(super.get(key)) as unknown as Bytes;
-  }
-}
 
 /** Whether a promise has settled by now. */
 async function isSettled(promise: Promise<unknown>): Promise<boolean> {

@@ -202,6 +202,14 @@ export class HandKV implements KV {
   close(): void {}
 }
 
+/** Whose reads are awaited. */
+export class AwaitedHandKV extends HandKV {
+  override readonly synchronous: boolean = false;
+  override get(key: Uint8Array) {
+    return Promise.resolve(super.get(key)) as unknown as Bytes;
+  }
+}
+
 /** An engine that lets go of what is abandoned as early as it may. */
 export class AbandoningKV extends HandKV {
   /** What was given up, in order. */

@@ -160,8 +160,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "expiry-deletes-what-was-set-meanwhile",
     file: "gossip/replication/draft.ts",
     find:
-      "        if (this.#mayExpire(current)) replaced.push({ op, current });\n",
-    replace: "        if (current?.value) replaced.push({ op, current });\n",
+      "        if (this.#mayExpire(current)) replaced.push({ op, slot });\n",
+    replace: "        if (current?.value) replaced.push({ op, slot });\n",
     caughtBy: "gossip/lease/expiry_test.ts :: set meanwhile stays",
   },
   {
@@ -219,8 +219,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "ack-before-the-sync",
     file: "gossip/replication/replica.ts",
-    find: "          return () => item.resolve(outcome);",
-    replace: "          item.resolve(outcome);\n          return () => {};",
+    find: "          (outcome) => () => item.resolve(outcome),\n",
+    replace: "          (outcome) => (item.resolve(outcome), () => {}),\n",
     caughtBy: "gossip/replication/schedules_test.ts",
   },
   {
@@ -283,13 +283,27 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/schedules_test.ts",
   },
   {
+    name: "slots-of-ops-taken-for-those-of-checks",
+    file: "gossip/replication/draft.ts",
+    find: "slots[checks.length + i]!;",
+    replace: "slots[i]!;",
+    caughtBy: "gossip/replication/draft_test.ts",
+  },
+  {
+    name: "waits-for-one-slot-of-several",
+    file: "gossip/replication/draft.ts",
+    find: "    for (let i = slots.length; i < asked.length; i++) {\n",
+    replace: "    for (let i = slots.length + 1; i < asked.length; i++) {\n",
+    caughtBy: "gossip/replication/draft_test.ts",
+  },
+  {
     name: "deps-not-awaited",
     file: "gossip/replication/draft.ts",
     find:
-      `    if (!record.deps.every((dot) => this.vector.covers(dot.origin, dot.seq))) {
-      return "early";
-    }`,
-    replace: ``,
+      `    return deps.every((dot) => this.vector.covers(dot.origin, dot.seq))
+      ? undefined
+      : "early";`,
+    replace: `    return deps.length < 0 ? "early" : undefined;`,
     caughtBy: "gossip/replication/schedules_test.ts",
   },
   {
@@ -387,8 +401,10 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "void-state-writes",
     file: "gossip/replication/replica.ts",
-    find: `        if (!this.#state.caughtUp) {`,
-    replace: `        if (this.#closed) {`,
+    find: `        const refusal = this.#state.caughtUp
+`,
+    replace: `        const refusal = !this.#closed
+`,
     caughtBy: "gossip/replication/draft_test.ts :: [2] a node whose state",
   },
   {
@@ -540,7 +556,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "version-below-what-it-replaces",
     file: "gossip/replication/draft.ts",
-    find: "hlc = Math.max(hlc, current.hlc + 1);",
+    find: "hlc = Math.max(hlc, now.hlc + 1);",
     replace: "hlc = Math.max(hlc, 1);",
     caughtBy: "gossip/replication/draft_test.ts",
   },
