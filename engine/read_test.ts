@@ -3,8 +3,15 @@ import { runInNewContext } from "node:vm";
 import { setFlagsFromString } from "node:v8";
 import { toBytes, toText } from "../runtime/mod.ts";
 import { MemoryFiles } from "../runtime/memory_files.ts";
+import { Prng } from "../runtime/virtual/mod.ts";
 import { BlockCache, CacheEntry } from "./cache/block_cache.ts";
-import { type BatchOp, type Lsm, type LsmEvent, openLsm } from "./mod.ts";
+import {
+  type BatchOp,
+  buildTable,
+  type Lsm,
+  type LsmEvent,
+  openLsm,
+} from "./mod.ts";
 import { hashKey } from "./table/filter.ts";
 import { TINY } from "./testing/history.ts";
 
@@ -266,6 +273,54 @@ Deno.test("a key that was read before is read where its newest entry is by now",
   for (let i = 0; i < 2; i++) assertEquals(store.get(key), toBytes("2"));
   await write(key, undefined);
   for (let i = 0; i < 2; i++) assertEquals(store.get(key), undefined);
+});
+
+Deno.test("whatever comes and goes, all keys are read where they are by now", async () => {
+  const KEYS = 200;
+  const prng = new Prng(1);
+  const files = new MemoryFiles();
+  await using store = await openLsm(DIR, {
+    files,
+    ...TINY,
+    // Memtables that are full, and those that are flushed when they are not.
+    memtableBytes: 4096,
+    cacheBytes: 64 * 1024,
+  });
+  const model = new Map<number, string>();
+  for (let round = 0; round < 150; round++) {
+    using snapshot = store.snapshot();
+    const before = new Map(model);
+    // Few keys are known to a memtable otherwise than many.
+    const count = prng.chance(0.5) ? 1 + prng.below(20) : 40 + prng.below(KEYS);
+    const ops = Array.from({ length: count }, (_, n): BatchOp => {
+      const i = prng.below(KEYS);
+      const value = prng.chance(0.3) ? undefined : `${round} ${n}`;
+      if (value === undefined) model.delete(i);
+      else model.set(i, value);
+      return {
+        key: keyOf(i),
+        value: value === undefined ? undefined : toBytes(value),
+      };
+    });
+    await store.write(ops);
+    if (prng.chance(0.6)) await store.flush();
+    if (prng.chance(0.1)) await store.compact();
+    if (prng.chance(0.1)) {
+      const path = `${round}`;
+      const i = prng.below(KEYS);
+      using table = buildTable(path, { files });
+      table.set(keyOf(i), toBytes(path));
+      await table.finish();
+      await store.ingest([path]);
+      model.set(i, path);
+    }
+    for (let i = 0; i < KEYS; i++) {
+      const old = snapshot.get(keyOf(i));
+      assertEquals(old && toText(old), before.get(i));
+      const value = store.get(keyOf(i));
+      assertEquals(value && toText(value), model.get(i), `${round}: ${i}`);
+    }
+  }
 });
 
 Deno.test("what a snapshot reads does not tell others where a key is, nor they it", async () => {

@@ -79,8 +79,8 @@ export class Store implements TableSet {
   readonly handles: FileCache;
   /** Blocks in memory. */
   readonly blocks: BlockCache;
-  /** Where keys were found. */
-  readonly places: PlaceCache;
+  /** Where keys were found in the tables of the current version. */
+  readonly places: PlaceCache<Table>;
   /** Ranges of keys that nobody reads or sets any more. */
   readonly abandoned: AbandonedRanges = new AbandonedRanges();
   /** Notified when a flush or compaction is done, or the store is poisoned. */
@@ -348,7 +348,24 @@ export class Store implements TableSet {
         next.map((tables, level) => sortLevel(level, tables)),
       ),
     );
-    for (const table of dropped.values()) table.drop();
+    this.#replace(edit, flushed, dropped.values());
+  }
+
+  /** Forgets where keys were found that may be elsewhere since an edit. */
+  #replace(
+    { added = [], dropped = [] }: VersionEdit,
+    flushed: Memtable | undefined,
+    gone: Iterable<Table>,
+  ): void {
+    const { places } = this;
+    for (const table of gone) {
+      places.drop(table);
+      table.drop();
+    }
+    // What was in tables that go with the same edit is no newer than it was.
+    if (added.length === 0 || dropped.length > 0) return;
+    const isKnown = flushed?.eachHash((hash) => places.forget(hash)) ?? false;
+    if (!isKnown) places.clear();
   }
 
   #swap(next: Version): void {

@@ -66,9 +66,13 @@ export class Version {
   /**
    * The value of a key as of `seq`.
    *
-   * @param places Where keys were found.
+   * @param places Where keys were found in the tables of this version.
    */
-  get(key: Uint8Array, seq: number, places: PlaceCache): Bytes | undefined {
+  get(
+    key: Uint8Array,
+    seq: number,
+    places: PlaceCache<Table>,
+  ): Bytes | undefined {
     const hash = hashKey(key);
     let found = this.active.get(key, seq, hash);
     for (let i = 0; found === undefined && i < this.sealed.length; i++) {
@@ -84,28 +88,22 @@ export class Version {
     key: Uint8Array,
     seq: number,
     hash: number,
-    places: PlaceCache,
+    places: PlaceCache<Table>,
   ): Bytes | null | undefined {
-    const search = this.#search ??= searchOf(this.levels);
-    const { tables } = search;
-    places.keepFor(tables);
-    // A place that nothing was put in says the first table.
-    if (tables.length === 0) return undefined;
     for (let at = places.first(hash); at >= 0; at = places.next(at, hash)) {
-      const found = tables[places.tableOf(at)]!
-        .getAt(places.blockOf(at), places.rowOf(at), key, seq);
+      const found = places.tableOf(at)
+        ?.getAt(places.blockOf(at), places.rowOf(at), key, seq);
       if (found !== undefined) return found;
     }
-    const { maps } = search;
+    const { maps, maxSeq } = this.#search ??= searchOf(this.levels);
     for (let level = 0; level < maps.length; level++) {
       const map = maps[level]!;
       for (let at = map.first(key); at >= 0; at = map.next(at, key)) {
-        const found = map.tables[at]!.get(key, seq, hash, place);
+        const table = map.tables[at]!;
+        const found = table.get(key, seq, hash, place);
         if (found === undefined) continue;
         // A snapshot may have passed over a newer one.
-        if (seq >= search.maxSeq) {
-          places.remember(hash, map.firstTable + at, place);
-        }
+        if (seq >= maxSeq) places.remember(hash, table, place);
         return found;
       }
     }
@@ -167,8 +165,6 @@ export class Version {
 
 /** What gets of all versions with the same tables share. */
 interface Search {
-  /** All tables. */
-  readonly tables: readonly Table[];
   /** The largest sequence number in them. */
   readonly maxSeq: number;
   /** Where keys are in the levels that have tables. */
@@ -183,18 +179,13 @@ const searches = new WeakMap<Levels, Search>();
 function searchOf(levels: Levels): Search {
   let search = searches.get(levels);
   if (search !== undefined) return search;
-  const tables: Table[] = [];
   const maps: LevelMap[] = [];
-  levels.forEach((level, depth) => {
-    if (level.length === 0) return;
-    maps.push(new LevelMap(level, depth > 0, tables.length));
-    tables.push(...level);
+  let maxSeq = 0;
+  levels.forEach((tables, depth) => {
+    if (tables.length > 0) maps.push(new LevelMap(tables, depth > 0));
+    for (const { info } of tables) maxSeq = Math.max(maxSeq, info.maxSeq);
   });
-  const maxSeq = tables.reduce(
-    (seq, { info }) => Math.max(seq, info.maxSeq),
-    0,
-  );
-  search = { tables, maxSeq, maps };
+  search = { maxSeq, maps };
   searches.set(levels, search);
   return search;
 }

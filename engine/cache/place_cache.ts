@@ -9,8 +9,9 @@
  * ```
  *
  * A place is a guess: whoever takes it compares the key there. What must not be
- * a guess is that no newer entry of the key exists, so places are kept for one
- * arrangement of tables only, and forgotten with it.
+ * a guess is that no newer entry of the key is in any table. Assumes therefore that
+ * it is told of every table that goes, whose places then are none, and of every key
+ * of a table that comes, unless all that is in it was in those that go.
  *
  * @module
  */
@@ -30,13 +31,15 @@ export interface Place {
   row: number;
 }
 
-/** Places of keys, by the hash of the key. */
-export class PlaceCache {
+/** Places of keys in tables of some kind, by the hash of the key. */
+export class PlaceCache<Table extends object> {
   /** Its memory, in bytes, from the first place on. */
   readonly bytes: number;
   readonly #setMask: number;
   #words = new Uint32Array(0);
-  #tables: unknown;
+  /** Tables by their number; none has 0, which is what an empty place says. */
+  #tables: (Table | undefined)[] = [undefined];
+  readonly #numbers = new Map<Table, number>();
   #turn = 0;
 
   /** Makes a cache of at most `budget` bytes. */
@@ -47,11 +50,29 @@ export class PlaceCache {
     this.#setMask = kept - 1;
   }
 
-  /** Forgets all places, unless they are those of `tables`. */
-  keepFor(tables: unknown): void {
-    if (this.#tables === tables) return;
-    this.#tables = tables;
-    if (this.#words.length > 0) this.#words.fill(0);
+  /** Forgets all places. */
+  clear(): void {
+    this.#words.fill(0);
+    this.#tables = [undefined];
+    this.#numbers.clear();
+  }
+
+  /** Forgets the places of keys with that hash. */
+  forget(hash: number): void {
+    const words = this.#words;
+    if (words.length === 0) return;
+    const set = (hash & this.#setMask) * SET_WORDS;
+    for (let at = set; at < set + SET_WORDS; at += PLACE_WORDS) {
+      if ((words[at]! ^ hash) >>> 16 === 0) words[at] = words[at + 1] = 0;
+    }
+  }
+
+  /** Forgets the places in a table. */
+  drop(table: Table): void {
+    const number = this.#numbers.get(table);
+    if (number === undefined) return;
+    this.#tables[number] = undefined;
+    this.#numbers.delete(table);
   }
 
   /** The first place that may be that of a key with that hash; -1: none. */
@@ -65,9 +86,9 @@ export class PlaceCache {
     return at % SET_WORDS === 0 ? -1 : this.#from(at, hash);
   }
 
-  /** The number of a place's table. */
-  tableOf(at: number): number {
-    return this.#words[at + 1]! >>> 16;
+  /** A place's table; `undefined` if it has gone. */
+  tableOf(at: number): Table | undefined {
+    return this.#tables[this.#words[at + 1]! >>> 16];
   }
 
   /** The number of a place's block. */
@@ -81,19 +102,27 @@ export class PlaceCache {
   }
 
   /** Remembers the place of a key that was not found here. */
-  remember(hash: number, table: number, { block, row }: Place): void {
-    if (
-      this.bytes === 0 || table >= PLACE_LIMIT || block >= PLACE_LIMIT ||
-      row >= PLACE_LIMIT
-    ) return;
+  remember(hash: number, table: Table, { block, row }: Place): void {
+    if (this.bytes === 0 || block >= PLACE_LIMIT || row >= PLACE_LIMIT) return;
     if (this.#words.length === 0) {
       this.#words = new Uint32Array(this.bytes / WORD_BYTES);
     }
+    const number = this.#numberOf(table);
     // In turn: which of a set is used least would cost more than it is worth.
     this.#turn = (this.#turn + PLACE_WORDS) % SET_WORDS;
     const at = (hash & this.#setMask) * SET_WORDS + this.#turn;
     this.#words[at] = (hash & 0xffff_0000) | row;
-    this.#words[at + 1] = table << 16 | block;
+    this.#words[at + 1] = number << 16 | block;
+  }
+
+  #numberOf(table: Table): number {
+    const known = this.#numbers.get(table);
+    if (known !== undefined) return known;
+    // A number is not given again: places of a table that has gone may be there.
+    if (this.#tables.length === PLACE_LIMIT) this.clear();
+    const number = this.#tables.push(table) - 1;
+    this.#numbers.set(table, number);
+    return number;
   }
 
   #from(at: number, hash: number): number {

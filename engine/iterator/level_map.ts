@@ -18,20 +18,14 @@ import type { Table } from "../table/table.ts";
 export class LevelMap {
   /** The level's tables, at least one. */
   readonly tables: readonly Table[];
-  /** The tables of the levels above. */
-  readonly firstTable: number;
   readonly #sorted: boolean;
   readonly #prefix: Uint8Array;
   readonly #min: Uint32Array;
   readonly #max: Uint32Array;
 
-  /**
-   * Maps a level; `sorted` tells that its tables do not overlap, `firstTable` how
-   * many there are in the levels above.
-   */
-  constructor(tables: readonly Table[], sorted: boolean, firstTable: number) {
+  /** Maps a level; `sorted` tells that its tables do not overlap. */
+  constructor(tables: readonly Table[], sorted: boolean) {
     this.tables = tables;
-    this.firstTable = firstTable;
     this.#sorted = sorted;
     let prefix = tables[0]!.info.minKey;
     for (const { info } of tables) {

@@ -76,6 +76,14 @@ export class KeyIndex {
     }
   }
 
+  /** Tells the hash of each key, in no order. */
+  eachHash(visit: (hash: number) => void): void {
+    const slots = this.#slots;
+    for (let at = 0; at < slots.length; at += 2) {
+      if (slots[at + 1] !== 0) visit(slots[at]!);
+    }
+  }
+
   #put(hash: number, node: number): boolean {
     const slots = this.#slots;
     const mask = this.#mask;

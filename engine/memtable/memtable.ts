@@ -193,6 +193,17 @@ export class Memtable {
     return this.#arena.bytes + this.#used * WORD_BYTES;
   }
 
+  /**
+   * Tells the {@linkcode hashKey} of each key, in no order.
+   *
+   * @returns `false` if they are not known, and none was told: there are few, or too
+   * many want one place.
+   */
+  eachHash(visit: (hash: number) => void): boolean {
+    this.#index?.eachHash(visit);
+    return this.#index !== undefined;
+  }
+
   /** The largest sequence number here, 0 if empty. */
   get lastSeq(): number {
     return this.#lastSeq;

@@ -253,15 +253,44 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-keeps-places-in-tables-that-are-gone",
     file: "engine/cache/place_cache.ts",
-    find: "if (this.#words.length > 0) this.#words.fill(0);",
+    find: "    this.#tables[number] = undefined;\n",
     replace: "",
-    caughtBy: "engine/read_test.ts :: a key that was read before",
+    caughtBy: "engine/cache/place_cache_test.ts :: a place is known until",
+  },
+  {
+    name: "engine-gives-the-number-of-a-table-again",
+    file: "engine/cache/place_cache.ts",
+    find: "    if (this.#tables.length === PLACE_LIMIT) this.clear();\n",
+    replace:
+      "    if (this.#tables.length === PLACE_LIMIT) this.#tables.length = 1;\n",
+    caughtBy: "engine/cache/place_cache_test.ts :: a table that comes later",
+  },
+  {
+    name: "engine-keeps-places-of-keys-that-are-flushed",
+    file: "engine/store.ts",
+    find: "flushed?.eachHash((hash) => places.forget(hash)) ?? false;",
+    replace: "flushed?.eachHash(() => {}) ?? false;",
+    caughtBy: "engine/read_test.ts :: whatever comes and goes",
+  },
+  {
+    name: "engine-takes-few-keys-for-none",
+    file: "engine/memtable/memtable.ts",
+    find: "    return this.#index !== undefined;\n",
+    replace: "    return true;\n",
+    caughtBy: "engine/read_test.ts :: whatever comes and goes",
+  },
+  {
+    name: "engine-keeps-places-over-an-ingest",
+    file: "engine/store.ts",
+    find: "    if (!isKnown) places.clear();\n",
+    replace: "    if (!isKnown && flushed !== undefined) places.clear();\n",
+    caughtBy: "engine/read_test.ts :: whatever comes and goes",
   },
   {
     name: "engine-remembers-what-a-snapshot-found",
     file: "engine/version.ts",
-    find: "if (seq >= search.maxSeq) {",
-    replace: "if (seq >= 0) {",
+    find: "if (seq >= maxSeq) places",
+    replace: "if (seq >= 0) places",
     caughtBy: "engine/read_test.ts :: what a snapshot reads",
   },
   {
