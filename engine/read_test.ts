@@ -323,6 +323,63 @@ Deno.test("whatever comes and goes, all keys are read where they are by now", as
   }
 });
 
+Deno.test("many keys that are flushed are read where they are by now", async () => {
+  // More than are forgotten without a pause.
+  const KEYS = 12_000;
+  await using store = await openLsm(DIR, { files: new MemoryFiles() });
+  const write = async (value: string) => {
+    const ops = Array.from({ length: KEYS }, (_, i): BatchOp => ({
+      key: keyOf(i),
+      value: toBytes(value),
+    }));
+    await store.write(ops);
+    await store.flush();
+  };
+  for (const value of ["one", "two", "three"]) {
+    await write(value);
+    for (let i = 0; i < KEYS; i++) {
+      assertEquals(toText(store.get(keyOf(i))!), value);
+    }
+  }
+});
+
+Deno.test("a snapshot that reads amid a flush does not tell where keys were before it", async () => {
+  const KEYS = 12_000;
+  let reads: (() => void) | undefined;
+  await using store = await openLsm(DIR, {
+    files: new MemoryFiles(),
+    yieldNow() {
+      reads?.();
+      return Promise.resolve();
+    },
+  });
+  const write = async (value: string) => {
+    const ops = Array.from({ length: KEYS }, (_, i): BatchOp => ({
+      key: keyOf(i),
+      value: toBytes(value),
+    }));
+    await store.write(ops);
+  };
+  await write("old");
+  await store.flush();
+  // So that there is something to forget.
+  assertEquals(toText(store.get(keyOf(0))!), "old");
+  using snapshot = store.snapshot();
+  await write("new");
+  let amid = 0;
+  reads = () => {
+    amid++;
+    for (let i = 0; i < KEYS; i += 100) {
+      assertEquals(toText(snapshot.get(keyOf(i))!), "old");
+    }
+  };
+  await store.flush();
+  assert(amid > 1, `${amid}`);
+  for (let i = 0; i < KEYS; i++) {
+    assertEquals(toText(store.get(keyOf(i))!), "new");
+  }
+});
+
 Deno.test("what a snapshot reads does not tell others where a key is, nor they it", async () => {
   await using store = await openFilled();
   const key = keyOf(3);

@@ -35,6 +35,8 @@ import { Signal } from "./signal.ts";
 import { Table, type TableSet } from "./table/table.ts";
 import { LEVELS, type Levels, Version } from "./version.ts";
 
+/** Slots of a memtable's index that are looked at without a pause: a third of a ms. */
+const FORGET_SLOTS = 8192;
 /** The share of the cache's memory that places take is one in this many. */
 const PLACES_SHARE = 16;
 
@@ -319,6 +321,7 @@ export class Store implements TableSet {
   }
 
   async #install(edit: VersionEdit, flushed?: Memtable): Promise<void> {
+    const isForgotten = flushed !== undefined && await this.#forget(flushed);
     this.assertHealthy();
     try {
       await this.manifest.append({ ...edit, nextNumber: this.#nextNumber });
@@ -348,24 +351,29 @@ export class Store implements TableSet {
         next.map((tables, level) => sortLevel(level, tables)),
       ),
     );
-    this.#replace(edit, flushed, dropped.values());
-  }
-
-  /** Forgets where keys were found that may be elsewhere since an edit. */
-  #replace(
-    { added = [], dropped = [] }: VersionEdit,
-    flushed: Memtable | undefined,
-    gone: Iterable<Table>,
-  ): void {
-    const { places } = this;
-    for (const table of gone) {
-      places.drop(table);
+    for (const table of dropped.values()) {
+      this.places.drop(table);
       table.drop();
     }
     // What was in tables that go with the same edit is no newer than it was.
-    if (added.length === 0 || dropped.length > 0) return;
-    const isKnown = flushed?.eachHash((hash) => places.forget(hash)) ?? false;
-    if (!isKnown) places.clear();
+    const isNew = edit.added !== undefined && moved.size === 0;
+    if (isNew && !isForgotten) this.places.clear();
+  }
+
+  /**
+   * Forgets where the keys of a sealed memtable were found in tables, a slice at a
+   * time: nobody finds them there again before they are in one of their own. `false`
+   * if it does not know its keys.
+   */
+  async #forget(memtable: Memtable): Promise<boolean> {
+    const { places, settings } = this;
+    const { hashSlots } = memtable;
+    for (let at = 0; at < hashSlots && !places.isEmpty; at += FORGET_SLOTS) {
+      if (at > 0) await settings.yieldNow();
+      const end = Math.min(at + FORGET_SLOTS, hashSlots);
+      memtable.eachHash(at, end, (hash) => places.forget(hash));
+    }
+    return hashSlots > 0;
   }
 
   #swap(next: Version): void {

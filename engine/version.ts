@@ -102,12 +102,19 @@ export class Version {
         const table = map.tables[at]!;
         const found = table.get(key, seq, hash, place);
         if (found === undefined) continue;
-        // A snapshot may have passed over a newer one.
-        if (seq >= maxSeq) places.remember(hash, table, place);
+        // A snapshot may have passed over a newer one, here or in what comes next.
+        if (seq >= maxSeq && this.#sealedBefore(seq)) {
+          places.remember(hash, table, place);
+        }
         return found;
       }
     }
     return undefined;
+  }
+
+  /** Whether all that is about to become tables was written by `seq`. */
+  #sealedBefore(seq: number): boolean {
+    return this.sealed.every(({ lastSeq }) => lastSeq <= seq);
   }
 
   /** The value of a key as of `seq`, without a copy. */

@@ -10,8 +10,8 @@
  *
  * A place is a guess: whoever takes it compares the key there. What must not be
  * a guess is that no newer entry of the key is in any table. Assumes therefore that
- * it is told of every table that goes, whose places then are none, and of every key
- * of a table that comes, unless all that is in it was in those that go.
+ * it is told of every table that goes, whose places then are none, and before a table
+ * comes of every key in it, unless all that is in it was in those that go.
  *
  * @module
  */
@@ -50,6 +50,11 @@ export class PlaceCache<Table extends object> {
     this.#setMask = kept - 1;
   }
 
+  /** Whether no place was ever remembered. */
+  get isEmpty(): boolean {
+    return this.#words.length === 0;
+  }
+
   /** Forgets all places. */
   clear(): void {
     this.#words.fill(0);
@@ -59,8 +64,8 @@ export class PlaceCache<Table extends object> {
 
   /** Forgets the places of keys with that hash. */
   forget(hash: number): void {
+    if (this.isEmpty) return;
     const words = this.#words;
-    if (words.length === 0) return;
     const set = (hash & this.#setMask) * SET_WORDS;
     for (let at = set; at < set + SET_WORDS; at += PLACE_WORDS) {
       if ((words[at]! ^ hash) >>> 16 === 0) words[at] = words[at + 1] = 0;

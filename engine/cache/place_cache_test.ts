@@ -29,7 +29,9 @@ Deno.test("a place is known until its key is forgotten, its table goes, or all d
   const known = () => [a, b, c].map((hash) => placesOf(places, hash));
   places.forget(a);
   assertEquals(known(), [[], [], []]);
+  assert(places.isEmpty);
   learn();
+  assert(!places.isEmpty);
   assertEquals(known(), [[[1, 3, 4]], [[2, 5, 6]], [[1, 7, 8]]]);
   places.forget(a);
   assertEquals(known(), [[], [[2, 5, 6]], [[1, 7, 8]]]);

@@ -76,11 +76,16 @@ export class KeyIndex {
     }
   }
 
-  /** Tells the hash of each key, in no order. */
-  eachHash(visit: (hash: number) => void): void {
+  /** How many slots there are. */
+  get slots(): number {
+    return this.#mask + 1;
+  }
+
+  /** Tells the hash of each key in some of the slots. */
+  eachHash(from: number, to: number, visit: (hash: number) => void): void {
     const slots = this.#slots;
-    for (let at = 0; at < slots.length; at += 2) {
-      if (slots[at + 1] !== 0) visit(slots[at]!);
+    for (let at = from; at < to; at++) {
+      if (slots[2 * at + 1] !== 0) visit(slots[2 * at]!);
     }
   }
 

@@ -193,15 +193,14 @@ export class Memtable {
     return this.#arena.bytes + this.#used * WORD_BYTES;
   }
 
-  /**
-   * Tells the {@linkcode hashKey} of each key, in no order.
-   *
-   * @returns `false` if they are not known, and none was told: there are few, or too
-   * many want one place.
-   */
-  eachHash(visit: (hash: number) => void): boolean {
-    this.#index?.eachHash(visit);
-    return this.#index !== undefined;
+  /** Slots in which hashes of keys are; 0 if keys are few, or too many want one. */
+  get hashSlots(): number {
+    return this.#index?.slots ?? 0;
+  }
+
+  /** Tells the {@linkcode hashKey} of each key in some of the slots. */
+  eachHash(from: number, to: number, visit: (hash: number) => void): void {
+    this.#index?.eachHash(from, to, visit);
   }
 
   /** The largest sequence number here, 0 if empty. */
