@@ -14,7 +14,8 @@ import { FAULTS, schedule } from "./chaos/schedule.ts";
 import { ThroughProxy } from "./chaos/through_proxy.ts";
 import { Child } from "./child.ts";
 import { TempDir } from "./paths.ts";
-import type { Row } from "./rows.ts";
+import { ProcessEndedError, RemoteCallError } from "./remote_node.ts";
+import type { Left, Row } from "./rows.ts";
 
 Deno.test("a few seconds of chaos on three real processes: every kind of fault that needs no rights, and nothing acked is lost", async () => {
   const report = await runChaos({
@@ -77,88 +78,123 @@ function covering(seq: number): Vector {
   return vector;
 }
 
-function rows(entries: Record<string, [string | null, Version]>) {
-  return new Map<string, Row>(
+/** What a directory has, what it covers, and the life that is gone there. */
+function left(
+  entries: Record<string, [string | null, Version]>,
+  { covered = 0, lifeGone = 0 } = {},
+): Left {
+  const rows = new Map<string, Row>(
     Object.entries(entries).map(([key, [value, version]]) => [
       key,
       { value, version, leaseholder: 1 },
     ]),
   );
+  return { rows, vector: covering(covered), lifeGone };
 }
 
 Deno.test("the oracle finds an acked write that is gone, unless a later one of its claim is there, a conflict names it, or the only directory that had it has gone", () => {
   const judged = (
-    ends: ReturnType<typeof rows>,
+    ends: Left,
     conflict?: Version,
-    { gone = 0, elsewhere = 0 } = {},
+    { gone = 0 } = {},
   ) => {
     const oracle = new Oracle();
     oracle.acked({ key: "a", version: version(2), value: "two" });
     oracle.acked({ key: "a", version: version(1), value: "one" });
     if (conflict) oracle.conflict("a", conflict);
     oracle.discard({ before: covering(gone), after: new Vector() });
-    oracle.judge([ends, ends], [], [covering(elsewhere), covering(elsewhere)]);
+    oracle.judge([ends, ends], []);
     return [oracle.lost, oracle.unfit];
   };
-  assertEquals(judged(rows({ a: ["two", version(2)] })), [0, 0]);
-  assertEquals(judged(rows({ a: ["three", version(3)] })), [0, 0]);
-  assertEquals(judged(rows({ a: ["else", version(2)] })), [0, 1]);
-  assertEquals(judged(rows({ a: ["one", version(1)] })), [1, 1]);
-  assertEquals(judged(rows({})), [2, 2]);
-  const other = rows({ a: ["other", version(9, 2)] });
+  assertEquals(judged(left({ a: ["two", version(2)] })), [0, 0]);
+  assertEquals(judged(left({ a: ["three", version(3)] })), [0, 0]);
+  assertEquals(judged(left({ a: ["else", version(2)] })), [0, 1]);
+  assertEquals(judged(left({ a: ["one", version(1)] })), [1, 1]);
+  assertEquals(judged(left({})), [2, 2]);
+  const other = left({ a: ["other", version(9, 2)] });
   assertEquals(judged(other), [2, 2]);
   assertEquals(judged(other, version(2)), [0, 0]);
   assertEquals(judged(other, version(1)), [1, 1]);
   assertEquals(judged(other, version(2, 3)), [2, 2]);
   // What went with the only directory that had it is no promise any more.
-  assertEquals(judged(rows({}), undefined, { gone: 2 }), [0, 0]);
-  assertEquals(judged(rows({}), undefined, { gone: 1 }), [1, 1]);
-  assertEquals(judged(rows({}), undefined, { gone: 2, elsewhere: 1 }), [1, 1]);
+  assertEquals(judged(left({}), undefined, { gone: 2 }), [0, 0]);
+  assertEquals(judged(left({}), undefined, { gone: 1 }), [1, 1]);
+  const one = left({}, { covered: 1 });
+  assertEquals(judged(one, undefined, { gone: 2 }), [1, 1]);
 });
 
-Deno.test("a key that is absent was deleted last, as far as anybody heard, or it is lost", () => {
+Deno.test("a key that is absent was deleted last, as far as anybody heard, and its tombstone collected, or it is lost", () => {
   const judged = (
     told: (oracle: Oracle) => void,
-    covered = 2,
+    { covered = 9, lifeGone = 1 } = {},
   ) => {
     const oracle = new Oracle();
     oracle.acked({ key: "a", version: version(2), value: "two" });
     told(oracle);
-    oracle.judge([rows({}), rows({})], [], [covering(covered)]);
+    const ends = left({}, { covered, lifeGone });
+    oracle.judge([ends, ends], []);
     return oracle.lost;
   };
   const deleted = (at: number, key = "a") => (oracle: Oracle) =>
     oracle.acked({ key, version: version(at), value: null });
+  const failed = (error: unknown, ...keys: string[]) => (oracle: Oracle) =>
+    oracle.failed(keys.map((key) => [key, null, null]), error);
+  const ended = new ProcessEndedError();
+  const remote = (name: string, failed: [string, string][] = []) =>
+    new RemoteCallError({ name, message: "", failed });
   assertEquals(judged(() => {}), 1);
-  assertEquals(judged(deleted(3), 3), 0);
+  assertEquals(judged(deleted(3)), 0);
   assertEquals(judged(deleted(1)), 1);
-  assertEquals(judged(deleted(3, "b"), 3), 1);
-  assertEquals(judged((oracle) => oracle.maybeDeleted("a")), 0);
-  assertEquals(judged((oracle) => oracle.maybeDeleted("a"), 1), 1);
-  assertEquals(judged((oracle) => oracle.maybeDeleted("b")), 1);
+  assertEquals(judged(deleted(3, "b")), 1);
+  assertEquals(judged(failed(ended, "a")), 0);
+  assertEquals(judged(failed(ended, "b")), 1);
+  assertEquals(judged(failed(remote("OutcomeUnknownError"), "a")), 0);
+  assertEquals(judged(failed(remote("LeaseholderUnavailableError"), "a")), 1);
+  const part = (name: string) => remote("PartialCommitError", [["a", name]]);
+  assertEquals(judged(failed(part("OutcomeUnknownError"), "a", "b")), 0);
+  assertEquals(judged(failed(part("NodeNotFoundError"), "a", "b")), 1);
+  // Of two ops of one key the last one counts.
+  const again = (oracle: Oracle) =>
+    oracle.failed([["a", null, null], ["a", "again", null]], ended);
+  assertEquals(judged(again), 1);
+  // What nobody covers was not replaced, and no life is gone without a collection.
+  for (const told of [deleted(3), failed(ended, "a")]) {
+    assert(judged(told, { covered: 1 }) > 0);
+    assert(judged(told, { lifeGone: 0 }) > 0);
+  }
 });
 
-Deno.test("a claim that is gone was deleted, if the key was claimed anew in a later life, or it is lost", () => {
-  const judged = (told: (oracle: Oracle) => void, anew: Version) => {
+Deno.test("a claim that is gone was deleted before the key was claimed anew, or it is lost", () => {
+  const judged = (
+    told: (oracle: Oracle) => void,
+    anew: Version,
+    lifeGone = 1,
+  ) => {
     const oracle = new Oracle();
     oracle.acked({ key: "a", version: version(2), value: "two" });
     told(oracle);
-    const ends = rows({ a: ["anew", anew] });
-    oracle.judge([ends, ends], [], [covering(9)]);
+    const ends = left({ a: ["anew", anew] }, { covered: 9, lifeGone });
+    oracle.judge([ends, ends], []);
     return oracle.lost;
   };
   const deleted = (at: number, claim = 1) => (oracle: Oracle) =>
     oracle.acked({ key: "a", version: version(at, claim), value: null });
-  assertEquals(judged(deleted(3), version(9, 2, 2)), 0);
-  assertEquals(judged(() => {}, version(9, 2, 2)), 1);
+  const anew = version(9, 8, 2);
+  assertEquals(judged(deleted(3), anew), 0);
+  assertEquals(judged(() => {}, anew), 1);
   // In the same life another claim has won, and what it won against is lost.
-  assertEquals(judged(deleted(3), version(9, 2)), 2);
+  assertEquals(judged(deleted(3), version(9, 8)), 2);
+  // It was claimed before the delete, so by one who did not know of it.
+  assertEquals(judged(deleted(3), version(9, 3, 2)), 2);
+  // No tombstone of that life was ever collected.
+  assertEquals(judged(deleted(3), anew, 0), 2);
   // Deleted was another claim, or an earlier value.
-  assertEquals(judged(deleted(9, 2), version(9, 2, 2)), 1);
-  assertEquals(judged(deleted(1), version(9, 2, 2)), 1);
-  const maybe = (oracle: Oracle) => oracle.maybeDeleted("a");
-  assertEquals(judged(maybe, version(9, 2, 2)), 0);
-  assertEquals(judged(maybe, version(9, 2)), 1);
+  assertEquals(judged(deleted(9, 8), anew), 1);
+  assertEquals(judged(deleted(1), anew), 1);
+  const maybe = (oracle: Oracle) =>
+    oracle.failed([["a", null, null]], new ProcessEndedError());
+  assertEquals(judged(maybe, anew), 0);
+  assertEquals(judged(maybe, version(9, 8)), 1);
 });
 
 /** So many turns of the event loop. */
@@ -201,27 +237,28 @@ Deno.test("a direction is cut while any fault cuts it, and whole afterwards, how
 
 Deno.test("the oracle finds stores that differ, half batches, watches that go back, and reads of what is old", () => {
   const differ = new Oracle();
-  const one = rows({ a: ["one", version(1)] });
-  differ.judge([one, one, rows({ a: [null, version(1)] })], []);
-  differ.judge([one, rows({})], []);
+  const one = left({ a: ["one", version(1)] });
+  differ.judge([one, one, left({ a: [null, version(1)] })], []);
+  differ.judge([one, left({})], []);
   assertEquals(differ.divergent, 2);
 
   // A tombstone that all have may be gone from some, a value may not.
-  const going = (value: string | null, covered: number) => {
+  const going = (value: string | null, covered: number, lifeGone = 1) => {
     const oracle = new Oracle();
-    const row = rows({ a: [value, version(2)] });
-    const vectors = [2, covered].map(covering);
-    oracle.judge([row, rows({})], [], vectors);
-    oracle.judge([rows({}), row], [], vectors);
+    const row = left({ a: [value, version(2)] }, { covered: 2, lifeGone: 1 });
+    const none = left({}, { covered, lifeGone });
+    oracle.judge([row, none], []);
+    oracle.judge([none, row], []);
     return oracle.divergent;
   };
   assertEquals(going(null, 2), 0);
   assertEquals(going("two", 2), 2);
+  assertEquals(going(null, 2, 0), 2);
   // Twice that, as vectors differ, too.
   assertEquals(going(null, 1), 4);
 
   const half = new Oracle();
-  const batch = rows({ a: ["one", version(1)], b: ["two", version(2)] });
+  const batch = left({ a: ["one", version(1)], b: ["two", version(2)] });
   half.judge([batch], [["a", "b"], ["c", "d"]]);
   assertEquals(half.unfit, 1);
   half.conflict("z", version(1), ["b"]);

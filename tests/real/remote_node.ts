@@ -58,6 +58,22 @@ export interface NodeReport {
 /** A write: key, value or `null` to delete, node that is to lead it or `null`. */
 export type RemoteOp = readonly [string, string | null, number | null];
 
+/** What a commit left. */
+export interface RemoteCommitted {
+  /** The new version of each op, `null` where nothing changed. */
+  readonly versions: readonly (Version | null)[];
+  /** How often a whole copy had taken the place of what is there. */
+  readonly copies: number;
+}
+
+/** What a node has of a key. */
+export interface RemoteVersion {
+  /** `null` if it is not there. */
+  readonly version: Version | null;
+  /** As of a commit. */
+  readonly copies: number;
+}
+
 /** The node answered with an error. */
 export class RemoteCallError extends Error {
   /** The name of the error there. */
@@ -140,20 +156,24 @@ export class RemoteNode implements AsyncDisposable {
   }
 
   /** Commits; gives the new version of each op, `null` where nothing changed. */
-  commit(...ops: RemoteOp[]): Promise<(Version | null)[]> {
-    return this.call({ name: "commit", ops });
+  async commit(...ops: RemoteOp[]): Promise<readonly (Version | null)[]> {
+    const { versions } = await this.call<RemoteCommitted>({
+      name: "commit",
+      ops,
+    });
+    return versions;
   }
 
-  /** Commits within a time; gives the new version of each op. */
+  /** Commits within a time. */
   commitWithin(
     timeoutMs: number,
     ops: readonly RemoteOp[],
-  ): Promise<(Version | null)[]> {
+  ): Promise<RemoteCommitted> {
     return this.call({ name: "commit", ops, timeoutMs });
   }
 
-  /** The version of a key, `null` if it is not there. */
-  version(key: string): Promise<Version | null> {
+  /** The version of a key. */
+  version(key: string): Promise<RemoteVersion> {
     return this.call({ name: "version", key });
   }
 

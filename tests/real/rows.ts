@@ -18,7 +18,10 @@ import {
   type Version,
   versionOf,
 } from "../../gossip/replication/entry.ts";
-import { decodeCounters } from "../../gossip/replication/state.ts";
+import {
+  type Counters,
+  decodeCounters,
+} from "../../gossip/replication/state.ts";
 import type { Vector } from "../../gossip/replication/vector.ts";
 import { readVector as readVectorOf } from "../sim/rows.ts";
 import { DenoFiles } from "../../runtime/deno/mod.ts";
@@ -83,10 +86,30 @@ export async function readVector(dir: string): Promise<Vector> {
   return readVectorOf(store);
 }
 
+/** What a closed directory has, for who compares it with others. */
+export interface Left {
+  readonly rows: ReadonlyMap<string, Row>;
+  readonly vector: Vector;
+  /** The highest life of which a tombstone was collected, here or by a donor. */
+  readonly lifeGone: number;
+}
+
+/** Reads all that a closed directory is compared by. */
+export async function readLeft(dir: string): Promise<Left> {
+  const rows = await readRows(dir);
+  const vector = await readVector(dir);
+  await using store = await openLsm(dir, { files: new DenoFiles() });
+  return { rows, vector, lifeGone: readCounters(store)?.lifeGone ?? 0 };
+}
+
 /** Where the copy of the data is that counts. */
 function readBank(store: Lsm): Bank {
+  return readCounters(store)?.bank ?? 0;
+}
+
+function readCounters(store: Lsm): Counters | undefined {
   const row = store.get(metaKey("counters"));
-  return row === undefined ? 0 : decodeCounters(row).bank;
+  return row && decodeCounters(row);
 }
 
 /** How many conflicts a closed directory has on record. */

@@ -55,8 +55,6 @@ export class Member {
   busy = false;
   /** Whether its disk was full since it was last started. */
   starved = false;
-  /** How often a whole copy took the place of what it had. */
-  resets = 0;
   /** How long it was stopped, in all. */
   stoppedMs = 0;
   #address = "";
@@ -237,7 +235,6 @@ export class Member {
       oracle.shown(this.index, key, version);
     }
     if (event === undefined) return;
-    if (event === "reset") this.resets++;
     // What failed tells more than that something did.
     if (event === "peerFailed" || event === "refused") {
       count(`${event}: ${error!.split(":")[0]}`);

@@ -10,10 +10,18 @@
 
 import type { Vector } from "../../../gossip/replication/vector.ts";
 import { compareVersions, type Version } from "../../../mod.ts";
-import type { Row } from "../rows.ts";
+import { RemoteCallError, type RemoteOp } from "../remote_node.ts";
+import type { Left, Row } from "../rows.ts";
 
 /** Violations that are told; the rest is counted. */
 const TOLD_MAX = 100;
+
+/** Errors of a write that say that nothing was written. */
+const REFUSALS = [
+  "LeaseholderUnavailableError",
+  "NodeNotFoundError",
+  "NotCaughtUpError",
+];
 
 /** A write that was acked. */
 export interface Acked {
@@ -98,9 +106,18 @@ export class Oracle {
     if (value === null) raise(this.#deletes, claimName(key, version), version);
   }
 
-  /** A delete ended in an error: it may have happened. */
-  maybeDeleted(key: string): void {
-    this.#maybeDeleted.add(key);
+  /** A write failed: unless it was refused, its deletes may have happened. */
+  failed(ops: readonly RemoteOp[], error: unknown): void {
+    const isRemote = error instanceof RemoteCallError;
+    if (isRemote && REFUSALS.includes(error.code)) return;
+    const refused = new Set(
+      (isRemote ? error.failed : [])
+        .flatMap(([key, code]) => REFUSALS.includes(code) ? key : []),
+    );
+    // Of several ops to one key the last one counts.
+    for (const [key, value] of new Map(ops.map((op) => [op[0], op[1]]))) {
+      if (value === null && !refused.has(key)) this.#maybeDeleted.add(key);
+    }
   }
 
   /** A node named a write as lost, with the other keys of its batch. */
@@ -145,46 +162,42 @@ export class Oracle {
 
   /**
    * Compares what is on the disks with each other and with what was acked. A
-   * tombstone that every directory covers may be gone from some of them: it is taken
+   * tombstone may be gone from a directory, and be in another one still: it is taken
    * away once all have said that they know that all have it, not at one moment.
-   *
-   * @param vectors What each of them covers.
    */
-  judge(
-    stores: readonly ReadonlyMap<string, Row>[],
-    batches: Iterable<readonly string[]>,
-    vectors: readonly Vector[] = [],
-  ): void {
-    vectors.forEach((vector, i) => {
-      const [one] = vectors;
-      if (one!.includes(vector) && vector.includes(one!)) return;
-      this.divergent++;
-      this.violate(`I1: nodes 0 and ${i} do not cover the same`);
-    });
-    const [first, ...others] = stores;
+  judge(all: readonly Left[], batches: Iterable<readonly string[]>): void {
+    const vectors = all.map(({ vector }) => vector);
+    const [first, ...others] = all;
     others.forEach((other, i) => {
-      for (const key of new Set([...first!.keys(), ...other.keys()])) {
-        const [a, b] = [first, other].map((rows) =>
-          JSON.stringify(rows!.get(key))
-        );
-        if (a === b) continue;
-        const row = first!.get(key) ?? other.get(key)!;
-        const isGoing = (a === undefined || b === undefined) &&
-          row.value === null;
-        if (isGoing && isCovered(row.version, vectors)) continue;
+      const node = i + 1;
+      if (
+        !first!.vector.includes(other.vector) ||
+        !other.vector.includes(first!.vector)
+      ) {
         this.divergent++;
-        this.violate(`I1: "${key}" is ${a} on node 0, ${b} on node ${i + 1}`);
+        this.violate(`I1: nodes 0 and ${node} do not cover the same`);
+      }
+      for (
+        const key of new Set([...first!.rows.keys(), ...other.rows.keys()])
+      ) {
+        const [a, b] = [first!.rows.get(key), other.rows.get(key)];
+        const [one, two] = [JSON.stringify(a), JSON.stringify(b)];
+        if (one === two) continue;
+        if (a === undefined && isCollected(b!, first!, vectors)) continue;
+        if (b === undefined && isCollected(a!, other, vectors)) continue;
+        this.divergent++;
+        this.violate(
+          `I1: "${key}" is ${one} on node 0, ${two} on node ${node}`,
+        );
       }
     });
-    for (const write of this.#acked) {
-      this.#judgeAck(first!, write, vectors);
-    }
+    for (const write of this.#acked) this.#judgeAck(first!, write, vectors);
     for (const [what, keys] of this.#halves) {
       if (keys.some((key) => this.#conflictKeys.has(key))) continue;
       this.violate(`I4: half a batch: ${what}`);
     }
     for (const keys of batches) {
-      const values = new Set(keys.map((key) => first!.get(key)?.value));
+      const values = new Set(keys.map((key) => first!.rows.get(key)?.value));
       if (values.size < 2) continue;
       if (keys.some((key) => this.#conflictKeys.has(key))) continue;
       this.violate(`I4: half a batch: ${keys} are ${[...values]}`);
@@ -192,7 +205,7 @@ export class Oracle {
   }
 
   #judgeAck(
-    rows: ReadonlyMap<string, Row>,
+    { rows, lifeGone }: Left,
     { key, version, value }: Acked,
     vectors: readonly Vector[],
   ): void {
@@ -205,8 +218,8 @@ export class Oracle {
       this.violate(`I2: "${key}" holds another value than was acked`);
     }
     if (order >= 0 || this.#isGone(version, vectors)) return;
-    const isEnded = row === undefined || row.version.life > version.life;
-    if (isEnded && this.#isDeleted(key, version, vectors)) return;
+    const mayBeGone = version.life <= lifeGone && isCovered(version, vectors);
+    if (mayBeGone && this.#isDeleted(key, version, row?.version)) return;
     const reported = this.#conflicts.get(name);
     if (reported !== undefined && compareVersions(reported, version) >= 0) {
       return;
@@ -220,16 +233,21 @@ export class Oracle {
     );
   }
 
-  /** Whether its claim may have ended by a delete whose tombstone is gone since. */
+  /**
+   * Whether its claim has ended, or may have, by a delete before what there is now was
+   * claimed: whoever claims a key anew has had the tombstone, and its clock.
+   */
   #isDeleted(
     key: string,
     version: Version,
-    vectors: readonly Vector[],
+    now: Version | undefined,
   ): boolean {
-    if (!isCovered(version, vectors)) return false;
+    if (now !== undefined && now.life <= version.life) return false;
     const last = this.#deletes.get(claimName(key, version));
-    return this.#maybeDeleted.has(key) ||
-      last !== undefined && compareVersions(last, version) >= 0;
+    if (last === undefined || compareVersions(last, version) < 0) {
+      return this.#maybeDeleted.has(key);
+    }
+    return now === undefined || now.claim.hlc > last.hlc;
   }
 
   /** Whether it went with the only directory that had it. */
@@ -253,10 +271,19 @@ function raise(
   }
 }
 
+/** Whether a directory may have collected a tombstone that another one has. */
+function isCollected(
+  { value, version }: Row,
+  { lifeGone }: Left,
+  vectors: readonly Vector[],
+): boolean {
+  return value === null && version.life <= lifeGone &&
+    isCovered(version, vectors);
+}
+
 /** Whether all directories have it, or what came after it. */
 function isCovered(version: Version, vectors: readonly Vector[]): boolean {
-  return vectors.length > 0 &&
-    vectors.every((vector) => covers(vector, version));
+  return vectors.every((vector) => covers(vector, version));
 }
 
 function covers(vector: Vector, { dot }: Version): boolean {

@@ -25,12 +25,7 @@
  * @module
  */
 
-import {
-  compareVersions,
-  type OpenOptions,
-  type Propagation,
-  type Version,
-} from "../../../mod.ts";
+import type { OpenOptions, Propagation } from "../../../mod.ts";
 import { Prng } from "../../../runtime/virtual/mod.ts";
 import { within } from "../child.ts";
 import {
@@ -38,8 +33,9 @@ import {
   RemoteCallError,
   type RemoteNode,
   type RemoteOp,
+  type RemoteVersion,
 } from "../remote_node.ts";
-import { readConflicts, readRows, readVector } from "../rows.ts";
+import { readConflicts, readLeft } from "../rows.ts";
 import { Faults } from "./faults.ts";
 import { Guard } from "./guard.ts";
 import { Member, sleep } from "./members.ts";
@@ -372,7 +368,11 @@ class Life implements AsyncDisposable {
     const endless = TIMEOUT_MS + 4 * TIMEOUT_SLACK_MS;
     const called = node.commitWithin(TIMEOUT_MS, ops);
     try {
-      const versions = await within("the end of a call", called, endless);
+      const { versions, copies } = await within(
+        "the end of a call",
+        called,
+        endless,
+      );
       const took = this.#took(member, began, stoppedMs);
       // Of several ops to one key the last one counts.
       const values = new Map(ops.map(([key, value]) => [key, value]));
@@ -384,13 +384,11 @@ class Life implements AsyncDisposable {
         this.#oracle.acked({ key, version, value: values.get(key)! });
         // An ack that came late need not be readable yet, nor where the disk is full.
         if (took > TIMEOUT_MS / 2 || member.starved || i > 0) continue;
-        await this.#readOwn(member, node, key, version);
+        await this.#readOwn(member, node, key, { version, copies });
       }
       add(this.#calls, "acked");
     } catch (error) {
-      for (const [key, value] of ops) {
-        if (value === null) this.#oracle.maybeDeleted(key);
-      }
+      this.#oracle.failed(ops, error);
       this.#judgeError(error, starved || member.starved);
       this.#took(member, began, stoppedMs);
     }
@@ -398,21 +396,16 @@ class Life implements AsyncDisposable {
 
   /** Reads what was acked, where it was. */
   async #readOwn(
-    member: Member,
+    { index }: Member,
     node: RemoteNode,
     key: string,
-    wrote: Version,
+    wrote: RemoteVersion,
   ): Promise<void> {
-    const { resets } = member;
-    const found = await node.version(key).catch(() => null);
-    if (found === null) return;
-    if (compareVersions(found, wrote) < 0) {
-      // A whole copy may have come between the two; it has said so before it
-      // answers this.
-      await node.metrics().catch(() => undefined);
-      if (member.resets > resets) return add(this.#paths, "resetAmidReads");
-    }
-    this.#oracle.readOwn(member.index, key, wrote, found);
+    const found = await node.version(key).catch(() => undefined);
+    if (!found?.version) return;
+    // A whole copy need not have what came last.
+    if (found.copies > wrote.copies) return add(this.#paths, "copiedAmidReads");
+    this.#oracle.readOwn(index, key, wrote.version!, found.version);
   }
 
   /** How long a call took, without the time that its node was stopped. */
@@ -485,19 +478,17 @@ class Life implements AsyncDisposable {
       add(this.#paths, "pull", pulls);
       await member.close();
     }
-    const stores = [];
-    const vectors = [];
+    const left = [];
     for (const { dir } of this.#members) {
-      stores.push(await readRows(`${dir}/store`));
-      vectors.push(await readVector(`${dir}/store`));
+      left.push(await readLeft(`${dir}/store`));
       for (
         const { key, lost, batchKeys } of await readConflicts(`${dir}/store`)
       ) {
         this.#oracle.conflict(key, lost, batchKeys);
       }
     }
-    this.#oracle.judge(stores, this.#batches.values(), vectors);
-    return stores[0]!.size;
+    this.#oracle.judge(left, this.#batches.values());
+    return left[0]!.rows.size;
   }
 
   async #report(

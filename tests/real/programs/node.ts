@@ -33,7 +33,10 @@ const calls = {
           : { type: "set" as const, key, value, ...lease !== null && { lease } }
       ),
     }, timeoutMs === undefined ? {} : { timeoutMs });
-    return versions.map((version) => version ?? null);
+    return {
+      versions: versions.map((version) => version ?? null),
+      ...copies(),
+    };
   },
   async get({ key }: Call) {
     const value = await db.get(key!);
@@ -46,7 +49,10 @@ const calls = {
     }
     return rows;
   },
-  version: async ({ key }: Call) => (await db.getEntry(key!))?.version ?? null,
+  async version({ key }: Call) {
+    const entry = await db.getEntry(key!);
+    return { version: entry?.version ?? null, ...copies() };
+  },
   caughtUp: () => db.caughtUp(),
   nodes: () => [...db.cluster.nodes().values()],
   digest,
@@ -62,6 +68,11 @@ const { key: node, address } = db.cluster.host;
 say({ ready: { node, address } });
 await serve<Call>(calls);
 await db.close();
+
+/** How often a whole copy took the place of what is here. */
+function copies(): { copies: number } {
+  return { copies: db.metrics().copiesTaken };
+}
 
 /** Stands for all that is alive here. */
 async function digest(): Promise<string> {
