@@ -67,7 +67,8 @@ export const INVARIANTS = {
     "what a fault took from its disk",
   L1:
     "once the faults have stopped a random connected core converges by itself " +
-    "within a minute, then all nodes within two",
+    "within a minute, then all nodes within two, and the time that two copies take " +
+    "at the world's rate",
   L2:
     "once all nodes have converged, all know one config within half a minute, " +
     "settled and with nothing left to be counted",

@@ -82,6 +82,9 @@ const SESSIONS_MAX = 2;
 /** Timers set and portions of bytes under way, for each node. */
 const PENDING_MAX = 200;
 
+/** What an entry takes in a copy beside its key and value: its version, lease and frame. */
+const ENTRY_BYTES = 64;
+
 /** All nodes. */
 export class Members {
   readonly all: Member[] = [];
@@ -502,6 +505,17 @@ export class Members {
   namedOrigins({ life }: Member): number | undefined {
     if (life?.db === undefined || life.failed) return undefined;
     return peek(life, (engine) => readNamed(engine).size);
+  }
+
+  /** About what a copy of the entries of a node takes, in bytes; 0 if it is down. */
+  entryBytes(member: Member): number {
+    const { life } = member;
+    if (life === undefined || dbOf(member) === undefined) return 0;
+    let bytes = 0;
+    for (const [key, { value = "" }] of peek(life, readState)?.rows ?? []) {
+      bytes += key.length + value.length + ENTRY_BYTES;
+    }
+    return bytes;
   }
 
   /** Reads what a node has on record, and judges its state. */

@@ -362,13 +362,23 @@ class ClusterLife {
     }
   }
 
+  /**
+   * What the world's rate of copies may add: all that there is comes by it to a node,
+   * and to another one from there.
+   */
+  #copyMs(members: readonly Member[]): number {
+    const { copyBytesPerSecond = Infinity } = this.#script.world.propagation;
+    const bytes = members.map((member) => this.#members.entryBytes(member));
+    return 2 * Math.max(0, ...bytes) / copyBytesPerSecond * 1000;
+  }
+
   /** Waits until these nodes are up and equal. */
   async #converge(
     who: string,
     which: () => readonly Member[],
     maxMs: number,
   ): Promise<boolean> {
-    const end = this.world.now + maxMs;
+    const end = this.world.now + maxMs + this.#copyMs(which());
     for (;;) {
       const late = this.world.now > end;
       // Who leaves meanwhile is not waited for.
