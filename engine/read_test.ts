@@ -323,28 +323,28 @@ Deno.test("whatever comes and goes, all keys are read where they are by now", as
   }
 });
 
+/** More keys than a flush forgets without a pause. */
+const MANY = 12_000;
+
+function opsOfMany(value: string): BatchOp[] {
+  return Array.from({ length: MANY }, (_, i) => ({
+    key: keyOf(i),
+    value: toBytes(value),
+  }));
+}
+
 Deno.test("many keys that are flushed are read where they are by now", async () => {
-  // More than are forgotten without a pause.
-  const KEYS = 12_000;
   await using store = await openLsm(DIR, { files: new MemoryFiles() });
-  const write = async (value: string) => {
-    const ops = Array.from({ length: KEYS }, (_, i): BatchOp => ({
-      key: keyOf(i),
-      value: toBytes(value),
-    }));
-    await store.write(ops);
-    await store.flush();
-  };
   for (const value of ["one", "two", "three"]) {
-    await write(value);
-    for (let i = 0; i < KEYS; i++) {
+    await store.write(opsOfMany(value));
+    await store.flush();
+    for (let i = 0; i < MANY; i++) {
       assertEquals(toText(store.get(keyOf(i))!), value);
     }
   }
 });
 
 Deno.test("a snapshot that reads amid a flush does not tell where keys were before it", async () => {
-  const KEYS = 12_000;
   // Counts turns of the flush, once it is the one that matters.
   let amid = -1;
   await using store = await openLsm(DIR, {
@@ -352,29 +352,22 @@ Deno.test("a snapshot that reads amid a flush does not tell where keys were befo
     yieldNow() {
       if (amid < 0) return Promise.resolve();
       amid++;
-      for (let i = 0; i < KEYS; i += 100) {
+      for (let i = 0; i < MANY; i += 100) {
         assertEquals(toText(snapshot.get(keyOf(i))!), "old");
       }
       return Promise.resolve();
     },
   });
-  const write = async (value: string) => {
-    const ops = Array.from({ length: KEYS }, (_, i): BatchOp => ({
-      key: keyOf(i),
-      value: toBytes(value),
-    }));
-    await store.write(ops);
-  };
-  await write("old");
+  await store.write(opsOfMany("old"));
   await store.flush();
   // So that there is something to forget.
   assertEquals(toText(store.get(keyOf(0))!), "old");
   using snapshot = store.snapshot();
-  await write("new");
+  await store.write(opsOfMany("new"));
   amid = 0;
   await store.flush();
   assert(amid > 1, `${amid}`);
-  for (let i = 0; i < KEYS; i++) {
+  for (let i = 0; i < MANY; i++) {
     assertEquals(toText(store.get(keyOf(i))!), "new");
   }
 });

@@ -35,8 +35,9 @@ import { Signal } from "./signal.ts";
 import { Table, type TableSet } from "./table/table.ts";
 import { LEVELS, type Levels, Version } from "./version.ts";
 
-/** Slots of a memtable's index that are looked at without a pause: a third of a ms. */
+/** Slots of a memtable's index that are looked at without a pause. */
 const FORGET_SLOTS = 8192;
+
 /** The share of the cache's memory that places take is one in this many. */
 const PLACES_SHARE = 16;
 

@@ -11,7 +11,8 @@
  * A place is a guess: whoever takes it compares the key there. What must not be
  * a guess is that no newer entry of the key is in any table. Assumes therefore that
  * it is told of every table that goes, whose places then are none, and before a table
- * comes of every key in it, unless all that is in it was in those that go.
+ * comes of every key in it, unless all that is in it was in those that go; and that
+ * from then on nobody has it remember where such a key was before.
  *
  * @module
  */
@@ -109,7 +110,7 @@ export class PlaceCache<Table extends object> {
   /** Remembers the place of a key that was not found here. */
   remember(hash: number, table: Table, { block, row }: Place): void {
     if (this.bytes === 0 || block >= PLACE_LIMIT || row >= PLACE_LIMIT) return;
-    if (this.#words.length === 0) {
+    if (this.isEmpty) {
       this.#words = new Uint32Array(this.bytes / WORD_BYTES);
     }
     const number = this.#numberOf(table);

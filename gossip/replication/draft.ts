@@ -476,7 +476,7 @@ export class Draft {
       : "early";
   }
 
-  /** Applies a record whose turn it is, to its keys: all of it, or nothing. */
+  /** Applies a record whose turn it is. Waits for nothing: all of it, or nothing. */
   #applyTo(record: LogRecord, slots: readonly Slot[]): "applied" | "waits" {
     const { origin, seq } = record;
     if (this.#isFull && record.entries.some((e, i) => loses(e, slots[i]!))) {

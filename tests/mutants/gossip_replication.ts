@@ -297,6 +297,13 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/draft_test.ts",
   },
   {
+    name: "what-came-early-is-never-looked-for",
+    file: "gossip/replication/early.ts",
+    find: "    return this.#held.size > 0;\n",
+    replace: "    return this.#held.size < 0;\n",
+    caughtBy: "gossip/replication/draft_test.ts :: [19] records of an origin",
+  },
+  {
     name: "deps-not-awaited",
     file: "gossip/replication/draft.ts",
     find:

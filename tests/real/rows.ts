@@ -36,9 +36,13 @@ export interface Row {
 
 /** The entries in a closed directory, tombstones included. */
 export async function readRows(dir: string): Promise<Map<string, Row>> {
+  await using store = await openLsm(dir, { files: new DenoFiles() });
+  return rowsIn(store);
+}
+
+function rowsIn(store: Lsm): Map<string, Row> {
   const rows = new Map<string, Row>();
   const text = new TextDecoder("utf-8", { fatal: true });
-  await using store = await openLsm(dir, { files: new DenoFiles() });
   const bank = readBank(store);
   for (const space of [Space.LIVE + bank, Space.DEAD + bank]) {
     const found = store.iterate({ prefix: spacePrefix(space) });
@@ -96,10 +100,12 @@ export interface Left {
 
 /** Reads all that a closed directory is compared by. */
 export async function readLeft(dir: string): Promise<Left> {
-  const rows = await readRows(dir);
-  const vector = await readVector(dir);
   await using store = await openLsm(dir, { files: new DenoFiles() });
-  return { rows, vector, lifeGone: readCounters(store)?.lifeGone ?? 0 };
+  return {
+    rows: rowsIn(store),
+    vector: readVectorOf(store),
+    lifeGone: readCounters(store)?.lifeGone ?? 0,
+  };
 }
 
 /** Where the copy of the data is that counts. */

@@ -16,7 +16,8 @@
  *   unless a conflict names one of its keys (I4);
  * - what is read was written, under that key (R3);
  * - each watch showed each (key, version) at most once, rising (I7); a node never
- *   read something older than it had acked, unless a whole copy came in between; node keys are unique and stay;
+ *   read something older than it had acked, unless a whole copy came in between;
+ *   node keys are unique and stay;
  * - every call ended by its deadline; no process ended by itself; no call failed
  *   in another way than its documentation says;
  * - no audit found a divergence (S1);
@@ -25,7 +26,7 @@
  * @module
  */
 
-import type { OpenOptions, Propagation } from "../../../mod.ts";
+import type { OpenOptions, Propagation, Version } from "../../../mod.ts";
 import { Prng } from "../../../runtime/virtual/mod.ts";
 import { within } from "../child.ts";
 import {
@@ -33,7 +34,6 @@ import {
   RemoteCallError,
   type RemoteNode,
   type RemoteOp,
-  type RemoteVersion,
 } from "../remote_node.ts";
 import { readConflicts, readLeft } from "../rows.ts";
 import { Faults } from "./faults.ts";
@@ -373,7 +373,7 @@ class Life implements AsyncDisposable {
         called,
         endless,
       );
-      this.#took(member, began, stoppedMs);
+      this.#judgeTime(member, began, stoppedMs);
       // Its deadline passes while a node is stopped, too.
       const isLate = performance.now() - began > TIMEOUT_MS / 2;
       // Of several ops to one key the last one counts.
@@ -392,7 +392,7 @@ class Life implements AsyncDisposable {
     } catch (error) {
       this.#oracle.failed(ops, error);
       this.#judgeError(error, starved || member.starved);
-      this.#took(member, began, stoppedMs);
+      this.#judgeTime(member, began, stoppedMs);
     }
   }
 
@@ -401,17 +401,17 @@ class Life implements AsyncDisposable {
     { index }: Member,
     node: RemoteNode,
     key: string,
-    wrote: RemoteVersion,
+    wrote: { readonly version: Version; readonly copies: number },
   ): Promise<void> {
     const found = await node.version(key).catch(() => undefined);
     if (!found?.version) return;
     // A whole copy need not have what came last.
     if (found.copies > wrote.copies) return add(this.#paths, "copiedAmidReads");
-    this.#oracle.readOwn(index, key, wrote.version!, found.version);
+    this.#oracle.readOwn(index, key, wrote.version, found.version);
   }
 
-  /** How long a call took, without the time that its node was stopped. */
-  #took(member: Member, began: number, stoppedMs: number): void {
+  /** Judges how long a call took, without the time that its node was stopped. */
+  #judgeTime(member: Member, began: number, stoppedMs: number): void {
     const took = performance.now() - began - (member.stoppedMs - stoppedMs);
     this.#slowestMs = Math.max(this.#slowestMs, took);
     if (took > TIMEOUT_MS + TIMEOUT_SLACK_MS) {
