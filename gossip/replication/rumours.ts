@@ -80,6 +80,9 @@ const ARRIVAL_MS = 10_000;
 /**
  * How long an answer is waited for: twice what an answer takes here, as measured,
  * which is the 2 RTT of reference/cluster.md §3.9, in these bounds, in milliseconds.
+ *
+ * Who is silent is asked again after the same time: what is lost has to be brought
+ * before those that miss it pull it ({@linkcode GAP_MS}).
  */
 const SILENCE_MS = { first: 500, min: 100, max: 5000 };
 
@@ -185,6 +188,8 @@ interface Contact {
   /** Whom the target brings it to, and is not known to have done so. */
   share: Coverage;
   readonly sentAt: number;
+  /** The last time that it was. */
+  askedAt: number;
   /** The attempts of the bundle before it. */
   readonly attempt: number;
   answered: boolean;
@@ -755,6 +760,7 @@ export class Rumours {
       ],
       share,
       sentAt: this.#now,
+      askedAt: this.#now,
       attempt: bundle.attempts,
       answered: false,
       retries: 0,
@@ -771,7 +777,8 @@ export class Rumours {
   #ask(contact: Contact, effects: RumourEffect[]): void {
     contact.asks++;
     contact.retries++;
-    contact.deadline = this.#now + this.#silenceMs * 2 ** contact.retries;
+    contact.askedAt = this.#now;
+    contact.deadline = this.#now + this.#silenceMs;
     this.#tell(contact, effects);
   }
 
@@ -810,8 +817,7 @@ export class Rumours {
   ): void {
     const { bundle, rumours, share } = contact;
     contact.answered = true;
-    // Of one that was asked twice nobody knows which it answers.
-    if (contact.asks === 0) this.#measure(this.#now - contact.sentAt);
+    this.#measure(contact);
     if (item.redundant === "refused") return this.#refuse(contact);
     const places = item.redundant === "all"
       ? rumours.keys()
@@ -1001,15 +1007,24 @@ export class Rumours {
   }
 
   /** Takes note of how long an answer took (RFC 6298, §2). */
-  #measure(ms: number): void {
-    if (this.#answerMs === undefined) {
+  #measure({ asks, sentAt, askedAt }: Contact): void {
+    let ms = this.#now - askedAt;
+    const usual = this.#answerMs;
+    if (usual === undefined) {
       this.#answerMs = ms;
       this.#answerVarMs = ms / 2;
       return;
     }
-    const off = Math.abs(this.#answerMs - ms);
+    if (asks > 0) {
+      // Of one that was asked again nobody knows which it answers, unless it comes
+      // too soon for the last, or later than anybody waits: answers have become
+      // slow. Not to take note of those would be to ask twice for ever.
+      if (ms >= usual / 2 && ms <= this.#silenceMs) return;
+      ms = this.#now - sentAt;
+    }
+    const off = Math.abs(usual - ms);
     this.#answerVarMs += (off - this.#answerVarMs) / 4;
-    this.#answerMs += (ms - this.#answerMs) / 8;
+    this.#answerMs = usual + (ms - usual) / 8;
   }
 
   #drawBy(at: number): void {

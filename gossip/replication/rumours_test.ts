@@ -288,7 +288,7 @@ Deno.test("a silent target is asked again under the same id, then others get wha
     const item = itemOf(list, each.group.id, covered);
     rumours.feedback(each.node, nameOf(list), [item], 50);
   }
-  const later = sentIn(stepsUntil(rumours, 1200));
+  const later = sentIn(stepsUntil(rumours, 800));
   const asked = later.filter(({ node }) => node === silent!.node);
   assertEquals(asked.slice(0, 2).map(({ group: { id } }) => id), [
     silent!.group.id,
@@ -304,19 +304,50 @@ Deno.test("a silent target is asked again under the same id, then others get wha
   );
 });
 
-Deno.test("an answer that may be to a second question says nothing of how long answers take", () => {
-  const { rumours, list, write } = nodeOf(2);
-  const askedAt = (seq: number, from: number) => {
-    write(seq, from);
-    const [{ group: { id } }] = sentIn(stepsUntil(rumours, from + 2)) as [Sent];
-    for (let now = from + 3;; now++) {
-      if (sentIn(stepsUntil(rumours, now)).length > 0) return { id, now };
+/** What node 1 of 2 has sent at a time, of a record that it writes then. */
+function asking({ rumours, list, write }: ReturnType<typeof nodeOf>) {
+  let seq = 0;
+  /** Writes, and says when it asks for an answer, so often, after it was sent. */
+  return (from: number, times: number, answer: number): number[] => {
+    write(++seq, from);
+    const [sent] = sentIn(stepsUntil(rumours, from + DELAY_MS));
+    const at = from + DELAY_MS;
+    const asked: number[] = [];
+    for (let now = at + 1; now < at + answer && asked.length < times; now++) {
+      if (sentIn(stepsUntil(rumours, now)).length > 0) asked.push(now - at);
     }
+    const item = itemOf(list, sent!.group.id, [2]);
+    rumours.feedback(2, nameOf(list), [item], at + answer);
+    return asked;
   };
-  const { id, now } = askedAt(1, 0);
-  rumours.feedback(2, nameOf(list), [itemOf(list, id, [2])], now + 100);
-  const again = askedAt(2, 10_000);
-  assertEquals(again.now - 10_000, now, "as long as where nothing is known");
+}
+
+Deno.test("an answer that may be to a second question says nothing of how long answers take", () => {
+  const ask = asking(nodeOf(2));
+  for (let i = 0; i < 50; i++) ask(i * 10_000, 9, 100);
+  assertEquals(ask(500_000, 9, 300), [200]);
+  assertEquals(ask(510_000, 9, 500), [200, 400]);
+  // Were 300 ms, or 500, what an answer takes, it would be asked later.
+  assertEquals(ask(520_000, 9, 201), [200]);
+});
+
+Deno.test("who is silent is asked again after the same time, before anybody would pull it", () => {
+  const ask = asking(nodeOf(2));
+  assertEquals(ask(0, 9, 100), []);
+  const asked = ask(10_000, 2, 1000);
+  assertEquals(asked, [300, 600]);
+  assert(asked.at(-1)! < GAP_MS);
+});
+
+Deno.test("where answers come later than before, nothing is asked twice before long", () => {
+  const ask = asking(nodeOf(2));
+  for (let i = 0; i < 50; i++) ask(i * 10_000, 9, 100);
+  // Too soon to be an answer to the last time that it was asked.
+  assertEquals(ask(500_000, 9, 220), [200]);
+  assertEquals(ask(510_000, 9, 220), []);
+  // Later than anybody waits.
+  assert(ask(520_000, 9, 2000).length > 3);
+  assertEquals(ask(530_000, 9, 2000), []);
 });
 
 Deno.test("a target that has answered, and not brought it to its share, is asked without the records", () => {

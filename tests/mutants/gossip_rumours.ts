@@ -76,9 +76,28 @@ export const GOSSIP_RUMOURS_MUTANTS: readonly Mutant[] = [
   {
     name: "late-answer-measured",
     file: "gossip/replication/rumours.ts",
-    find: `    if (contact.asks === 0) this.#measure(`,
-    replace: `    if (contact.asks >= 0) this.#measure(`,
+    find: `      if (ms >= usual / 2 && ms <= this.#silenceMs) return;
+`,
+    replace: ``,
     caughtBy: "gossip/replication/rumours_test.ts :: a second question",
+  },
+  {
+    name: "slow-answers-never-learned",
+    file: "gossip/replication/rumours.ts",
+    find: `      if (ms >= usual / 2 && ms <= this.#silenceMs) return;
+`,
+    replace: `      if (ms >= 0) return;
+`,
+    caughtBy: "gossip/replication/rumours_test.ts :: answers come later",
+  },
+  {
+    name: "silent-target-asked-after-its-record-is-pulled",
+    file: "gossip/replication/rumours.ts",
+    find: `    contact.askedAt = this.#now;
+    contact.deadline = this.#now + this.#silenceMs;`,
+    replace: `    contact.askedAt = this.#now;
+    contact.deadline = this.#now + this.#silenceMs * 2 ** contact.retries;`,
+    caughtBy: "gossip/replication/rumours_test.ts :: after the same time",
   },
   {
     name: "group-that-comes-twice-taken-twice",
