@@ -4,8 +4,8 @@
  * modules from where the program itself came, be it a URL.
  *
  * Guarantees: a thread keeps the process alive only while a call is under way, and
- * for {@linkcode IDLE_MS} after: then it is ended, and the next call starts it
- * anew. A call ends with the answer, or with an error if the module fails or the
+ * for {@linkcode IDLE_MS} after, or for as long as the next call is to be expected:
+ * then it is ended, and the next call starts it anew. A call ends with the answer, or with an error if the module fails or the
  * thread dies or falls silent; it never hangs on a dead thread. Where the source
  * may not be loaded into a thread with the permissions at hand there is none, and
  * nobody is asked.
@@ -23,9 +23,12 @@ const SILENCE_MS_MAX = 30_000;
 
 /**
  * A thread that has nothing to do for so long is ended, in milliseconds. A web
- * worker keeps the process alive as long as it lives.
+ * worker keeps the process alive as long as it lives. But one that is started every
+ * few seconds takes more of the processors than its work does, for it is compiled
+ * anew: so whoever is asked again after a pause is kept for twice the longest of
+ * them, up to `max`. Who is asked more seldom than that is not waited for.
  */
-const IDLE_MS = 1_000;
+const IDLE_MS = { min: 1_000, max: 10_000 };
 
 const MAIN = new URL("./worker_main.ts", import.meta.url);
 
@@ -44,15 +47,21 @@ export interface WorkerCall {
   readonly request: unknown;
 }
 
+/** The least and the most of something. */
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
 /** Starts threads of the platform. */
 export class DenoWorkers implements Workers {
-  readonly #idleMs: number;
+  readonly #idleMs: Range;
 
   /** The processors that the platform counts. */
   readonly parallelism: number = navigator.hardwareConcurrency;
 
-  /** Threads end when they had nothing to do for `idleMs` milliseconds. */
-  constructor(idleMs: number = IDLE_MS) {
+  /** Threads end when they had nothing to do for so many milliseconds. */
+  constructor(idleMs: Range = IDLE_MS) {
     this.#idleMs = idleMs;
   }
 
@@ -85,7 +94,10 @@ interface Call {
 
 class DenoWorkerThread implements WorkerThread {
   readonly #module: string;
-  readonly #idleMs: number;
+  readonly #range: Range;
+  /** How long it is kept without a call, and since when it has had none. */
+  #idleMs: number;
+  #idleSince: number | undefined;
   #worker: Worker | undefined;
   #ready = false;
   #closed = false;
@@ -94,15 +106,17 @@ class DenoWorkerThread implements WorkerThread {
   /** Ends the thread if it is silent, or has nothing to do, for too long. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(module: string, idleMs: number) {
+  constructor(module: string, range: Range) {
     this.#module = module;
-    this.#idleMs = idleMs;
+    this.#range = range;
+    this.#idleMs = range.min;
   }
 
   call(request: unknown, onNote: () => void): Promise<unknown> {
     if (this.#closed) {
       return Promise.reject(new Error("the thread was closed"));
     }
+    this.#awake();
     const call = ++this.#lastCall;
     const end = Promise.withResolvers<unknown>();
     this.#calls.set(call, { request, end, onNote });
@@ -122,6 +136,17 @@ class DenoWorkerThread implements WorkerThread {
   close(): void {
     this.#closed = true;
     this.#end(new Error("the thread was closed"));
+  }
+
+  /** A call comes: another one is to be expected after as long a pause. */
+  #awake(): void {
+    if (this.#idleSince === undefined) return;
+    const { min, max } = this.#range;
+    const pause = performance.now() - this.#idleSince;
+    this.#idleSince = undefined;
+    this.#idleMs = pause > max
+      ? min
+      : Math.min(max, Math.max(this.#idleMs, 2 * pause));
   }
 
   #send(call: number, request: unknown): void {
@@ -169,6 +194,7 @@ class DenoWorkerThread implements WorkerThread {
   #watch(): void {
     clearTimeout(this.#timer);
     const busy = this.#calls.size > 0;
+    if (!busy) this.#idleSince = performance.now();
     this.#timer = setTimeout(
       () =>
         this.#end(new Error(`the thread was silent for ${SILENCE_MS_MAX} ms`)),

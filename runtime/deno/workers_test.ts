@@ -39,14 +39,39 @@ Deno.test("a thread whose module cannot be loaded fails its calls, and a later o
 });
 
 Deno.test("a thread that has nothing to do is ended, and started again by the next call", async () => {
-  const thread = new DenoWorkers(5).start(SLOW_ECHO)!;
+  const thread = new DenoWorkers({ min: 5, max: 5 }).start(SLOW_ECHO)!;
   const first = await thread.call({ born: true }, () => {});
   let next = first;
   // Each call in between keeps it alive, so wait longer each time.
   for (let ms = 10; next === first; ms *= 2) {
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    await pause(ms);
     next = await thread.call({ born: true }, () => {});
   }
   assert((next as number) > (first as number));
   thread.close();
 });
+
+Deno.test("a thread that is asked again and again stays for twice the pauses, which may be too long", async () => {
+  const thread = new DenoWorkers({ min: 5, max: 1000 }).start(SLOW_ECHO)!;
+  const born = async () =>
+    await thread.call({ born: true }, () => {}) as number;
+  const first = await born();
+  await pause(400);
+  const second = await born();
+  assert(second > first);
+  // One that is shorter changes nothing.
+  for (const ms of [20, 1, 200]) {
+    await pause(ms);
+    assertEquals(await born(), second);
+  }
+  await pause(1500);
+  const third = await born();
+  assert(third > second);
+  await pause(100);
+  assert(await born() > third);
+  thread.close();
+});
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

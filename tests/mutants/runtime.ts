@@ -34,6 +34,22 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
     caughtBy: "runtime/bytes_test.ts :: not touched by later writes",
   },
   {
+    name: "thread-started-for-each-flush",
+    file: "runtime/deno/workers.ts",
+    find: `      : Math.min(max, Math.max(this.#idleMs, 2 * pause));`,
+    replace: `      : Math.min(max, Math.max(min, 2 * pause));`,
+    caughtBy: "runtime/deno/workers_test.ts :: asked again and again",
+  },
+  {
+    name: "thread-kept-whoever-asks",
+    file: "runtime/deno/workers.ts",
+    find: `    this.#idleMs = pause > max
+      ? min`,
+    replace: `    this.#idleMs = pause > max
+      ? max`,
+    caughtBy: "runtime/deno/workers_test.ts :: asked again and again",
+  },
+  {
     name: "thread-asked-before-it-listens",
     file: "runtime/deno/workers.ts",
     find:
