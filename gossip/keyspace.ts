@@ -89,6 +89,18 @@ export const BANKED: readonly number[] = [
 
 const DOT_BYTES = ORIGIN_BYTES + SEQ_BYTES;
 
+/** What becomes of one row; dies young (`runtime/young.ts`). */
+export class RowOp {
+  readonly key: Uint8Array;
+  /** `undefined` deletes it. */
+  readonly value: Uint8Array | undefined;
+
+  constructor(key: Uint8Array, value: Uint8Array | undefined) {
+    this.key = key;
+    this.value = value;
+  }
+}
+
 /** The prefix of a namespace. */
 export function spacePrefix(space: number): Bytes {
   return Uint8Array.of(space);

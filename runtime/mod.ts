@@ -15,4 +15,5 @@ export { MemoryFiles } from "./memory_files.ts";
 export * from "./runtime.ts";
 export * from "./slab.ts";
 export * from "./time.ts";
+export * from "./young.ts";
 export * from "./zstd.ts";

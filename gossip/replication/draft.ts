@@ -28,6 +28,7 @@ import {
   LeaseNotTransferableError,
   ProtocolError,
   startsWith,
+  youngArray,
 } from "../../runtime/mod.ts";
 import type { BatchOp, IterateOptions, KV } from "../../engine/kv.ts";
 import {
@@ -60,6 +61,7 @@ import {
   compareEntries,
   differ,
   type Entry,
+  EntryFields,
   EntryFlag,
   hasExpired,
   hasVersion,
@@ -160,11 +162,27 @@ export interface Applied {
   readonly vector?: Vector;
 }
 
+/** A record that a draft applied; dies young, as a {@linkcode Slot} (`runtime/young.ts`). */
+class AppliedRecord implements Applied {
+  readonly record: LogRecord;
+  readonly changes: Entry[] = youngArray();
+
+  constructor(record: LogRecord) {
+    this.record = record;
+  }
+}
+
 /** A key that the draft has read: what is stored, and what would stand. */
-interface Slot {
+class Slot {
   readonly key: Uint8Array;
   readonly before: Entry | undefined;
   now: Entry | undefined;
+
+  constructor(key: Uint8Array, before: Entry | undefined) {
+    this.key = key;
+    this.before = before;
+    this.now = before;
+  }
 }
 
 /** A change that a commit makes, and the key as it is before. */
@@ -367,27 +385,24 @@ export class Draft {
       const kept = current?.holder === state.nodeKey ? current : undefined;
       const lifeBefore = current?.life ?? this.#counters.lifeGone;
       const expiresAt = this.#endOf(op);
-      return {
-        key: op.key,
-        value: op.value,
-        flags: op.value === undefined
-          ? EntryFlag.TOMBSTONE
-          : expiresAt > 0
-          ? EntryFlag.TTL
-          : 0,
-        life: kept?.life ?? lifeBefore + 1,
-        term: kept?.term ?? 0,
-        sub: kept?.sub ?? 0,
-        claimHlc: kept?.claimHlc ?? hlc,
-        claimNode: kept?.claimNode ?? state.nodeKey,
-        hlc,
-        origin,
-        seq,
-        tenure: state.tenure,
-        holder: state.nodeKey,
-        holderTenure: state.tenure,
-        expiresAt,
-      };
+      const entry = new EntryFields();
+      entry.key = op.key;
+      entry.value = op.value;
+      if (op.value === undefined) entry.flags = EntryFlag.TOMBSTONE;
+      else if (expiresAt > 0) entry.flags = EntryFlag.TTL;
+      entry.life = kept?.life ?? lifeBefore + 1;
+      entry.term = kept?.term ?? 0;
+      entry.sub = kept?.sub ?? 0;
+      entry.claimHlc = kept?.claimHlc ?? hlc;
+      entry.claimNode = kept?.claimNode ?? state.nodeKey;
+      entry.hlc = hlc;
+      entry.origin = origin;
+      entry.seq = seq;
+      entry.tenure = state.tenure;
+      entry.holder = state.nodeKey;
+      entry.holderTenure = state.tenure;
+      entry.expiresAt = expiresAt;
+      return entry;
     });
     return makeRecord({
       origin,
@@ -482,19 +497,24 @@ export class Draft {
     if (this.#isFull && record.entries.some((e, i) => loses(e, slots[i]!))) {
       return "waits";
     }
-    const changes: Entry[] = [];
-    const marks = { lost: [] as number[], won: [] as number[] };
+    const applied = new AppliedRecord(record);
+    const { changes } = applied;
+    let marks: { lost: number[]; won: number[] } | undefined;
     for (let i = 0; i < slots.length; i++) {
       const entry = record.entries[i]!;
       const slot = slots[i]!;
       const current = slot.now;
       const changed = changes.length;
       const lost = this.#merge(entry, slot, changes);
-      if (changes.length === changed) marks.lost.push(i);
+      if (changes.length === changed) {
+        marks ??= { lost: [], won: [] };
+        marks.lost.push(i);
+      }
       if (lost === entry) {
         this.#lose({ kept: current!, lost });
       } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {
         this.#lose({ kept: entry, lost });
+        marks ??= { lost: [], won: [] };
         marks.won.push(i);
       }
     }
@@ -509,11 +529,9 @@ export class Draft {
     this.#moved.add(origin);
     const log = this.#log;
     this.#ops.push(log.append(record));
-    if (marks.lost.length + marks.won.length > 0) {
-      this.#ops.push(log.mark(marks));
-    }
+    if (marks !== undefined) this.#ops.push(log.mark(marks));
     this.#bytes += record.bytes.length * 2 + OP_OVERHEAD_BYTES;
-    this.applied.push({ record, changes });
+    this.applied.push(applied);
     return "applied";
   }
 
@@ -698,7 +716,7 @@ export class Draft {
 
   /** What keys are, one for each. Most engines answer at once, and so does this. */
   #slotsOf(asked: readonly { readonly key: Uint8Array }[]): Awaitable<Slot[]> {
-    const slots: Slot[] = [];
+    const slots = youngArray<Slot>();
     for (const { key } of asked) {
       const slot = this.#slot(key);
       if (isPromise(slot)) return this.#slotsLater(asked, slots, slot);
@@ -732,7 +750,7 @@ export class Draft {
   }
 
   #takeSlot(text: string, key: Uint8Array, before: Entry | undefined): Slot {
-    const slot = { key, before, now: before };
+    const slot = new Slot(key, before);
     this.#slots.set(text, slot);
     return slot;
   }

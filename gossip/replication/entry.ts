@@ -110,6 +110,25 @@ export interface Entry {
   readonly expiresAt: number;
 }
 
+/** An entry that is read, or written, field by field; dies young (`runtime/young.ts`). */
+export class EntryFields implements Entry {
+  key: Uint8Array = EMPTY_BYTES;
+  value: Uint8Array | undefined = undefined;
+  flags = 0;
+  life = 0;
+  term = 0;
+  sub = 0;
+  claimHlc = 0;
+  claimNode = 0;
+  hlc = 0;
+  origin: Origin = 0;
+  seq = 0;
+  tenure = 0;
+  holder = 0;
+  holderTenure = 0;
+  expiresAt = 0;
+}
+
 /**
  * Orders two entries of one key: life ↑, term ↑, sub ↑, claim ↓ (hlc, node),
  * hlc ↑, dot ↑. The earlier of two concurrent first claims wins; within a claim
@@ -208,42 +227,31 @@ export function decodeEntry(key: Uint8Array, row: Uint8Array): Entry {
   const reader = new Reader(row, "an entry");
   const headerEnd = reader.u8() + 1;
   const flags = reader.u8();
-  const life = reader.varint();
-  const term = reader.varint();
-  const sub = reader.varint();
-  const claimHlc = reader.varint();
-  const claimNode = reader.count(NODE_KEY_MAX);
-  const hlc = reader.varint();
-  const origin = readOrigin(reader);
-  const seq = reader.count(SEQ_MAX);
-  const tenure = reader.varint();
-  let holder = originNode(origin);
-  let holderTenure = tenure;
+  const entry = new EntryFields();
+  entry.key = key;
+  entry.flags = flags & KEPT_FLAGS;
+  entry.life = reader.varint();
+  entry.term = reader.varint();
+  entry.sub = reader.varint();
+  entry.claimHlc = reader.varint();
+  entry.claimNode = reader.count(NODE_KEY_MAX);
+  entry.hlc = reader.varint();
+  entry.origin = readOrigin(reader);
+  entry.seq = reader.count(SEQ_MAX);
+  entry.tenure = reader.varint();
   if (flags & EntryFlag.HOLDER_GIVEN) {
-    holder = reader.count(NODE_KEY_MAX);
-    holderTenure = reader.varint();
+    entry.holder = reader.count(NODE_KEY_MAX);
+    entry.holderTenure = reader.varint();
+  } else {
+    entry.holder = originNode(entry.origin);
+    entry.holderTenure = entry.tenure;
   }
-  const expiresAt = flags & EntryFlag.TTL ? reader.count(SEQ_MAX) : 0;
+  if (flags & EntryFlag.TTL) entry.expiresAt = reader.count(SEQ_MAX);
   if (reader.offset > headerEnd || headerEnd > row.length) {
     reader.fail(`its header is ${headerEnd} bytes`);
   }
-  return {
-    key,
-    value: flags & EntryFlag.TOMBSTONE ? undefined : row.subarray(headerEnd),
-    flags: flags & KEPT_FLAGS,
-    life,
-    term,
-    sub,
-    claimHlc,
-    claimNode,
-    hlc,
-    origin,
-    seq,
-    tenure,
-    holder,
-    holderTenure,
-    expiresAt,
-  };
+  if (!(flags & EntryFlag.TOMBSTONE)) entry.value = row.subarray(headerEnd);
+  return entry;
 }
 
 /**

@@ -16,7 +16,14 @@ import {
   isPromise,
 } from "../../runtime/mod.ts";
 import type { BatchOp, KVReader } from "../../engine/kv.ts";
-import { type Bank, expiryKey, indexKey, rowKey, Space } from "../keyspace.ts";
+import {
+  type Bank,
+  expiryKey,
+  indexKey,
+  rowKey,
+  RowOp,
+  Space,
+} from "../keyspace.ts";
 import { putSeq, SEQ_BYTES } from "./dot.ts";
 import { decodeEntry, encodeEntry, endOf, type Entry } from "./entry.ts";
 
@@ -65,9 +72,9 @@ export function replace(
   if (before?.expiresAt || now.expiresAt) putExpiry(ops, bank, now, before);
   if (before !== undefined) {
     const { key, origin, seq } = before;
-    ops.push({ key: indexKey(bank, origin, seq, key), value: undefined });
+    ops.push(new RowOp(indexKey(bank, origin, seq, key), undefined));
     if (spaceOf(before) !== spaceOf(now)) {
-      ops.push({ key: entryKey(bank, before), value: undefined });
+      ops.push(new RowOp(entryKey(bank, before), undefined));
     }
   }
   putStanding(ops, bank, now);
@@ -77,8 +84,8 @@ export function replace(
 function putStanding(ops: BatchOp[], bank: Bank, entry: Entry): void {
   const { key, origin, seq } = entry;
   ops.push(
-    { key: indexKey(bank, origin, seq, key), value: EMPTY_BYTES },
-    { key: entryKey(bank, entry), value: encodeEntry(entry) },
+    new RowOp(indexKey(bank, origin, seq, key), EMPTY_BYTES),
+    new RowOp(entryKey(bank, entry), encodeEntry(entry)),
   );
 }
 

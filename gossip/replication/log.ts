@@ -39,6 +39,7 @@ import {
   logOfKey,
   logStart,
   metaKey,
+  RowOp,
   Space,
   spacePrefix,
 } from "../keyspace.ts";
@@ -190,7 +191,7 @@ export class RecentLog {
   append(record: LogRecord): BatchOp {
     const position = this.#nextPosition;
     this.#take(position, record, record.bytes.length);
-    return { key: logKey(this.#bank, position, record), value: record.bytes };
+    return new RowOp(logKey(this.#bank, position, record), record.bytes);
   }
 
   /** Marks the record that was appended last; gives the row. */

@@ -32,6 +32,7 @@
 import {
   BATCH_BYTES_MAX,
   crc32,
+  EMPTY_BYTES,
   getU32,
   KEY_BYTES_MAX,
   NODE_KEY_MAX,
@@ -39,6 +40,7 @@ import {
   Slabs,
   VALUE_BYTES_MAX,
   Writer,
+  youngArray,
 } from "../../runtime/mod.ts";
 import {
   type Dot,
@@ -49,7 +51,7 @@ import {
   SEQ_MAX,
   writeDot,
 } from "./dot.ts";
-import { type Entry, EntryFlag } from "./entry.ts";
+import { type Entry, EntryFields, EntryFlag } from "./entry.ts";
 
 /** The version of the record format. */
 export const RECORD_VERSION = 1;
@@ -113,6 +115,8 @@ export const OPS_MAX: number = Math.ceil(BATCH_BYTES_MAX / OP_OVERHEAD_BYTES);
 /** Dependencies a record may have: one an op. */
 const DEPS_MAX = OPS_MAX;
 
+const NO_DEPS: readonly Dot[] = [];
+
 /** Of records alone: rumours are kept for a while, most of them or none. */
 const slabs = new Slabs();
 
@@ -172,97 +176,93 @@ export function decodeRecord(bytes: Uint8Array): LogRecord {
   return readBody(body, bytes);
 }
 
+/** A record that is read field by field; dies young (`runtime/young.ts`). */
+class RecordFields implements LogRecord {
+  origin: Origin = 0;
+  seq = 0;
+  kind: RecordKind = RecordKind.BATCH;
+  tenure = 0;
+  generation = 0;
+  nonce: Uint8Array = EMPTY_BYTES;
+  hlc = 0;
+  deps: readonly Dot[] = NO_DEPS;
+  intent: LogRecord["intent"] = undefined;
+  readonly entries: Entry[] = youngArray();
+  bytes: Uint8Array = EMPTY_BYTES;
+}
+
 function readBody(reader: Reader, bytes: Uint8Array): LogRecord {
   const version = reader.u8();
   if (version !== RECORD_VERSION) {
     reader.fail(`its version is ${version}, this release reads 1`);
   }
+  const record = new RecordFields();
   const kind = reader.u8() as RecordKind;
   if (kind > RecordKind.FOLD) reader.fail(`its kind is ${kind}`);
-  const origin = readOrigin(reader);
-  const seq = reader.count(SEQ_MAX);
-  if (seq === 0) reader.fail("its seq is 0");
-  const tenure = reader.varint();
-  const generation = reader.varint();
-  const nonce = reader.raw(8);
-  const hlc = reader.varint();
-  const deps: Dot[] = [];
-  for (let n = reader.count(DEPS_MAX); n > 0; n--) deps.push(readDot(reader));
-  const intent = kind === RecordKind.INTENT
-    ? readIntent(reader.bytes())
-    : undefined;
-  const entries: Entry[] = [];
-  const context = { origin, seq, tenure, hlc };
+  record.kind = kind;
+  record.origin = readOrigin(reader);
+  record.seq = reader.count(SEQ_MAX);
+  if (record.seq === 0) reader.fail("its seq is 0");
+  record.tenure = reader.varint();
+  record.generation = reader.varint();
+  record.nonce = reader.raw(8);
+  record.hlc = reader.varint();
+  const depCount = reader.count(DEPS_MAX);
+  if (depCount > 0) record.deps = readDeps(reader, depCount);
+  if (kind === RecordKind.INTENT) record.intent = readIntent(reader.bytes());
+  const { entries } = record;
   // Each op takes 8 bytes or more, so the count is bounded by what is there.
   const opsMax = Math.min(OPS_MAX, reader.remaining >>> 3);
   for (let n = reader.count(opsMax); n > 0; n--) {
-    entries.push(readOp(reader, context));
+    entries.push(readOp(reader, record));
   }
   if (reader.remaining > 0) reader.fail("bytes follow its last op");
   if (kind === RecordKind.FOLD && entries.length > 0) {
     reader.fail("it folds, and has ops");
   }
-  return {
-    origin,
-    seq,
-    kind,
-    tenure,
-    generation,
-    nonce,
-    hlc,
-    deps,
-    intent,
-    entries,
-    bytes,
-  };
+  record.bytes = bytes;
+  return record;
+}
+
+function readDeps(reader: Reader, count: number): Dot[] {
+  const deps: Dot[] = [];
+  for (let n = count; n > 0; n--) deps.push(readDot(reader));
+  return deps;
 }
 
 function readIntent(body: Uint8Array): { txn: Dot; body: Uint8Array } {
   return { txn: readDot(new Reader(body, "an intent")), body };
 }
 
-function readOp(
-  reader: Reader,
-  record: { origin: Origin; seq: number; tenure: number; hlc: number },
-): Entry {
+function readOp(reader: Reader, record: LogRecord): Entry {
   const given = reader.varint();
-  const key = reader.bytes(KEY_BYTES_MAX);
-  if (key.length === 0) reader.fail("a key is empty");
-  const life = reader.varint();
-  const term = reader.varint();
-  const sub = reader.varint();
-  const claimHlc = reader.varint();
-  const claimNode = reader.count(NODE_KEY_MAX);
-  const hlc = given & EntryFlag.HLC_GIVEN ? reader.varint() : record.hlc;
-  let holder = originNode(record.origin);
-  let holderTenure = record.tenure;
+  const entry = new EntryFields();
+  entry.flags = given & ~(EntryFlag.HOLDER_GIVEN | EntryFlag.HLC_GIVEN);
+  entry.key = reader.bytes(KEY_BYTES_MAX);
+  if (entry.key.length === 0) reader.fail("a key is empty");
+  entry.life = reader.varint();
+  entry.term = reader.varint();
+  entry.sub = reader.varint();
+  entry.claimHlc = reader.varint();
+  entry.claimNode = reader.count(NODE_KEY_MAX);
+  entry.hlc = given & EntryFlag.HLC_GIVEN ? reader.varint() : record.hlc;
+  entry.origin = record.origin;
+  entry.seq = record.seq;
+  entry.tenure = record.tenure;
   if (given & EntryFlag.HOLDER_GIVEN) {
-    holder = reader.count(NODE_KEY_MAX);
-    holderTenure = reader.varint();
+    entry.holder = reader.count(NODE_KEY_MAX);
+    entry.holderTenure = reader.varint();
+  } else {
+    entry.holder = originNode(record.origin);
+    entry.holderTenure = record.tenure;
   }
-  const expiresAt = given & EntryFlag.TTL ? reader.count(SEQ_MAX) : 0;
+  if (given & EntryFlag.TTL) entry.expiresAt = reader.count(SEQ_MAX);
   const without = EntryFlag.TOMBSTONE | EntryFlag.VALUE_UNCHANGED;
   if ((given & without) === without) {
     reader.fail("an op deletes its key and keeps its value");
   }
-  const value = given & without ? undefined : reader.bytes(VALUE_BYTES_MAX);
-  return {
-    key,
-    value,
-    flags: given & ~(EntryFlag.HOLDER_GIVEN | EntryFlag.HLC_GIVEN),
-    life,
-    term,
-    sub,
-    claimHlc,
-    claimNode,
-    hlc,
-    origin: record.origin,
-    seq: record.seq,
-    tenure: record.tenure,
-    holder,
-    holderTenure,
-    expiresAt,
-  };
+  if (!(given & without)) entry.value = reader.bytes(VALUE_BYTES_MAX);
+  return entry;
 }
 
 /** The dot of a record or an entry. */

@@ -160,12 +160,7 @@ type Item =
     resolve: (record: LogRecord | undefined) => void;
     reject: (error: unknown) => void;
   }
-  | {
-    kind: "record";
-    record: LogRecord;
-    resolve: (arrival: Arrival) => void;
-    reject: (error: unknown) => void;
-  }
+  | RecordItem
   | {
     kind: "aside";
     resolve: () => void;
@@ -182,6 +177,24 @@ type Item =
     run: () => Promise<void>;
     reject: (error: unknown) => void;
   };
+
+/** A record that is handed in; dies young (`runtime/young.ts`). */
+class RecordItem {
+  readonly kind = "record";
+  readonly record: LogRecord;
+  readonly resolve: (arrival: Arrival) => void;
+  readonly reject: (error: unknown) => void;
+
+  constructor(
+    record: LogRecord,
+    resolve: (arrival: Arrival) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.record = record;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+}
 
 interface Waiter {
   readonly isMet: (vector: Vector) => boolean;
@@ -375,7 +388,7 @@ export class Replica {
     if (this.#state.vector.covers(record.origin, record.seq)) {
       resolve("covered");
     } else if (this.#waitingBytes > WAITING_BYTES_MAX) resolve("full");
-    else this.#push({ kind: "record", record, resolve, reject });
+    else this.#push(new RecordItem(record, resolve, reject));
   }
 
   /**

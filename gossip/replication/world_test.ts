@@ -25,7 +25,7 @@ import { metaKey } from "../keyspace.ts";
 import type { ReportedClash } from "./conflict.ts";
 import { makeOrigin, type Origin } from "./dot.ts";
 import { type Applied, keyText } from "./draft.ts";
-import { type Entry, EntryFlag } from "./entry.ts";
+import { type Entry, EntryFields, EntryFlag } from "./entry.ts";
 import { hlcAt } from "./hlc.ts";
 import { type LogRecord, makeRecord, RecordKind } from "./record.ts";
 import {
@@ -394,7 +394,7 @@ export function origin(node: number, epoch = 1): Origin {
 export function entry(init: Partial<Entry> & { key: Uint8Array }): Entry {
   const value = "value" in init ? init.value : toBytes("v");
   const holder = init.holder ?? 1;
-  return {
+  return Object.assign(new EntryFields(), {
     flags: value === undefined ? EntryFlag.TOMBSTONE : 0,
     life: 1,
     term: 0,
@@ -410,7 +410,7 @@ export function entry(init: Partial<Entry> & { key: Uint8Array }): Entry {
     expiresAt: 0,
     ...init,
     value,
-  };
+  });
 }
 
 /** What a peer's record is made of. */

@@ -182,9 +182,10 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "end-follows-the-clock-of-versions",
     file: "gossip/replication/draft.ts",
-    find: "        expiresAt,\n",
-    replace:
-      "        expiresAt: expiresAt && expiresAt + hlc - hlcAt(this.#options.nowMs),\n",
+    find: "      entry.expiresAt = expiresAt;\n",
+    replace: `      entry.expiresAt = expiresAt &&
+        expiresAt + hlc - hlcAt(this.#options.nowMs);
+`,
     caughtBy:
       "gossip/lease/expiry_test.ts :: at the instant that was asked for",
   },
@@ -398,9 +399,9 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "index-row-of-the-loser-kept",
     file: "gossip/replication/entry_rows.ts",
     find:
-      "    ops.push({ key: indexKey(bank, origin, seq, key), value: undefined });\n",
+      "    ops.push(new RowOp(indexKey(bank, origin, seq, key), undefined));\n",
     replace: `    if (seq === 0) {
-      ops.push({ key: indexKey(bank, origin, seq, key), value: undefined });
+      ops.push(new RowOp(indexKey(bank, origin, seq, key), undefined));
     }
 `,
     caughtBy: "gossip/replication/schedules_test.ts",
@@ -501,18 +502,19 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "set-keeps-the-old-value",
     file: "gossip/replication/draft.ts",
-    find: "        value: op.value,\n        flags:",
-    replace:
-      "        value: op.value && (current?.value ?? op.value),\n        flags:",
+    find: "      entry.value = op.value;\n",
+    replace: "      entry.value = op.value && (current?.value ?? op.value);\n",
     caughtBy: SEEDS,
   },
   {
     name: "delete-leaves-the-value",
     file: "gossip/replication/draft.ts",
-    find:
-      "        value: op.value,\n        flags: op.value === undefined\n          ? EntryFlag.TOMBSTONE\n",
-    replace:
-      "        value: op.value ?? current?.value,\n        flags: op.key.length < 1\n          ? EntryFlag.TOMBSTONE\n",
+    find: `      entry.value = op.value;
+      if (op.value === undefined) entry.flags = EntryFlag.TOMBSTONE;
+`,
+    replace: `      entry.value = op.value ?? current?.value;
+      if (op.key.length < 1) entry.flags = EntryFlag.TOMBSTONE;
+`,
     caughtBy: SEEDS,
   },
   {
@@ -542,8 +544,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "each-write-claims-anew",
     file: "gossip/replication/draft.ts",
-    find: "claimHlc: kept?.claimHlc ?? hlc,",
-    replace: "claimHlc: hlc,",
+    find: "entry.claimHlc = kept?.claimHlc ?? hlc;",
+    replace: "entry.claimHlc = hlc;",
     caughtBy: "gossip/replication/draft_test.ts",
   },
   {
@@ -610,8 +612,8 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "key-taken-over-in-the-same-life",
     file: "gossip/replication/draft.ts",
-    find: "        life: kept?.life ?? lifeBefore + 1,",
-    replace: "        life: current?.life ?? lifeBefore + 1,",
+    find: "      entry.life = kept?.life ?? lifeBefore + 1;",
+    replace: "      entry.life = current?.life ?? lifeBefore + 1;",
     caughtBy: "tests/scenarios/electorate_test.ts",
   },
   {
