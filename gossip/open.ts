@@ -22,6 +22,7 @@ import {
   JoinAbortedError,
   NotMemberError,
   type ProtocolRange,
+  RejectedError,
   type Runtime,
   sleep,
   TlsError,
@@ -158,7 +159,7 @@ export async function openNode(options: NodeOptions): Promise<DB> {
   node.rooms.collector.start();
   node.expiry.start();
   const seeds = endpoint &&
-    seedsOf(options, endpoint, node.rooms.cluster, address);
+    seedsOf(options, { endpoint, dispatch }, node.rooms.cluster, address);
   seeds?.start();
   opened.move();
   if (node.rooms.cluster.isRemoved) {
@@ -319,10 +320,13 @@ type Assembled = Pick<
   "rooms" | "arrivals" | "expiry" | "watchers" | "counts"
 >;
 
-/** Asks the `peers` for ever, but for this node's own address. */
+/**
+ * Asks the `peers` for ever, but for this node's own address. Whoever is there may
+ * be the only one who can tell this node why it is not let in.
+ */
 function seedsOf(
   { runtime, propagation, peers }: NodeOptions,
-  endpoint: Endpoint,
+  { endpoint, dispatch }: { endpoint: Endpoint; dispatch: Dispatch },
   cluster: Cluster,
   own: string | undefined,
 ): Seeds {
@@ -332,7 +336,11 @@ function seedsOf(
     random: runtime.random,
     intervalMs: propagation.redialMaxMs,
     reaches: (address) => cluster.reaches(address),
-    ask: (address, signal) => askWhere(endpoint, cluster, address, signal),
+    ask: (address, signal) =>
+      askWhere(endpoint, cluster, address, signal).catch((error) => {
+        if (error instanceof RejectedError) dispatch.refused(0, address, error);
+        throw error;
+      }),
   });
 }
 

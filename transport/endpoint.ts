@@ -46,8 +46,9 @@ import type {
 } from "./types.ts";
 
 /**
- * Shortest time between two strangers of whom it is told that they were refused,
- * in milliseconds: nobody who dials is to fill the events of the node.
+ * Shortest time between two strangers of whom it is told that they were refused, and
+ * between two members that refuse this node, in milliseconds: nobody who dials is to
+ * fill the events of the node.
  */
 const REFUSAL_PAUSE_MS = 1000;
 
@@ -90,7 +91,8 @@ class NodeEndpoint implements Endpoint, Owner {
   #visits = 0;
   readonly #visitRoom = new Room(HELD_BYTES_MAX);
   #turnedAway = 0;
-  #refusalToldAt = -Infinity;
+  /** When it was told last that somebody who dialled was refused, or has refused. */
+  readonly #toldAt = { refused: -Infinity, refusing: -Infinity };
   #closed: Promise<void> | undefined;
 
   constructor(options: EndpointOptions) {
@@ -286,7 +288,7 @@ class NodeEndpoint implements Endpoint, Owner {
       );
     } catch (error) {
       stream.close();
-      if (isMismatch(error)) this.#tellRefused(stream.remote, error);
+      if (isMismatch(error)) this.#tellRefused(0, stream.remote, error);
       return;
     } finally {
       this.#handshakes.delete(handshake);
@@ -299,12 +301,14 @@ class NodeEndpoint implements Endpoint, Owner {
     } else this.#establish(greeting);
   }
 
-  #tellRefused(address: string, error: unknown): void {
+  /** Somebody who has dialled was refused; or, if a node is named, has refused. */
+  #tellRefused(node: number, address: string, error: unknown): void {
     const { clock, handler } = this.#context;
+    const which = node === 0 ? "refused" : "refusing";
     const now = clock.monotonic();
-    if (now < this.#refusalToldAt + REFUSAL_PAUSE_MS) return;
-    this.#refusalToldAt = now;
-    handler.refused?.(0, address, error);
+    if (now < this.#toldAt[which] + REFUSAL_PAUSE_MS) return;
+    this.#toldAt[which] = now;
+    handler.refused?.(node, address, error);
   }
 
   async #dialLane(
@@ -401,6 +405,8 @@ class NodeEndpoint implements Endpoint, Owner {
       answer: (remote) => handler.identity(remote).hello,
       confirm: (remote) => handler.confirm?.(remote),
       confirmed: (remote, said) => handler.confirmed?.(remote, said),
+      refused: ({ node, address }, error) =>
+        this.#tellRefused(node, address, error),
       signal,
     };
   }

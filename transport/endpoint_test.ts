@@ -269,6 +269,35 @@ Deno.test("two nodes without a common version are told so, both, with both range
   }
 });
 
+Deno.test("who is dialled by a node that does not let it in is told so, by whom and why, once a second", async () => {
+  const told: { node: number; address: string; error: unknown }[] = [];
+  const refused = (node: number, address: string, error: unknown) =>
+    told.push({ node, address, error });
+  const admit = () => {
+    throw new RejectedError("Outdated", "its disk is old", {
+      data: Uint8Array.of(7),
+    });
+  };
+  await withTwo(async ({ a, world }) => {
+    const peer = a.endpoint.keep(2, "b:1");
+    await assertRejects(
+      () => peer.request(PULL, new Uint8Array(0)),
+      UnreachableError,
+    );
+    await world.sleep(10_000);
+    assert(told.length > 2 && told.length <= 11, `${told.length}`);
+    const [{ node, address, error }] = told as [typeof told[0]];
+    assertEquals([node, address], [1, "a:1"]);
+    assertInstanceOf(error, RejectedError);
+    assertEquals(error.code, "Outdated");
+    assert(error.message.endsWith("its disk is old"), error.message);
+    assertEquals(error.data, Uint8Array.of(7));
+  }, {
+    a: { handler: { admit }, identity: { address: "a:1" } },
+    b: { handler: { refused } },
+  });
+});
+
 Deno.test("a client is served and never a peer; who says it is one and has a node key is not let in", async () => {
   const client = { role: "client" as const };
   await withTwo(async ({ a, b }) => {

@@ -20,6 +20,7 @@ import {
   ProtocolMismatchError,
   type ProtocolRange,
   type Random,
+  RejectedError,
   SecretMismatchError,
   startDeadline,
   type Timers,
@@ -80,6 +81,8 @@ export interface GreetingOptions {
   confirm?: ((remote: Identity) => Uint8Array | undefined) | undefined;
   /** Takes that, at the acceptor. */
   confirmed?: (remote: Identity, said: Uint8Array) => Awaitable<void>;
+  /** Is told, at the acceptor, that a dialler that it lets in has refused it. */
+  refused?: (remote: Identity, error: RejectedError) => void;
   /** Gives up when aborted. */
   signal?: AbortSignal | undefined;
   /** The versions spoken. @default {PROTOCOLS} */
@@ -260,10 +263,7 @@ class Talk {
       MessageType.IDENTITY,
       encodeIdentity({ identity: own, purpose }),
     );
-    const last = await this.#read(
-      MessageType.KEEPALIVE,
-      IDENTITY_FRAME_BYTES_MAX,
-    );
+    const last = await this.#readLast(remote);
     await confirmed?.(remote, last);
     return {
       stream: this.#stream,
@@ -277,6 +277,18 @@ class Talk {
       lane: this.#lane === 0 ? "control" : "bulk",
       purpose,
     };
+  }
+
+  /** What the dialler says last, unless it has refused this node. */
+  async #readLast(remote: Identity): Promise<Uint8Array> {
+    try {
+      return await this.#read(MessageType.KEEPALIVE, IDENTITY_FRAME_BYTES_MAX);
+    } catch (error) {
+      if (error instanceof RejectedError) {
+        this.#options.refused?.(remote, error);
+      }
+      throw error;
+    }
   }
 
   /**

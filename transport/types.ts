@@ -167,8 +167,9 @@ export interface EndpointHandler {
   /**
    * Somebody answered at the address of a kept peer, or dialled this node, and
    * is nobody to talk to: of another cluster, without a common version, or not
-   * let in. `node` is 0 where nobody said which it is. Of those that dial this
-   * node one a second is told of.
+   * let in, by this node or by itself. `node` is 0 where nobody said which it is.
+   * Of those that dial this node one a second is told of, and one a second that
+   * does not let it in.
    */
   refused?(node: number, address: string, error: unknown): void;
   /** A lane to a peer was lost. */

@@ -739,4 +739,12 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     replace: "    if (isVoid) return;",
     caughtBy: "gossip/membership/cluster_test.ts :: accepts nobody",
   },
+  {
+    name: "refusal-of-a-seed-unheard",
+    file: "gossip/open.ts",
+    find:
+      "        if (error instanceof RejectedError) dispatch.refused(0, address, error);\n",
+    replace: "",
+    caughtBy: "tests/scenarios/directory_test.ts :: asking a seed",
+  },
 ];

@@ -126,6 +126,43 @@ scenario(
   },
 );
 
+for (const way of ["dialled by who knows where it is", "asking a seed"]) {
+  scenario(
+    `a disk put back that knows others only where they no longer are is told so when ${way}`,
+    async (cluster) => {
+      const { world } = cluster;
+      const a = await cluster.open("a");
+      const b = await cluster.open("b");
+      await b.set("key", "1");
+      await cluster.converged("a", "b");
+      const image = world.disk("b").image();
+      await b.close();
+      const between = await cluster.reopen("b");
+      await between.set("key", "2");
+      await cluster.converged("a", "b");
+      cluster.kill("b");
+      world.disk("b").restore(image);
+      await a.close();
+      const moved = await cluster.reopen("a", { address: "a:2" });
+
+      const again = way === "asking a seed"
+        ? await cluster.reopen("b", { address: "b:2", peers: ["a:2"] })
+        : await cluster.reopen("b");
+      const events = collect(again.events());
+      assertEquals(again.cluster.node(1).address, "a:1");
+      await cluster.until(
+        "it is reset",
+        () => events.some(({ type }) => type === "reset"),
+      );
+      await cluster.converged("a", "b");
+      await assertReads(again, "key", "2");
+      await again.set("key", "3");
+      await cluster.converged("a", "b");
+      await assertReads(moved, "key", "3");
+    },
+  );
+}
+
 scenario(
   "a node that is reset reports what its writer has lost, and nobody has said to have",
   async (cluster) => {
@@ -188,6 +225,8 @@ scenario(
     // Of the same start: its next one is above all that others have heard of.
     cluster.kill("c");
     world.disk("c").restore(image);
+    // Else it may be told before anybody listens.
+    cluster.cut(["a", "b"], ["c"]);
     const again = await cluster.reopen("c");
     const events = collect(again.events());
     let refused: unknown;
@@ -200,6 +239,7 @@ scenario(
       }
     })();
     await assertReads(again, "k", "old");
+    world.heal();
     await cluster.until(
       "it is reset",
       () => events.some(({ type }) => type === "reset"),
