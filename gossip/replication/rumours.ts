@@ -82,9 +82,13 @@ const ARRIVAL_MS = 10_000;
  * which is the 2 RTT of reference/cluster.md §3.9, in these bounds, in milliseconds.
  *
  * Who is silent is asked again after the same time: what is lost has to be brought
- * before those that miss it pull it ({@linkcode GAP_MS}).
+ * before those that miss it pull it ({@linkcode GAP_MS}). Who was asked for the last
+ * time has twice as long.
  */
 const SILENCE_MS = { first: 500, min: 100, max: 5000 };
+
+/** Answers in a row, all of targets that were asked again: they have become slow. */
+const DOUBTFUL_MAX = 8;
 
 /**
  * The order in which targets are drawn stays for so long, in milliseconds: batches
@@ -188,8 +192,6 @@ interface Contact {
   /** Whom the target brings it to, and is not known to have done so. */
   share: Coverage;
   readonly sentAt: number;
-  /** The last time that it was. */
-  askedAt: number;
   /** The attempts of the bundle before it. */
   readonly attempt: number;
   answered: boolean;
@@ -262,6 +264,8 @@ export class Rumours {
   #nextId: number | undefined;
   #answerMs: number | undefined;
   #answerVarMs = 0;
+  /** Answers since the last that was measured. */
+  #doubtful = 0;
   #drawAt = Infinity;
   #answerAt = Infinity;
   #watchAt = Infinity;
@@ -760,7 +764,6 @@ export class Rumours {
       ],
       share,
       sentAt: this.#now,
-      askedAt: this.#now,
       attempt: bundle.attempts,
       answered: false,
       retries: 0,
@@ -777,8 +780,8 @@ export class Rumours {
   #ask(contact: Contact, effects: RumourEffect[]): void {
     contact.asks++;
     contact.retries++;
-    contact.askedAt = this.#now;
-    contact.deadline = this.#now + this.#silenceMs;
+    const isLast = contact.retries === RETRIES_MAX;
+    contact.deadline = this.#now + this.#silenceMs * (isLast ? 2 : 1);
     this.#tell(contact, effects);
   }
 
@@ -1007,24 +1010,20 @@ export class Rumours {
   }
 
   /** Takes note of how long an answer took (RFC 6298, §2). */
-  #measure({ asks, sentAt, askedAt }: Contact): void {
-    let ms = this.#now - askedAt;
-    const usual = this.#answerMs;
-    if (usual === undefined) {
+  #measure({ asks, sentAt }: Contact): void {
+    // Of one that was asked again nobody knows which it answers. But where nothing
+    // is answered before it is asked again, all would be asked again for ever.
+    if (asks > 0 && ++this.#doubtful < DOUBTFUL_MAX) return;
+    this.#doubtful = 0;
+    const ms = this.#now - sentAt;
+    if (this.#answerMs === undefined) {
       this.#answerMs = ms;
       this.#answerVarMs = ms / 2;
       return;
     }
-    if (asks > 0) {
-      // Of one that was asked again nobody knows which it answers, unless it comes
-      // too soon for the last, or later than anybody waits: answers have become
-      // slow. Not to take note of those would be to ask twice for ever.
-      if (ms >= usual / 2 && ms <= this.#silenceMs) return;
-      ms = this.#now - sentAt;
-    }
-    const off = Math.abs(usual - ms);
+    const off = Math.abs(this.#answerMs - ms);
     this.#answerVarMs += (off - this.#answerVarMs) / 4;
-    this.#answerMs = usual + (ms - usual) / 8;
+    this.#answerMs += (ms - this.#answerMs) / 8;
   }
 
   #drawBy(at: number): void {

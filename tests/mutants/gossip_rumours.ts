@@ -76,7 +76,7 @@ export const GOSSIP_RUMOURS_MUTANTS: readonly Mutant[] = [
   {
     name: "late-answer-measured",
     file: "gossip/replication/rumours.ts",
-    find: `      if (ms >= usual / 2 && ms <= this.#silenceMs) return;
+    find: `    if (asks > 0 && ++this.#doubtful < DOUBTFUL_MAX) return;
 `,
     replace: ``,
     caughtBy: "gossip/replication/rumours_test.ts :: a second question",
@@ -84,19 +84,17 @@ export const GOSSIP_RUMOURS_MUTANTS: readonly Mutant[] = [
   {
     name: "slow-answers-never-learned",
     file: "gossip/replication/rumours.ts",
-    find: `      if (ms >= usual / 2 && ms <= this.#silenceMs) return;
+    find: `    if (asks > 0 && ++this.#doubtful < DOUBTFUL_MAX) return;
 `,
-    replace: `      if (ms >= 0) return;
+    replace: `    if (asks > 0) return;
 `,
-    caughtBy: "gossip/replication/rumours_test.ts :: answers come later",
+    caughtBy: "gossip/replication/rumours_test.ts :: instead of 100",
   },
   {
     name: "silent-target-asked-after-its-record-is-pulled",
     file: "gossip/replication/rumours.ts",
-    find: `    contact.askedAt = this.#now;
-    contact.deadline = this.#now + this.#silenceMs;`,
-    replace: `    contact.askedAt = this.#now;
-    contact.deadline = this.#now + this.#silenceMs * 2 ** contact.retries;`,
+    find: `this.#silenceMs * (isLast ? 2 : 1);`,
+    replace: `this.#silenceMs * (isLast ? 4 : 2);`,
     caughtBy: "gossip/replication/rumours_test.ts :: after the same time",
   },
   {
