@@ -220,6 +220,19 @@ export class Dispatch implements EndpointHandler {
     if (error instanceof RejectedError && error.code === REMOVED) {
       this.#rooms?.cluster.toldRemoved();
     }
+    this.#judgeDisk(node, error);
+  }
+
+  /**
+   * A member that dials may be the only one to find this node's disk old: the node
+   * may know nobody whom it could dial. Whatever else is said, it asks for itself.
+   */
+  refusedBy({ node, role }: Identity, error: unknown): void {
+    if (role !== "member" || !this.#rooms?.cluster.isMember(node)) return;
+    this.#judgeDisk(node, error);
+  }
+
+  #judgeDisk(node: number, error: unknown): void {
     try {
       const outdated = readOutdated(error);
       if (outdated !== undefined) this.#rooms?.reset.found(outdated);

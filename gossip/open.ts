@@ -162,10 +162,11 @@ export async function openNode(options: NodeOptions): Promise<DB> {
     seedsOf(options, { endpoint, dispatch }, node.rooms.cluster, address);
   seeds?.start();
   opened.move();
+  // Known, or heard, before anybody could listen.
   if (node.rooms.cluster.isRemoved) {
-    // Known, or heard, before anybody could listen.
     runtime.timers.set(() => events.emit({ type: "removed" }), 0);
   }
+  runtime.timers.set(() => node.rooms.reset.tellAgain(), 0);
   const { ownsEngine, isVolatile } = options;
   return new DB({
     ...node,

@@ -46,9 +46,8 @@ import type {
 } from "./types.ts";
 
 /**
- * Shortest time between two strangers of whom it is told that they were refused, and
- * between two members that refuse this node, in milliseconds: nobody who dials is to
- * fill the events of the node.
+ * Shortest time between two strangers of whom it is told that they were refused,
+ * in milliseconds: nobody who dials is to fill the events of the node.
  */
 const REFUSAL_PAUSE_MS = 1000;
 
@@ -91,8 +90,7 @@ class NodeEndpoint implements Endpoint, Owner {
   #visits = 0;
   readonly #visitRoom = new Room(HELD_BYTES_MAX);
   #turnedAway = 0;
-  /** When it was told last that somebody who dialled was refused, or has refused. */
-  readonly #toldAt = { refused: -Infinity, refusing: -Infinity };
+  #refusalToldAt = -Infinity;
   #closed: Promise<void> | undefined;
 
   constructor(options: EndpointOptions) {
@@ -288,7 +286,7 @@ class NodeEndpoint implements Endpoint, Owner {
       );
     } catch (error) {
       stream.close();
-      if (isMismatch(error)) this.#tellRefused(0, stream.remote, error);
+      if (isMismatch(error)) this.#tellRefused(stream.remote, error);
       return;
     } finally {
       this.#handshakes.delete(handshake);
@@ -301,14 +299,12 @@ class NodeEndpoint implements Endpoint, Owner {
     } else this.#establish(greeting);
   }
 
-  /** Somebody who has dialled was refused; or, if a node is named, has refused. */
-  #tellRefused(node: number, address: string, error: unknown): void {
+  #tellRefused(address: string, error: unknown): void {
     const { clock, handler } = this.#context;
-    const which = node === 0 ? "refused" : "refusing";
     const now = clock.monotonic();
-    if (now < this.#toldAt[which] + REFUSAL_PAUSE_MS) return;
-    this.#toldAt[which] = now;
-    handler.refused?.(node, address, error);
+    if (now < this.#refusalToldAt + REFUSAL_PAUSE_MS) return;
+    this.#refusalToldAt = now;
+    handler.refused?.(0, address, error);
   }
 
   async #dialLane(
@@ -405,8 +401,7 @@ class NodeEndpoint implements Endpoint, Owner {
       answer: (remote) => handler.identity(remote).hello,
       confirm: (remote) => handler.confirm?.(remote),
       confirmed: (remote, said) => handler.confirmed?.(remote, said),
-      refused: ({ node, address }, error) =>
-        this.#tellRefused(node, address, error),
+      refusedBy: (remote, error) => handler.refusedBy?.(remote, error),
       signal,
     };
   }

@@ -29,7 +29,7 @@ import {
   testNode,
   type TestNodeOptions,
 } from "./testing/node.ts";
-import type { Connection } from "./types.ts";
+import type { Connection, Identity } from "./types.ts";
 
 const { PULL, RECORDS } = MessageType;
 const CHALLENGE = new Uint8Array(16);
@@ -269,33 +269,27 @@ Deno.test("two nodes without a common version are told so, both, with both range
   }
 });
 
-Deno.test("who is dialled by a node that does not let it in is told so, by whom and why, once a second", async () => {
-  const told: { node: number; address: string; error: unknown }[] = [];
-  const refused = (node: number, address: string, error: unknown) =>
-    told.push({ node, address, error });
+Deno.test("who is dialled by a node that does not let it in is told so, by whom and why, each time", async () => {
+  const told: { remote: Identity; error: unknown }[] = [];
+  const refusedBy = (remote: Identity, error: unknown) =>
+    told.push({ remote, error });
   const admit = () => {
     throw new RejectedError("Outdated", "its disk is old", {
       data: Uint8Array.of(7),
     });
   };
-  await withTwo(async ({ a, world }) => {
-    const peer = a.endpoint.keep(2, "b:1");
-    await assertRejects(
-      () => peer.request(PULL, new Uint8Array(0)),
-      UnreachableError,
-    );
-    await world.sleep(10_000);
-    assert(told.length > 2 && told.length <= 11, `${told.length}`);
-    const [{ node, address, error }] = told as [typeof told[0]];
-    assertEquals([node, address], [1, "a:1"]);
+  await withTwo(async ({ a, b }) => {
+    for (let times = 1; times <= 3; times++) {
+      await assertRejects(() => a.endpoint.dial("b:1"), RejectedError);
+      while (told.length < times) await b.endpoint.metrics();
+    }
+    const [{ remote, error }] = told as [typeof told[0]];
+    assertEquals([remote.node, remote.role], [1, "member"]);
     assertInstanceOf(error, RejectedError);
     assertEquals(error.code, "Outdated");
     assert(error.message.endsWith("its disk is old"), error.message);
     assertEquals(error.data, Uint8Array.of(7));
-  }, {
-    a: { handler: { admit }, identity: { address: "a:1" } },
-    b: { handler: { refused } },
-  });
+  }, { a: { handler: { admit } }, b: { handler: { refusedBy } } });
 });
 
 Deno.test("a client is served and never a peer; who says it is one and has a node key is not let in", async () => {

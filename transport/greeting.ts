@@ -82,7 +82,7 @@ export interface GreetingOptions {
   /** Takes that, at the acceptor. */
   confirmed?: (remote: Identity, said: Uint8Array) => Awaitable<void>;
   /** Is told, at the acceptor, that a dialler that it lets in has refused it. */
-  refused?: (remote: Identity, error: RejectedError) => void;
+  refusedBy?: (remote: Identity, error: RejectedError) => void;
   /** Gives up when aborted. */
   signal?: AbortSignal | undefined;
   /** The versions spoken. @default {PROTOCOLS} */
@@ -285,7 +285,7 @@ class Talk {
       return await this.#read(MessageType.KEEPALIVE, IDENTITY_FRAME_BYTES_MAX);
     } catch (error) {
       if (error instanceof RejectedError) {
-        this.#options.refused?.(remote, error);
+        this.#options.refusedBy?.(remote, error);
       }
       throw error;
     }

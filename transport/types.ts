@@ -10,6 +10,7 @@ import type {
   Clock,
   ProtocolRange,
   Random,
+  RejectedError,
   Timers,
   Transport,
 } from "../runtime/mod.ts";
@@ -167,11 +168,15 @@ export interface EndpointHandler {
   /**
    * Somebody answered at the address of a kept peer, or dialled this node, and
    * is nobody to talk to: of another cluster, without a common version, or not
-   * let in, by this node or by itself. `node` is 0 where nobody said which it is.
-   * Of those that dial this node one a second is told of, and one a second that
-   * does not let it in.
+   * let in. `node` is 0 where nobody said which it is. Of those that dial this
+   * node one a second is told of.
    */
   refused?(node: number, address: string, error: unknown): void;
+  /**
+   * Somebody who has dialled this node, and was let in, refuses it. Whoever may
+   * dial may say so, also who is no member: judge who it is, and what is said.
+   */
+  refusedBy?(remote: Identity, error: RejectedError): void;
   /** A lane to a peer was lost. */
   disconnected?(connection: Connection, reason: unknown): void;
   /**

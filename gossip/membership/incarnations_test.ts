@@ -1,5 +1,5 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { RejectedError, toHex } from "../../runtime/mod.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { DecodeError, RejectedError, toHex } from "../../runtime/mod.ts";
 import { incarnationKey } from "../keyspace.ts";
 import { HandKV, turns } from "../replication/world_test.ts";
 import type { Incarnation } from "../replication/incarnation.ts";
@@ -35,6 +35,9 @@ Deno.test("the refusal of an old disk has golden bytes, and says what was judged
   });
   assertEquals(readOutdated(new RejectedError("Removed", "gone")), undefined);
   assertEquals(readOutdated(new Error("other")), undefined);
+  // Above that there is no room for the node itself.
+  const beyond = outdatedError(said(4, 7), 2 ** 50);
+  assertThrows(() => readOutdated(beyond), DecodeError, "generation");
 });
 
 Deno.test("S5: an incarnation is accepted once it is durable, by all that wait for it, and survives", async () => {

@@ -17,7 +17,7 @@ import {
   Writer,
 } from "../../runtime/mod.ts";
 import type { Incarnation } from "../replication/incarnation.ts";
-import { NONCE_BYTES } from "./node_record.ts";
+import { isPlausible, NONCE_BYTES } from "./node_record.ts";
 
 /** What a node is refused with whose disk is older than what it said before. */
 export const OUTDATED = "Outdated";
@@ -60,14 +60,19 @@ export function outdatedError(
   );
 }
 
-/** Reads what {@linkcode outdatedError} told; `undefined` if it is another error. */
+/**
+ * Reads what {@linkcode outdatedError} told; `undefined` if it is another error.
+ *
+ * @throws {DecodeError} If it is malformed, or no node can have come so far.
+ */
 export function readOutdated(error: unknown): Outdated | undefined {
   if (!(error instanceof RejectedError) || error.code !== OUTDATED) {
     return undefined;
   }
   const reader = new Reader(error.data, "a refusal of an old disk");
-  return {
-    generation: reader.varint(),
-    nonce: reader.raw(NONCE_BYTES).slice(),
-  };
+  const generation = reader.varint();
+  if (!isPlausible({ generation, version: 0 })) {
+    reader.fail(`its generation is ${generation}`);
+  }
+  return { generation, nonce: reader.raw(NONCE_BYTES).slice() };
 }

@@ -47,11 +47,22 @@ export class Reset {
   #running: Promise<void> | undefined;
   #pauseMs = PAUSE_MS;
   #pause: Timer | undefined;
+  #begun = false;
   #closed = false;
 
   /** Makes one that has nothing to do. */
   constructor(options: ResetOptions) {
     this.#options = options;
+  }
+
+  /** Tells of a reset that has begun before anybody could listen. */
+  tellAgain(): void {
+    if (this.#begun) this.#tell();
+  }
+
+  #tell(): void {
+    const { node, events } = this.#options;
+    events.emit({ type: "outdated", node });
   }
 
   /** A member has found this node's disk old. */
@@ -80,7 +91,7 @@ export class Reset {
   }
 
   async #begin(generation: number): Promise<void> {
-    const { node, replica, pull, timers, events } = this.#options;
+    const { replica, pull, timers } = this.#options;
     await this.#options.fallSilent();
     await replica.voidCopy(() => [this.#options.generation.raise(generation)]);
     this.#options.onVoid();
@@ -88,7 +99,8 @@ export class Reset {
       this.#pause = undefined;
     }, this.#pauseMs);
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_MS_MAX);
-    events.emit({ type: "outdated", node });
+    this.#begun = true;
+    this.#tell();
     if (!this.#closed) pull.nudgeAny();
   }
 }

@@ -5,10 +5,10 @@
  *
  * Guarantees: a thread keeps the process alive only while a call is under way, and
  * for {@linkcode IDLE_MS} after, or for as long as the next call is to be expected:
- * then it is ended, and the next call starts it anew. A call ends with the answer, or with an error if the module fails or the
- * thread dies or falls silent; it never hangs on a dead thread. Where the source
- * may not be loaded into a thread with the permissions at hand there is none, and
- * nobody is asked.
+ * then it is ended, and the next call starts it anew. A call ends with the answer, or
+ * with an error if the module fails or the thread dies or falls silent; it never
+ * hangs on a dead thread. Where the source may not be loaded into a thread with the
+ * permissions at hand there is none, and nobody is asked.
  *
  * @module
  */

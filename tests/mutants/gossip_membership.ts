@@ -747,4 +747,27 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     replace: "",
     caughtBy: "tests/scenarios/directory_test.ts :: asking a seed",
   },
+  {
+    name: "stranger-finds-a-disk-old",
+    file: "gossip/dispatch.ts",
+    find:
+      `    if (role !== "member" || !this.#rooms?.cluster.isMember(node)) return;
+`,
+    replace: "    if (node < 0) return;\n",
+    caughtBy: "tests/scenarios/directory_test.ts :: who is no member cannot",
+  },
+  {
+    name: "generation-without-bound",
+    file: "gossip/membership/outdated.ts",
+    find: "  if (!isPlausible({ generation, version: 0 })) {",
+    replace: "  if (generation < 0) {",
+    caughtBy: "gossip/membership/incarnations_test.ts :: golden bytes",
+  },
+  {
+    name: "reset-before-anybody-listens-untold",
+    file: "gossip/open.ts",
+    find: "  runtime.timers.set(() => node.rooms.reset.tellAgain(), 0);\n",
+    replace: "",
+    caughtBy: "tests/scenarios/directory_test.ts :: everybody relied on",
+  },
 ];

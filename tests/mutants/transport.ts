@@ -117,15 +117,15 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
     name: "refused-version-not-told",
     file: "transport/endpoint.ts",
     find:
-      "      if (isMismatch(error)) this.#tellRefused(0, stream.remote, error);\n",
+      "      if (isMismatch(error)) this.#tellRefused(stream.remote, error);\n",
     replace: "",
     caughtBy: "tests/scenarios/versions_test.ts",
   },
   {
     name: "every-stranger-that-is-refused-told-of",
     file: "transport/endpoint.ts",
-    find: "if (now < this.#toldAt[which] + REFUSAL_PAUSE_MS) return;",
-    replace: "if (now < this.#toldAt[which]) return;",
+    find: "if (now < this.#refusalToldAt + REFUSAL_PAUSE_MS) return;",
+    replace: "if (now < this.#refusalToldAt) return;",
     caughtBy: "transport/endpoint_test.ts :: without a common version",
   },
   {
@@ -260,19 +260,10 @@ export const TRANSPORT_MUTANTS: readonly Mutant[] = [
   {
     name: "acceptor-deaf-to-refusals",
     file: "transport/greeting.ts",
-    find: `        this.#options.refused?.(remote, error);
+    find: `        this.#options.refusedBy?.(remote, error);
 `,
     replace: "",
     caughtBy:
       "tests/scenarios/directory_test.ts :: dialled by who knows where it is",
-  },
-  {
-    name: "refusing-members-fill-the-events",
-    file: "transport/endpoint.ts",
-    find: `    this.#toldAt[which] = now;
-`,
-    replace: `    this.#toldAt.refused = now;
-`,
-    caughtBy: "transport/endpoint_test.ts :: does not let it in is told so",
   },
 ];
