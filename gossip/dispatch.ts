@@ -220,7 +220,7 @@ export class Dispatch implements EndpointHandler {
     if (error instanceof RejectedError && error.code === REMOVED) {
       this.#rooms?.cluster.toldRemoved();
     }
-    this.#judgeDisk(node, error);
+    this.judgeDisk(node, error);
   }
 
   /**
@@ -229,10 +229,14 @@ export class Dispatch implements EndpointHandler {
    */
   refusedBy({ node, role }: Identity, error: unknown): void {
     if (role !== "member" || !this.#rooms?.cluster.isMember(node)) return;
-    this.#judgeDisk(node, error);
+    this.judgeDisk(node, error);
   }
 
-  #judgeDisk(node: number, error: unknown): void {
+  /**
+   * Somebody may have found this node's disk old. Of what else a handshake fails by
+   * nobody knows which end has refused the other.
+   */
+  judgeDisk(node: number, error: unknown): void {
     try {
       const outdated = readOutdated(error);
       if (outdated !== undefined) this.#rooms?.reset.found(outdated);

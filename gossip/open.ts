@@ -22,7 +22,6 @@ import {
   JoinAbortedError,
   NotMemberError,
   type ProtocolRange,
-  RejectedError,
   type Runtime,
   sleep,
   TlsError,
@@ -339,7 +338,7 @@ function seedsOf(
     reaches: (address) => cluster.reaches(address),
     ask: (address, signal) =>
       askWhere(endpoint, cluster, address, signal).catch((error) => {
-        if (error instanceof RejectedError) dispatch.refused(0, address, error);
+        dispatch.judgeDisk(0, error);
         throw error;
       }),
   });

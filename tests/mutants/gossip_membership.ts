@@ -742,8 +742,7 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "refusal-of-a-seed-unheard",
     file: "gossip/open.ts",
-    find:
-      "        if (error instanceof RejectedError) dispatch.refused(0, address, error);\n",
+    find: "        dispatch.judgeDisk(0, error);\n",
     replace: "",
     caughtBy: "tests/scenarios/directory_test.ts :: asking a seed",
   },
@@ -769,5 +768,12 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     find: "  runtime.timers.set(() => node.rooms.reset.tellAgain(), 0);\n",
     replace: "",
     caughtBy: "tests/scenarios/directory_test.ts :: everybody relied on",
+  },
+  {
+    name: "verdict-on-a-seed-taken-for-its-own",
+    file: "gossip/open.ts",
+    find: "        dispatch.judgeDisk(0, error);\n",
+    replace: "        dispatch.refused(0, address, error);\n",
+    caughtBy: "tests/scenarios/directory_test.ts :: a seed that was removed",
   },
 ];

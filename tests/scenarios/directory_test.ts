@@ -168,6 +168,32 @@ for (const way of ["dialled by who knows where it is", "asking a seed"]) {
 }
 
 scenario(
+  "a seed that was removed is not let in, and whoever asks it does not take itself for removed",
+  async (cluster) => {
+    const { world } = cluster;
+    const [a, b, c] = await cluster.openAll(["a", "b", "c"]) as [DB, DB, DB];
+    const { key } = b.cluster.host;
+    await c.close();
+    cluster.cut(["a"], ["b"]);
+    await cluster.until(
+      "it is dead",
+      () => a.cluster.node(key).state === "dead",
+    );
+    await a.cluster.remove(key);
+    const again = await cluster.reopen("c", { peers: ["b:1"] });
+    const events = collect(again.events());
+    await cluster.until(
+      "it has heard of the removal",
+      () => again.cluster.nodes().size === 2,
+    );
+    await world.sleep(60_000);
+    assert(!events.some(({ type }) => type === "removed"));
+    await again.set("key", "value");
+    await cluster.converged("a", "c");
+  },
+);
+
+scenario(
   "who is no member cannot tell a node that its disk is old, or that it was removed",
   async (cluster) => {
     const { world } = cluster;
