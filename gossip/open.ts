@@ -162,10 +162,11 @@ export async function openNode(options: NodeOptions): Promise<DB> {
   seeds?.start();
   opened.move();
   // Known, or heard, before anybody could listen.
-  if (node.rooms.cluster.isRemoved) {
+  const { cluster, reset } = node.rooms;
+  if (cluster.isRemoved) {
     runtime.timers.set(() => events.emit({ type: "removed" }), 0);
   }
-  runtime.timers.set(() => node.rooms.reset.tellAgain(), 0);
+  if (reset.hasBegun) runtime.timers.set(() => reset.tell(), 0);
   const { ownsEngine, isVolatile } = options;
   return new DB({
     ...node,
@@ -322,7 +323,7 @@ type Assembled = Pick<
 
 /**
  * Asks the `peers` for ever, but for this node's own address. Whoever is there may
- * be the only one who can tell this node why it is not let in.
+ * be the only one who can tell this node that its disk is old.
  */
 function seedsOf(
   { runtime, propagation, peers }: NodeOptions,

@@ -47,7 +47,6 @@ export class Reset {
   #running: Promise<void> | undefined;
   #pauseMs = PAUSE_MS;
   #pause: Timer | undefined;
-  #begun = false;
   #closed = false;
 
   /** Makes one that has nothing to do. */
@@ -55,12 +54,13 @@ export class Reset {
     this.#options = options;
   }
 
-  /** Tells of a reset that has begun before anybody could listen. */
-  tellAgain(): void {
-    if (this.#begun) this.#tell();
+  /** Whether this start has begun one. */
+  get hasBegun(): boolean {
+    return this.#pauseMs > PAUSE_MS;
   }
 
-  #tell(): void {
+  /** Tells that this node's disk was found old. */
+  tell(): void {
     const { node, events } = this.#options;
     events.emit({ type: "outdated", node });
   }
@@ -99,8 +99,7 @@ export class Reset {
       this.#pause = undefined;
     }, this.#pauseMs);
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_MS_MAX);
-    this.#begun = true;
-    this.#tell();
+    this.tell();
     if (!this.#closed) pull.nudgeAny();
   }
 }

@@ -230,15 +230,34 @@ export function decodeEntry(key: Uint8Array, row: Uint8Array): Entry {
   const entry = new EntryFields();
   entry.key = key;
   entry.flags = flags & KEPT_FLAGS;
+  readClaim(reader, entry);
+  entry.hlc = reader.varint();
+  entry.origin = readOrigin(reader);
+  entry.seq = reader.count(SEQ_MAX);
+  entry.tenure = reader.varint();
+  readHolder(reader, entry, flags);
+  if (reader.offset > headerEnd || headerEnd > row.length) {
+    reader.fail(`its header is ${headerEnd} bytes`);
+  }
+  if (!(flags & EntryFlag.TOMBSTONE)) entry.value = row.subarray(headerEnd);
+  return entry;
+}
+
+/** Reads by what claim an entry stands: in its row as in a record's op. */
+export function readClaim(reader: Reader, entry: EntryFields): void {
   entry.life = reader.varint();
   entry.term = reader.varint();
   entry.sub = reader.varint();
   entry.claimHlc = reader.varint();
   entry.claimNode = reader.count(NODE_KEY_MAX);
-  entry.hlc = reader.varint();
-  entry.origin = readOrigin(reader);
-  entry.seq = reader.count(SEQ_MAX);
-  entry.tenure = reader.varint();
+}
+
+/** Reads who leads an entry, whose writer is known, and when it ends: as above. */
+export function readHolder(
+  reader: Reader,
+  entry: EntryFields,
+  flags: number,
+): void {
   if (flags & EntryFlag.HOLDER_GIVEN) {
     entry.holder = reader.count(NODE_KEY_MAX);
     entry.holderTenure = reader.varint();
@@ -247,11 +266,6 @@ export function decodeEntry(key: Uint8Array, row: Uint8Array): Entry {
     entry.holderTenure = entry.tenure;
   }
   if (flags & EntryFlag.TTL) entry.expiresAt = reader.count(SEQ_MAX);
-  if (reader.offset > headerEnd || headerEnd > row.length) {
-    reader.fail(`its header is ${headerEnd} bytes`);
-  }
-  if (!(flags & EntryFlag.TOMBSTONE)) entry.value = row.subarray(headerEnd);
-  return entry;
 }
 
 /**

@@ -35,7 +35,6 @@ import {
   EMPTY_BYTES,
   getU32,
   KEY_BYTES_MAX,
-  NODE_KEY_MAX,
   Reader,
   Slabs,
   VALUE_BYTES_MAX,
@@ -51,7 +50,13 @@ import {
   SEQ_MAX,
   writeDot,
 } from "./dot.ts";
-import { type Entry, EntryFields, EntryFlag } from "./entry.ts";
+import {
+  type Entry,
+  EntryFields,
+  EntryFlag,
+  readClaim,
+  readHolder,
+} from "./entry.ts";
 
 /** The version of the record format. */
 export const RECORD_VERSION = 1;
@@ -240,23 +245,12 @@ function readOp(reader: Reader, record: LogRecord): Entry {
   entry.flags = given & ~(EntryFlag.HOLDER_GIVEN | EntryFlag.HLC_GIVEN);
   entry.key = reader.bytes(KEY_BYTES_MAX);
   if (entry.key.length === 0) reader.fail("a key is empty");
-  entry.life = reader.varint();
-  entry.term = reader.varint();
-  entry.sub = reader.varint();
-  entry.claimHlc = reader.varint();
-  entry.claimNode = reader.count(NODE_KEY_MAX);
+  readClaim(reader, entry);
   entry.hlc = given & EntryFlag.HLC_GIVEN ? reader.varint() : record.hlc;
   entry.origin = record.origin;
   entry.seq = record.seq;
   entry.tenure = record.tenure;
-  if (given & EntryFlag.HOLDER_GIVEN) {
-    entry.holder = reader.count(NODE_KEY_MAX);
-    entry.holderTenure = reader.varint();
-  } else {
-    entry.holder = originNode(record.origin);
-    entry.holderTenure = record.tenure;
-  }
-  if (given & EntryFlag.TTL) entry.expiresAt = reader.count(SEQ_MAX);
+  readHolder(reader, entry, given);
   const without = EntryFlag.TOMBSTONE | EntryFlag.VALUE_UNCHANGED;
   if ((given & without) === without) {
     reader.fail("an op deletes its key and keeps its value");

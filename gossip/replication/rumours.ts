@@ -37,6 +37,7 @@
  */
 
 import { EMPTY_BYTES, type Random } from "../../runtime/mod.ts";
+import { AnswerTimes } from "./answer_times.ts";
 import { Coverage, MemberList } from "./coverage.ts";
 import type { Dot } from "./dot.ts";
 import { DotMap } from "./dot_map.ts";
@@ -76,19 +77,6 @@ export const GAP_MS = 1000;
 
 /** How long after that it is waited for. */
 const ARRIVAL_MS = 10_000;
-
-/**
- * How long an answer is waited for: twice what an answer takes here, as measured,
- * which is the 2 RTT of reference/cluster.md §3.9, in these bounds, in milliseconds.
- *
- * Who is silent is asked again after the same time: what is lost has to be brought
- * before those that miss it pull it ({@linkcode GAP_MS}). Who was asked for the last
- * time has twice as long.
- */
-const SILENCE_MS = { first: 500, min: 100, max: 5000 };
-
-/** Answers in a row, all of targets that were asked again: they have become slow. */
-const DOUBTFUL_MAX = 8;
 
 /**
  * The order in which targets are drawn stays for so long, in milliseconds: batches
@@ -262,10 +250,7 @@ export class Rumours {
   #bytes = 0;
   #waitingCount = 0;
   #nextId: number | undefined;
-  #answerMs: number | undefined;
-  #answerVarMs = 0;
-  /** Answers since the last that was measured. */
-  #doubtful = 0;
+  readonly #answerTimes = new AnswerTimes();
   #drawAt = Infinity;
   #answerAt = Infinity;
   #watchAt = Infinity;
@@ -581,7 +566,7 @@ export class Rumours {
         taken: arrival.taken?.translate(list, true).addAll(known) ??
           known.clone(),
         dueAt: this.#now +
-          (isReadable ? this.#options.delayMs : this.#silenceMs),
+          (isReadable ? this.#options.delayMs : this.#answerTimes.silenceMs),
       });
       this.#drawBy(bundle.dueAt);
       this.#settle(bundle);
@@ -768,7 +753,7 @@ export class Rumours {
       answered: false,
       retries: 0,
       asks: 0,
-      deadline: this.#now + this.#silenceMs,
+      deadline: this.#now + this.#answerTimes.silenceMs,
     };
     this.#contacts.set(contact.id, contact);
     this.#open.add(contact);
@@ -776,12 +761,17 @@ export class Rumours {
     this.#tell(contact, effects);
   }
 
-  /** Asks a target again; with the records, unless it is known to have them. */
+  /**
+   * Asks a target again; with the records, unless it is known to have them. After
+   * the same time as before: what is lost has to be brought before those that miss
+   * it pull it ({@linkcode GAP_MS}). Who is asked for the last time has twice as long.
+   */
   #ask(contact: Contact, effects: RumourEffect[]): void {
     contact.asks++;
     contact.retries++;
     const isLast = contact.retries === RETRIES_MAX;
-    contact.deadline = this.#now + this.#silenceMs * (isLast ? 2 : 1);
+    contact.deadline = this.#now +
+      this.#answerTimes.silenceMs * (isLast ? 2 : 1);
     this.#tell(contact, effects);
   }
 
@@ -820,7 +810,7 @@ export class Rumours {
   ): void {
     const { bundle, rumours, share } = contact;
     contact.answered = true;
-    this.#measure(contact);
+    this.#answerTimes.take(this.#now - contact.sentAt, contact.asks);
     if (item.redundant === "refused") return this.#refuse(contact);
     const places = item.redundant === "all"
       ? rumours.keys()
@@ -859,7 +849,7 @@ export class Rumours {
     const fanout = this.#options.fanout || fanoutOf(this.#list.size);
     const levels = 1 + Math.log(1 + contact.share.members().length) /
         Math.log(fanout);
-    contact.deadline = this.#now + this.#silenceMs * 2 * levels;
+    contact.deadline = this.#now + this.#answerTimes.silenceMs * 2 * levels;
     this.#watchBy(contact.deadline);
   }
 
@@ -997,34 +987,6 @@ export class Rumours {
   }
 
   // ---- times
-
-  /** How long an answer is waited for. */
-  get #silenceMs(): number {
-    const { first, min, max } = SILENCE_MS;
-    if (this.#answerMs === undefined) return first;
-    const ms = Math.max(
-      2 * this.#answerMs,
-      this.#answerMs + 4 * this.#answerVarMs,
-    );
-    return Math.min(max, Math.max(min, ms));
-  }
-
-  /** Takes note of how long an answer took (RFC 6298, §2). */
-  #measure({ asks, sentAt }: Contact): void {
-    // Of one that was asked again nobody knows which it answers. But where nothing
-    // is answered before it is asked again, all would be asked again for ever.
-    if (asks > 0 && ++this.#doubtful < DOUBTFUL_MAX) return;
-    this.#doubtful = 0;
-    const ms = this.#now - sentAt;
-    if (this.#answerMs === undefined) {
-      this.#answerMs = ms;
-      this.#answerVarMs = ms / 2;
-      return;
-    }
-    const off = Math.abs(this.#answerMs - ms);
-    this.#answerVarMs += (off - this.#answerVarMs) / 4;
-    this.#answerMs += (ms - this.#answerMs) / 8;
-  }
 
   #drawBy(at: number): void {
     this.#drawAt = Math.min(this.#drawAt, at);

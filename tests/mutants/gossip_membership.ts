@@ -765,7 +765,7 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "reset-before-anybody-listens-untold",
     file: "gossip/open.ts",
-    find: "  runtime.timers.set(() => node.rooms.reset.tellAgain(), 0);\n",
+    find: "  if (reset.hasBegun) runtime.timers.set(() => reset.tell(), 0);\n",
     replace: "",
     caughtBy: "tests/scenarios/directory_test.ts :: everybody relied on",
   },

@@ -75,7 +75,7 @@ export const GOSSIP_RUMOURS_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "late-answer-measured",
-    file: "gossip/replication/rumours.ts",
+    file: "gossip/replication/answer_times.ts",
     find: `    if (asks > 0 && ++this.#doubtful < DOUBTFUL_MAX) return;
 `,
     replace: ``,
@@ -83,7 +83,7 @@ export const GOSSIP_RUMOURS_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "slow-answers-never-learned",
-    file: "gossip/replication/rumours.ts",
+    file: "gossip/replication/answer_times.ts",
     find: `    if (asks > 0 && ++this.#doubtful < DOUBTFUL_MAX) return;
 `,
     replace: `    if (asks > 0) return;
@@ -93,8 +93,8 @@ export const GOSSIP_RUMOURS_MUTANTS: readonly Mutant[] = [
   {
     name: "silent-target-asked-after-its-record-is-pulled",
     file: "gossip/replication/rumours.ts",
-    find: `this.#silenceMs * (isLast ? 2 : 1);`,
-    replace: `this.#silenceMs * (isLast ? 4 : 2);`,
+    find: `(isLast ? 2 : 1);`,
+    replace: `(isLast ? 4 : 2);`,
     caughtBy: "gossip/replication/rumours_test.ts :: after the same time",
   },
   {
