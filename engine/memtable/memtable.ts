@@ -1,16 +1,17 @@
 /**
  * The memtable: the newest entries of a store, sorted, in memory.
  *
- * A skip list whose nodes are runs of words in one array and whose bytes lie in
- * an arena: no objects per entry, nothing for the garbage collector to walk.
+ * A list whose nodes are runs of words in one array and whose bytes lie in an
+ * arena: no objects per entry, nothing for the garbage collector to walk. Where in
+ * it a key belongs is found by abbreviations of keys (key_order.ts).
  *
  * ```text
- * node := abbreviation | abbreviation2 | chunk | offset | keyLength
- *       | valueLength | seqLow | seqHigh and kind | previous | next[height]
+ * node := chunk | offset | keyLength | valueLength | seqLow | seqHigh and kind
+ *       | previous | next
  * ```
  *
- * The abbreviations are the first byte of a key, and the seven bytes behind what all
- * keys with that first byte start with, so that a search seldom looks at keys: also
+ * An abbreviation is the first byte of a key and the 44 bits behind what all keys
+ * with that first byte start with, so that a search seldom looks at keys: also
  * where several tables share a store, each under a first byte of its own.
  *
  * Guarantees: entries are only added, and added ones never change, so cursors
@@ -20,7 +21,7 @@
  * @module
  */
 
-import type { Bytes } from "../../runtime/mod.ts";
+import { type Bytes, EMPTY_BYTES } from "../../runtime/mod.ts";
 import {
   abbreviateRange,
   compareRanges,
@@ -32,43 +33,43 @@ import { hashKey } from "../table/filter.ts";
 import { Arena } from "./arena.ts";
 import { FEW_KEYS, type KeyBits } from "./key_bits.ts";
 import type { KeyIndex } from "./key_index.ts";
+import { type KeyOrder, PLACE_BYTES } from "./key_order.ts";
 import { MemtableCursor } from "./memtable_cursor.ts";
 import { SpareMemory } from "./spare_memory.ts";
 
-const ABBREVIATION = 0;
-const ABBREVIATION2 = 1;
-const CHUNK = 2;
-const OFFSET = 3;
-const KEY_LENGTH = 4;
-const VALUE_LENGTH = 5;
-const SEQ_LOW = 6;
-const SEQ_HIGH = 7;
-const PREVIOUS = 8;
-const NEXT = 9;
+const CHUNK = 0;
+const OFFSET = 1;
+const KEY_LENGTH = 2;
+const VALUE_LENGTH = 3;
+const SEQ_LOW = 4;
+const SEQ_HIGH = 5;
+const PREVIOUS = 6;
+const NEXT = 7;
+const NODE_WORDS = 8;
 
-/** Bytes behind the prefix of a key that the first abbreviation has. */
+/** Bytes behind the prefix of a key that come first in its abbreviation. */
 const ABBREVIATED_BYTES = 3;
-/** What the first byte of a key counts in it. */
-const FIRST = 2 ** 24;
+/** What the last of them counts in it: 20 bits follow. */
+const LAST = 2 ** 20;
+/**
+ * What the first byte of a key counts in it. With 52 bits in all there is room
+ * between any two abbreviations for one half.
+ */
+const FIRST = LAST * 2 ** (8 * ABBREVIATED_BYTES);
 /** The prefix length of a first byte that no key has. */
 const NONE = -1;
 
 /** In SEQ_HIGH, above the 16 high bits of the sequence number. */
 const DELETED_BIT = 1 << 16;
 
-/** One node in this many is a level higher. */
-const BRANCHING_BITS = 2;
-/** Enough for 4^12 entries. */
-const HEIGHT_MAX = 12;
-const HEAD = 1;
-/** Keys of one hash that are compared before the list is walked through. */
+/** What stands before the first node. No node is 0. */
+const HEAD = NODE_WORDS;
+/** Keys of one hash that are compared before the place is sought in the list. */
 const SAME_HASH_MAX = 8;
 
-/** Keys that come in order among others do so in at most so many places. */
-const FINGERS = 8;
 const WORD_BYTES = 4;
 /** Words before the first node. */
-const HEAD_WORDS = HEAD + NEXT + HEIGHT_MAX;
+const HEAD_WORDS = HEAD + NODE_WORDS;
 
 /** Room in a memtable. */
 export interface Reserved {
@@ -92,7 +93,7 @@ export interface MemtableMemory {
 }
 
 /** Words that the list has room for at first. */
-const NODE_WORDS = 4096;
+const LIST_WORDS = 4096;
 
 /** Gives nothing and keeps nothing: for memtables that are only read. */
 const NO_MEMORY = new SpareMemory(false, 0);
@@ -114,20 +115,18 @@ export class Memtable {
   readonly #arena: Arena;
   #nodes: Uint32Array;
   #used = HEAD_WORDS;
-  #height = 1;
   #count = 0;
   #lastSeq = 0;
-  #random = 0x9e3779b9;
-  /**
-   * Paths to where keys went last, by their first bytes: a node on each level, none
-   * of them behind the key.
-   */
-  readonly #fingers: readonly Uint32Array[] = Array.from(
-    { length: FINGERS },
-    () => new Uint32Array(HEIGHT_MAX).fill(HEAD),
-  );
-  /** The last node of each level. */
-  readonly #tail = new Uint32Array(HEIGHT_MAX).fill(HEAD);
+  /** The last node, or what stands before the first one, and its abbreviation. */
+  #last = HEAD;
+  #lastAbbreviation = -1;
+  /** Not taken before the first entry: who only reads in order needs none. */
+  #order: KeyOrder | undefined;
+  /** What is sought: a key, how much of it its abbreviation leaves out, and a seq. */
+  #sought: Uint8Array = EMPTY_BYTES;
+  #soughtAt = 0;
+  #soughtLength = 0;
+  #soughtSeq = 0;
   /**
    * What all keys with a first byte start with, by that byte: an entry that has it,
    * and how long it is.
@@ -154,7 +153,7 @@ export class Memtable {
    */
   constructor(
     memory: SpareMemory,
-    nodes: Uint32Array = memory.takeNodes(NODE_WORDS, HEAD_WORDS),
+    nodes: Uint32Array = memory.takeNodes(LIST_WORDS, HEAD_WORDS),
     chunks?: Uint8Array[],
   ) {
     this.#memory = memory;
@@ -172,7 +171,13 @@ export class Memtable {
   release(): void {
     if (--this.#holders > 0) return;
     const { chunks } = this.#arena;
-    this.#memory.give(this.#nodes, chunks, this.#bits, this.#index);
+    this.#memory.give(
+      this.#nodes,
+      chunks,
+      this.#order,
+      this.#bits,
+      this.#index,
+    );
   }
 
   /** Its memory, for who reads it elsewhere; no entry is added any more. */
@@ -190,7 +195,8 @@ export class Memtable {
 
   /** Memory taken by entries, in bytes. */
   get bytes(): number {
-    return this.#arena.bytes + this.#used * WORD_BYTES;
+    return this.#arena.bytes + this.#used * WORD_BYTES +
+      this.#count * PLACE_BYTES;
   }
 
   /** Slots in which hashes of keys are; 0 if keys are few, or too many want one. */
@@ -248,45 +254,25 @@ export class Memtable {
   ): void {
     const bytes = this.#arena.bytesOf(chunk);
     const first = firstOf(bytes, offset, keyLength);
+    const order = this.#order ??= this.#memory.takeOrder();
     this.#shrinkPrefix(first, bytes, chunk, offset, keyLength);
     const skip = this.#prefixLengths[first]!;
     const abbreviation = abbreviateFrom(first, bytes, offset, keyLength, skip);
-    const abbreviation2 = abbreviateRange(
-      bytes,
-      offset + skip + ABBREVIATED_BYTES,
-      keyLength - skip - ABBREVIATED_BYTES,
-    );
-    const height = this.#drawHeight();
-    let path: Uint32Array = this.#tail;
+    const added = this.#allocateNode();
+    let before = this.#last;
+    let isTied = false;
     // Keys in order, which is how much is written, go behind all others.
-    if (
-      this.#count > 0 &&
-      this.#orderOf(
-          path[0]!,
-          bytes,
-          offset,
-          keyLength,
-          abbreviation,
-          abbreviation2,
-          seq,
-        ) > 0
-    ) {
-      path = this.#pathTo(
-        bytes,
-        offset,
-        keyLength,
-        abbreviation,
-        abbreviation2,
-        seq,
-        height,
-      );
+    if (this.#lastAbbreviation < abbreviation) {
+      order.append(abbreviation, added);
+    } else {
+      this.#seekFor(bytes, offset + skip, keyLength - skip, seq);
+      order.seek(abbreviation, this);
+      before = order.before || HEAD;
+      isTied = order.following === abbreviation;
+      order.insert(abbreviation, added);
     }
-    while (this.#height < height) path[this.#height++] = HEAD;
-
-    const added = this.#allocateNode(height);
     const nodes = this.#nodes;
-    nodes[added + ABBREVIATION] = abbreviation;
-    nodes[added + ABBREVIATION2] = abbreviation2;
+    const after = nodes[before + NEXT]!;
     nodes[added + CHUNK] = chunk;
     nodes[added + OFFSET] = offset;
     nodes[added + KEY_LENGTH] = keyLength;
@@ -294,20 +280,16 @@ export class Memtable {
     nodes[added + SEQ_LOW] = seq >>> 0;
     nodes[added + SEQ_HIGH] = Math.floor(seq / 2 ** 32) |
       (valueLength < 0 ? DELETED_BIT : 0);
-    nodes[added + PREVIOUS] = path[0]!;
-    const tail = this.#tail;
-    for (let level = 0; level < height; level++) {
-      const before = path[level]!;
-      const after = nodes[before + NEXT + level]!;
-      nodes[added + NEXT + level] = after;
-      nodes[before + NEXT + level] = added;
-      if (after === 0) tail[level] = added;
-      else if (level === 0) nodes[after + PREVIOUS] = added;
-      if (path !== tail) path[level] = added;
-    }
+    nodes[added + PREVIOUS] = before;
+    nodes[added + NEXT] = after;
+    nodes[before + NEXT] = added;
+    if (after === 0) {
+      this.#last = added;
+      this.#lastAbbreviation = abbreviation;
+    } else nodes[after + PREVIOUS] = added;
     this.#count++;
     this.#lastSeq = seq;
-    if (this.#bits !== undefined) this.#remember(added);
+    if (this.#bits !== undefined) this.#remember(added, isTied);
     else if (this.#count > FEW_KEYS) this.#rememberAll();
   }
 
@@ -396,52 +378,23 @@ export class Memtable {
 
   /** The first node at or behind a key as of `seq`; 0 if there is none. */
   firstFrom(key: Uint8Array, seq: number): number {
-    const abbreviation = this.#abbreviate(key);
-    const abbreviation2 = this.#abbreviate2(key);
-    let node = HEAD;
-    for (let level = this.#height - 1; level >= 0; level--) {
-      node = this.#lastBefore(
-        node,
-        level,
-        key,
-        0,
-        key.length,
-        abbreviation,
-        abbreviation2,
-        seq,
-      );
-    }
-    return this.#nodes[node + NEXT]!;
+    return this.#nodes[(this.#beforeKey(key, seq) || HEAD) + NEXT]!;
   }
 
-  /** The last node before a key; 0 if there is none. */
+  /** The last node before a key, or of all; 0 if there is none. */
   lastBefore(key: Uint8Array | undefined): number {
-    let node = HEAD;
-    if (key === undefined) {
-      for (let level = this.#height - 1; level >= 0; level--) {
-        for (
-          let next = this.#nodes[node + NEXT + level]!;
-          next !== 0;
-          next = this.#nodes[node + NEXT + level]!
-        ) node = next;
-      }
-    } else {
-      const abbreviation = this.#abbreviate(key);
-      const abbreviation2 = this.#abbreviate2(key);
-      for (let level = this.#height - 1; level >= 0; level--) {
-        node = this.#lastBefore(
-          node,
-          level,
-          key,
-          0,
-          key.length,
-          abbreviation,
-          abbreviation2,
-          SEQ_MAX,
-        );
-      }
-    }
-    return node === HEAD ? 0 : node;
+    if (key !== undefined) return this.#beforeKey(key, SEQ_MAX);
+    return this.#last === HEAD ? 0 : this.#last;
+  }
+
+  /** The last node before (key, seq); 0 if there is none. */
+  #beforeKey(key: Uint8Array, seq: number): number {
+    const order = this.#order;
+    if (order === undefined) return 0;
+    const skip = Math.max(0, this.#prefixLengths[firstOf(key, 0, key.length)]!);
+    this.#seekFor(key, skip, key.length - skip, seq);
+    order.seek(this.#abbreviate(key), this);
+    return order.before;
   }
 
   /** The first node; 0 if there is none. */
@@ -477,8 +430,12 @@ export class Memtable {
     cursor.deleted = (high & DELETED_BIT) !== 0;
   }
 
-  /** Takes down the newest node of a key. */
-  #remember(node: number): void {
+  /**
+   * Takes down the newest node of a key.
+   *
+   * @param isTied Whether what comes next in the list may be of the same key.
+   */
+  #remember(node: number, isTied: boolean): void {
     const nodes = this.#nodes;
     const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
     const offset = nodes[node + OFFSET]!;
@@ -487,7 +444,7 @@ export class Memtable {
     this.#bits!.add(hash);
     // What the key had before comes next in the list.
     const next = nodes[node + NEXT]!;
-    const isAgain = next !== 0 && compareRanges(
+    const isAgain = isTied && next !== 0 && compareRanges(
           this.#arena.bytesOf(nodes[next + CHUNK]!),
           nodes[next + OFFSET]!,
           nodes[next + KEY_LENGTH]!,
@@ -504,126 +461,34 @@ export class Memtable {
     this.#index = this.#memory.takeIndex();
     // From the back: the newest of a key comes last.
     for (let node = this.lastBefore(undefined); node !== 0;) {
-      this.#remember(node);
+      this.#remember(node, true);
       node = this.before(node);
     }
   }
 
-  /**
-   * The last nodes before (key, seq), on the levels below `height` at least. Keys in
-   * order that go between others, as those of several tables in one store do, are
-   * found from where the one before them went.
-   */
-  #pathTo(
-    key: Uint8Array,
-    keyAt: number,
-    keyLength: number,
-    abbreviation: number,
-    abbreviation2: number,
-    seq: number,
-    height: number,
-  ): Uint32Array {
-    const first = keyLength === 0 ? 0 : key[keyAt]!;
-    const path = this.#fingers[(first ^ first >>> 4) % FINGERS]!;
-    const near = path[0]!;
-    // Something is behind the key, or it were behind all.
-    const isNear = near !== HEAD && this.#orderOf(
-          near,
-          key,
-          keyAt,
-          keyLength,
-          abbreviation,
-          abbreviation2,
-          seq,
-        ) < 0 &&
-      this.#orderOf(
-          this.#nodes[near + NEXT]!,
-          key,
-          keyAt,
-          keyLength,
-          abbreviation,
-          abbreviation2,
-          seq,
-        ) > 0;
-    let node = HEAD;
-    const top = isNear ? Math.min(height, this.#height) : this.#height;
-    for (let level = top - 1; level >= (isNear ? 1 : 0); level--) {
-      node = this.#lastBefore(
-        isNear ? path[level]! : node,
-        level,
-        key,
-        keyAt,
-        keyLength,
-        abbreviation,
-        abbreviation2,
-        seq,
-      );
-      path[level] = node;
-    }
-    return path;
+  /** Says what {@linkcode Memtable.orderOf} compares nodes with. */
+  #seekFor(key: Uint8Array, at: number, length: number, seq: number): void {
+    this.#sought = key;
+    this.#soughtAt = at;
+    this.#soughtLength = length;
+    this.#soughtSeq = seq;
   }
 
-  /** The last node on a level from `node` on that is before (key, seq). */
-  #lastBefore(
-    node: number,
-    level: number,
-    key: Uint8Array,
-    keyAt: number,
-    keyLength: number,
-    abbreviation: number,
-    abbreviation2: number,
-    seq: number,
-  ): number {
+  /** How a node compares with what is sought, if their abbreviations are equal. */
+  orderOf(node: number): number {
     const nodes = this.#nodes;
-    for (;;) {
-      const next = nodes[node + NEXT + level]!;
-      if (next === 0) return node;
-      let order = nodes[next + ABBREVIATION]! - abbreviation;
-      if (order === 0) order = nodes[next + ABBREVIATION2]! - abbreviation2;
-      if (order === 0) {
-        order = this.#orderAlike(next, key, keyAt, keyLength, seq);
-      }
-      if (order >= 0) return node;
-      node = next;
-    }
-  }
-
-  /** How a node compares with (key, seq). */
-  #orderOf(
-    node: number,
-    key: Uint8Array,
-    keyAt: number,
-    keyLength: number,
-    abbreviation: number,
-    abbreviation2: number,
-    seq: number,
-  ): number {
-    const nodes = this.#nodes;
-    return nodes[node + ABBREVIATION]! - abbreviation ||
-      nodes[node + ABBREVIATION2]! - abbreviation2 ||
-      this.#orderAlike(node, key, keyAt, keyLength, seq);
-  }
-
-  /** The same where prefix and abbreviations are equal. */
-  #orderAlike(
-    node: number,
-    key: Uint8Array,
-    keyAt: number,
-    keyLength: number,
-    seq: number,
-  ): number {
-    const nodes = this.#nodes;
-    const skip = this.#prefixLengths[firstOf(key, keyAt, keyLength)]!;
+    const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
+    const offset = nodes[node + OFFSET]!;
+    const length = nodes[node + KEY_LENGTH]!;
+    const skip = this.#prefixLengths[firstOf(bytes, offset, length)]!;
     return compareRanges(
-      this.#arena.bytesOf(nodes[node + CHUNK]!),
-      nodes[node + OFFSET]! + skip,
-      nodes[node + KEY_LENGTH]! - skip,
-      key,
-      keyAt + skip,
-      keyLength - skip,
-    ) ||
-      seq - nodes[node + SEQ_LOW]! -
-        (nodes[node + SEQ_HIGH]! & 0xffff) * 2 ** 32;
+      bytes,
+      offset + skip,
+      length - skip,
+      this.#sought,
+      this.#soughtAt,
+      this.#soughtLength,
+    ) || this.#soughtSeq - this.#seqOf(node);
   }
 
   /**
@@ -646,13 +511,6 @@ export class Memtable {
       if (order > 0) return (first + 1) * FIRST - 0.5;
     }
     return abbreviateFrom(first, key, 0, key.length, Math.max(skip, 0));
-  }
-
-  /** The second one; it counts only where the first one is equal. */
-  #abbreviate2(key: Uint8Array): number {
-    const skip = this.#prefixLengths[firstOf(key, 0, key.length)]!;
-    const at = skip + ABBREVIATED_BYTES;
-    return abbreviateRange(key, at, key.length - at);
   }
 
   /**
@@ -681,48 +539,24 @@ export class Memtable {
       shared < length && prefix[prefixAt + shared] === bytes[offset + shared]
     ) shared++;
     if (shared === before) return;
-    const nodes = this.#nodes;
-    let node = this.firstFrom(Uint8Array.of(first), SEQ_MAX);
+    // The place before all keys with that first byte.
+    this.#beforeKey(Uint8Array.of(first), SEQ_MAX);
     this.#prefixLengths[first] = shared;
-    for (; node !== 0; node = nodes[node + NEXT]!) {
+    const nodes = this.#nodes;
+    this.#order!.rename((node) => {
       const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
       const offset = nodes[node + OFFSET]!;
-      if (bytes[offset] !== first) return;
       const length = nodes[node + KEY_LENGTH]!;
-      nodes[node + ABBREVIATION] = abbreviateFrom(
-        first,
-        bytes,
-        offset,
-        length,
-        shared,
-      );
-      nodes[node + ABBREVIATION2] = abbreviateRange(
-        bytes,
-        offset + shared + ABBREVIATED_BYTES,
-        length - shared - ABBREVIATED_BYTES,
-      );
-    }
+      if (firstOf(bytes, offset, length) !== first) return undefined;
+      const abbreviation = abbreviateFrom(first, bytes, offset, length, shared);
+      if (node === this.#last) this.#lastAbbreviation = abbreviation;
+      return abbreviation;
+    });
   }
 
-  #drawHeight(): number {
-    let height = 1;
-    // xorshift32: heights need no more, and the same writes build the same list.
-    let random = this.#random;
-    random ^= random << 13;
-    random ^= random >>> 17;
-    random ^= random << 5;
-    this.#random = random;
-    const mask = (1 << BRANCHING_BITS) - 1;
-    while (height < HEIGHT_MAX && (random & mask) === 0) {
-      height++;
-      random >>>= BRANCHING_BITS;
-    }
-    return height;
-  }
-
-  #allocateNode(height: number): number {
+  #allocateNode(): number {
     const node = this.#used;
-    this.#used += NEXT + height;
+    this.#used += NODE_WORDS;
     if (this.#used > this.#nodes.length) {
       const grown = this.#memory.takeNodes(this.#nodes.length * 2, 0);
       grown.set(this.#nodes);
@@ -737,7 +571,7 @@ function firstOf(bytes: Uint8Array, at: number, length: number): number {
   return length === 0 ? 0 : bytes[at]!;
 }
 
-/** The first abbreviation of a key whose prefix is so long. */
+/** The abbreviation of a key whose prefix is so long. */
 function abbreviateFrom(
   first: number,
   bytes: Uint8Array,
@@ -746,5 +580,7 @@ function abbreviateFrom(
   skip: number,
 ): number {
   const behind = abbreviateRange(bytes, at + skip, length - skip);
-  return first * FIRST + (behind >>> 8);
+  const end = skip + ABBREVIATED_BYTES;
+  const more = abbreviateRange(bytes, at + end, length - end);
+  return first * FIRST + (behind >>> 8) * LAST + (more >>> 12);
 }

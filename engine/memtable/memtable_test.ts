@@ -15,7 +15,7 @@ Deno.test("keys in order that go between others stand where they belong, forward
     const next = new Map<number, number>();
     for (let seq = 1; seq <= 500; seq++) {
       // Tables whose keys rise, now and then one that does not, and one at random
-      // among them. Some first bytes share a finger, as 0x10 and 0x32 do.
+      // among them.
       const table = [0x10, 0x12, 0x21, 0x32][draw(4)]!;
       const rises = table !== 0x21 && draw(8) > 0;
       const number = rises ? (next.get(table) ?? 0) + 1 + draw(3) : draw(400);
@@ -52,7 +52,6 @@ Deno.test("keys in order that go between others stand where they belong, forward
       back.push(here());
     }
     assertEquals(back.reverse(), want);
-    // Through the upper levels too.
     for (const { key } of entries) {
       cursor.seekTo(key);
       assertEquals(here().split("@")[0], toHex(key));

@@ -5,15 +5,16 @@
  * saw it have found that nobody uses it.
  *
  * Guarantees: of what entries name at most as much as {@linkcode SpareMemory} was
- * made for, of nodes as much again, two chunks at least, and the bits and the
- * index of one memtable. What it gives holds what was there before, but for the list of nodes,
- * whose head is as new.
+ * made for, of nodes as much again, two chunks at least, and the order, the bits and
+ * the index of one memtable. What it gives holds what was there before, but for the
+ * list of nodes, whose head is as new.
  *
  * @module
  */
 
 import { KeyBits } from "./key_bits.ts";
 import { KeyIndex } from "./key_index.ts";
+import { KeyOrder } from "./key_order.ts";
 
 /** Size of the chunks that small entries share, in bytes. */
 export const CHUNK_BYTES = 256 * 1024;
@@ -30,6 +31,7 @@ export class SpareMemory {
   readonly #nodesBytesMax: number;
   #nodes: Uint32Array | undefined;
   readonly #chunks: Uint8Array[] = [];
+  #order: KeyOrder | undefined;
   #bits: KeyBits | undefined;
   #index: KeyIndex | undefined;
 
@@ -66,6 +68,14 @@ export class SpareMemory {
     return spare ?? new Uint8Array(this.#allocate(length));
   }
 
+  /** Gives an order of no entry. */
+  takeOrder(): KeyOrder {
+    const order = this.#order ?? new KeyOrder();
+    this.#order = undefined;
+    order.clear();
+    return order;
+  }
+
   /** Gives bits of no key. */
   takeBits(): KeyBits {
     const bits = this.#bits ?? new KeyBits();
@@ -86,6 +96,7 @@ export class SpareMemory {
   give(
     nodes: Uint32Array,
     chunks: readonly Uint8Array[],
+    order: KeyOrder | undefined,
     bits: KeyBits | undefined,
     index: KeyIndex | undefined,
   ): void {
@@ -97,6 +108,9 @@ export class SpareMemory {
       if (
         chunk.length === CHUNK_BYTES && this.#chunks.length < this.#chunksMax
       ) this.#chunks.push(chunk);
+    }
+    if (order !== undefined && order.bytes <= this.#nodesBytesMax) {
+      this.#order ??= order;
     }
     this.#bits ??= bits;
     if (index !== undefined && index.bytes <= this.#nodesBytesMax) {

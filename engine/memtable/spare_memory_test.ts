@@ -62,21 +62,31 @@ Deno.test("of much memory, as much is kept as may be", () => {
   const large = memory.takeChunk(10 * CHUNK_BYTES);
   const nodes = memory.takeNodes(CHUNK_BYTES, 0);
   assert(nodes.buffer instanceof SharedArrayBuffer);
-  memory.give(nodes, [...chunks, large], undefined, undefined);
+  memory.give(nodes, [...chunks, large], undefined, undefined, undefined);
   assertEquals(memory.bytes, 3 * CHUNK_BYTES);
   assertNotStrictEquals(memory.takeNodes(CHUNK_BYTES, 0), nodes);
   const some = memory.takeNodes(100, 0);
-  memory.give(some, [], undefined, undefined);
+  memory.give(some, [], undefined, undefined, undefined);
   assertNotStrictEquals(memory.takeNodes(101, 0), some);
   assert(memory.takeNodes(99, 0) === some);
 
   const small = memory.takeIndex();
-  memory.give(some, [], undefined, small);
+  memory.give(some, [], undefined, undefined, small);
   const grown = memory.takeIndex();
   assert(grown === small);
   for (let n = 1; grown.bytes <= 3 * CHUNK_BYTES; n++) grown.add(n << 8, n);
-  memory.give(some, [], undefined, grown);
+  memory.give(some, [], undefined, undefined, grown);
   assertNotStrictEquals(memory.takeIndex(), grown);
+
+  const order = memory.takeOrder();
+  order.append(1, 1);
+  memory.give(some, [], order, undefined, undefined);
+  assert(memory.takeOrder() === order);
+  order.seek(2, { orderOf: () => 0 });
+  assertEquals(order.before, 0, "it has forgotten what it had");
+  while (order.bytes <= 3 * CHUNK_BYTES) order.append(1, 1);
+  memory.give(some, [], order, undefined, undefined);
+  assertNotStrictEquals(memory.takeOrder(), order);
 });
 
 Deno.test("what readers stand on stays while memtables fill the same memory again and again", async () => {

@@ -372,19 +372,54 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/memtable/memtable_test.ts :: without a walk",
   },
   {
-    name: "engine-trusts-a-finger-that-others-have-passed",
+    name: "engine-forgets-what-a-block-begins-with",
+    file: "engine/memtable/key_order.ts",
+    find:
+      "    if (this.#at === 0) this.#firsts[this.#block] = abbreviation;\n  }",
+    replace: "  }",
+    caughtBy: "engine/memtable/key_order_test.ts",
+  },
+  {
+    name: "engine-splits-a-block-behind-the-place",
+    file: "engine/memtable/key_order.ts",
+    find: "if (this.#at <= stay && stay < BLOCK_ENTRIES) return full;",
+    replace: "if (stay < BLOCK_ENTRIES) return full;",
+    caughtBy: "engine/memtable/key_order_test.ts",
+  },
+  {
+    name: "engine-leaves-half-full-blocks-behind-a-run",
+    file: "engine/memtable/key_order.ts",
+    find: "const stay = isRun ? this.#at : STAY;",
+    replace: "const stay = isRun ? STAY : STAY;",
+    caughtBy: "engine/memtable/key_order_test.ts :: full blocks",
+  },
+  {
+    name: "engine-loses-the-beginning-of-an-appended-block",
+    file: "engine/memtable/key_order.ts",
+    find: "      this.#firsts[this.#used - 1] = abbreviation;\n",
+    replace: "",
+    caughtBy: "engine/memtable/key_order_test.ts",
+  },
+  {
+    name: "engine-compares-with-what-the-last-key-was-called",
     file: "engine/memtable/memtable.ts",
-    find: `        ) < 0 &&
-      this.#orderOf(`,
-    replace: `        ) < 0 || seq < 0 &&
-      this.#orderOf(`,
-    caughtBy: "engine/memtable/memtable_test.ts",
+    find:
+      "      if (node === this.#last) this.#lastAbbreviation = abbreviation;\n",
+    replace: "",
+    caughtBy: "engine/memtable/memtable_test.ts :: that go between others",
+  },
+  {
+    name: "engine-takes-an-overwrite-for-another-key",
+    file: "engine/memtable/memtable.ts",
+    find: "isTied = order.following === abbreviation;",
+    replace: "isTied = order.following > abbreviation;",
+    caughtBy: "engine/memtable/memtable_test.ts :: a key is found as of",
   },
   {
     name: "engine-sorts-a-key-like-the-last-one-behind-it",
     file: "engine/memtable/memtable.ts",
-    find: "          seq,\n        ) > 0\n    ) {",
-    replace: "          0,\n        ) > 0\n    ) {",
+    find: "if (this.#lastAbbreviation < abbreviation) {",
+    replace: "if (this.#lastAbbreviation <= abbreviation) {",
     caughtBy: "engine/model_test.ts",
   },
   {
@@ -439,15 +474,16 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-makes-abbreviations-anew-of-too-few",
     file: "engine/memtable/memtable.ts",
-    find: "      if (bytes[offset] !== first) return;\n",
-    replace: "      if (bytes[offset] !== first || node % 3 === 0) return;\n",
+    find: "if (firstOf(bytes, offset, length) !== first) return undefined;",
+    replace:
+      "if (firstOf(bytes, offset, length) !== first || node % 3 === 0) return;",
     caughtBy: "engine/memtable/memtable_test.ts :: that go between others",
   },
   {
     name: "engine-keeps-abbreviations-of-a-longer-prefix",
     file: "engine/memtable/memtable.ts",
-    find: "      nodes[node + ABBREVIATION] = abbreviateFrom(",
-    replace: "      nodes[node + CHUNK]! < 0 && abbreviateFrom(",
+    find: "this.#order!.rename((node) => {",
+    replace: "this.#order!.rename((node) => { if (node > 0) return;",
     caughtBy: "engine/model_test.ts",
   },
   {
