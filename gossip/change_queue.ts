@@ -11,7 +11,7 @@
  */
 
 import { shortened, type Step } from "./progress.ts";
-import { keyText } from "./replication/draft.ts";
+import { keyText } from "./keyspace.ts";
 import type { Entry } from "./replication/entry.ts";
 
 /** An entry that a watcher is to be told of. */

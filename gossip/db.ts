@@ -42,6 +42,7 @@ import {
 import { clusterView, leaveForEver } from "./cluster_view.ts";
 import type { DatabaseEvent, Events } from "./events.ts";
 import {
+  keyText,
   numberKey,
   numberOfKey,
   rowKey,
@@ -57,7 +58,7 @@ import {
   conflictOf,
   decodeClash,
 } from "./replication/conflict.ts";
-import { type CommitOp, keyText } from "./replication/draft.ts";
+import type { CommitOp } from "./replication/draft.ts";
 import {
   hasExpired,
   valueOfRow,

@@ -280,3 +280,11 @@ export function openIntentOfKey(row: Uint8Array): { txn: Dot; intent: Dot } {
     },
   };
 }
+
+/**
+ * A key as a text of one character a byte, to be the key of a `Map`. Keys are short
+ * enough for a call to take each byte as an argument.
+ */
+export function keyText(key: Uint8Array): string {
+  return String.fromCharCode.apply(null, key as unknown as number[]);
+}

@@ -30,7 +30,7 @@ import {
   checkLimit,
   checkValue,
 } from "./check.ts";
-import { keyText } from "./replication/draft.ts";
+import { keyText } from "./keyspace.ts";
 
 /** What a transaction asks of its database. */
 export interface TransactionHome {

@@ -18,7 +18,8 @@
 import { compareBytes, startsWith } from "../runtime/mod.ts";
 import type { Waiting } from "./change_queue.ts";
 import { checkBound, checkTimeout } from "./check.ts";
-import { type Applied, keyText } from "./replication/draft.ts";
+import { keyText } from "./keyspace.ts";
+import type { Applied } from "./replication/draft.ts";
 import { type Version, versionOf } from "./replication/entry.ts";
 import { readToken, type Token } from "./token.ts";
 import { Watcher, type WatcherFilter, type WatchSource } from "./watcher.ts";

@@ -41,13 +41,13 @@ import {
   type RequestOptions,
 } from "../../transport/mod.ts";
 import { checkBatch, checkTimeout } from "../check.ts";
+import { keyText } from "../keyspace.ts";
 import type { Dot } from "../replication/dot.ts";
 import {
   type CommitCheck,
   type CommitOp,
   type CommitOutcome,
   type CommitRequest,
-  keyText,
   NotLeaseholderError,
 } from "../replication/draft.ts";
 import type { LogRecord } from "../replication/record.ts";

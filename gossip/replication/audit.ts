@@ -64,7 +64,7 @@ import {
 } from "./audit_messages.ts";
 import { countSlice, listed, readItems, readSlice } from "./audit_rows.ts";
 import { isSameSum } from "./audit_sums.ts";
-import { keyText } from "./draft.ts";
+import { keyText } from "../keyspace.ts";
 import { differ, type Entry, type Version, versionOf } from "./entry.ts";
 import type { Replica } from "./replica.ts";
 import type { Vector } from "./vector.ts";

@@ -36,6 +36,7 @@ import {
   indexKey,
   indexOfKey,
   indexRange,
+  keyText,
   logKey,
   metaKey,
   numberKey,
@@ -89,6 +90,7 @@ import {
 import { type Incarnation, incarnationOp } from "./incarnation.ts";
 import type { RecentLog } from "./log.ts";
 import { checkCovered, type OpenIntent, type SessionData } from "./session.ts";
+import { type Slot, Slots } from "./slots.ts";
 import type { Vector } from "./vector.ts";
 
 /** One change that a commit asks for. */
@@ -162,26 +164,13 @@ export interface Applied {
   readonly vector?: Vector;
 }
 
-/** A record that a draft applied; dies young, as a {@linkcode Slot} (`runtime/young.ts`). */
+/** A record that a draft applied; dies young (`runtime/young.ts`). */
 class AppliedRecord implements Applied {
   readonly record: LogRecord;
   readonly changes: Entry[] = youngArray();
 
   constructor(record: LogRecord) {
     this.record = record;
-  }
-}
-
-/** A key that the draft has read: what is stored, and what would stand. */
-class Slot {
-  readonly key: Uint8Array;
-  readonly before: Entry | undefined;
-  now: Entry | undefined;
-
-  constructor(key: Uint8Array, before: Entry | undefined) {
-    this.key = key;
-    this.before = before;
-    this.now = before;
   }
 }
 
@@ -231,7 +220,7 @@ export class Draft {
   readonly #kv: KV;
   readonly #state: ReplicaState;
   readonly #options: DraftOptions;
-  readonly #slots = new Map<string, Slot>();
+  readonly #slots = new Slots();
   readonly #losses: Loss[] = [];
   readonly #decided: Dot[] = [];
   readonly #ops: BatchOp[] = [];
@@ -740,19 +729,12 @@ export class Draft {
 
   /** What a key is, and would be as this draft leaves it; tombstones included. */
   #slot(key: Uint8Array): Awaitable<Slot> {
-    const text = keyText(key);
-    const slot = this.#slots.get(text);
+    const slot = this.#slots.get(key);
     if (slot !== undefined) return slot;
     const before = this.#stored(this.#counters.bank, key);
     return isPromise(before)
-      ? before.then((entry) => this.#takeSlot(text, key, entry))
-      : this.#takeSlot(text, key, before);
-  }
-
-  #takeSlot(text: string, key: Uint8Array, before: Entry | undefined): Slot {
-    const slot = new Slot(key, before);
-    this.#slots.set(text, slot);
-    return slot;
+      ? before.then((entry) => this.#slots.add(key, entry))
+      : this.#slots.add(key, before);
   }
 
   #stored(bank: Bank, key: Uint8Array): Awaitable<Entry | undefined> {
@@ -772,7 +754,7 @@ export class Draft {
     for (const txn of this.#decided) await this.#closeIntents(txn);
     const ops = this.#ops;
     const { bank } = this.#counters;
-    for (const { before, now } of this.#slots.values()) {
+    for (const { before, now } of this.#slots) {
       if (now === before || now === undefined) continue;
       replace(ops, bank, now, before);
     }
@@ -800,7 +782,7 @@ export class Draft {
       this.#state.floor = this.copy.floor;
       sums.restart();
     } else {
-      for (const { before, now } of this.#slots.values()) {
+      for (const { before, now } of this.#slots) {
         if (now !== before) sums.replace(before, now);
       }
     }
@@ -941,12 +923,4 @@ function lastOfEach(ops: readonly CommitOp[]): readonly CommitOp[] {
   const last = new Map<string, CommitOp>();
   for (const op of ops) last.set(keyText(op.key), op);
   return [...last.values()];
-}
-
-/**
- * A key as a text of one character a byte, to be the key of a `Map`. Keys are short
- * enough for a call to take each byte as an argument.
- */
-export function keyText(key: Uint8Array): string {
-  return String.fromCharCode.apply(null, key as unknown as number[]);
 }

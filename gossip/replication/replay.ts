@@ -19,8 +19,8 @@
  */
 
 import type { KVReader } from "../../engine/kv.ts";
-import { logKey } from "../keyspace.ts";
-import { type Applied, keyText } from "./draft.ts";
+import { keyText, logKey } from "../keyspace.ts";
+import type { Applied } from "./draft.ts";
 import { compareEntries, type Entry, EntryFlag } from "./entry.ts";
 import type { LogRow } from "./log.ts";
 import { decodeRecord } from "./record.ts";

@@ -21,10 +21,10 @@ import {
   toBytes,
 } from "../../runtime/mod.ts";
 import { Prng } from "../../runtime/virtual/mod.ts";
-import { metaKey } from "../keyspace.ts";
+import { keyText, metaKey } from "../keyspace.ts";
 import type { ReportedClash } from "./conflict.ts";
 import { makeOrigin, type Origin } from "./dot.ts";
-import { type Applied, keyText } from "./draft.ts";
+import type { Applied } from "./draft.ts";
 import { type Entry, EntryFields, EntryFlag } from "./entry.ts";
 import { hlcAt } from "./hlc.ts";
 import { type LogRecord, makeRecord, RecordKind } from "./record.ts";

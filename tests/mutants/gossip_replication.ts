@@ -8,6 +8,20 @@ import { type Mutant, SEEDS } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
+    name: "draft-takes-keys-of-one-hash-for-one",
+    file: "gossip/replication/slots.ts",
+    find: "slot !== undefined && !equalBytes(slot.key, key)",
+    replace: "slot !== undefined && slot.key.length !== key.length",
+    caughtBy: "gossip/replication/slots_test.ts :: made to have one hash",
+  },
+  {
+    name: "draft-forgets-keys-whose-hash-many-have",
+    file: "gossip/replication/slots.ts",
+    find: "return slot ?? this.#rest?.get(keyText(key));",
+    replace: "return slot;",
+    caughtBy: "gossip/replication/slots_test.ts :: made to have one hash",
+  },
+  {
     name: "new-conflict-drops-an-old-one",
     file: "gossip/replication/draft.ts",
     find: "      value: encodeClash(clash),\n    });\n",
