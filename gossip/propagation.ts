@@ -8,7 +8,10 @@
 /** Intervals, in milliseconds, and bounds of what spreads. */
 export interface Propagation {
   /**
-   * How long a commit waits for others before it is pushed.
+   * Least time between two pushes of a node: after a pause a commit goes at
+   * once, and what is committed meanwhile goes together. Many bytes do not wait.
+   * Beyond `directPeersMax`, how long a record waits for others at each node
+   * that brings it on.
    *
    * @default {2}
    */

@@ -23,6 +23,7 @@ import { decodeOffer, encodeOffer } from "./session.ts";
 import { decodeRecord } from "./record.ts";
 import { Vector } from "./vector.ts";
 import {
+  HandClock,
   HandTimers,
   openReplica,
   origin,
@@ -319,31 +320,107 @@ Deno.test("who has no copy yet compares ten times as often", async () => {
   }
 });
 
-Deno.test("pushes gather for a moment, go at once when large, and announce what is too large", () => {
+/** A push with a delay of 10 ms. */
+function pushOf() {
   const timers = new HandTimers();
-  const sent: Uint8Array[] = [];
+  const clock = new HandClock(0);
+  const delays: number[] = [];
+  const sent: ReturnType<typeof decodeRecords>[] = [];
   const push = new Push({
-    timers,
-    delayMs: 1,
-    broadcast: (message) => sent.push(message),
+    timers: {
+      set(callback, delayMs) {
+        delays.push(delayMs);
+        return timers.set(callback);
+      },
+    },
+    clock,
+    delayMs: 10,
+    broadcast: (message) => sent.push(decodeRecords(message)),
   });
-  push.add(setRecord("k", "1", { seq: 1 }));
-  push.add(setRecord("k", "2", { seq: 2 }));
-  assertEquals(sent.length, 0);
-  timers.fire();
-  push.flush();
-  assertEquals(sent.length, 1);
-  const both = decodeRecords(sent[0]!);
-  assertEquals(both.records.map(({ seq }) => seq), [1, 2]);
-  assertEquals(both.heads, [{ origin: origin(2), seq: 2 }]);
-  push.add(setRecord("k", "v".repeat(64 * 1024), { seq: 3 }));
-  assertEquals(sent.length, 2);
+  const add = (seq: number, value = "v") =>
+    push.add(setRecord("k", value, { seq }));
+  /** Records that became durable together. */
+  const commit = (...seqs: number[]) => {
+    for (const seq of seqs) add(seq);
+    push.gathered();
+  };
+  const seqs = () =>
+    sent.map(({ records }) => records.map(({ seq }) => Number(seq)));
+  return { push, timers, clock, delays, sent, add, commit, seqs };
+}
+
+Deno.test("a lone commit is pushed at once, what follows within the delay goes together after it, and after a pause at once again", () => {
+  const { push, timers, clock, delays, commit, seqs } = pushOf();
+  commit(1);
+  assertEquals(seqs(), [[1]]);
   assertEquals(timers.size, 0);
-  push.add(setRecord("k", "v".repeat(300 * 1024), { seq: 4 }));
+  clock.ms = 4;
+  commit(2);
+  clock.ms = 5;
+  commit(3);
+  assertEquals(seqs(), [[1]]);
+  assertEquals([push.size, timers.size], [2, 1]);
+  clock.ms = 10;
   timers.fire();
-  const announced = decodeRecords(sent[2]!);
-  assertEquals(announced.records, []);
-  assertEquals(announced.heads, [{ origin: origin(2), seq: 4 }]);
+  assertEquals(seqs(), [[1], [2, 3]]);
+  assertEquals(timers.size, 0);
+  // The pause is counted from the last push, whatever made it go.
+  clock.ms = 19;
+  commit(4);
+  clock.ms = 20;
+  timers.fire();
+  clock.ms = 30;
+  commit(5);
+  assertEquals(seqs(), [[1], [2, 3], [4], [5]]);
+  assertEquals(delays, [6, 1]);
+  // A timer may be late: who commits then waits for it no longer.
+  clock.ms = 31;
+  commit(6);
+  clock.ms = 40;
+  commit(7);
+  assertEquals(seqs().slice(4), [[6, 7]]);
+  assertEquals(timers.size, 0);
+});
+
+Deno.test("records that become durable together are pushed in one message, those of many bytes as they are added", () => {
+  const { push, timers, clock, sent, add, commit, seqs } = pushOf();
+  commit(1, 2, 3);
+  assertEquals(seqs(), [[1, 2, 3]]);
+  assertEquals(sent[0]!.heads, [{ origin: origin(2), seq: 3 }]);
+  add(4, "v".repeat(64 * 1024));
+  add(5);
+  assertEquals(seqs().slice(1), [[4]]);
+  // That was a push, so what came after it waits.
+  push.gathered();
+  assertEquals([push.size, timers.size], [1, 1]);
+  clock.ms = 10;
+  timers.fire();
+  assertEquals(seqs().slice(2), [[5]]);
+  // Too large to be pushed: announced.
+  clock.ms = 20;
+  add(6, "v".repeat(300 * 1024));
+  push.gathered();
+  assertEquals(sent[3], {
+    heads: [{ origin: origin(2), seq: 6 }],
+    records: [],
+  });
+  push.gathered();
+  assertEquals([sent.length, timers.size], [4, 0]);
+});
+
+Deno.test("what waits to be pushed goes when told to, or is dropped, and leaves no timer", () => {
+  const { push, timers, commit, seqs } = pushOf();
+  commit(1);
+  commit(2);
+  push.flush();
+  assertEquals(seqs(), [[1], [2]]);
+  assertEquals(timers.size, 0);
+  commit(3);
+  push.clear();
+  assertEquals([push.size, timers.size], [0, 0]);
+  push.flush();
+  push.gathered();
+  assertEquals(seqs(), [[1], [2]]);
 });
 
 Deno.test("a first copy moves the clock, is void until it is whole, and begins anew after it broke off", async () => {

@@ -1,6 +1,8 @@
 /**
- * Push: what this node commits goes to every connected peer at once, in
- * micro-batches, so that it is readable there within milliseconds.
+ * Push: what this node commits goes to every connected peer. After a pause it
+ * goes at once, so that it is readable there as soon as can be. What is
+ * committed soon after a push waits for the rest of a short delay and then goes
+ * together, so that many commits are few messages.
  *
  * Guarantees: only durable records are handed in, so none leaves earlier. A push
  * is never a promise: what is lost, or did not fit, is pulled (pull.ts), and the
@@ -9,7 +11,7 @@
  * @module
  */
 
-import type { Timer, Timers } from "../../runtime/mod.ts";
+import type { Clock, Timer, Timers } from "../../runtime/mod.ts";
 import type { Dot, Origin } from "./dot.ts";
 import { encodeRecords } from "./messages.ts";
 import type { LogRecord } from "./record.ts";
@@ -23,7 +25,8 @@ export const RECORD_BYTES_PUSHED_MAX = 256 * 1024;
 /** What a push is made of. */
 export interface PushOptions {
   readonly timers: Timers;
-  /** How long records wait for others, in milliseconds. */
+  readonly clock: Pick<Clock, "monotonic">;
+  /** Least time between two pushes, in milliseconds; many bytes do not wait. */
   readonly delayMs: number;
   /** Sends a message, which has such records, to every connected peer. */
   readonly broadcast: (message: Uint8Array, sent: PushedRecords) => void;
@@ -49,6 +52,7 @@ export class Push {
   #records: Uint8Array[] = [];
   #bytes = 0;
   #timer: Timer | undefined;
+  #lastAt = -Infinity;
 
   constructor(options: PushOptions) {
     this.#options = options;
@@ -67,7 +71,10 @@ export class Push {
     return run !== undefined && run.first <= seq && seq <= run.last;
   }
 
-  /** Takes a durable record of this node. */
+  /**
+   * Takes a durable record of this node, which waits for those that became
+   * durable with it: {@linkcode Push.gathered} is to follow.
+   */
   add(record: LogRecord): void {
     const { origin, seq } = record;
     const run = this.#runs.get(origin);
@@ -77,11 +84,16 @@ export class Push {
       this.#records.push(record.bytes);
       this.#bytes += record.bytes.length;
     }
-    if (this.#bytes >= BATCH_BYTES) return this.flush();
-    this.#timer ??= this.#options.timers.set(
-      () => this.flush(),
-      this.#options.delayMs,
-    );
+    if (this.#bytes >= BATCH_BYTES) this.flush();
+  }
+
+  /** Sends what was added, at once or when the last push is long enough ago. */
+  gathered(): void {
+    if (this.#runs.size === 0) return;
+    const { timers, clock, delayMs } = this.#options;
+    const restMs = this.#lastAt + delayMs - clock.monotonic();
+    if (restMs <= 0) this.flush();
+    else this.#timer ??= timers.set(() => this.flush(), restMs);
   }
 
   /** Drops what waits. */
@@ -105,6 +117,7 @@ export class Push {
     const message = encodeRecords(heads, this.#records);
     const sent = { records: this.#records.length, bytes: this.#bytes };
     this.clear();
+    this.#lastAt = this.#options.clock.monotonic();
     this.#options.broadcast(message, sent);
   }
 }

@@ -294,6 +294,8 @@ class Simulation {
     });
     node.push = new Push({
       timers: node.timers,
+      // The node's own is set wrong at times, also back.
+      clock: { monotonic: () => this.#ms },
       delayMs: 1,
       broadcast: (message) => {
         if (!current()) return;
@@ -510,6 +512,7 @@ class Simulation {
       for (const each of changes) node.mirror.set(toText(each.key), each);
       if (record.origin === node.replica.origin) node.push.add(record);
     }
+    node.push.gathered();
     this.#checkEffects(node);
   }
 

@@ -51,7 +51,10 @@ export interface SpreadOptions {
   readonly clock: Pick<Clock, "monotonic">;
   readonly timers: Timers;
   readonly random: Pick<Random, "float">;
-  /** How long records wait for others, in milliseconds. */
+  /**
+   * In milliseconds, {@linkcode PushOptions.delayMs} where records are pushed,
+   * and else {@linkcode RumoursOptions.delayMs}.
+   */
   readonly delayMs: number;
   /** Other living nodes up to which records are pushed to each of them. */
   readonly directPeersMax: number;
@@ -132,9 +135,10 @@ export class Spread {
 
   constructor(options: SpreadOptions) {
     this.#options = options;
-    const { timers, delayMs, others, send } = options;
+    const { timers, clock, delayMs, others, send } = options;
     this.#push = new Push({
       timers,
+      clock,
       delayMs,
       broadcast: (message, { records, bytes }) => {
         this.#counts.pushed += records;
@@ -207,6 +211,7 @@ export class Spread {
       } else if (this.#isDirect) this.#push.add(record);
       else this.#rumours.add(record, now);
     }
+    this.#push.gathered();
     if (records.length > 0) this.#rumours.applied(records, now);
     if (jumped) this.#rumours.jumped(now);
     this.#act();

@@ -77,26 +77,54 @@ function spreadOf(members: number, options: Partial<SpreadOptions> = {}) {
     clock.ms += ms;
     timers.fire();
   };
-  return { spread, sent, pulls, failures, received, publish, pass, living };
+  return {
+    spread,
+    sent,
+    pulls,
+    failures,
+    received,
+    timers,
+    publish,
+    pass,
+    living,
+  };
 }
 
 const own = (seq: number) => setRecord("k", "v", { origin: origin(1), seq });
 
 Deno.test("to few nodes what this node commits is pushed to each, without a coverage", () => {
-  const { spread, sent, publish, pass } = spreadOf(5, { directPeersMax: 4 });
+  const { spread, sent, timers, publish, pass } = spreadOf(5, {
+    directPeersMax: 4,
+  });
   publish(own(1), own(2), setRecord("k", "v"));
-  assertEquals(spread.metrics.infected, 2);
-  const dot = { origin: origin(1), seq: 2 };
-  assertEquals(spread.stateOf(dot), "infected");
-  pass(2);
+  // All of it in one message, at once.
   assertEquals(sent.map(({ node }) => node), [2, 3, 4, 5]);
   assert(sent.every(({ type }) => type === MessageType.RECORDS));
   assertEquals(decodeRecords(sent[0]!.message).records.length, 2);
-  assertEquals(spread.stateOf(dot), "recovered");
   const { infected, recovered, copies, copyBytes, extraBytes } = spread.metrics;
   assertEquals([infected, recovered, copies, extraBytes], [0, 2, 8, 0]);
   assertEquals(copyBytes, 4 * (own(1).bytes.length + own(2).bytes.length));
   assertEquals(spread.messages, 4);
+  assertEquals(timers.size, 0);
+  // What comes right after it waits.
+  publish(own(3));
+  assertEquals(spread.metrics.infected, 1);
+  const dot = { origin: origin(1), seq: 3 };
+  assertEquals(spread.stateOf(dot), "infected");
+  assertEquals(spread.messages, 4);
+  pass(2);
+  assertEquals(spread.stateOf(dot), "recovered");
+  assertEquals(spread.messages, 8);
+  assertEquals([spread.metrics.infected, timers.size], [0, 0]);
+});
+
+Deno.test("what waits to be pushed when a node closes goes out, and no timer is left", () => {
+  const { spread, sent, timers, publish } = spreadOf(2, { directPeersMax: 1 });
+  publish(own(1));
+  publish(own(2));
+  assertEquals([sent.length, timers.size], [1, 1]);
+  spread.close();
+  assertEquals([sent.length, timers.size], [2, 0]);
 });
 
 Deno.test("to more nodes it begins rumours, as soon as that many live", () => {
@@ -245,9 +273,12 @@ Deno.test("S5: once its data is void a node brings nothing of it to anybody any 
     const { spread, sent, publish, pass } = spreadOf(6, { directPeersMax });
     publish(own(1), setRecord("k", "v"));
     pass(2);
-    const before = sent.length;
+    // Where few nodes live, the first goes at once, and the next one waits.
     publish(own(2));
-    const { copies, recovered } = spread.metrics;
+    const before = sent.length;
+    publish(own(3));
+    const { infected, copies, recovered } = spread.metrics;
+    assert(infected > 0);
     spread.forget();
     assertEquals(spread.metrics.infected, 0);
     for (let node = 2; node <= 6; node++) spread.lost(node);
@@ -256,7 +287,7 @@ Deno.test("S5: once its data is void a node brings nothing of it to anybody any 
     const after = spread.metrics;
     assertEquals([after.copies, after.recovered], [copies, recovered]);
     // And what it writes afterwards goes out.
-    publish(own(3));
+    publish(own(4));
     pass(2);
     assert(sent.length > before);
   }

@@ -149,6 +149,58 @@ export const GOSSIP_RUMOURS_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/spread_test.ts :: to few nodes",
   },
   {
+    name: "lone-commit-waits-for-others",
+    file: "gossip/replication/push.ts",
+    find: "    if (restMs <= 0) this.flush();\n    else this.#timer",
+    replace: "    this.#timer",
+    caughtBy: "gossip/replication/pull_test.ts :: a lone commit is pushed",
+  },
+  {
+    name: "commits-are-pushed-one-by-one",
+    file: "gossip/replication/push.ts",
+    find: "    if (restMs <= 0) this.flush();",
+    replace: "    if (restMs < Infinity) this.flush();",
+    caughtBy: "gossip/replication/pull_test.ts :: a lone commit is pushed",
+  },
+  {
+    name: "pushes-that-waited-begin-no-pause",
+    file: "gossip/replication/push.ts",
+    find: "    else this.#timer ??= timers.set(() => this.flush(), restMs);",
+    replace: `    else {
+      this.#timer ??= timers.set(() => {
+        this.flush();
+        this.#lastAt = -Infinity;
+      }, restMs);
+    }`,
+    caughtBy: "gossip/replication/pull_test.ts :: a lone commit is pushed",
+  },
+  {
+    name: "push-timer-without-records",
+    file: "gossip/replication/push.ts",
+    find:
+      "    if (this.#runs.size === 0) return;\n    const { timers, clock, delayMs }",
+    replace: "    const { timers, clock, delayMs }",
+    caughtBy: "gossip/replication/pull_test.ts :: durable together are pushed",
+  },
+  {
+    name: "records-of-a-group-pushed-apart",
+    file: "gossip/replication/spread.ts",
+    find: "      } else if (this.#isDirect) this.#push.add(record);\n",
+    replace: `      } else if (this.#isDirect) {
+        this.#push.add(record);
+        this.#push.gathered();
+      }
+`,
+    caughtBy: "gossip/replication/spread_test.ts :: to few nodes",
+  },
+  {
+    name: "void-data-is-pushed",
+    file: "gossip/replication/spread.ts",
+    find: "    this.#push.clear();\n",
+    replace: "",
+    caughtBy: "gossip/replication/spread_test.ts :: S5",
+  },
+  {
     name: "rumour-relayed-on-arrival",
     file: "gossip/replication/spread.ts",
     find: "    replica.receiveAll(records).catch((error) => {\n",

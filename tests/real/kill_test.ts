@@ -5,7 +5,7 @@ import { TempDir } from "./paths.ts";
 import { RemoteNode } from "./remote_node.ts";
 import { readRows } from "./rows.ts";
 
-/** Nothing but a question of a peer moves data. */
+/** Nothing but a question of a peer moves data, once there was a push. */
 const SILENT: NonNullable<OpenOptions["propagation"]> = {
   pushDelayMs: 1e9,
   antiEntropyIntervalMs: 1e9,
@@ -31,6 +31,8 @@ Deno.test("X4: what was acked right before a kill -9 is there at the reopen, and
     });
   await using b = await join("b");
   await using c = await join("c");
+  // What is committed first is pushed at once; what follows would be much later.
+  await killed.commit(["first", "", null]);
   const last = 20;
   for (let i = 0; i <= last; i++) {
     await killed.commit([`key ${i}`, `${i}`, null]);

@@ -63,8 +63,9 @@ for (const unsynced of ["lost", "torn", "kept"] as const) {
       const a = await cluster.open("a");
       const b = await cluster.open("b");
       await cluster.converged("a", "b");
-      // Nobody else has it when its node dies.
+      // Nobody else has it when its node dies, and it is not under way either.
       cluster.cut(["a"], ["b"]);
+      await cluster.until("a is apart", () => a.metrics().peersConnected === 0);
       const one = await a.set("one", "1");
       const both = await a.commit({
         ops: [
@@ -499,9 +500,18 @@ scenario(
       () => a.metrics().peersConnected + b.metrics().peersConnected === 2,
     );
     await cluster.world.sleep(3000);
+    // What comes right after a push waits, here for longer than the test.
+    await a.set("first", "value");
     await a.set("key", "value");
+    await cluster.until("b has the first", () => b.has("first"), 1000);
+    assertEquals(await b.has("key"), false);
     await a.close();
     await cluster.until("b has it", () => b.has("key"), 1000);
+  },
+  {
+    defaults: {
+      propagation: { pushDelayMs: 1_200_000, antiEntropyIntervalMs: 1_200_000 },
+    },
   },
 );
 
