@@ -284,14 +284,14 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
     file: "gossip/membership/cluster.ts",
     find: "    this.#reassertion.hear(cloned);\n",
     replace: "",
-    caughtBy: "tests/scenarios/membership_test.ts :: what a copy",
+    caughtBy: "tests/scenarios/membership_test.ts :: speaks above it",
   },
   {
     name: "generation-above-a-copy-is-forgotten",
     file: "gossip/membership/reassertion.ts",
     find: "    await this.#options.raise(heard + 1);\n",
     replace: "",
-    caughtBy: "tests/scenarios/membership_test.ts :: what a copy",
+    caughtBy: "tests/scenarios/membership_test.ts :: speaks above it",
   },
   {
     name: "incarnation-not-durable-when-let-in",

@@ -256,7 +256,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
       }`,
     replace:
       `        const written = this.#kv.write(batch, { sync: this.#options.sync });
-        this.#publish(draft);
+        this.#publish(draft, renewal);
         for (const settle of settled) settle();
         await written;
         return;

@@ -163,6 +163,36 @@ scenario(
 );
 
 scenario(
+  "what a copy said of a node to one other does not stand at the third, who met no copy: the node speaks above it, and keeps what it has",
+  async (cluster) => {
+    const dbs = await cluster.openAll(["a", "b", "c"]);
+    const [a, b, c] = dbs as [DB, DB, DB];
+    const { key } = b.cluster.host;
+    const events = collect(b.events());
+    // Only c meets the copy, and cannot refuse the node for it.
+    cluster.cut(["c"], ["b"]);
+    cluster.cut(["a"], ["x"]);
+    cluster.world.disk("x").restore(cluster.world.disk("b").image());
+    await cluster.reopen("x");
+    await cluster.until(
+      "the third has heard of the copy",
+      () => a.cluster.node(key).address === "x:1",
+    );
+    cluster.kill("x");
+    await found(cluster, [a, b], key, "b:1");
+    cluster.world.heal();
+    await found(cluster, dbs, key, "b:1");
+    await b.close();
+    const again = await cluster.reopen("b", { address: "b:2" });
+    const later = collect(again.events());
+    await found(cluster, [a, again, c], key, "b:2");
+    for (const { type } of [...events, ...later].flat()) {
+      assert(type !== "outdated", "its disk was taken for an old one");
+    }
+  },
+);
+
+scenario(
   "a node whose disk was put back to before its last starts is healthy to all at its new address",
   async (cluster) => {
     const dbs = await cluster.openAll(["a", "b", "c"]);

@@ -325,7 +325,8 @@ function drawWorld(random: Prng, steps: number): WorldDraw {
     durability: random.chance(0.8) ? "synced" : "written",
     memtableBytes: pick(random, [16, 64, 8192]) * 1024,
     propagation: {
-      pushDelayMs: pick(random, [1, 2, 20]),
+      // A second: what is acked, and nobody else has, is lost by many a fault.
+      pushDelayMs: pick(random, [1, 20, 1000]),
       antiEntropyIntervalMs: pick(random, [300, 1000, 2000]),
       logBytesMax: pick(random, [400, 20_000, 64 * 1024 * 1024]),
       copyBytesPerSecond: pick(random, [2000, 4000, 128 * 1024 * 1024]) * size,
