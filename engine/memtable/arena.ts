@@ -16,7 +16,8 @@ export class Arena {
   readonly #memory: SpareMemory;
   readonly #chunks: Uint8Array[];
   #open = 0;
-  #used = CHUNK_BYTES;
+  /** Also what takes no room is in a chunk, so there is none with room yet. */
+  #used = CHUNK_BYTES + 1;
   #bytes = 0;
   /** The chunk of the last allocation. */
   chunk = 0;

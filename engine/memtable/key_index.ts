@@ -1,7 +1,7 @@
 /**
  * Finds the newest entry of a key in a memtable by the key's hash: a read of what
- * was just written costs a line or two of memory in place of a walk through the
- * list.
+ * was just written costs a line or two of memory in place of a search among all
+ * keys.
  *
  * Open addressing with linear probing, at most half full, one slot a key:
  *

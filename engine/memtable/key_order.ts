@@ -3,11 +3,9 @@
  * in order.
  *
  * Two levels: blocks of a few abbreviations, each with its node, and the first
- * abbreviations of all blocks. A search halves numbers that lie side by side twice,
- * where one through the towers of a skip list reads a line of memory for each node
- * that it compares. So what costs is what the number of blocks costs: moving half of
- * their first abbreviations when one is split. It is little up to a million entries
- * and grows with them.
+ * abbreviations of all blocks. A search halves numbers that lie side by side, twice.
+ * A block that is full is split, which moves half of the first abbreviations behind
+ * it: little up to a million entries, and ever more beyond.
  *
  * ```text
  * firsts:  | first abbreviation of block | ...      in order
@@ -29,7 +27,9 @@ const STAY = BLOCK_ENTRIES / 2;
 const BLOCKS_MIN = 16;
 
 /** What an entry takes in a block: an abbreviation and a node, in bytes. */
-export const PLACE_BYTES = 8 + 4;
+const ENTRY_BYTES = 8 + 4;
+/** What a block takes: its entries, their number, the last place and its first. */
+const BLOCK_BYTES = BLOCK_ENTRIES * ENTRY_BYTES + 1 + 1 + 8 + 4;
 
 /** Tells how a node of the abbreviation that is sought compares with what is sought. */
 export interface Ties {
@@ -54,7 +54,14 @@ export class KeyOrder {
 
   /** Its memory in bytes. */
   get bytes(): number {
-    return this.#abbreviations.byteLength + this.#nodes.byteLength;
+    return this.#blocks.length * BLOCK_BYTES;
+  }
+
+  /** What of that has entries, in bytes: whole blocks, but of few what is in one. */
+  get usedBytes(): number {
+    return this.#used > 1
+      ? this.#used * BLOCK_BYTES
+      : this.#used * this.#counts[0]! * ENTRY_BYTES;
   }
 
   /** Forgets all entries. */
@@ -174,6 +181,8 @@ export class KeyOrder {
     const added = this.#addBlock(this.#block + 1);
     // Where keys come in order the blocks that they leave behind are full.
     const isRun = this.#at === this.#lasts[full]! + 1;
+    // A run goes on in the other block: what comes to this one's end is none.
+    this.#lasts[full] = BLOCK_ENTRIES;
     const stay = isRun ? this.#at : STAY;
     const from = full * BLOCK_ENTRIES;
     const to = added * BLOCK_ENTRIES;

@@ -69,6 +69,22 @@ Deno.test("keys in order leave full blocks behind, at the end and between others
   }
 });
 
+Deno.test("whatever comes behind a full block, the blocks stay half full at least", () => {
+  for (const kind of ["falling", "alike"]) {
+    for (let below = 0; below <= 70; below++) {
+      const order = new KeyOrder();
+      for (let n = 0; n < below; n++) order.append(n, n + 1);
+      for (let n = 0; n < 5000; n++) {
+        const abbreviation = kind === "falling" ? 1e9 - n : 1e9;
+        order.seek(abbreviation, { orderOf: () => 1 });
+        order.insert(abbreviation, n + 71);
+      }
+      const perEntry = order.usedBytes / (below + 5000);
+      assert(perEntry < 30, `${perEntry} bytes, ${kind}, ${below} below`);
+    }
+  }
+});
+
 Deno.test("entries are named anew from a place on, until one is not to be", () => {
   const order = new KeyOrder();
   for (let n = 1; n <= 200; n++) {

@@ -33,7 +33,7 @@ import { hashKey } from "../table/filter.ts";
 import { Arena } from "./arena.ts";
 import { FEW_KEYS, type KeyBits } from "./key_bits.ts";
 import type { KeyIndex } from "./key_index.ts";
-import { type KeyOrder, PLACE_BYTES } from "./key_order.ts";
+import type { KeyOrder } from "./key_order.ts";
 import { MemtableCursor } from "./memtable_cursor.ts";
 import { SpareMemory } from "./spare_memory.ts";
 
@@ -196,7 +196,7 @@ export class Memtable {
   /** Memory taken by entries, in bytes. */
   get bytes(): number {
     return this.#arena.bytes + this.#used * WORD_BYTES +
-      this.#count * PLACE_BYTES;
+      (this.#order?.usedBytes ?? 0);
   }
 
   /** Slots in which hashes of keys are; 0 if keys are few, or too many want one. */

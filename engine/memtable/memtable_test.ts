@@ -100,6 +100,50 @@ Deno.test("a key that has not what others of its first byte start with stands be
   assertEquals(firstFrom(), keys[0]);
 });
 
+Deno.test("entries of one key go from the newest to the oldest, whatever their numbers, and the empty key before all others", () => {
+  const memory = new SpareMemory(false, 0);
+  for (const emptyFirst of [true, false]) {
+    const memtable = new Memtable(memory);
+    const keys = [new Uint8Array(0), Uint8Array.of(0), Uint8Array.of(0, 0)];
+    const want: string[] = [];
+    let seq = 2 ** 32 - 15;
+    for (let i = 0; i < 30; i++) {
+      const key = keys[(i + (emptyFirst ? 0 : 1)) % keys.length]!;
+      memtable.add(seq, key, i % 5 === 0 ? undefined : new Uint8Array(0));
+      want.push(`${toHex(key)}@${seq}`);
+      seq++;
+    }
+    const byKey = (text: string) => text.split("@")[0]!.length;
+    want.reverse().sort((a, b) => byKey(a) - byKey(b));
+    const cursor = memtable.cursor();
+    const got: string[] = [];
+    for (cursor.seekTo(undefined); cursor.valid; cursor.next()) {
+      got.push(`${toHex(cursor.takeKey())}@${cursor.seq}`);
+    }
+    assertEquals(got, want);
+  }
+});
+
+Deno.test("what a memtable says that it takes is what it takes, and all of it is another one's afterwards", () => {
+  const memory = new SpareMemory(false, 16 << 20);
+  const memtable = new Memtable(memory);
+  memtable.acquire();
+  const prng = new Prng(1);
+  const count = 20_000;
+  for (let seq = 1; seq <= count; seq++) {
+    const key = Uint8Array.from({ length: 8 }, () => prng.below(256));
+    memtable.add(seq, key, key);
+  }
+  // Bytes, a node of 8 words and a place in the order for each.
+  const least = count * (16 + 32 + 12);
+  const { bytes } = memtable;
+  assert(bytes >= least && bytes < 1.3 * least, `${bytes} of ${least}`);
+  memtable.release();
+  const order = memory.takeOrder();
+  assert(order.bytes >= count * 12, `${order.bytes}`);
+  assertEquals(order.usedBytes, 0);
+});
+
 Deno.test("the next key is found behind any number of entries of one, without a walk through them all", () => {
   const keys = ["a", "b", "c", "d"].map((key) =>
     new TextEncoder().encode(`key-${key}`)
@@ -227,7 +271,7 @@ function keysOfOneHash(count: number): Uint8Array[] {
   });
 }
 
-Deno.test("keys that were made to have one hash are found all the same, and cost no more than a walk through the list", () => {
+Deno.test("keys that were made to have one hash are found all the same, and cost no more than a search in the list", () => {
   for (const count of [20, 2000]) {
     const keys = keysOfOneHash(count + 1);
     const absent = keys.pop()!;

@@ -48,7 +48,8 @@ export class SpareMemory {
 
   /** How much is kept at the moment, in bytes. */
   get bytes(): number {
-    return this.#chunks.length * CHUNK_BYTES + (this.#nodes?.byteLength ?? 0);
+    return this.#chunks.length * CHUNK_BYTES + (this.#nodes?.byteLength ?? 0) +
+      (this.#order?.bytes ?? 0) + (this.#index?.bytes ?? 0);
   }
 
   /** Gives at least `words` words, of which the first `cleared` are zeros. */
@@ -109,9 +110,10 @@ export class SpareMemory {
         chunk.length === CHUNK_BYTES && this.#chunks.length < this.#chunksMax
       ) this.#chunks.push(chunk);
     }
-    if (order !== undefined && order.bytes <= this.#nodesBytesMax) {
-      this.#order ??= order;
-    }
+    if (
+      order !== undefined && order.bytes <= this.#nodesBytesMax &&
+      order.bytes > (this.#order?.bytes ?? 0)
+    ) this.#order = order;
     this.#bits ??= bits;
     if (index !== undefined && index.bytes <= this.#nodesBytesMax) {
       this.#index ??= index;

@@ -69,7 +69,7 @@ export class Slots {
   }
 }
 
-/** FNV-1a, folded: the small integers that a `Map` takes best. */
+/** FNV-1a. As an integer of 32 bits with a sign, which a `Map` takes best. */
 function hashOf(key: Uint8Array): number {
   let hash = 0x811c9dc5 | 0;
   for (let i = 0; i < key.length; i++) {

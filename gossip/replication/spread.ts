@@ -200,6 +200,7 @@ export class Spread {
 
   /** Records, and sessions, are durable: those of this node, and of others. */
   published(applied: readonly Applied[]): void {
+    if (this.#closed) return;
     this.#look();
     const now = this.#now;
     const records: PassedRecord[] = [];

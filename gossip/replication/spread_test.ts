@@ -252,6 +252,19 @@ Deno.test("what is told large is parted among messages, and at the end all goes 
   assertEquals(sent.every(({ message }) => message.length < 200_000), true);
 });
 
+Deno.test("once it is closed nothing is sent any more, at once or later", () => {
+  for (const directPeersMax of [0, 16]) {
+    const { spread, sent, publish, pass } = spreadOf(3, { directPeersMax });
+    publish(own(1));
+    spread.close();
+    const before = sent.length;
+    assert(before > 0);
+    publish(own(2));
+    pass(1000);
+    assertEquals(sent.length, before);
+  }
+});
+
 Deno.test("a record that was announced is pulled from who announced it", () => {
   const { spread, pulls } = spreadOf(3);
   const list = new MemberList([1, 2, 3]);

@@ -24,8 +24,9 @@ const SILENCE_MS_MAX = 30_000;
 /**
  * A thread that has nothing to do for so long is ended, in milliseconds. A web
  * worker keeps the process alive as long as it lives. But one that is started every
- * few seconds is compiled anew each time: so whoever is asked again after a pause is kept for twice the longest of
- * them, up to `max`. Who is asked more seldom than that is not waited for.
+ * few seconds is compiled anew each time: so whoever is asked again after a pause is
+ * kept for twice the longest of them, up to `max`. Who is asked more seldom than
+ * that is not waited for.
  */
 const IDLE_MS = { min: 1_000, max: 10_000 };
 

@@ -394,6 +394,27 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/memtable/key_order_test.ts :: full blocks",
   },
   {
+    name: "engine-takes-what-comes-behind-a-full-block-for-a-run",
+    file: "engine/memtable/key_order.ts",
+    find: "    this.#lasts[full] = BLOCK_ENTRIES;\n",
+    replace: "",
+    caughtBy: "engine/memtable/key_order_test.ts :: behind a full block",
+  },
+  {
+    name: "engine-orders-entries-by-half-of-their-numbers",
+    file: "engine/memtable/memtable.ts",
+    find: "    ) || this.#soughtSeq - this.#seqOf(node);",
+    replace: "    ) || (this.#soughtSeq >>> 0) - nodes[node + SEQ_LOW]!;",
+    caughtBy: "engine/memtable/memtable_test.ts :: newest to the oldest",
+  },
+  {
+    name: "engine-keeps-no-order-of-a-memtable",
+    file: "engine/memtable/memtable.ts",
+    find: "      chunks,\n      this.#order,\n",
+    replace: "      chunks,\n      undefined,\n",
+    caughtBy: "engine/memtable/memtable_test.ts :: another one's afterwards",
+  },
+  {
     name: "engine-loses-the-beginning-of-an-appended-block",
     file: "engine/memtable/key_order.ts",
     find: "      this.#firsts[this.#used - 1] = abbreviation;\n",

@@ -173,7 +173,7 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     file: "gossip/open.ts",
     find: "            if (!(error instanceof WaitingError)) throw error;\n",
     replace: "            if (WaitingError !== undefined) throw error;\n",
-    caughtBy: "tests/scripts_test.ts :: 8100022",
+    caughtBy: "tests/scenarios/conflicts_test.ts :: a node that joins is open",
   },
   {
     name: "lost-connection-told-as-a-failure",

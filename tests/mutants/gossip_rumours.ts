@@ -5,6 +5,13 @@ import type { Mutant } from "./mutant.ts";
 /** The defects. */
 export const GOSSIP_RUMOURS_MUTANTS: readonly Mutant[] = [
   {
+    name: "spread-sends-what-comes-after-its-end",
+    file: "gossip/replication/spread.ts",
+    find: "    if (this.#closed) return;\n    this.#look();\n",
+    replace: "    this.#look();\n",
+    caughtBy: "gossip/replication/spread_test.ts :: once it is closed",
+  },
+  {
     name: "rumour-acknowledged-before-it-is-durable",
     file: "gossip/replication/rumours.ts",
     find:

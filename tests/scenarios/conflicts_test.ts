@@ -136,3 +136,46 @@ scenario(
   },
   { defaults: { propagation: { conflictsMax: 1 } } },
 );
+
+scenario(
+  "a node that joins is open although records wait until conflicts are forgotten there",
+  async (cluster) => {
+    const a = await cluster.open("a", {
+      propagation: { copyBytesPerSecond: 2000 },
+    });
+    const b = await cluster.open("b", { peers: [cluster.address("a")] });
+    for (let i = 0; i < 40; i++) await a.set(`filler ${i}`, "v".repeat(500));
+    await cluster.converged("a", "b");
+    cluster.cut(["a", "d"], ["b"]);
+    const keys = ["k1", "k2", "k3"];
+    for (const key of keys) await a.set(key, "a");
+    await cluster.world.sleep(100);
+    for (const key of keys) await b.set(key, "b");
+    const { sessionBytesGiven } = a.metrics();
+    const joining = cluster.open("d", {
+      peers: [cluster.address("a")],
+      propagation: { conflictsMax: 1 },
+    });
+    await cluster.until(
+      "the copy is on its way",
+      () => a.metrics().sessionBytesGiven > sessionBytesGiven,
+    );
+    // What its donor takes from now on comes to it as records, behind the copy.
+    cluster.world.heal();
+    await cluster.until(
+      "the donor has all of it",
+      () => a.metrics().conflictsOnRecord === keys.length,
+    );
+    const d = await joining;
+    await cluster.until("it waits", () => d.metrics().conflictsFull);
+    for (const key of keys) await assertReads(d, key, "a");
+    for (let last = 1; last <= keys.length; last++) {
+      await cluster.until(
+        `conflict ${last} is there`,
+        () => d.metrics().conflictsOnRecord === 1,
+      );
+      await d.forgetConflicts(last);
+    }
+    await cluster.converged("a", "b", "d");
+  },
+);
