@@ -1,7 +1,7 @@
 /**
  * Says of a key that it is certainly not in a memtable, so that a read of what
- * lies in tables, as most do, costs one line of memory here instead of the
- * dozen of a search among all keys.
+ * lies in tables, as most do, costs one line of memory here instead of a search
+ * among all keys.
  *
  * Two bits of one word a key, by its hash. The memory is fixed and small enough
  * to stay near the processor: with 50,000 keys it errs on one absent key in

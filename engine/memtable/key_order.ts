@@ -4,8 +4,8 @@
  *
  * Two levels: blocks of a few abbreviations, each with its node, and the first
  * abbreviations of all blocks. A search halves numbers that lie side by side, twice.
- * A block that is full is split, which moves half of the first abbreviations behind
- * it: little up to a million entries, and ever more beyond.
+ * A block that is full is split, which moves all first abbreviations behind it: the
+ * more entries, the more.
  *
  * ```text
  * firsts:  | first abbreviation of block | ...      in order

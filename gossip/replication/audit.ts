@@ -41,6 +41,7 @@ import {
   type Timers,
 } from "../../runtime/mod.ts";
 import { MessageType, type RequestOptions } from "../../transport/mod.ts";
+import { keyText } from "../keyspace.ts";
 import {
   type AuditItem,
   decodeBuckets,
@@ -64,7 +65,6 @@ import {
 } from "./audit_messages.ts";
 import { countSlice, listed, readItems, readSlice } from "./audit_rows.ts";
 import { isSameSum } from "./audit_sums.ts";
-import { keyText } from "../keyspace.ts";
 import { differ, type Entry, type Version, versionOf } from "./entry.ts";
 import type { Replica } from "./replica.ts";
 import type { Vector } from "./vector.ts";

@@ -1,11 +1,11 @@
 /**
  * The keys that a draft has read: what is stored of each, and what would stand.
  *
- * Found by a hash of the key: a text of each key, for a `Map` of texts, would cost
- * several times as much, at each write of each node.
+ * Found by a hash of the key: for a `Map` of texts, one would have to be made of each
+ * key, at each write of each node.
  *
- * Guarantees: slots come in the order in which they were added. Keys that were made
- * to have one hash cost no more than texts of them would.
+ * Guarantees: slots come in the order in which they were added. However many keys
+ * were made to have one hash, few of them are looked at for one.
  *
  * @module
  */
@@ -53,8 +53,7 @@ export class Slots {
     const slot = new Slot(key, before);
     this.#all.push(slot);
     const hash = hashOf(key);
-    const first = this.#ofHash.get(hash);
-    let last = first;
+    let last = this.#ofHash.get(hash);
     let count = 1;
     for (; last?.next !== undefined; last = last.next) count++;
     if (last === undefined) this.#ofHash.set(hash, slot);

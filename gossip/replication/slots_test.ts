@@ -1,4 +1,4 @@
-import { assertEquals, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { toBytes } from "../../runtime/mod.ts";
 import { Slots } from "./slots.ts";
 
@@ -41,25 +41,49 @@ function alike(state: number): { blocks: Uint8Array[]; state: number } {
   }
 }
 
-Deno.test("keys that were made to have one hash are told apart, however many", () => {
+/** Keys of one hash: two to the power of so many blocks. */
+function collisions(blocks: number): { keys: Uint8Array[]; state: number } {
   let keys: number[][] = [[]];
   let state = START;
-  for (let i = 0; i < 5; i++) {
+  for (let i = 0; i < blocks; i++) {
     const next = alike(state);
     keys = keys.flatMap((key) =>
       next.blocks.map((block) => [...key, ...block])
     );
     state = next.state;
   }
+  return { keys: keys.map((key) => Uint8Array.from(key)), state };
+}
+
+Deno.test("keys that were made to have one hash are told apart, however many", () => {
+  const { keys, state } = collisions(5);
   assertEquals(keys.length, 32);
   const slots = new Slots();
   for (const key of keys) {
     assertEquals(key.reduce(step, START), state);
-    assertEquals(slots.get(Uint8Array.from(key)), undefined);
-    slots.add(Uint8Array.from(key), undefined);
+    assertEquals(slots.get(key), undefined);
+    slots.add(key.slice(), undefined);
   }
   for (const key of keys) {
-    assertEquals(slots.get(Uint8Array.from(key))?.key, Uint8Array.from(key));
+    assertEquals(slots.get(key)?.key, key);
   }
   assertEquals([...slots].length, keys.length);
+});
+
+Deno.test("few keys of one hash are looked at, however many there are", () => {
+  let looks = 0;
+  const counted = (key: Uint8Array) =>
+    new Proxy(key, {
+      get(target, name) {
+        if (name === "length") looks++;
+        return Reflect.get(target, name, target);
+      },
+    });
+  const { keys } = collisions(7);
+  assertEquals(keys.length, 128);
+  const slots = new Slots();
+  for (const key of keys) slots.add(counted(key), undefined);
+  looks = 0;
+  assert(slots.get(keys.at(-1)!) !== undefined);
+  assert(looks > 0 && looks <= 40, `${looks} looks`);
 });

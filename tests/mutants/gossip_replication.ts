@@ -15,6 +15,13 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     caughtBy: "gossip/replication/slots_test.ts :: made to have one hash",
   },
   {
+    name: "draft-looks-at-all-keys-of-a-hash",
+    file: "gossip/replication/slots.ts",
+    find: "const SAME_HASH_MAX = 8;",
+    replace: "const SAME_HASH_MAX = 8000;",
+    caughtBy: "gossip/replication/slots_test.ts :: few keys of one hash",
+  },
+  {
     name: "draft-forgets-keys-whose-hash-many-have",
     file: "gossip/replication/slots.ts",
     find: "return slot ?? this.#rest?.get(keyText(key));",
