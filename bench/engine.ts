@@ -31,6 +31,7 @@ import {
   type Result,
   type Task,
 } from "./engine/child.ts";
+import { GC_FLAG } from "./engine/meter.ts";
 import { Medians, mediansTable, targetsTable } from "./engine/report.ts";
 import {
   type DatasetName,
@@ -108,6 +109,7 @@ async function runTask(task: Task): Promise<Outcome | undefined> {
       "run",
       "-A",
       "--quiet",
+      GC_FLAG,
       ...flags,
       new URL("engine/child.ts", import.meta.url).href,
       JSON.stringify(task),

@@ -265,6 +265,36 @@ Deno.test("overwritten and deleted data is given back, and tables stay few", asy
   await store.close();
 });
 
+Deno.test("files that nobody needs any more are removed one at a time, and after one that could not be", async () => {
+  let under = 0;
+  let most = 0;
+  let removals = 0;
+  const files = new class extends MemoryFiles {
+    async removeAside(path: string): Promise<void> {
+      removals++;
+      most = Math.max(most, ++under);
+      await new Promise((resolve) => void setTimeout(resolve, 0));
+      under--;
+      if (removals === 2) throw new StorageError("remove", path, "so says it");
+      this.remove(path);
+    }
+  }();
+  const store = await openLsm(DIR, { ...TINY, files });
+  for (let round = 0; round < 50; round++) {
+    for (let i = 0; i < 20; i++) {
+      await store.write([set(`k${i}`, `${round}`.repeat(5))]);
+    }
+  }
+  await store.idle();
+  const tables = store.stats().tables.reduce((a, b) => a + b);
+  await store.close();
+  assertEquals([under, most], [0, 1]);
+  const onDisk = files.list(DIR).filter((name) => /\.(sst|wal)$/.test(name));
+  // The tables, the log that is gone on with, and what could not be removed.
+  assertEquals(onDisk.length, tables + 2, `${onDisk}`);
+  assert(removals > 50, `${removals} removals`);
+});
+
 Deno.test("an iterator keeps its files until it is closed or at its end", async () => {
   const files = new StepFiles();
   const store = await openLsm(DIR, { ...TINY, files });

@@ -111,7 +111,8 @@ export class Store implements TableSet {
   readonly #memory: SpareMemory;
   #current: Version;
   #nextNumber: number;
-  readonly #removals: Set<Promise<void>> = new Set();
+  /** Resolves when all that was discarded is removed. */
+  #removed: Promise<void> = Promise.resolve();
   #failure: { error: unknown } | undefined;
   readonly #failed = Promise.withResolvers<unknown>();
   #installs: Promise<void> = Promise.resolve();
@@ -303,15 +304,16 @@ export class Store implements TableSet {
       }
       return;
     }
-    const removal = this.files.removeAside(path)
-      .catch(() => {})
-      .finally(() => this.#removals.delete(removal));
-    this.#removals.add(removal);
+    // One at a time: a removal takes a processor for a while, and many at once
+    // would take all of them from the program.
+    this.#removed = this.#removed
+      .then(() => this.files.removeAside!(path))
+      .catch(() => {});
   }
 
-  /** Resolves when all that was discarded is removed. */
-  async discarded(): Promise<void> {
-    await Promise.all(this.#removals);
+  /** Resolves when all that was discarded so far is removed. */
+  discarded(): Promise<void> {
+    return this.#removed;
   }
 
   /** Closes all files and gives the directory free. */

@@ -6,6 +6,7 @@
  * that all of them hold the same.
  */
 
+import { GC_FLAG } from "../engine/meter.ts";
 import { median } from "../engine/report.ts";
 import { RemoteNode } from "../../tests/real/remote_node.ts";
 import type { OpenOptions, Token } from "../../mod.ts";
@@ -125,7 +126,7 @@ class Nodes implements AsyncDisposable {
     const peers = this.all.map(({ address }) => address);
     const node = await RemoteNode.start({
       program: PROGRAM,
-      permissions: ["-A"],
+      permissions: ["-A", GC_FLAG],
       startMs: PATIENCE_MS,
       dir: `${this.#dir}/${at}`,
       open: {
@@ -289,6 +290,7 @@ async function readsFacade({ dir, entries }: RowContext): Promise<Figures> {
       "run",
       "-A",
       "--quiet",
+      GC_FLAG,
       new URL("facade.ts", import.meta.url).href,
       dir,
       String(few),

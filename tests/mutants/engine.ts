@@ -931,4 +931,20 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
       "          const { tableBytes, yieldNow } = store.settings;\n          await this.#compact(await sparing(compaction, tableBytes, yieldNow));\n        } catch (error) {\n",
     caughtBy: "engine/compaction/beside_test.ts :: frees its room",
   },
+  {
+    name: "removals-all-at-once",
+    file: "engine/store.ts",
+    find:
+      "    this.#removed = this.#removed\n      .then(() => this.files.removeAside!(path))\n",
+    replace: "    this.#removed = this.files.removeAside(path)\n",
+    caughtBy: "engine/lsm_test.ts :: removed one at a time",
+  },
+  {
+    name: "no-removal-after-one-that-failed",
+    file: "engine/store.ts",
+    find:
+      "      .then(() => this.files.removeAside!(path))\n      .catch(() => {});\n",
+    replace: "      .then(() => this.files.removeAside!(path));\n",
+    caughtBy: "engine/lsm_test.ts :: removed one at a time",
+  },
 ];
