@@ -3,11 +3,12 @@
  * groups; a group becomes one frame of the WAL, then entries of the memtable.
  *
  * Guarantees: a group is synced if any of its batches asked for it. Readers see
- * a batch only after its group is written (and synced, if asked), so nobody
- * acts on what a crash could still take back from who asked for more. At most
- * one `syncData` is in flight; whatever arrives meanwhile is the next group, so
- * the size of groups follows the device and no timer is needed. When memtables
- * or level 0 are full, writers wait; what waits is bounded.
+ * a batch only after its group, and all before it, are written (and synced, if
+ * asked), so nobody acts on what a crash could still take back from who asked for
+ * more. At most two groups are on their way to the device: one is made while the
+ * other is synced. Whatever arrives meanwhile is the next group, so the size of
+ * groups follows the device and no timer is needed. When memtables or level 0 are
+ * full, writers wait; what waits is bounded.
  *
  * A group that need not wait for anything is written in one microtask, without
  * a promise but the one that its writers hold. The frame is put together in the
@@ -24,6 +25,7 @@ import {
   COMMIT_SLICE_MS,
   COMMIT_SLICE_WORK,
   COMMIT_SLICE_WORK_MIN,
+  EARLY_BATCHES,
   GROUP_BATCHES_MAX,
   GROUP_BYTES,
   LEVEL0_SLOW,
@@ -31,6 +33,7 @@ import {
   SEALED_MAX,
   SLICE_BYTES,
   type StallReason,
+  SYNCS_MAX,
   WAITING_BATCHES_MAX,
   WAITING_BYTES_MAX,
 } from "./options.ts";
@@ -71,6 +74,12 @@ export class Committer {
   #waitingBatches = 0;
   #waitingBytes = 0;
   #running: Promise<void> | undefined;
+  /** Whether a group's turn has come that waits for something. */
+  #hasTurn = false;
+  /** Groups that were appended and are not visible yet, the oldest first. */
+  readonly #unsettled: Promise<boolean>[] = [];
+  /** Their ops. */
+  #hiddenOps = 0;
   /** Work since others had their turn, and when it began. */
   #work = 0;
   #workBegan = 0;
@@ -105,6 +114,7 @@ export class Committer {
     if (sync) group.sync = true;
     this.#waitingBatches++;
     this.#waitingBytes += bytes;
+    if (group.batches.length === EARLY_BATCHES) this.#startEarly(group);
     return group.done.promise;
   }
 
@@ -120,7 +130,9 @@ export class Committer {
 
   /** Resolves when nothing waits. */
   async drain(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+    while (this.#running !== undefined || this.#unsettled.length > 0) {
+      await (this.#running ?? this.#unsettled.at(-1));
+    }
   }
 
   /** The batches of all WALs up to `id` are in tables. */
@@ -168,32 +180,33 @@ export class Committer {
   /** Writes what waits: as far as it can at once, then with promises. */
   readonly #run = (): Promise<void> | undefined => {
     while (this.#queue.length > 0) {
-      const group = this.#takeGroup();
-      const waiting = this.#start(group);
-      if (waiting !== undefined) return this.#runOn(group, waiting);
+      const waiting = this.#step();
+      if (waiting !== undefined) return this.#runOn(waiting);
     }
     this.#running = undefined;
     return undefined;
   };
 
-  async #runOn(
-    group: Group,
-    waiting: Promise<void> | undefined,
-  ): Promise<void> {
+  async #runOn(waiting: Promise<unknown> | undefined): Promise<void> {
+    this.#hasTurn = true;
     for (;;) {
-      if (waiting !== undefined) {
-        try {
-          await waiting;
-          group.done.resolve();
-        } catch (error) {
-          group.done.reject(error);
-        }
-      }
+      if (waiting !== undefined) await waiting;
       if (this.#queue.length === 0) break;
-      group = this.#takeGroup();
-      waiting = this.#start(group);
+      waiting = this.#step();
     }
+    this.#hasTurn = false;
     this.#running = undefined;
+  }
+
+  /**
+   * Writes a group that others may still come to, if the device has nothing to do:
+   * they are the next group, which is made meanwhile.
+   */
+  #startEarly(group: Group): void {
+    if (
+      group.sync && this.#queue[0] === group && !this.#hasTurn &&
+      this.#unsettled.length === 0 && !this.#mustWait() && !this.#isFull()
+    ) this.#write(this.#takeGroup());
   }
 
   #takeGroup(): Group {
@@ -203,20 +216,87 @@ export class Committer {
     return group;
   }
 
-  /** Settles a group, or says what settles it. */
-  #start(group: Group): Promise<void> | undefined {
+  /** Goes on with the first group of the queue, or says what to wait for first. */
+  #step(): Promise<unknown> | undefined {
+    const unsettled = this.#unsettled;
+    if (unsettled.length === SYNCS_MAX) return unsettled[0];
+    const isAlone = this.#queue[0]!.job !== undefined || this.#mustWait();
+    // Memtables and WALs change while nothing is on its way to the device.
+    if (
+      unsettled.length > 0 && (isAlone || this.#isFull() || !this.#wals.isOne)
+    ) return unsettled.at(-1);
+    const group = this.#takeGroup();
+    if (group.job !== undefined) return this.#runJob(group, group.job);
+    if (isAlone) return this.#writeLater(group);
+    this.#write(group);
+    return undefined;
+  }
+
+  async #runJob(group: Group, job: () => Promise<void>): Promise<void> {
     try {
       this.#store.assertHealthy();
-      if (group.job !== undefined) return group.job();
-      if (group.sync || this.#mustWait()) return this.#commitLater(group);
-      if (this.#isFull()) this.#seal();
-      this.#append(group);
-      this.#show(group);
+      await job();
       group.done.resolve();
     } catch (error) {
       group.done.reject(error);
     }
-    return undefined;
+  }
+
+  async #writeLater(group: Group): Promise<void> {
+    try {
+      this.#store.assertHealthy();
+      await this.#makeRoom();
+    } catch (error) {
+      group.done.reject(error);
+      return;
+    }
+    this.#write(group);
+  }
+
+  /** Writes a group, and settles it: at once, or when the device is done. */
+  #write(group: Group): void {
+    try {
+      this.#store.assertHealthy();
+      if (this.#isFull()) this.#seal();
+      this.#append(group);
+    } catch (error) {
+      group.done.reject(error);
+      return;
+    }
+    const before = this.#unsettled.at(-1);
+    if (group.sync || before !== undefined) {
+      this.#unsettled.push(this.#settle(group, before));
+    } else {
+      this.#show(group);
+      group.done.resolve();
+    }
+  }
+
+  /**
+   * Settles a group that was appended once it is synced, if it asked for that, and
+   * the one before it is settled. `false` if it failed.
+   */
+  async #settle(
+    group: Group,
+    before: Promise<boolean> | undefined,
+  ): Promise<boolean> {
+    let isDone = false;
+    try {
+      if (group.sync) await this.#wals.sync();
+      // What is behind a group that failed may be nowhere, or not for long.
+      if (await before === false) this.#store.assertHealthy();
+      this.#show(group);
+      group.done.resolve();
+      isDone = true;
+    } catch (error) {
+      this.#store.poison(error);
+      await before;
+      group.done.reject(error);
+    }
+    this.#unsettled.shift();
+    // The device took its time, and so could others.
+    this.#work = 0;
+    return isDone;
   }
 
   #mustWait(): boolean {
@@ -238,22 +318,6 @@ export class Committer {
     return active.count > 0 && active.bytes >= settings.memtableBytes;
   }
 
-  async #commitLater(group: Group): Promise<void> {
-    await this.#makeRoom();
-    this.#append(group);
-    if (group.sync) {
-      try {
-        await this.#wals.sync();
-        // The device took its time, and so could others.
-        this.#work = 0;
-      } catch (error) {
-        this.#store.poison(error);
-        throw error;
-      }
-    }
-    this.#show(group);
-  }
-
   /**
    * Appends a group to the WAL, from the memtable's memory, and adds it to the
    * memtable, behind what readers see.
@@ -269,7 +333,8 @@ export class Committer {
     const room = active.reserve(length);
     const { bytes, offset } = room;
     const start = offset + FRAME_HEADER_BYTES;
-    let seq = store.visibleSeq + 1;
+    const firstSeq = store.visibleSeq + this.#hiddenOps + 1;
+    let seq = firstSeq;
     let at = start;
     for (const ops of group.batches) {
       at = encodeBatch(bytes, at, ops, seq);
@@ -290,12 +355,13 @@ export class Committer {
         group.bytes,
         group.batches.length,
       );
-      seq = store.visibleSeq + 1;
+      seq = firstSeq;
       at = start;
       for (const ops of group.batches) {
         at = applyBatch(active, room, at, seq);
         seq += ops.length;
       }
+      this.#hiddenOps += group.ops;
     } catch (error) {
       // Also if memory ran out: what is in the log has its sequence numbers.
       store.poison(error);
@@ -306,6 +372,7 @@ export class Committer {
   /** Makes a group that was appended visible. */
   #show(group: Group): void {
     this.#store.visibleSeq += group.ops;
+    this.#hiddenOps -= group.ops;
   }
 
   /** Waits until there is room, and lets others have their turn. */

@@ -30,10 +30,13 @@ async function live(files: StepFiles, told: Told): Promise<void> {
     const store = await openLsm(DIR, { ...TINY, files });
     const until = next + 12;
     while (next < until) {
-      // Some alone, some as a group.
+      // Some alone, some as a group, some behind one that is being synced.
       const writes: Promise<void>[] = [];
       for (let n = 0; n <= next % 3 && next < until; n++, next++) {
-        writes.push(write(store, next, next % 4 === 0, told));
+        writes.push(write(store, next, next % 4 === 0 || life === 1, told));
+        if (life === 1) {
+          for (let turn = 0; turn < 2; turn++) await undefined;
+        }
       }
       await Promise.all(writes);
     }

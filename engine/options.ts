@@ -277,6 +277,15 @@ export const GROUP_BYTES = 1024 * 1024;
 /** Batches in a group, at most: what u16 can say. */
 export const GROUP_BATCHES_MAX = 65_535;
 
+/** Groups that the device is to sync at a time, at most. */
+export const SYNCS_MAX = 2;
+
+/**
+ * Batches from which on a group is written, if the device has nothing to do, before
+ * the turn of its writers is over: making it has taken about as long as a sync.
+ */
+export const EARLY_BATCHES = 48;
+
 /** Work between two pauses, in bytes: about 2 ms. */
 export const SLICE_BYTES = 256 * 1024;
 

@@ -1,9 +1,9 @@
 /**
  * Appends frames to a log.
  *
- * Guarantees: `syncedTo` of each frame is a length whose sync had succeeded.
- * Assumes one caller at a time for `sync`, and that after an error the log is
- * never written again (see `Store.poison`).
+ * Guarantees: `syncedTo` of each frame is a length whose sync, and all before it,
+ * had succeeded. Assumes that after an error the log is never written again (see
+ * `Store.poison`).
  *
  * @module
  */
@@ -45,6 +45,8 @@ export class LogWriter {
   #length: number;
   #chain: number;
   #syncedTo: number;
+  /** The newest sync that was begun: done when all before it are, too. */
+  #lastSync: Promise<void> | undefined;
 
   /**
    * Writes to `file`, behind what is there. A log that is synced again and again
@@ -103,16 +105,23 @@ export class LogWriter {
   }
 
   /**
-   * Waits until all appended so far is on the device.
+   * Waits until all appended so far is on the device. More may be appended, and
+   * synced, meanwhile; what came first is said to be synced first.
    *
-   * @throws {StorageError} If the device failed.
+   * @throws {StorageError} If the device failed, for this sync or one before.
    */
   async sync(): Promise<void> {
     const length = this.#length;
     if (length === this.#syncedTo) return;
     if (this.#syncedTo > 0 && length > this.#roomEnd) this.#makeRoom();
-    if (this.#meter === undefined) await this.#file.syncData();
-    else await this.#meter.sync(() => this.#file.syncData());
+    const before = this.#lastSync;
+    const own = this.#meter === undefined
+      ? this.#file.syncData()
+      : this.#meter.sync(() => this.#file.syncData());
+    const both = before === undefined ? own : inOrder(before, own);
+    this.#lastSync = both;
+    await both;
+    if (this.#lastSync === both) this.#lastSync = undefined;
     this.#syncedTo = length;
   }
 
@@ -170,4 +179,17 @@ export class LogWriter {
     );
     this.#chain = extendChain(this.#chain, crc);
   }
+}
+
+/**
+ * Resolves when both have. The system tells of a failed write one of those who
+ * sync, which need not be the one whose write it was.
+ */
+async function inOrder(
+  before: Promise<void>,
+  own: Promise<void>,
+): Promise<void> {
+  const [first, second] = await Promise.allSettled([before, own]);
+  if (first.status === "rejected") throw first.reason;
+  if (second.status === "rejected") throw second.reason;
 }

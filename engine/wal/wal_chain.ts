@@ -10,8 +10,9 @@
  * from the oldest on, then names the newest: only then it resolves, and from
  * then on the loss of any of them is noticed.
  *
- * Assumes: one caller at a time for everything but `forget`, and that after an
- * error nothing is written any more (see `Store.poison`).
+ * Assumes: one caller at a time for everything but `forget`, and for `append` and
+ * `sync` while it is `isOne`; and that after an error nothing is written any more
+ * (see `Store.poison`).
  *
  * @module
  */
@@ -48,6 +49,14 @@ export class WalChain {
   /** The WAL that takes the next batch. */
   get current(): LogIdentity {
     return this.#current.identity;
+  }
+
+  /**
+   * Whether a sync is one of the current WAL alone: then more may be appended, and
+   * synced, before it is done.
+   */
+  get isOne(): boolean {
+    return this.#earlier.length === 0 && this.#current.id === this.#named;
   }
 
   /**

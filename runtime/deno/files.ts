@@ -162,6 +162,7 @@ class DenoFile implements RuntimeFile {
   /** Writes into reserved room; what was appended ends where it stands. */
   #roomWriter: Deno.FsFile | undefined;
   #locked = false;
+  #syncing = false;
 
   constructor(path: string, file: Deno.FsFile, readOnly: boolean) {
     this.#path = path;
@@ -278,7 +279,17 @@ class DenoFile implements RuntimeFile {
 
   async syncData(): Promise<void> {
     try {
-      await this.#handle("sync").syncData();
+      const file = this.#handle("sync");
+      // The platform lets calls of one handle wait for each other.
+      if (this.#syncing && this.#roomWriter !== undefined) {
+        return await this.#roomWriter.syncData();
+      }
+      this.#syncing = true;
+      try {
+        await file.syncData();
+      } finally {
+        this.#syncing = false;
+      }
     } catch (error) {
       throw storageError("sync", this.#path, error);
     }

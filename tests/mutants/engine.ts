@@ -21,9 +21,9 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-shows-a-batch-before-its-sync",
     file: "engine/commit.ts",
-    find: "    this.#append(group);\n    if (group.sync) {",
+    find: "    if (group.sync || before !== undefined) {",
     replace:
-      "    this.#append(group);\n    this.#show(group);\n    if (group.sync) {",
+      "    if (group.sync) this.#show(group);\n    if (group.sync || before !== undefined) {",
     caughtBy: "engine/lsm_test.ts :: a batch is not seen before",
   },
   {
@@ -946,5 +946,99 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
       "      .then(() => this.files.removeAside!(path))\n      .catch(() => {});\n",
     replace: "      .then(() => this.files.removeAside!(path));\n",
     caughtBy: "engine/lsm_test.ts :: removed one at a time",
+  },
+  {
+    name: "group-acked-before-the-one-before-it",
+    file: "engine/commit.ts",
+    find: "      if (await before === false) this.#store.assertHealthy();\n",
+    replace: "",
+    caughtBy: "engine/sync_test.ts :: seen behind those before it that must",
+  },
+  {
+    name: "group-acked-behind-one-that-failed",
+    file: "engine/commit.ts",
+    find: "      if (await before === false) this.#store.assertHealthy();\n",
+    replace: "      await before;\n",
+    caughtBy: "engine/sync_test.ts :: what was written behind it fails too",
+  },
+  {
+    name: "sync-acked-behind-one-that-failed",
+    file: "engine/log/writer.ts",
+    find:
+      "    const both = before === undefined ? own : inOrder(before, own);\n",
+    replace: "    const both = own;\n",
+    caughtBy: "engine/log/sync_test.ts :: counts once",
+  },
+  {
+    name: "any-number-of-syncs-at-a-time",
+    file: "engine/commit.ts",
+    find: "    if (unsettled.length === SYNCS_MAX) return unsettled[0];\n",
+    replace: "",
+    caughtBy: "engine/sync_test.ts :: a third one waits",
+  },
+  {
+    name: "one-sync-at-a-time",
+    file: "engine/commit.ts",
+    find: "    if (unsettled.length === SYNCS_MAX) return unsettled[0];\n",
+    replace: "    if (unsettled.length === 1) return unsettled[0];\n",
+    caughtBy: "engine/sync_test.ts :: is synced while another one is",
+  },
+  {
+    name: "memtable-sealed-while-a-sync-is-on-its-way",
+    file: "engine/commit.ts",
+    find: "(isAlone || this.#isFull() || !this.#wals.isOne)",
+    replace: "(isAlone || !this.#wals.isOne)",
+    caughtBy: "engine/sync_test.ts :: sealed when no sync is on its way",
+  },
+  {
+    name: "job-run-while-a-sync-is-on-its-way",
+    file: "engine/commit.ts",
+    find: "(isAlone || this.#isFull() || !this.#wals.isOne)",
+    replace: "(this.#isFull() || !this.#wals.isOne)",
+    caughtBy: "engine/sync_test.ts :: sealed when no sync is on its way",
+  },
+  {
+    name: "second-sync-while-logs-are-named",
+    file: "engine/commit.ts",
+    find: "(isAlone || this.#isFull() || !this.#wals.isOne)",
+    replace: "(isAlone || this.#isFull())",
+    caughtBy: "engine/sync_test.ts :: a log that is not named yet",
+  },
+  {
+    name: "groups-behind-each-other-share-numbers",
+    file: "engine/commit.ts",
+    find: "store.visibleSeq + this.#hiddenOps + 1;",
+    replace: "store.visibleSeq + 1;",
+    caughtBy: "engine/sync_test.ts :: acked and seen behind it",
+  },
+  {
+    name: "closes-while-syncs-are-on-their-way",
+    file: "engine/commit.ts",
+    find:
+      "    while (this.#running !== undefined || this.#unsettled.length > 0) {\n",
+    replace: "    while (this.#running !== undefined) {\n",
+    caughtBy: "engine/sync_test.ts :: waits for what is on its way",
+  },
+  {
+    name: "many-writers-wait-for-the-end-of-their-turn",
+    file: "engine/commit.ts",
+    find:
+      "    if (group.batches.length === EARLY_BATCHES) this.#startEarly(group);\n",
+    replace: "",
+    caughtBy: "engine/sync_test.ts :: before the turn is over",
+  },
+  {
+    name: "starts-early-with-what-nobody-syncs",
+    file: "engine/commit.ts",
+    find: "      group.sync && this.#queue[0] === group && !this.#hasTurn &&\n",
+    replace: "      this.#queue[0] === group && !this.#hasTurn &&\n",
+    caughtBy: "engine/sync_test.ts :: before the turn is over",
+  },
+  {
+    name: "syncs-of-a-file-wait-for-each-other",
+    file: "runtime/deno/files.ts",
+    find: "      this.#syncing = true;\n",
+    replace: "",
+    caughtBy: "runtime/deno/files_test.ts :: two syncs",
   },
 ];
