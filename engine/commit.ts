@@ -74,8 +74,8 @@ export class Committer {
   #waitingBatches = 0;
   #waitingBytes = 0;
   #running: Promise<void> | undefined;
-  /** Whether a group's turn has come that waits for something. */
-  #hasTurn = false;
+  /** Whether groups are taken from the queue: who is called then may write. */
+  #isRunning = false;
   /** Groups that were appended and are not visible yet, the oldest first. */
   readonly #unsettled: Promise<boolean>[] = [];
   /** Their ops. */
@@ -179,22 +179,23 @@ export class Committer {
 
   /** Writes what waits: as far as it can at once, then with promises. */
   readonly #run = (): Promise<void> | undefined => {
+    this.#isRunning = true;
     while (this.#queue.length > 0) {
       const waiting = this.#step();
       if (waiting !== undefined) return this.#runOn(waiting);
     }
+    this.#isRunning = false;
     this.#running = undefined;
     return undefined;
   };
 
   async #runOn(waiting: Promise<unknown> | undefined): Promise<void> {
-    this.#hasTurn = true;
     for (;;) {
       if (waiting !== undefined) await waiting;
       if (this.#queue.length === 0) break;
       waiting = this.#step();
     }
-    this.#hasTurn = false;
+    this.#isRunning = false;
     this.#running = undefined;
   }
 
@@ -204,7 +205,7 @@ export class Committer {
    */
   #startEarly(group: Group): void {
     if (
-      group.sync && this.#queue[0] === group && !this.#hasTurn &&
+      group.sync && this.#queue[0] === group && !this.#isRunning &&
       this.#unsettled.length === 0 && !this.#mustWait() && !this.#isFull()
     ) this.#write(this.#takeGroup());
   }

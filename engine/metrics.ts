@@ -71,8 +71,8 @@ export interface LsmMetrics {
   /** How often and how long writes waited, and why they wait now. */
   stalls: { count: number; totalMs: number; current: StallReason | undefined };
   /**
-   * Syncs of write-ahead logs. Without a clock all times are 0, and all syncs in
-   * the first bucket.
+   * Syncs of write-ahead logs, of which two may be in flight at a time. Without a
+   * clock all times are 0, and all syncs in the first bucket.
    */
   syncs: {
     count: number;

@@ -11,7 +11,7 @@ import {
   toText,
 } from "../runtime/mod.ts";
 import { type BatchOp, type Lsm, type LsmOptions, openLsm } from "./mod.ts";
-import { EARLY_BATCHES } from "./options.ts";
+import { COMMIT_SLICE_WORK, EARLY_BATCHES } from "./options.ts";
 import { StepFiles } from "./testing/step_files.ts";
 
 const DIR = "store";
@@ -105,44 +105,40 @@ Deno.test("a group is synced while another one is, is acked and seen behind it, 
   await reopened.close();
 });
 
-Deno.test("if a sync fails, what was written behind it fails too, whatever became of its own sync", async () => {
-  for (const sync of [true, false]) {
+Deno.test("if a sync fails, all fail that were not acked, whatever became of their own syncs", async () => {
+  for (const failing of [0, 1]) {
     const { files, store } = await opened();
     const { acked, seen, write } = writing(store);
-    const first = write("a");
+    const writes: Promise<void>[] = [];
+    for (const key of ["a", "b", "c"]) {
+      writes.push(write(key));
+      await turns();
+    }
+    assertEquals(files.held.length, 2);
+    files.holds = false;
+    gate(files, failing).reject(new StorageError("sync", "it", "so it is"));
     await turns();
-    const second = store.write(set("b", "b"), { sync });
-    await turns();
-    assertEquals(files.held.length, sync ? 2 : 1);
-    if (sync) gate(files, 1).resolve();
-    await turns();
-    gate(files, 0).reject(new StorageError("sync", "the log", "so it is"));
-    await assertRejects(() => first, StorageError, "so it is");
-    await assertRejects(() => second, sync ? StorageError : PoisonedError);
-    assertEquals([acked, seen("a"), seen("b")], [[], undefined, undefined]);
+    gate(files, 1 - failing).resolve();
+    await assertRejects(() => writes[0]!, StorageError, "so it is");
+    await assertRejects(() => writes[1]!, StorageError, "so it is");
+    await assertRejects(() => writes[2]!, PoisonedError);
+    assertEquals(acked, []);
+    assertEquals([seen("a"), seen("b"), seen("c")], Array(3).fill(undefined));
     await closed(files, store);
   }
 });
 
-Deno.test("if a sync fails, what was written before it is acked once its own is done", async () => {
+Deno.test("if a sync fails, what need not be synced behind it fails too", async () => {
   const { files, store } = await opened();
-  const { acked, seen, write } = writing(store);
+  const { seen, write } = writing(store);
   const first = write("a");
   await turns();
-  const second = write("b");
+  const second = store.write(set("b", "b"));
   await turns();
-  gate(files, 1).reject(new StorageError("sync", "the log", "so it is"));
-  await turns();
-  assertEquals(acked, []);
-  const third = write("c");
-  files.holds = false;
-  gate(files, 0).resolve();
-  await first;
-  await assertRejects(() => second, StorageError, "so it is");
-  // Its own sync may have gone well by then.
-  await assertRejects(() => third, StorageError);
-  await assertRejects(() => write("d"), PoisonedError);
-  assertEquals([acked, seen("b"), seen("c")], [["a a"], undefined, undefined]);
+  gate(files, 0).reject(new StorageError("sync", "the log", "so it is"));
+  await assertRejects(() => first, StorageError, "so it is");
+  await assertRejects(() => second, PoisonedError);
+  assertEquals([seen("a"), seen("b")], [undefined, undefined]);
   await closed(files, store);
 });
 
@@ -231,6 +227,32 @@ Deno.test("of many writers in one turn a part is on its way before the turn is o
   assertEquals(unsynced.seen("unsynced 0"), undefined);
   await Promise.all(many);
   assertEquals(files.held.length, 0);
+  await closed(files, store);
+});
+
+Deno.test("who is called while a group waits for its turn may write, behind it", async () => {
+  const files = new HeldSyncs();
+  const behind: Promise<void>[] = [];
+  let armed = false;
+  const store: Lsm = await openLsm(DIR, {
+    files,
+    yieldNow() {
+      if (armed) {
+        armed = false;
+        for (let i = 0; i < EARLY_BATCHES; i++) {
+          behind.push(store.write(set("key", "later"), { sync: true }));
+        }
+      }
+      return Promise.resolve();
+    },
+  });
+  // So much work that others have their turn before the next group.
+  await store.write(set("large", "v".repeat(COMMIT_SLICE_WORK)));
+  armed = true;
+  await store.write(set("key", "earlier"));
+  assertEquals(behind.length, EARLY_BATCHES);
+  await Promise.all(behind);
+  assertEquals(toText(store.get(toBytes("key"))!), "later");
   await closed(files, store);
 });
 

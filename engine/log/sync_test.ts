@@ -50,15 +50,32 @@ Deno.test("what a sync has done counts once those before it are done", async () 
   assertEquals(witnessed(), [0, 0, 0, both]);
 });
 
-Deno.test("a sync behind one that failed fails, whatever the device says of it", async () => {
+Deno.test("if one fails, all fail that have not ended, whatever the device says of them", async () => {
+  for (const failing of [0, 1]) {
+    const { held, log, append } = heldLog();
+    append();
+    const first = log.sync();
+    append();
+    const second = log.sync();
+    held[failing]!.reject(new StorageError("sync", "log", "so it is"));
+    await turns();
+    held[1 - failing]!.resolve();
+    await assertRejects(() => first, StorageError, "so it is");
+    await assertRejects(() => second, StorageError, "so it is");
+    assertEquals(log.unsynced, log.length);
+  }
+});
+
+Deno.test("a sync that has ended stays good when a later one fails", async () => {
   const { held, log, append } = heldLog();
   append();
   const first = log.sync();
   append();
   const second = log.sync();
-  held[1]!.resolve();
-  held[0]!.reject(new StorageError("sync", "log", "so it is"));
-  await assertRejects(() => first, StorageError);
+  held[0]!.resolve();
+  await first;
+  const synced = log.length - log.unsynced;
+  held[1]!.reject(new StorageError("sync", "log", "so it is"));
   await assertRejects(() => second, StorageError);
-  assertEquals(log.unsynced, log.length);
+  assertEquals(log.length - log.unsynced, synced);
 });

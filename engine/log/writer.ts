@@ -45,8 +45,10 @@ export class LogWriter {
   #length: number;
   #chain: number;
   #syncedTo: number;
-  /** The newest sync that was begun: done when all before it are, too. */
+  /** Resolves when all syncs that were begun have ended. */
   #lastSync: Promise<void> | undefined;
+  /** Of the first sync that failed. */
+  #failure: { error: unknown } | undefined;
 
   /**
    * Writes to `file`, behind what is there. A log that is synced again and again
@@ -108,21 +110,31 @@ export class LogWriter {
    * Waits until all appended so far is on the device. More may be appended, and
    * synced, meanwhile; what came first is said to be synced first.
    *
-   * @throws {StorageError} If the device failed, for this sync or one before.
+   * @throws {StorageError} If the device failed, in this sync or in any that ended
+   * before it did: which of those who sync is told of a write that failed is up to
+   * the system.
    */
   async sync(): Promise<void> {
     const length = this.#length;
     if (length === this.#syncedTo) return;
     if (this.#syncedTo > 0 && length > this.#roomEnd) this.#makeRoom();
     const before = this.#lastSync;
-    const own = this.#meter === undefined
-      ? this.#file.syncData()
-      : this.#meter.sync(() => this.#file.syncData());
-    const both = before === undefined ? own : inOrder(before, own);
+    const own = this.#syncFile();
+    const both = before === undefined ? own : before.then(() => own);
     this.#lastSync = both;
     await both;
-    if (this.#lastSync === both) this.#lastSync = undefined;
+    if (this.#failure !== undefined) throw this.#failure.error;
     this.#syncedTo = length;
+  }
+
+  /** Syncs the file; takes down that it failed. */
+  async #syncFile(): Promise<void> {
+    try {
+      if (this.#meter === undefined) await this.#file.syncData();
+      else await this.#meter.sync(() => this.#file.syncData());
+    } catch (error) {
+      this.#failure ??= { error };
+    }
   }
 
   /**
@@ -179,17 +191,4 @@ export class LogWriter {
     );
     this.#chain = extendChain(this.#chain, crc);
   }
-}
-
-/**
- * Resolves when both have. The system tells of a failed write one of those who
- * sync, which need not be the one whose write it was.
- */
-async function inOrder(
-  before: Promise<void>,
-  own: Promise<void>,
-): Promise<void> {
-  const [first, second] = await Promise.allSettled([before, own]);
-  if (first.status === "rejected") throw first.reason;
-  if (second.status === "rejected") throw second.reason;
 }

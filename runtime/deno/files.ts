@@ -162,7 +162,8 @@ class DenoFile implements RuntimeFile {
   /** Writes into reserved room; what was appended ends where it stands. */
   #roomWriter: Deno.FsFile | undefined;
   #locked = false;
-  #syncing = false;
+  /** Syncs of the first handle that are in flight. */
+  #syncing = 0;
 
   constructor(path: string, file: Deno.FsFile, readOnly: boolean) {
     this.#path = path;
@@ -281,14 +282,14 @@ class DenoFile implements RuntimeFile {
     try {
       const file = this.#handle("sync");
       // The platform lets calls of one handle wait for each other.
-      if (this.#syncing && this.#roomWriter !== undefined) {
+      if (this.#syncing > 0 && this.#roomWriter !== undefined) {
         return await this.#roomWriter.syncData();
       }
-      this.#syncing = true;
+      this.#syncing++;
       try {
         await file.syncData();
       } finally {
-        this.#syncing = false;
+        this.#syncing--;
       }
     } catch (error) {
       throw storageError("sync", this.#path, error);

@@ -124,13 +124,14 @@ export class VirtualFiles implements FileSystem {
     if (failing) {
       faults.met.failing++;
       faults.failingSyncs--;
-      fail();
     }
     faults.onSync = undefined;
     onSync?.(delayMs);
     return new Promise((resolve, reject) => {
       this.#host.schedule(delayMs, label, () => {
         if (failing) {
+          // Not before: until someone is told, who synced earlier may rely on it.
+          fail();
           this.#host.trace("sync-failed", label);
           reject(new StorageError("sync", label, "the device failed"));
           return;

@@ -959,15 +959,29 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     file: "engine/commit.ts",
     find: "      if (await before === false) this.#store.assertHealthy();\n",
     replace: "      await before;\n",
-    caughtBy: "engine/sync_test.ts :: what was written behind it fails too",
+    caughtBy: "engine/sync_test.ts :: what need not be synced behind it fails",
   },
   {
-    name: "sync-acked-behind-one-that-failed",
+    name: "synced-before-those-before-it",
     file: "engine/log/writer.ts",
-    find:
-      "    const both = before === undefined ? own : inOrder(before, own);\n",
-    replace: "    const both = own;\n",
+    find: "before === undefined ? own : before.then(() => own);",
+    replace: "before === undefined ? own : own;",
     caughtBy: "engine/log/sync_test.ts :: counts once",
+  },
+  {
+    name: "sync-counts-beside-one-that-failed",
+    file: "engine/log/writer.ts",
+    find: "    if (this.#failure !== undefined) throw this.#failure.error;\n",
+    replace:
+      "    if (this.#failure !== undefined && length > this.#syncedTo + 100) {\n      throw this.#failure.error;\n    }\n",
+    caughtBy: "engine/log/sync_test.ts :: if one fails",
+  },
+  {
+    name: "starts-early-in-the-turn-of-another-group",
+    file: "engine/commit.ts",
+    find: "    this.#isRunning = true;\n",
+    replace: "",
+    caughtBy: "engine/sync_test.ts :: who is called while a group waits",
   },
   {
     name: "any-number-of-syncs-at-a-time",
@@ -1030,14 +1044,15 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "starts-early-with-what-nobody-syncs",
     file: "engine/commit.ts",
-    find: "      group.sync && this.#queue[0] === group && !this.#hasTurn &&\n",
-    replace: "      this.#queue[0] === group && !this.#hasTurn &&\n",
+    find:
+      "      group.sync && this.#queue[0] === group && !this.#isRunning &&\n",
+    replace: "      this.#queue[0] === group && !this.#isRunning &&\n",
     caughtBy: "engine/sync_test.ts :: before the turn is over",
   },
   {
     name: "syncs-of-a-file-wait-for-each-other",
     file: "runtime/deno/files.ts",
-    find: "      this.#syncing = true;\n",
+    find: "      this.#syncing++;\n",
     replace: "",
     caughtBy: "runtime/deno/files_test.ts :: two syncs",
   },
