@@ -442,6 +442,7 @@ async function assemble(
     replica,
     clock,
     timers,
+    random,
     sessionsMax: SESSIONS_MAX,
     idleMs: SESSION_IDLE_MS,
     bytesPerSecond: propagation.copyBytesPerSecond,

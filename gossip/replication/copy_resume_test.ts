@@ -135,6 +135,7 @@ class Life {
       this.#givers.push(
         new Donor({
           replica: donor.replica,
+          random: new Prng(1),
           // An entry at a time, and never a pause.
           clock: { monotonic: () => this.#second += 1e6 },
           bytesPerSecond: 1 + this.#random.below(1500),
@@ -284,6 +285,7 @@ function pullFrom(joiner: Joiner, donors: Record<number, TestNode>): Pull {
       node,
       new Donor({
         replica,
+        random: new Prng(1),
         clock: { monotonic: () => 0 },
         bytesPerSecond: Infinity,
         timers: new HandTimers(),

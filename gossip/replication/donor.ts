@@ -13,6 +13,7 @@ import {
   type Bytes,
   CHUNK_BYTES,
   type Clock,
+  type Random,
   RemoteError,
   type Timer,
   type Timers,
@@ -43,6 +44,7 @@ export interface DonorOptions {
   readonly replica: Replica;
   readonly clock: Pick<Clock, "monotonic">;
   readonly timers: Timers;
+  readonly random: Pick<Random, "u32">;
   /** Sessions that may be open at once. */
   readonly sessionsMax: number;
   /** How long a session may be idle, in milliseconds. */
@@ -80,7 +82,6 @@ export class Donor {
   readonly #options: DonorOptions;
   readonly #sessions = new Map<number, OpenSession>();
   readonly #pace: Pace;
-  #nextId = 1;
   /** Sessions about to be open. */
   #beginning = 0;
   #closed = false;
@@ -166,7 +167,7 @@ export class Donor {
     base: Vector,
     from: CopyPoint | undefined,
   ): Promise<Bytes> {
-    const id = this.#nextId++;
+    const id = this.#drawId();
     const frozen = await this.#options.replica.freeze();
     const { snapshot, bank, vector, lifeGone, lifeFloor, floor } = frozen;
     from?.base.readAs(vector);
@@ -192,6 +193,16 @@ export class Donor {
       intents: this.#closed ? [] : await readOpenIntents(snapshot, bank),
       ...this.#options.cluster(),
     });
+  }
+
+  /**
+   * Another process of this node, one before or a copy that runs beside it, may be
+   * asked for a session of this one: it must not take it for one of its own, of
+   * which a chunk would then be missing.
+   */
+  #drawId(): number {
+    const { random } = this.#options;
+    return (random.u32() & 0x1fffff) * 2 ** 32 + random.u32();
   }
 
   /** Waits until what was given before is paid for. */

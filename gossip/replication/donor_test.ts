@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { EMPTY_BYTES, RemoteError } from "../../runtime/mod.ts";
+import { Prng } from "../../runtime/virtual/mod.ts";
 import { Space } from "../keyspace.ts";
 import { Donor } from "./donor.ts";
 import { decodePullReply, encodeChunkRequest } from "./messages.ts";
@@ -13,9 +14,14 @@ import {
   type TestNode,
 } from "./world_test.ts";
 
-function donorOf({ replica }: TestNode, timers = new HandTimers()): Donor {
+function donorOf(
+  { replica }: TestNode,
+  timers = new HandTimers(),
+  seed = 1,
+): Donor {
   return new Donor({
     replica,
+    random: new Prng(seed),
     timers,
     clock: { monotonic: () => 0 },
     bytesPerSecond: Infinity,
@@ -104,6 +110,28 @@ Deno.test("a session ends with its last chunk, when it is idle, or with an error
   assertEquals(timers.size, 0);
 });
 
+// Seed 1003999: a copy of a directory ran beside its original. Who was amid a session
+// of the one asked the other for the next chunk, and took it from a session that the
+// other had begun with it: that one lacked these entries in the end.
+Deno.test("of a session of another process of the same node no chunk is given, and none of its own is lost", async () => {
+  const a = await openReplica(1, { logBytesMax: 1 });
+  for (let i = 0; i < 3; i++) await a.replica.commit(sets({ [`k${i}`]: "v" }));
+  const [original, copy] = [1, 2].map((seed) =>
+    donorOf(a, new HandTimers(), seed)
+  );
+  const first = await sessionOf(original!, 2);
+  const second = await sessionOf(copy!, 2);
+  const error = await assertRejects(
+    () => copy!.chunk(2, encodeChunkRequest(first)),
+    RemoteError,
+  );
+  assertEquals(error.code, "SessionNotFound");
+  for (const [donor, id] of [[original!, first], [copy!, second]] as const) {
+    const chunk = decodeChunk(await donor.chunk(2, encodeChunkRequest(id)));
+    assertEquals([[...chunk.slices].flat().length, chunk.last], [3, true]);
+  }
+});
+
 Deno.test("sessions wait for each other so that together they are no faster than they may", async () => {
   const a = await openReplica(1);
   for (let i = 0; i < 8; i++) {
@@ -114,6 +142,7 @@ Deno.test("sessions wait for each other so that together they are no faster than
   const delays: number[] = [];
   const donor = new Donor({
     replica: a.replica,
+    random: new Prng(1),
     clock: { monotonic: () => nowMs },
     bytesPerSecond: 1000,
     timers: {

@@ -6,6 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { EMPTY_BYTES } from "../../runtime/mod.ts";
+import { Prng } from "../../runtime/virtual/mod.ts";
 import { Space, spacePrefix } from "../keyspace.ts";
 import { Progress } from "../progress.ts";
 import { readToken } from "../token.ts";
@@ -355,6 +356,7 @@ Deno.test("a copy that goes on brings the lists of all folds: those of its first
   await raiseFloor(node);
   const donor = new Donor({
     replica: node.replica,
+    random: new Prng(1),
     clock: new HandClock(),
     // An entry at a time.
     bytesPerSecond: 1,

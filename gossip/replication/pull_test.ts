@@ -64,6 +64,7 @@ function pullOf(
 function donorAnswers(node: TestNode): Answer {
   const donor = new Donor({
     replica: node.replica,
+    random: new Prng(1),
     timers: new HandTimers(),
     clock: { monotonic: () => 0 },
     bytesPerSecond: Infinity,

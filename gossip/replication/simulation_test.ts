@@ -271,6 +271,7 @@ class Simulation {
     });
     node.donor = new Donor({
       replica: node.replica,
+      random,
       // Small pieces, and never a pause: copies break off in between.
       clock: { monotonic: () => this.#second += 1e6 },
       bytesPerSecond: PIECE_BYTES * 10,

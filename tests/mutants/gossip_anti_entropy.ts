@@ -354,4 +354,12 @@ export const GOSSIP_ANTI_ENTROPY_MUTANTS: readonly Mutant[] = [
     replace: "        error instanceof RemoteError && false;\n",
     caughtBy: "gossip/replication/pull_test.ts :: answers with an error rests",
   },
+  {
+    name: "sessions-of-two-processes-have-one-number",
+    file: "gossip/replication/donor.ts",
+    find: "    return (random.u32() & 0x1fffff) * 2 ** 32 + random.u32();\n",
+    replace:
+      "    return random.u32() * 0 + 1 + this.#sessions.size + this.#beginning;\n",
+    caughtBy: "gossip/replication/donor_test.ts :: another process",
+  },
 ];
