@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { StorageError } from "../../runtime/mod.ts";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { FrameKind } from "./frame.ts";
@@ -78,4 +78,17 @@ Deno.test("a sync that has ended stays good when a later one fails", async () =>
   held[1]!.reject(new StorageError("sync", "log", "so it is"));
   await assertRejects(() => second, StorageError);
   assertEquals(log.length - log.unsynced, synced);
+});
+
+Deno.test("behind a sync that failed nothing more is written, nor is it tried again", async () => {
+  const { held, log, append } = heldLog();
+  append();
+  const first = log.sync();
+  append();
+  const { length } = log;
+  held[0]!.reject(new StorageError("sync", "log", "so it is"));
+  await assertRejects(() => first, StorageError, "so it is");
+  assertThrows(append, StorageError, "so it is");
+  await assertRejects(() => log.sync(), StorageError, "so it is");
+  assertEquals([log.length, held.length], [length, 1]);
 });

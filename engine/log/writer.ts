@@ -2,8 +2,8 @@
  * Appends frames to a log.
  *
  * Guarantees: `syncedTo` of each frame is a length whose sync, and all before it,
- * had succeeded. Assumes that after an error the log is never written again (see
- * `Store.poison`).
+ * had succeeded; after a sync that failed nothing is written any more. Assumes that
+ * so it is after an append that failed (see `Store.poison`).
  *
  * @module
  */
@@ -117,24 +117,29 @@ export class LogWriter {
   async sync(): Promise<void> {
     const length = this.#length;
     if (length === this.#syncedTo) return;
+    this.#assertWhole();
     if (this.#syncedTo > 0 && length > this.#roomEnd) this.#makeRoom();
     const before = this.#lastSync;
     const own = this.#syncFile();
     const both = before === undefined ? own : before.then(() => own);
     this.#lastSync = both;
     await both;
-    if (this.#failure !== undefined) throw this.#failure.error;
+    this.#assertWhole();
     this.#syncedTo = length;
   }
 
-  /** Syncs the file; takes down that it failed. */
-  async #syncFile(): Promise<void> {
-    try {
-      if (this.#meter === undefined) await this.#file.syncData();
-      else await this.#meter.sync(() => this.#file.syncData());
-    } catch (error) {
-      this.#failure ??= { error };
-    }
+  /** Syncs the file; never rejects. */
+  #syncFile(): Promise<void> {
+    // First of all, so that nothing more is written, whoever else is told when.
+    const run = () =>
+      this.#file.syncData().catch((error) => {
+        this.#failure ??= { error };
+      });
+    return this.#meter === undefined ? run() : this.#meter.sync(run);
+  }
+
+  #assertWhole(): void {
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   /**
@@ -176,6 +181,7 @@ export class LogWriter {
     batches: number,
     kind: number,
   ): void {
+    this.#assertWhole();
     const crc = finishFrame(frame, this.#length, {
       logId: this.id,
       kind,

@@ -174,7 +174,11 @@ class Lives {
       if (
         action !== "make room in" &&
         (path.endsWith(".wal") || path.includes("MANIFEST"))
-      ) failedPath = path;
+      ) {
+        // Who syncs is told by a promise, so not before others have their turn.
+        if (action.endsWith("sync")) queueMicrotask(() => failedPath = path);
+        else failedPath = path;
+      }
       return true;
     });
   }

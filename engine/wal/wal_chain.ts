@@ -92,6 +92,8 @@ export class WalChain {
         await wal.sync();
       } finally {
         this.#syncing = undefined;
+        // Forgotten meanwhile: nobody else closes it.
+        if (this.#earlier[0] !== wal) wal.close();
       }
       if (this.#earlier[0] === wal) this.#earlier.shift();
       wal.close();

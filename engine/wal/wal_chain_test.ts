@@ -1,4 +1,9 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
+import {
+  type FileOptions,
+  type FileSystem,
+  StorageError,
+} from "../../runtime/mod.ts";
 import { StepFiles } from "../testing/step_files.ts";
 import { createWal, identityOf } from "./wal.ts";
 import { WalChain } from "./wal_chain.ts";
@@ -61,6 +66,62 @@ Deno.test("a log whose batches are in tables is not synced any more", async () =
   assertEquals(events.at(-1), "lastWal 4");
   chain.close();
 });
+
+Deno.test("a log that is forgotten while it is synced is closed, also if its sync fails", async () => {
+  for (const fails of [true, false]) {
+    const files = new StepFiles(
+      undefined,
+      (_, action) => fails && action === "end sync" ? "fail" : undefined,
+    );
+    files.makeDirectory(DIR);
+    let open = 0;
+    const store = {
+      files: {
+        ...bound(files),
+        open(path: string, options: FileOptions) {
+          const file = files.open(path, options);
+          const { close } = file;
+          let isOpen = true;
+          open++;
+          file.close = () => {
+            if (isOpen) open--;
+            isOpen = false;
+            close.call(file);
+          };
+          return file;
+        },
+      },
+      dir: DIR,
+      storeId: new Uint8Array(16),
+      install: () => Promise.resolve(),
+    };
+    const first = createWal(store, { id: 0, length: 0, chain: 0 });
+    const chain = new WalChain(store, first);
+    chain.roll();
+    assertEquals(open, 2);
+    const syncing = chain.sync();
+    chain.forget(1);
+    if (fails) await assertRejects(() => syncing, StorageError);
+    else await syncing;
+    assertEquals(open, 1);
+    chain.close();
+    assertEquals(open, 0);
+  }
+});
+
+/** The methods of a file system, each of which can be replaced. */
+function bound(files: StepFiles): FileSystem {
+  return {
+    open: (path, options) => files.open(path, options),
+    exists: (path) => files.exists(path),
+    list: (path) => files.list(path),
+    makeDirectory: (path) => files.makeDirectory(path),
+    remove: (path) => files.remove(path),
+    rename: (from, to) => files.rename(from, to),
+    link: (from, to) => files.link(from, to),
+    syncDirectory: (path) => files.syncDirectory(path),
+  };
+}
 
 Deno.test("each log says how the one before it ended", () => {
   const { chain, files } = chainOf([]);
