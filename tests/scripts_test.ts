@@ -29,6 +29,7 @@ const FOUND: Readonly<Record<number, string>> = {
   1_001_055: "seat-lost-at-a-start",
   1_002_936: "forgotten-is-told-of-as-closed",
   1_002_996: "takes-its-vote-along",
+  1_004_195: "judge-forgets-what-a-disk-had-that-cannot-be-opened",
   2_000_155: "removal-not-told-at-the-next-start",
   4_101_005: "damaged-leaseholder-is-told-of-as-it-says-it",
   8_100_022: "joiner-waits-for-who-cannot-forget-yet",
@@ -163,4 +164,29 @@ Deno.test("a node that closes because it has left is not asked what it covers (s
       },
     ], { nodes: 4 }));
   }
+});
+
+Deno.test("what only a disk had that was put back is gone with it, though it could not be opened for a while (seed 1004195)", async () => {
+  const world = {
+    durability: "synced",
+    memtableBytes: 16 * 1024,
+    propagation: {
+      pushDelayMs: 1000,
+      votersMax: 1,
+      antiEntropyIntervalMs: 5000,
+      clusterGossipIntervalMs: 5000,
+    },
+  } as const;
+  await assertClean(script(
+    [
+      ...writes({ from: 1000, count: 5, node: 1 }),
+      { at: 3000, forMs: 3000, fault: "putBack", node: 1, aloneMs: 0 },
+      // The first is told of at once, so the next one waits, and nobody looks at it.
+      { at: 3350, node: 1, call: "write", ops: [["first", 1, 9]] },
+      { at: 3400, node: 1, call: "write", ops: [["only", 2, 9]] },
+      { at: 3401, forMs: 3500, fault: "syncFails", node: 1, times: 1e6 },
+      { at: 3401.5, node: 1, call: "write", ops: [["never", 3, 9]] },
+    ],
+    { world, quietAt: 9000 },
+  ));
 });

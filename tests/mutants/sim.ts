@@ -39,9 +39,22 @@ export const SIM_MUTANTS: readonly Mutant[] = [
   {
     name: "judge-holds-a-failed-engine-to-what-it-had-not-synced",
     file: "tests/sim/members.ts",
-    find: `    if (engine === undefined || !failed) return member.vector;`,
-    replace: `    if (engine === undefined || failed) return member.vector;`,
+    find: `    if (!failed) return member.vector;`,
+    replace: `    if (failed) return member.vector;`,
     caughtBy: "tests/scripts_test.ts :: seed 400276",
+  },
+  {
+    name: "judge-forgets-what-a-disk-had-that-cannot-be-opened",
+    file: "tests/sim/members.ts",
+    find: `      const covered = member.covered.clone();
+      covered.join(member.vector);
+      return covered;
+    }
+    if (!failed)`,
+    replace: `      return member.vector;
+    }
+    if (!failed)`,
+    caughtBy: "tests/scripts_test.ts :: seed 1004195",
   },
   {
     name: "judge-allows-less-to-wait-than-stands-still",

@@ -596,7 +596,13 @@ export class Members {
    * at: what it acked before that may go with what was not synced.
    */
   #covered(member: Member, { engine, failed }: Life): Vector {
-    if (engine === undefined || !failed) return member.vector;
+    if (engine === undefined) {
+      // It was never opened: its disk has what the life before left.
+      const covered = member.covered.clone();
+      covered.join(member.vector);
+      return covered;
+    }
+    if (!failed) return member.vector;
     try {
       const covered = readVector(engine);
       covered.join(member.vector);
