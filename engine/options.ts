@@ -282,7 +282,7 @@ export const SYNCS_MAX = 2;
 
 /**
  * Batches from which on a group is written, if the device has nothing to do, before
- * the turn of its writers is over: making it has taken about as long as a sync.
+ * the turn of its writers is over. Fewer, whose group is soon made, share a sync.
  */
 export const EARLY_BATCHES = 48;
 

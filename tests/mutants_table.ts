@@ -11,6 +11,7 @@
  */
 
 import { ENGINE_MUTANTS } from "./mutants/engine.ts";
+import { ENGINE_COMMIT_MUTANTS } from "./mutants/engine_commit.ts";
 import { GOSSIP_MUTANTS } from "./mutants/gossip.ts";
 import { GOSSIP_ANTI_ENTROPY_MUTANTS } from "./mutants/gossip_anti_entropy.ts";
 import { GOSSIP_LEASE_MUTANTS } from "./mutants/gossip_lease.ts";
@@ -26,6 +27,7 @@ import type { Mutant } from "./mutants/mutant.ts";
 /** All defects: a file a room, or a part of one. */
 export const MUTANTS: readonly Mutant[] = [
   ...ENGINE_MUTANTS,
+  ...ENGINE_COMMIT_MUTANTS,
   ...GOSSIP_MUTANTS,
   ...GOSSIP_ANTI_ENTROPY_MUTANTS,
   ...GOSSIP_LEASE_MUTANTS,

@@ -134,8 +134,10 @@ export class LogWriter {
     const run = () =>
       this.#file.syncData().catch((error) => {
         this.#failure ??= { error };
+        throw error;
       });
-    return this.#meter === undefined ? run() : this.#meter.sync(run);
+    const done = this.#meter === undefined ? run() : this.#meter.sync(run);
+    return done.catch(() => {});
   }
 
   #assertWhole(): void {

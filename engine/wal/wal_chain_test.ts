@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import {
   type FileOptions,
-  type FileSystem,
+  type RuntimeFile,
   StorageError,
 } from "../../runtime/mod.ts";
 import { StepFiles } from "../testing/step_files.ts";
@@ -69,28 +69,26 @@ Deno.test("a log whose batches are in tables is not synced any more", async () =
 
 Deno.test("a log that is forgotten while it is synced is closed, also if its sync fails", async () => {
   for (const fails of [true, false]) {
-    const files = new StepFiles(
+    let open = 0;
+    const files = new class extends StepFiles {
+      override open(path: string, options: FileOptions): RuntimeFile {
+        const file = super.open(path, options);
+        const close = file.close.bind(file);
+        open++;
+        file.close = () => {
+          open--;
+          file.close = close;
+          close();
+        };
+        return file;
+      }
+    }(
       undefined,
       (_, action) => fails && action === "end sync" ? "fail" : undefined,
     );
     files.makeDirectory(DIR);
-    let open = 0;
     const store = {
-      files: {
-        ...bound(files),
-        open(path: string, options: FileOptions) {
-          const file = files.open(path, options);
-          const { close } = file;
-          let isOpen = true;
-          open++;
-          file.close = () => {
-            if (isOpen) open--;
-            isOpen = false;
-            close.call(file);
-          };
-          return file;
-        },
-      },
+      files,
       dir: DIR,
       storeId: new Uint8Array(16),
       install: () => Promise.resolve(),
@@ -108,20 +106,6 @@ Deno.test("a log that is forgotten while it is synced is closed, also if its syn
     assertEquals(open, 0);
   }
 });
-
-/** The methods of a file system, each of which can be replaced. */
-function bound(files: StepFiles): FileSystem {
-  return {
-    open: (path, options) => files.open(path, options),
-    exists: (path) => files.exists(path),
-    list: (path) => files.list(path),
-    makeDirectory: (path) => files.makeDirectory(path),
-    remove: (path) => files.remove(path),
-    rename: (from, to) => files.rename(from, to),
-    link: (from, to) => files.link(from, to),
-    syncDirectory: (path) => files.syncDirectory(path),
-  };
-}
 
 Deno.test("each log says how the one before it ended", () => {
   const { chain, files } = chainOf([]);
