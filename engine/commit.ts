@@ -404,9 +404,11 @@ export class Committer {
     const store = this.#store;
     const debt = () => store.current.levels[0]!.length - LEVEL0_SLOW + 1;
     const from = store.compactedSlices;
+    Atomics.store(store.slicesAwaited, 0, 1);
     while (store.compactedSlices - from < debt() && !store.poisoned) {
       await store.progress.wait();
     }
+    Atomics.store(store.slicesAwaited, 0, 0);
   }
 
   /** Starts a new memtable and a WAL for it. Only in a job that runs alone. */

@@ -20,7 +20,7 @@ import {
   openLsm,
   repairLsm,
 } from "./mod.ts";
-import { serve } from "./compaction/worker.ts";
+import { serve, type WorkerRequest } from "./compaction/worker.ts";
 import {
   blockChecksum,
   FEATURE_ZSTD,
@@ -298,9 +298,9 @@ Deno.test("a compaction thread compresses as this one does", async () => {
       start: () => ({
         call: async (request, onNote) => {
           calls++;
-          const { job, stop } = request as { job: object; stop: unknown };
+          const { job, ...shared } = request as WorkerRequest;
           return structuredClone(
-            await answer({ job: structuredClone(job), stop }, onNote),
+            await answer({ job: structuredClone(job), ...shared }, onNote),
           );
         },
         close: () => {},

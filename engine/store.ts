@@ -101,8 +101,12 @@ export class Store implements TableSet {
     flushed: 0,
     compacted: 0,
   };
-  /** Slices of compaction done since the store was opened. */
+  /** Slices of compaction that were told of: all, while they are awaited. */
   compactedSlices = 0;
+  /** Shared with threads: not 0 while writers wait for slices of compaction. */
+  readonly slicesAwaited: Int32Array<SharedArrayBuffer> = new Int32Array(
+    new SharedArrayBuffer(4),
+  );
   /** Whether the user has closed the store. */
   closed = false;
   readonly #lock: RuntimeFile | undefined;

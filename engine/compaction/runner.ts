@@ -34,7 +34,8 @@ export class Runner {
 
   /**
    * Uses a thread of `workers`, if there are any, and calls `onFailed` if that has
-   * failed; calls `onSlice` after each slice of work, wherever it was done.
+   * failed. Calls `onSlice` after each slice of work in this thread; after each of
+   * another, if the store waits for slices, else after some.
    */
   constructor(
     store: Store,
@@ -53,7 +54,11 @@ export class Runner {
     const thread = this.#threadFor(job);
     if (thread !== undefined) {
       try {
-        const request: WorkerRequest = { job, stop: this.#stop };
+        const request: WorkerRequest = {
+          job,
+          stop: this.#stop,
+          awaited: this.#store.slicesAwaited,
+        };
         return await thread.call(request, this.#onSlice) as TableInfo[];
       } catch (error) {
         this.#assertGoesOn();

@@ -1,10 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { toBytes, toText } from "../../runtime/mod.ts";
-import type { FileSystem } from "../../runtime/mod.ts";
+import type { FileSystem, Workers } from "../../runtime/mod.ts";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { type Lsm, type LsmEvent, type LsmOptions, openLsm } from "../mod.ts";
+import { LEVEL0_SLOW, LEVEL0_STOP } from "../options.ts";
 import { batchOf, prefixOf, TINY } from "../testing/history.ts";
 import { inlineWorkers } from "../testing/inline_workers.ts";
+import { yieldToTimers } from "../testing/option_sets.ts";
+import { serve, SLICES_PER_NOTE } from "./worker.ts";
 
 const DIR = "store";
 
@@ -248,6 +251,110 @@ Deno.test("a store that closes ends the thread's job, and keeps its data", async
     assertEquals(again.store.get(toBytes(`${i}`))?.[0], 40 + i);
   }
   await again.store.close();
+});
+
+/** A store that keeps writing level 0, and compacts a slice at a time, as told. */
+async function slicedStore() {
+  const files = new MemoryFiles();
+  const waiting: (() => void)[] = [];
+  const counts = { slices: 0, notes: 0 };
+  let started = 0;
+  const workers: Workers = {
+    parallelism: 4,
+    start: () => {
+      // The first thread flushes: there is nothing to compact without that.
+      const compacts = started++ > 0;
+      const answer = serve({
+        files,
+        yieldNow: () => {
+          if (!compacts) return Promise.resolve();
+          counts.slices++;
+          return new Promise((resolve) => void waiting.push(resolve));
+        },
+      });
+      return {
+        call: (request, onNote) =>
+          answer(request, () => {
+            if (compacts) counts.notes++;
+            onNote();
+          }),
+        close: () => {},
+      };
+    },
+  };
+  const { store, events } = await openTiny(files, {
+    workers,
+    memtableBytes: 100_000,
+    tableBytes: 100_000,
+    levelBytes: 1_000_000,
+    sliceBytes: 4096,
+  });
+  let version = 0;
+  return {
+    store,
+    events,
+    counts,
+    /** Writes 60 rows of 1000 bytes. */
+    write: () =>
+      store.write(Array.from({ length: 60 }, (_, i) => ({
+        key: toBytes(`${i}/${version % 3}`),
+        value: new Uint8Array(1000).fill(version++),
+      }))),
+    /** Lets the compaction do a slice, once it has done the last. */
+    async goOn() {
+      while (waiting.length === 0) await yieldToTimers();
+      waiting.shift()!();
+      await yieldToTimers();
+    },
+    /** Lets it do all there is. */
+    async finish() {
+      let isIdle = false;
+      const idle = store.idle().then(() => void (isIdle = true));
+      while (!isIdle) {
+        waiting.shift()?.();
+        await yieldToTimers();
+      }
+      await idle;
+    },
+  };
+}
+
+Deno.test("writers that wait for slices of a thread are told of each", async () => {
+  const { store, counts, write, goOn, finish } = await slicedStore();
+  let writing: Promise<void> | undefined;
+  let isDone = true;
+  for (let i = 0; i < 100 && isDone; i++) {
+    isDone = false;
+    writing = write().then(() => void (isDone = true));
+    for (let turn = 0; turn < 20 && !isDone; turn++) await yieldToTimers();
+  }
+  const tables = store.stats().tables[0]!;
+  assert(tables >= LEVEL0_SLOW && tables < LEVEL0_STOP, `${tables}`);
+  const debt = tables - LEVEL0_SLOW + 1;
+  for (let i = 0; i < debt; i++) {
+    assert(!isDone, `${i} of ${debt}`);
+    await goOn();
+  }
+  await writing;
+  assert(counts.slices <= debt + 2, `${counts.slices}`);
+  await finish();
+  await store.close();
+});
+
+Deno.test("if nobody waits for slices of a thread, it tells of one of many", async () => {
+  const { store, events, counts, write, finish } = await slicedStore();
+  for (let i = 0; i < 60; i++) {
+    await write();
+    if (i % 12 === 11) await finish();
+  }
+  const jobs = compactions(events);
+  assert(counts.slices > 10 * SLICES_PER_NOTE, `${counts.slices}`);
+  assert(
+    counts.notes >= Math.floor(counts.slices / SLICES_PER_NOTE) &&
+      counts.notes <= counts.slices / SLICES_PER_NOTE + jobs,
+    `${counts.notes} of ${counts.slices}`,
+  );
+  await store.close();
 });
 
 Deno.test("a compaction filter drops what it refuses, once no snapshot sees it, and runs in this thread", async () => {

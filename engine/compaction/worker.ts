@@ -17,12 +17,20 @@ const CACHE_BYTES = 8 * 1024 * 1024;
 /** Tables that are open at a time: level 0, and one of the level below. */
 const OPEN_FILES_MAX = 64;
 
+/**
+ * Slices from one note to the next if nobody waits for them: it must be known that
+ * the thread gets on, but each note is a turn of the program's event loop.
+ */
+export const SLICES_PER_NOTE = 16;
+
 /** What the thread is asked. */
 export interface WorkerRequest {
   /** What to do. */
   readonly job: Job;
   /** Shared with who asks: not 0 once the job is to stop. */
   readonly stop: Int32Array<SharedArrayBuffer>;
+  /** Shared with who asks: not 0 while each slice is waited for. */
+  readonly awaited: Int32Array<SharedArrayBuffer>;
 }
 
 /** Makes the function that answers a request with the infos of the tables. */
@@ -31,7 +39,8 @@ export function serve(
 ): (request: unknown, note: () => void) => Promise<TableInfo[]> {
   const jobs = new JobQueue();
   return async (request, note) => {
-    const { job, stop } = request as WorkerRequest;
+    const { job, stop, awaited } = request as WorkerRequest;
+    let slices = 0;
     const handles = new FileCache(files, OPEN_FILES_MAX);
     const { dir, storeId } = job;
     const blocks = new BlockCache(CACHE_BYTES);
@@ -42,7 +51,8 @@ export function serve(
         {
           pause() {
             if (Atomics.load(stop, 0) !== 0) throw new Error("it is to stop");
-            note();
+            const isNoted = slices++ % SLICES_PER_NOTE === 0;
+            if (isNoted || Atomics.load(awaited, 0) !== 0) note();
             // What the device has done meanwhile is told at once.
             return yieldNow();
           },

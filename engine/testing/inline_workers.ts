@@ -27,11 +27,13 @@ export interface InlineOptions {
   readonly yieldNow?: () => Promise<void>;
   /** Awaited before each call. */
   readonly onCall?: (kind: Job["kind"]) => Promise<void> | undefined;
-  /** Called at each slice of a call's work. */
+  /** Called at each slice of a call's work, as if all were awaited. */
   readonly onSlice?: (kind: Job["kind"]) => void;
   /** Awaited before each answer. */
   readonly onAnswer?: (kind: Job["kind"]) => Promise<void> | undefined;
 }
+
+const ALWAYS = new Int32Array(new SharedArrayBuffer(4)).fill(1);
 
 /** Workers over `files`. */
 export function inlineWorkers(
@@ -57,12 +59,16 @@ export function inlineWorkers(
       const answer = serve({ files, yieldNow });
       return {
         call: async (request, onNote) => {
-          const { job, stop } = request as WorkerRequest;
+          const { job, stop, awaited } = request as WorkerRequest;
           const { kind } = job;
           this.calls[kind]++;
           await onCall?.(kind);
           const tables = await answer(
-            { job: structuredClone(job), stop },
+            {
+              job: structuredClone(job),
+              stop,
+              awaited: onSlice === undefined ? awaited : ALWAYS,
+            },
             () => {
               onSlice?.(kind);
               onNote();

@@ -17,7 +17,7 @@ export type OptionSet = (
 ) => Omit<LsmOptions, "files">;
 
 /** Lets timers and sockets have a turn, as a program would. */
-function yieldToTimers(): Promise<void> {
+export function yieldToTimers(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
