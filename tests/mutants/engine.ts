@@ -170,6 +170,20 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
       "engine/compaction/runner_test.ts :: stays older than that of a later",
   },
   {
+    name: "engine-waits-for-slices-of-which-a-thread-does-not-tell",
+    file: "engine/commit.ts",
+    find: "    Atomics.store(store.slicesAwaited, 0, 1);\n",
+    replace: "",
+    caughtBy: "engine/compaction/runner_test.ts :: are told of each",
+  },
+  {
+    name: "engine-has-a-thread-tell-of-each-slice-for-good",
+    file: "engine/commit.ts",
+    find: "    Atomics.store(store.slicesAwaited, 0, 0);\n",
+    replace: "",
+    caughtBy: "engine/compaction/runner_test.ts :: it tells of one of many",
+  },
+  {
     name: "engine-takes-a-frame-written-meanwhile-for-damage",
     file: "engine/log/reader.ts",
     find: "      const frame = this.#lookAgain();\n",
@@ -370,6 +384,60 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     find: "this.#table.firstFrom(key, 0)",
     replace: "this.#table.firstFrom(key, 1)",
     caughtBy: "engine/memtable/memtable_test.ts :: without a walk",
+  },
+  {
+    name: "engine-seeks-keys-only-where-they-are-moved-to",
+    file: "engine/memtable/key_index.ts",
+    find:
+      "      if (this.#old === undefined || slots === this.#old) return 0;\n",
+    replace:
+      "      if (this.#old === undefined || slots.length > 0) return 0;\n",
+    caughtBy: "engine/memtable/key_index_test.ts :: each key is found once",
+  },
+  {
+    name: "engine-finds-a-key-that-was-moved-twice",
+    file: "engine/memtable/key_index.ts",
+    find: "      old[at + 1] = MOVED;\n",
+    replace: "",
+    caughtBy: "engine/memtable/key_index_test.ts :: each key is found once",
+  },
+  {
+    name: "engine-breaks-the-chain-of-what-was-moved",
+    file: "engine/memtable/key_index.ts",
+    find: "      old[at + 1] = MOVED;\n",
+    replace: "      old[at + 1] = 0;\n",
+    caughtBy: "engine/memtable/key_index_test.ts :: each key is found once",
+  },
+  {
+    name: "engine-moves-all-keys-at-once",
+    file: "engine/memtable/key_index.ts",
+    find: "    const end = this.#moved + 2 * MOVES;\n",
+    replace: "    const end = old.length;\n",
+    caughtBy:
+      "engine/memtable/key_index_test.ts :: more than a few others moved",
+  },
+  {
+    name: "engine-moves-too-few-keys",
+    file: "engine/memtable/key_index.ts",
+    find: "const MOVES = 8;\n",
+    replace: "const MOVES = 2;\n",
+    caughtBy:
+      "engine/memtable/key_index_test.ts :: more than a few others moved",
+  },
+  {
+    name: "engine-clears-an-index-but-for-what-is-being-moved",
+    file: "engine/memtable/key_index.ts",
+    find: "    this.#count = 0;\n    this.#old = undefined;\n",
+    replace: "    this.#count = 0;\n",
+    caughtBy: "engine/memtable/key_index_test.ts :: that is cleared",
+  },
+  {
+    name: "engine-tells-no-hash-of-what-is-being-moved",
+    file: "engine/memtable/key_index.ts",
+    find: "      const slots = at < length ? this.#slots : this.#old!;\n",
+    replace:
+      "      if (at >= length) return;\n      const slots = this.#slots;\n",
+    caughtBy: "engine/memtable/key_index_test.ts :: each key is found once",
   },
   {
     name: "engine-forgets-what-a-block-begins-with",
