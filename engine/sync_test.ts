@@ -13,6 +13,7 @@ import {
 import { type BatchOp, type Lsm, type LsmOptions, openLsm } from "./mod.ts";
 import { COMMIT_SLICE_WORK, EARLY_BATCHES } from "./options.ts";
 import { StepFiles } from "./testing/step_files.ts";
+import { turns } from "./testing/turns.ts";
 
 const DIR = "store";
 
@@ -67,10 +68,6 @@ async function closed(files: HeldSyncs, store: Lsm): Promise<void> {
   await store.close();
 }
 
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 50; turn++) await undefined;
-}
-
 function gate(files: HeldSyncs, at: number): PromiseWithResolvers<void> {
   const gate = files.held[at];
   assert(gate !== undefined, `no sync ${at} was begun`);
@@ -109,6 +106,7 @@ Deno.test("if a sync fails, all fail that were not acked, whatever became of the
   for (const failing of [0, 1]) {
     const { files, store } = await opened();
     const { acked, seen, write } = writing(store);
+    const { count } = store.metrics().syncs;
     const writes: Promise<void>[] = [];
     for (const key of ["a", "b", "c"]) {
       writes.push(write(key));
@@ -124,6 +122,8 @@ Deno.test("if a sync fails, all fail that were not acked, whatever became of the
     await assertRejects(() => writes[2]!, PoisonedError);
     assertEquals(acked, []);
     assertEquals([seen("a"), seen("b"), seen("c")], Array(3).fill(undefined));
+    // The one that failed is none whose time says anything.
+    assertEquals(store.metrics().syncs.count, count + 1);
     await closed(files, store);
   }
 });

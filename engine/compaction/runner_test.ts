@@ -7,6 +7,7 @@ import { LEVEL0_SLOW, LEVEL0_STOP } from "../options.ts";
 import { batchOf, prefixOf, TINY } from "../testing/history.ts";
 import { inlineWorkers } from "../testing/inline_workers.ts";
 import { yieldToTimers } from "../testing/option_sets.ts";
+import { turns } from "../testing/turns.ts";
 import { serve, SLICES_PER_NOTE } from "./worker.ts";
 
 const DIR = "store";
@@ -133,14 +134,10 @@ async function twoFlushes() {
 
 const KEY = toBytes("key");
 
-async function someTurns(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await undefined;
-}
-
 Deno.test("tables of two memtables are made one after the other, and known in the order of the memtables", async () => {
   const { store, events, gates, done } = await twoFlushes();
   gates[1]!.resolve();
-  await someTurns();
+  await turns();
   assertEquals(flushesOf(events), 0);
   gates[0]!.resolve();
   await Promise.all(done);
@@ -153,7 +150,7 @@ Deno.test("a table that is made again stays older than that of a later memtable"
   for (const failing of [[0], [1], [0, 1], [1, 0]]) {
     const { store, events, files, gates, done } = await twoFlushes();
     for (const at of [1, 0]) if (!failing.includes(at)) gates[at]!.resolve();
-    await someTurns();
+    await turns();
     for (const at of failing) gates[at]!.reject(new Error("it died"));
     await Promise.all(done);
     assertEquals(flushesOf(events), 2);

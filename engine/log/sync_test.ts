@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { StorageError } from "../../runtime/mod.ts";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
+import { turns } from "../testing/turns.ts";
 import { FrameKind } from "./frame.ts";
 import { LogReader } from "./reader.ts";
 import { LogWriter } from "./writer.ts";
@@ -26,10 +27,6 @@ function heldLog() {
     return all;
   };
   return { held, log, append, witnessed };
-}
-
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 20; turn++) await undefined;
 }
 
 Deno.test("what a sync has done counts once those before it are done", async () => {

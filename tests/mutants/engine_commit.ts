@@ -130,4 +130,12 @@ export const ENGINE_COMMIT_MUTANTS: readonly Mutant[] = [
     replace: "    const crc = ",
     caughtBy: "engine/log/sync_test.ts :: nothing more is written",
   },
+  {
+    name: "engine-counts-a-sync-that-failed",
+    file: "engine/metrics.ts",
+    find: "    await run();\n",
+    replace:
+      "    await run().catch((error) => {\n      this.#syncs[0]!++;\n      throw error;\n    });\n",
+    caughtBy: "engine/sync_test.ts :: if a sync fails, all fail",
+  },
 ];
