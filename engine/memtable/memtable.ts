@@ -539,6 +539,11 @@ export class Memtable {
       shared < length && prefix[prefixAt + shared] === bytes[offset + shared]
     ) shared++;
     if (shared === before) return;
+    this.#rename(first, shared);
+  }
+
+  /** Makes the abbreviations of a first byte anew, behind a shorter prefix. */
+  #rename(first: number, shared: number): void {
     // The place before all keys with that first byte.
     this.#beforeKey(Uint8Array.of(first), SEQ_MAX);
     this.#prefixLengths[first] = shared;
