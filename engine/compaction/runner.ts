@@ -22,6 +22,9 @@ export class StoppedError extends Error {
   override readonly name = "StoppedError";
 }
 
+/** Writers wait for tables of flushes, not for slices. */
+const NOT_AWAITED = new Int32Array(new SharedArrayBuffer(4));
+
 /** Runs jobs, in the order in which they are handed in. */
 export class Runner {
   readonly #store: Store;
@@ -57,7 +60,9 @@ export class Runner {
         const request: WorkerRequest = {
           job,
           stop: this.#stop,
-          awaited: this.#store.slicesAwaited,
+          awaited: job.kind === "compaction"
+            ? this.#store.slicesAwaited
+            : NOT_AWAITED,
         };
         return await thread.call(request, this.#onSlice) as TableInfo[];
       } catch (error) {

@@ -8,7 +8,7 @@ import { batchOf, prefixOf, TINY } from "../testing/history.ts";
 import { inlineWorkers } from "../testing/inline_workers.ts";
 import { yieldToTimers } from "../testing/option_sets.ts";
 import { turns } from "../testing/turns.ts";
-import { serve, SLICES_PER_NOTE } from "./worker.ts";
+import { NOTE_BYTES, serve, type WorkerRequest } from "./worker.ts";
 
 const DIR = "store";
 
@@ -250,11 +250,15 @@ Deno.test("a store that closes ends the thread's job, and keeps its data", async
   await again.store.close();
 });
 
+const MIB = 1024 * 1024;
+
 /** A store that keeps writing level 0, and compacts a slice at a time, as told. */
-async function slicedStore() {
+async function slicedStore(options: Partial<LsmOptions> = {}) {
   const files = new MemoryFiles();
   const waiting: (() => void)[] = [];
-  const counts = { slices: 0, notes: 0 };
+  /** Slices of compactions, and of how many of them and of flushes it was told. */
+  const counts = { slices: 0, compaction: 0, flush: 0 };
+  const flags: Record<string, Int32Array> = {};
   let started = 0;
   const workers: Workers = {
     parallelism: 4,
@@ -270,11 +274,14 @@ async function slicedStore() {
         },
       });
       return {
-        call: (request, onNote) =>
-          answer(request, () => {
-            if (compacts) counts.notes++;
+        call: (request, onNote) => {
+          const { job, awaited } = request as WorkerRequest;
+          flags[job.kind] = awaited;
+          return answer(request, () => {
+            counts[job.kind]++;
             onNote();
-          }),
+          });
+        },
         close: () => {},
       };
     },
@@ -285,12 +292,18 @@ async function slicedStore() {
     tableBytes: 100_000,
     levelBytes: 1_000_000,
     sliceBytes: 4096,
+    ...options,
   });
   let version = 0;
   return {
     store,
     events,
     counts,
+    /** Whether slices of the last job of a kind are waited for. */
+    awaited: () => ({
+      flush: flags.flush?.[0],
+      compaction: flags.compaction?.[0],
+    }),
     /** Writes 60 rows of 1000 bytes. */
     write: () =>
       store.write(Array.from({ length: 60 }, (_, i) => ({
@@ -317,7 +330,7 @@ async function slicedStore() {
 }
 
 Deno.test("writers that wait for slices of a thread are told of each", async () => {
-  const { store, counts, write, goOn, finish } = await slicedStore();
+  const { store, counts, awaited, write, goOn, finish } = await slicedStore();
   let writing: Promise<void> | undefined;
   let isDone = true;
   for (let i = 0; i < 100 && isDone; i++) {
@@ -327,6 +340,8 @@ Deno.test("writers that wait for slices of a thread are told of each", async () 
   }
   const tables = store.stats().tables[0]!;
   assert(tables >= LEVEL0_SLOW && tables < LEVEL0_STOP, `${tables}`);
+  // Nobody waits for slices of flushes.
+  assertEquals(awaited(), { flush: 0, compaction: 1 });
   const debt = tables - LEVEL0_SLOW + 1;
   for (let i = 0; i < debt; i++) {
     assert(!isDone, `${i} of ${debt}`);
@@ -334,6 +349,7 @@ Deno.test("writers that wait for slices of a thread are told of each", async () 
   }
   await writing;
   assert(counts.slices <= debt + 2, `${counts.slices}`);
+  assertEquals(awaited(), { flush: 0, compaction: 0 });
   await finish();
   await store.close();
 });
@@ -345,14 +361,28 @@ Deno.test("if nobody waits for slices of a thread, it tells of one of many", asy
     if (i % 12 === 11) await finish();
   }
   const jobs = compactions(events);
-  assert(counts.slices > 10 * SLICES_PER_NOTE, `${counts.slices}`);
-  assert(
-    counts.notes >= Math.floor(counts.slices / SLICES_PER_NOTE) &&
-      counts.notes <= counts.slices / SLICES_PER_NOTE + jobs,
-    `${counts.notes} of ${counts.slices}`,
-  );
+  assert(counts.slices > 30 * jobs, `${counts.slices} of ${jobs}`);
+  // None is so large that there were more than one.
+  assertEquals(counts.compaction, jobs);
   await store.close();
 });
+
+for (const sliceMiB of [1, 2, 4, 8]) {
+  Deno.test(`a thread tells of each 4 MiB of its work, in slices of ${sliceMiB} MiB`, async () => {
+    const sliceBytes = sliceMiB * MIB;
+    const { store, counts } = await slicedStore({
+      sliceBytes,
+      memtableBytes: 100 * MIB,
+    });
+    for (let i = 0; i < 24; i++) {
+      await store.write([{ key: toBytes(`${i}`), value: new Uint8Array(MIB) }]);
+    }
+    await store.flush();
+    assertEquals(counts.flush, 24 * MIB / Math.max(NOTE_BYTES, sliceBytes));
+    await store.idle();
+    await store.close();
+  });
+}
 
 Deno.test("a compaction filter drops what it refuses, once no snapshot sees it, and runs in this thread", async () => {
   const files = new MemoryFiles();

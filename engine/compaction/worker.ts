@@ -18,10 +18,10 @@ const CACHE_BYTES = 8 * 1024 * 1024;
 const OPEN_FILES_MAX = 64;
 
 /**
- * Slices from one note to the next if nobody waits for them: it must be known that
- * the thread gets on, but each note is a turn of the program's event loop.
+ * Work from one note to the next if nobody waits for slices, in bytes: it must be
+ * known that the thread gets on, but each note is a turn of the program's event loop.
  */
-export const SLICES_PER_NOTE = 16;
+export const NOTE_BYTES = 4 * 1024 * 1024;
 
 /** What the thread is asked. */
 export interface WorkerRequest {
@@ -40,6 +40,7 @@ export function serve(
   const jobs = new JobQueue();
   return async (request, note) => {
     const { job, stop, awaited } = request as WorkerRequest;
+    const slicesPerNote = Math.ceil(NOTE_BYTES / job.sliceBytes);
     let slices = 0;
     const handles = new FileCache(files, OPEN_FILES_MAX);
     const { dir, storeId } = job;
@@ -51,8 +52,8 @@ export function serve(
         {
           pause() {
             if (Atomics.load(stop, 0) !== 0) throw new Error("it is to stop");
-            const isNoted = slices++ % SLICES_PER_NOTE === 0;
-            if (isNoted || Atomics.load(awaited, 0) !== 0) note();
+            const isDue = slices++ % slicesPerNote === 0;
+            if (isDue || Atomics.load(awaited, 0) !== 0) note();
             // What the device has done meanwhile is told at once.
             return yieldNow();
           },

@@ -30,8 +30,8 @@ const PROBES_MAX = 256;
 const SLOTS_MIN = 256;
 
 /**
- * Slots that are moved for each key that is added. From 3 on all are moved when the
- * larger array is half full.
+ * Slots that are moved for each key that is added: a power of two, as the number of
+ * slots is. From 2 on all are moved when the larger array is half full.
  */
 const MOVES = 8;
 

@@ -89,7 +89,6 @@ export class SpareMemory {
   takeIndex(): KeyIndex {
     const index = this.#index ?? new KeyIndex();
     this.#index = undefined;
-    index.clear();
     return index;
   }
 
@@ -115,8 +114,10 @@ export class SpareMemory {
       order.bytes > (this.#order?.bytes ?? 0)
     ) this.#order = order;
     this.#bits ??= bits;
-    if (index !== undefined && index.bytes <= this.#nodesBytesMax) {
-      this.#index ??= index;
+    if (index !== undefined && this.#index === undefined) {
+      // At once: it may have two arrays, of which it keeps one.
+      index.clear();
+      if (index.bytes <= this.#nodesBytesMax) this.#index = index;
     }
   }
 

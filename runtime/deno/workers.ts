@@ -17,7 +17,7 @@ import type { Workers, WorkerThread } from "../runtime.ts";
 
 /**
  * A thread that says nothing for so long during a call is given up, in
- * milliseconds: it tells of each slice of its work, which takes some of them.
+ * milliseconds: it tells of each 4 MiB of its work, or of a slice if that is more.
  */
 const SILENCE_MS_MAX = 30_000;
 

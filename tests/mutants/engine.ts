@@ -386,6 +386,21 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/memtable/memtable_test.ts :: without a walk",
   },
   {
+    name: "engine-has-a-thread-tell-by-slices-however-large",
+    file: "engine/compaction/worker.ts",
+    find: "Math.ceil(NOTE_BYTES / job.sliceBytes)",
+    replace: "16",
+    caughtBy: "engine/compaction/runner_test.ts :: each 4 MiB of its work",
+  },
+  {
+    name: "engine-has-flushes-tell-of-slices-for-which-nobody-waits",
+    file: "engine/compaction/runner.ts",
+    find: "const NOT_AWAITED = new Int32Array(new SharedArrayBuffer(4));\n",
+    replace:
+      "const NOT_AWAITED = new Int32Array(new SharedArrayBuffer(4)).fill(1);\n",
+    caughtBy: "engine/compaction/runner_test.ts :: are told of each",
+  },
+  {
     name: "engine-seeks-keys-only-where-they-are-moved-to",
     file: "engine/memtable/key_index.ts",
     find:
@@ -420,9 +435,8 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     name: "engine-moves-too-few-keys",
     file: "engine/memtable/key_index.ts",
     find: "const MOVES = 8;\n",
-    replace: "const MOVES = 2;\n",
-    caughtBy:
-      "engine/memtable/key_index_test.ts :: more than a few others moved",
+    replace: "const MOVES = 1;\n",
+    caughtBy: "engine/memtable/key_index_test.ts :: each key is found once",
   },
   {
     name: "engine-clears-an-index-but-for-what-is-being-moved",
