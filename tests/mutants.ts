@@ -7,14 +7,15 @@
  * deno task mutants [--only NAME]... [--jobs N] [--timeout SECONDS] [--json]
  * ```
  *
- * First every test named in the table must pass as the code stands. Then, per
- * mutant: the defect is put in, the file and its test must still type-check, and
- * the test runs. A test that hangs until the timeout counts as failed. Where the
- * table names no test but {@linkcode SEEDS}, up to 500 random lives of the
- * simulator are the test, and the seed that broke an invariant is printed. Three
- * outcomes: `caught`; `MISSED`, the test passed; `BROKEN`, the mutant says
- * nothing (its text is not there once, it does not type-check, or its test fails
- * or is missing even without it). Exit code 1 unless all are caught.
+ * Every test named in the table must pass as the code stands, which is seen before
+ * its first mutant. Then, per mutant: the defect is put in, the file and its test
+ * must still type-check, and the test runs. A test that hangs until the timeout
+ * counts as failed. Where the table names no test but {@linkcode SEEDS}, up to 500
+ * random lives of the simulator are the test, and the seed that broke an invariant
+ * is printed. Three outcomes, told as they come: `caught`; `MISSED`, the test
+ * passed; `BROKEN`, the mutant says nothing (its text is not there once, it does not
+ * type-check, or its test fails or is missing even without it). Exit code 1 unless
+ * all are caught.
  *
  * The working tree is never touched.
  *
@@ -257,12 +258,12 @@ async function judge(
   }
 }
 
-function printTable(outcomes: readonly Outcome[]): void {
-  const width = Math.max(...outcomes.map((each) => each.name.length));
-  for (const { name, status, detail, seconds } of outcomes) {
-    const time = `${seconds.toFixed(1)} s`.padStart(8);
-    console.log(`${status}  ${name.padEnd(width)} ${time}  ${detail}`);
-  }
+function printOutcome(
+  { name, status, detail, seconds }: Outcome,
+  width: number,
+): void {
+  const time = `${seconds.toFixed(1)} s`.padStart(8);
+  console.log(`${status}  ${name.padEnd(width)} ${time}  ${detail}`);
 }
 
 async function main(): Promise<number> {
@@ -299,31 +300,33 @@ async function main(): Promise<number> {
       }
     };
 
-    const baselines = new Map<string, string | undefined>();
-    const tests = new Set(mutants.map((mutant) => mutant.caughtBy));
+    /** Why tests cannot judge anything, by their names; judged when first needed. */
+    const baselines = new Map<string, Promise<string | undefined>>();
+    const outcomes: Outcome[] = [];
+    const width = Math.max(...mutants.map((mutant) => mutant.name.length));
     const judged = pooledMap(
-      options.jobs,
-      tests,
-      (test) =>
-        inCopy(async (cwd) => ({
-          test,
-          verdict: await judgeBaseline(cwd, test, options.timeoutMs),
-        })),
-    );
-    for await (const { test, verdict } of judged) baselines.set(test, verdict);
-
-    const outcomes = await Array.fromAsync(pooledMap(
       options.jobs,
       mutants,
       (mutant) =>
         inCopy(async (cwd): Promise<Outcome> => {
+          const { name, caughtBy } = mutant;
+          let baseline = baselines.get(caughtBy);
+          if (baseline === undefined) {
+            baseline = judgeBaseline(cwd, caughtBy, options.timeoutMs);
+            baselines.set(caughtBy, baseline);
+          }
+          const unfit = await baseline;
           const start = performance.now();
-          const baseline = baselines.get(mutant.caughtBy);
-          const verdict = await judge(cwd, mutant, baseline, options.timeoutMs);
+          const verdict = await judge(cwd, mutant, unfit, options.timeoutMs);
           const seconds = (performance.now() - start) / 1000;
-          return { name: mutant.name, ...verdict, seconds };
+          return { name, ...verdict, seconds };
         }),
-    ));
+    );
+    for await (const outcome of judged) {
+      outcomes.push(outcome);
+      // As they come: it takes an hour.
+      if (!options.json) printOutcome(outcome, width);
+    }
 
     const count = (status: Outcome["status"]) =>
       outcomes.filter((each) => each.status === status).length;
@@ -332,7 +335,6 @@ async function main(): Promise<number> {
     if (options.json) {
       console.log(JSON.stringify({ caught, missed, broken, outcomes }));
     } else {
-      printTable(outcomes);
       console.log(`${caught} caught, ${missed} missed, ${broken} broken`);
     }
     return missed + broken === 0 ? 0 : 1;

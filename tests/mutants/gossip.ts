@@ -71,7 +71,7 @@ export const GOSSIP_MUTANTS: readonly Mutant[] = [
     file: "gossip/feed.ts",
     find: "    if (full || this.#missed > 0) this.#missed++;\n",
     replace: "    if (full) return;\n",
-    caughtBy: SEEDS,
+    caughtBy: "gossip/feed_test.ts :: what is dropped is told in its place",
   },
   {
     name: "conflicts-noted-and-not-told",
