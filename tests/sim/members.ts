@@ -67,11 +67,13 @@ const SLICE_MS_MAX = 2;
  */
 const WAITING_MAX = 4000;
 
-/** Records that came early and wait, at one node. */
+/**
+ * Records that came early and wait, at one node; and where some wait until conflicts
+ * are forgotten, in which time all that builds on them comes, as many as `early.ts`
+ * holds of both kinds.
+ */
 const HELD_MAX = 1000;
-
-/** Those that wait until conflicts are forgotten: as `early.ts` has it. */
-const ASIDE_MAX = 4096;
+const HELD_ASIDE_MAX = 16_384 + 4096;
 
 /** Conflicts that no life has standing at once. */
 const CONFLICTS_ENOUGH = 10_000;
@@ -553,12 +555,12 @@ export class Members {
     coverage.path("sealing", sealing.length);
     const { logBytesMax = Infinity, conflictsMax = CONFLICTS_ENOUGH } =
       draw.propagation;
-    const asideMax = conflictsMax < CONFLICTS_ENOUGH ? ASIDE_MAX : 0;
+    const heldMax = conflictsMax < CONFLICTS_ENOUGH ? HELD_ASIDE_MAX : HELD_MAX;
     if (logRecords > 1 && logBytes > logBytesMax + 16 * 1024) {
       oracle.violate("B1", `the log of ${member.name} has ${logBytes} bytes`);
     }
     if (
-      waiting > WAITING_MAX || heldRecords > HELD_MAX + asideMax ||
+      waiting > WAITING_MAX || heldRecords > heldMax ||
       sessionsOpen > SESSIONS_MAX
     ) {
       oracle.violate(
