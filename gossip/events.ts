@@ -120,9 +120,10 @@ const QUEUE_MAX = 1024;
 export class Events {
   readonly #feeds = new Set<Feed<DatabaseEvent>>();
 
-  /** Tells all readers. */
-  emit(event: DatabaseEvent): void {
+  /** Tells all readers; returns whether there are any. */
+  emit(event: DatabaseEvent): boolean {
     for (const feed of this.#feeds) feed.push(event);
+    return this.#feeds.size > 0;
   }
 
   /** Reads from now on, until the stream is cancelled. */

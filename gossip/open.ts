@@ -166,7 +166,7 @@ export async function openNode(options: NodeOptions): Promise<DB> {
   if (cluster.isRemoved) {
     runtime.timers.set(() => events.emit({ type: "removed" }), 0);
   }
-  if (reset.hasBegun) runtime.timers.set(() => reset.tell(), 0);
+  if (reset.isFound) runtime.timers.set(() => reset.tellAgain(), 0);
   const { ownsEngine, isVolatile } = options;
   return new DB({
     ...node,

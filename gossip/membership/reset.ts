@@ -47,6 +47,8 @@ export class Reset {
   #running: Promise<void> | undefined;
   #pauseMs = PAUSE_MS;
   #pause: Timer | undefined;
+  /** Whether nobody was listening when it was told. */
+  #isUnheard = false;
   #closed = false;
 
   /** Makes one that has nothing to do. */
@@ -54,15 +56,14 @@ export class Reset {
     this.#options = options;
   }
 
-  /** Whether this start has begun one. */
-  get hasBegun(): boolean {
-    return this.#pauseMs > PAUSE_MS;
+  /** Whether this start has begun one, or is about to. */
+  get isFound(): boolean {
+    return this.#running !== undefined || this.#pauseMs > PAUSE_MS;
   }
 
-  /** Tells that this node's disk was found old. */
-  tell(): void {
-    const { node, events } = this.#options;
-    events.emit({ type: "outdated", node });
+  /** Tells that this node's disk was found old, if nobody could hear it. */
+  tellAgain(): void {
+    if (this.#isUnheard) this.#tell();
   }
 
   /** A member has found this node's disk old. */
@@ -99,7 +100,12 @@ export class Reset {
       this.#pause = undefined;
     }, this.#pauseMs);
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_MS_MAX);
-    this.tell();
+    this.#tell();
     if (!this.#closed) pull.nudgeAny();
+  }
+
+  #tell(): void {
+    const { node, events } = this.#options;
+    this.#isUnheard = !events.emit({ type: "outdated", node });
   }
 }

@@ -15,13 +15,14 @@ async function resetOf(world: World) {
   const host = { clusterId: new Uint8Array(16), node: 1, generation: 1 };
   const generation = new Generation(host);
   const done: string[] = [];
+  const events = new Events();
   const reset = new Reset({
     node: 1,
     replica: node.replica,
     pull: { nudgeAny: () => done.push("pull") } as unknown as Pull,
     generation,
     timers: world.runtime("a").timers,
-    events: new Events(),
+    events,
     onVoid: () => done.push("told to nobody"),
     fallSilent: () => {
       // It votes no more before anything else is written.
@@ -48,7 +49,7 @@ async function resetOf(world: World) {
       folds: [],
     });
   };
-  return { ...node, generation, reset, done, copy };
+  return { ...node, events, generation, reset, done, copy };
 }
 
 Deno.test("S5: an old disk's node votes no more, is void, above what others know, and asks for a copy, once", async () => {
@@ -101,4 +102,32 @@ Deno.test("who is reset again and again pauses in between, ever longer", async (
     assertEquals(waits, [10, 20, 40]);
     await reset.close();
   });
+});
+
+Deno.test("that a disk was found old is told again if nobody could hear it, and only then", async () => {
+  for (const hears of [false, true]) {
+    const world = new World({ seed: 1 });
+    await world.run(async () => {
+      const { replica, events, reset } = await resetOf(world);
+      const told: string[] = [];
+      const listen = async () => {
+        for await (const { type } of events.read()) told.push(type);
+      };
+      let listening = hears ? listen() : undefined;
+      assertEquals(reset.isFound, false);
+      const { generation, nonce } = replica.incarnation;
+      reset.found({ generation, nonce });
+      assertEquals(reset.isFound, true);
+      await turns();
+      assertEquals(reset.isFound, true);
+      listening ??= listen();
+      reset.tellAgain();
+      reset.tellAgain();
+      await turns();
+      assertEquals(told, ["outdated"]);
+      await reset.close();
+      events.close();
+      await listening;
+    });
+  }
 });

@@ -765,9 +765,25 @@ export const GOSSIP_MEMBERSHIP_MUTANTS: readonly Mutant[] = [
   {
     name: "reset-before-anybody-listens-untold",
     file: "gossip/open.ts",
-    find: "  if (reset.hasBegun) runtime.timers.set(() => reset.tell(), 0);\n",
+    find:
+      "  if (reset.isFound) runtime.timers.set(() => reset.tellAgain(), 0);\n",
     replace: "",
     caughtBy: "tests/scenarios/directory_test.ts :: everybody relied on",
+  },
+  {
+    name: "reset-that-begins-as-its-node-opens-untold",
+    file: "gossip/membership/reset.ts",
+    find:
+      "    return this.#running !== undefined || this.#pauseMs > PAUSE_MS;\n",
+    replace: "    return this.#pauseMs > PAUSE_MS;\n",
+    caughtBy: "tests/scenarios/directory_test.ts :: everybody relied on",
+  },
+  {
+    name: "reset-that-was-heard-told-again",
+    file: "gossip/membership/reset.ts",
+    find: "    if (this.#isUnheard) this.#tell();\n",
+    replace: "    this.#tell();\n",
+    caughtBy: "gossip/membership/reset_test.ts :: told again",
   },
   {
     name: "verdict-on-a-seed-taken-for-its-own",
