@@ -85,7 +85,7 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     file: "engine/wal/wal.ts",
     find: "    : isSame(previous, written);",
     replace: "    : previous.id === written.id;",
-    caughtBy: "engine/crash_test.ts :: unsynced data torn",
+    caughtBy: "engine/wal/wal_test.ts :: to the byte",
   },
   {
     name: "engine-takes-a-wal-that-was-named-for-cut-off",
@@ -872,7 +872,7 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     file: "engine/store.ts",
     find: "if (count === 0) this.#snapshots.delete(seq);",
     replace: "if (count >= 0) this.#snapshots.delete(seq);",
-    caughtBy: "engine/model_test.ts",
+    caughtBy: "engine/lsm_test.ts :: a snapshot stays as it was",
   },
   {
     name: "engine-serves-a-block-whose-memory-has-another",

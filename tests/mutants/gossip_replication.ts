@@ -59,7 +59,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "what-would-lose-is-dropped-where-conflicts-are-full",
     file: "gossip/replication/draft.ts",
     find: '      return "waits";\n',
-    replace: '      return "covered";\n',
+    replace: '      return "covered" as "waits";\n',
     caughtBy: "gossip/replication/conflict_test.ts :: would lose waits",
   },
   {
@@ -788,7 +788,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     find:
       '        if (!this.#state.caughtUp) return () => item.resolve("early");\n',
     replace: `        if (!this.#state.caughtUp) {
-          this.#note(item.record, "early", draft.vector);
+          this.#early.note(item.record, "early", draft.vector);
           return () => item.resolve("early");
         }
 `,
