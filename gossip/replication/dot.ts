@@ -29,6 +29,11 @@ export interface Dot {
   readonly seq: number;
 }
 
+/** A dot as the key of a map. */
+export function dotText({ origin, seq }: Dot): string {
+  return `${origin}/${seq}`;
+}
+
 /** The largest seq: 48 bits. */
 export const SEQ_MAX = 2 ** 48 - 1;
 

@@ -22,24 +22,18 @@
 import {
   type Awaitable,
   CheckFailedError,
-  EMPTY_BYTES,
-  equalBytes,
   isPromise,
   LeaseNotTransferableError,
   ProtocolError,
   startsWith,
   youngArray,
 } from "../../runtime/mod.ts";
-import type { BatchOp, IterateOptions, KV } from "../../engine/kv.ts";
+import type { BatchOp, KV } from "../../engine/kv.ts";
 import {
   type Bank,
-  indexKey,
-  indexOfKey,
   indexRange,
   keyText,
-  logKey,
   metaKey,
-  numberKey,
   openIntentKey,
   openIntentPrefix,
   otherBank,
@@ -48,10 +42,10 @@ import {
   vectorKey,
 } from "../keyspace.ts";
 import type { AuditItem } from "./audit_messages.ts";
-import type { Clash, ReportedClash } from "./conflict.ts";
-import { ConflictsFullError, encodeClash } from "./conflict.ts";
+import { ConflictsFullError, type ReportedClash } from "./conflict.ts";
 import {
   type Dot,
+  dotText,
   makeOrigin,
   type Origin,
   originLane,
@@ -68,11 +62,10 @@ import {
   hasVersion,
   type Version,
 } from "./entry.ts";
-import { readEntry, replace } from "./entry_rows.ts";
+import { indexedKeys, readEntry, replace } from "./entry_rows.ts";
 import { type Fold, foldable, foldOp } from "./fold.ts";
 import { hlcAt, isTooFarAhead } from "./hlc.ts";
 import {
-  decodeRecord,
   dotOf,
   type LogRecord,
   makeRecord,
@@ -80,7 +73,6 @@ import {
   RecordKind,
 } from "./record.ts";
 import {
-  conflictsStanding,
   type Counters,
   countersOf,
   encodeCounters,
@@ -89,6 +81,7 @@ import {
 } from "./state.ts";
 import { type Incarnation, incarnationOp } from "./incarnation.ts";
 import type { RecentLog } from "./log.ts";
+import { Losses } from "./losses.ts";
 import { checkCovered, type OpenIntent, type SessionData } from "./session.ts";
 import { type Slot, Slots } from "./slots.ts";
 import type { Vector } from "./vector.ts";
@@ -180,9 +173,6 @@ interface Replaced {
   readonly slot: Slot;
 }
 
-/** A clash whose batch keys are looked up when the draft is sealed. */
-type Loss = Pick<Clash, "kept" | "lost">;
-
 /** What a draft is made by. */
 export interface DraftOptions {
   /** The wall clock's time, in milliseconds. */
@@ -221,7 +211,7 @@ export class Draft {
   readonly #state: ReplicaState;
   readonly #options: DraftOptions;
   readonly #slots = new Slots();
-  readonly #losses: Loss[] = [];
+  readonly #losses: Losses;
   readonly #decided: Dot[] = [];
   readonly #ops: BatchOp[] = [];
   readonly #moved = new Set<Origin>();
@@ -237,8 +227,6 @@ export class Draft {
   copy: SessionData | undefined;
   /** What was applied, in order. */
   readonly applied: Applied[] = [];
-  /** The conflicts met. */
-  readonly clashes: ReportedClash[] = [];
   /** How far the clock of a writer was ahead, in hlc, if too far; else 0. */
   skewedHlc = 0;
 
@@ -248,7 +236,14 @@ export class Draft {
     this.#options = options;
     this.#log = state.log;
     this.#counters = countersOf(state);
+    const { conflictsMax = Infinity } = options;
+    this.#losses = new Losses(kv, state, this.#counters, conflictsMax);
     this.vector = state.vector.clone();
+  }
+
+  /** The conflicts met, once it is sealed. */
+  get clashes(): readonly ReportedClash[] {
+    return this.#losses.reported;
   }
 
   /** Whether it changes nothing. */
@@ -258,7 +253,7 @@ export class Draft {
 
   /** Bytes that its batch will take, about. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#bytes + this.#losses.bytes;
   }
 
   /**
@@ -483,7 +478,9 @@ export class Draft {
   /** Applies a record whose turn it is. Waits for nothing: all of it, or nothing. */
   #applyTo(record: LogRecord, slots: readonly Slot[]): "applied" | "waits" {
     const { origin, seq } = record;
-    if (this.#isFull && record.entries.some((e, i) => loses(e, slots[i]!))) {
+    if (
+      this.#losses.isFull && record.entries.some((e, i) => loses(e, slots[i]!))
+    ) {
       return "waits";
     }
     const applied = new AppliedRecord(record);
@@ -500,9 +497,9 @@ export class Draft {
         marks.lost.push(i);
       }
       if (lost === entry) {
-        this.#lose({ kept: current!, lost });
+        this.#losses.add({ kept: current!, lost });
       } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {
-        this.#lose({ kept: entry, lost });
+        this.#losses.add({ kept: entry, lost });
         marks ??= { lost: [], won: [] };
         marks.won.push(i);
       }
@@ -548,7 +545,7 @@ export class Draft {
     checkCovered(session.entries, session.vector);
     const slots = await this.#slotsOf(session.entries);
     if (
-      this.#isFull &&
+      this.#losses.isFull &&
       session.entries.some((entry, i) =>
         !this.vector.covers(entry.origin, entry.seq) && loses(entry, slots[i]!)
       )
@@ -561,11 +558,11 @@ export class Draft {
       const current = slot.now;
       const lost = this.#merge(entry, slot, changes);
       if (lost === entry) {
-        this.#lose({ kept: current!, lost });
+        this.#losses.add({ kept: current!, lost });
       } else if (
         lost !== undefined && !session.vector.covers(lost.origin, lost.seq)
       ) {
-        this.#lose({ kept: entry, lost });
+        this.#losses.add({ kept: entry, lost });
       }
     }
     for (const intent of session.intents) this.#openIntent(intent);
@@ -622,13 +619,13 @@ export class Draft {
       const node = originNode(origin);
       const isElsewhere = node !== nodeKey && !isRemoved?.(node);
       const from = session.vector.seq(origin) + 1;
-      const keys = await this.#keysIn(indexRange(old, origin, from));
+      const keys = await indexedKeys(this.#kv, indexRange(old, origin, from));
       for (const key of keys) {
         const lost = await this.#stored(old, key);
         if (lost === undefined) continue;
         if (session.vector.covers(lost.origin, lost.seq)) continue;
         if (isElsewhere && isReported?.(lost)) continue;
-        this.#lose({ kept: await this.#stored(bank, key), lost });
+        this.#losses.add({ kept: await this.#stored(bank, key), lost });
       }
     }
     this.#counters.bank = bank;
@@ -669,20 +666,6 @@ export class Draft {
         this.#ops.push(incarnationOp(each));
       }
     }
-  }
-
-  /** A clash is to be reported, with both values. */
-  #lose(loss: Loss): void {
-    this.#losses.push(loss);
-    this.#bytes += loss.lost.key.length * 2 + (loss.lost.value?.length ?? 0) +
-      (loss.kept?.value?.length ?? 0) + OP_OVERHEAD_BYTES;
-  }
-
-  /** Whether as many reports of conflicts stand as may. */
-  get #isFull(): boolean {
-    const { conflictsMax = Infinity } = this.#options;
-    const drafted = this.#losses.length;
-    return conflictsStanding(this.#counters) + drafted >= conflictsMax;
   }
 
   #inherit({ lifeGone, lifeFloor }: SessionData): void {
@@ -743,14 +726,8 @@ export class Draft {
 
   /** The batch that carries all of it. */
   async seal(): Promise<BatchOp[]> {
-    if (this.#losses.length > 0) {
-      const batches = new Map<string, readonly Uint8Array[]>();
-      for (const { record } of this.applied) {
-        if (record === undefined) continue;
-        batches.set(dotText(record), record.entries.map(({ key }) => key));
-      }
-      for (const loss of this.#losses) await this.#report(loss, batches);
-    }
+    const records = this.applied.flatMap(({ record }) => record ?? []);
+    for (const op of await this.#losses.seal(records)) this.#ops.push(op);
     for (const txn of this.#decided) await this.#closeIntents(txn);
     const ops = this.#ops;
     const { bank } = this.#counters;
@@ -822,62 +799,6 @@ export class Draft {
     this.#ops.push({ key, value: body });
   }
 
-  /**
-   * Reports a write that lost without having been built upon; `batches` are the
-   * keys of batches by dot, as far as looked up.
-   */
-  async #report(
-    { kept, lost }: Loss,
-    batches: Map<string, readonly Uint8Array[]>,
-  ): Promise<void> {
-    let keys = batches.get(dotText(lost));
-    if (keys === undefined) {
-      keys = await this.#keysOf(dotOf(lost));
-      batches.set(dotText(lost), keys);
-    }
-    const batchKeys = keys.filter((key) => !equalBytes(key, lost.key));
-    const number = ++this.#counters.conflictNumber;
-    const clash = { number, kept, lost, batchKeys };
-    this.clashes.push(clash);
-    this.#ops.push({
-      key: numberKey(Space.CONFLICT, number),
-      value: encodeClash(clash),
-    });
-  }
-
-  /**
-   * The keys of a stored record: all of them from the recent log, else those
-   * whose entry is still of it.
-   */
-  async #keysOf(dot: Dot): Promise<Uint8Array[]> {
-    // Of the bank that counted before: what was lost by a copy is not in it.
-    const { bank, log } = this.#state;
-    const position = log.positionOf(dot);
-    if (position !== undefined) {
-      const row = await this.#kv.get(logKey(bank, position, dot));
-      if (row !== undefined) {
-        return decodeRecord(row).entries.map(({ key }) => key);
-      }
-    }
-    const prefix = indexKey(bank, dot.origin, dot.seq, EMPTY_BYTES);
-    return await this.#keysIn({ prefix });
-  }
-
-  /** The keys that rows of the index speak of. */
-  async #keysIn(range: IterateOptions): Promise<Uint8Array[]> {
-    const rows = this.#kv.iterate({ ...range, keysOnly: true });
-    const keys: Uint8Array[] = [];
-    try {
-      for (;;) {
-        const more = rows.next();
-        if (!(isPromise(more) ? await more : more)) return keys;
-        keys.push(indexOfKey(rows.key).key);
-      }
-    } finally {
-      await rows.close();
-    }
-  }
-
   /** A transaction was decided: its intents no longer wait. */
   async #closeIntents(txn: Dot): Promise<void> {
     const prefix = openIntentPrefix(this.#counters.bank, txn);
@@ -911,10 +832,6 @@ function inheritValue(entry: Entry, current: Entry | undefined): Entry {
     flags: (entry.flags & ~EntryFlag.VALUE_UNCHANGED) |
       (gone ? EntryFlag.TOMBSTONE : 0),
   };
-}
-
-function dotText({ origin, seq }: Dot): string {
-  return `${origin}/${seq}`;
 }
 
 /** Of several ops of one key the last one, in the place of the first. */

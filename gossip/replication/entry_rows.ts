@@ -15,11 +15,12 @@ import {
   EMPTY_BYTES,
   isPromise,
 } from "../../runtime/mod.ts";
-import type { BatchOp, KVReader } from "../../engine/kv.ts";
+import type { BatchOp, IterateOptions, KVReader } from "../../engine/kv.ts";
 import {
   type Bank,
   expiryKey,
   indexKey,
+  indexOfKey,
   rowKey,
   RowOp,
   Space,
@@ -49,6 +50,24 @@ async function readLater(
 ): Promise<Entry | undefined> {
   const row = await live ?? await kv.get(rowKey(Space.DEAD + bank, key));
   return row && decodeEntry(key, row);
+}
+
+/** The keys that rows of the index speak of. */
+export async function indexedKeys(
+  kv: KVReader,
+  range: IterateOptions,
+): Promise<Uint8Array[]> {
+  const rows = kv.iterate({ ...range, keysOnly: true });
+  const keys: Uint8Array[] = [];
+  try {
+    for (;;) {
+      const more = rows.next();
+      if (!(isPromise(more) ? await more : more)) return keys;
+      keys.push(indexOfKey(rows.key).key);
+    }
+  } finally {
+    await rows.close();
+  }
 }
 
 /** The rows of an entry: where nothing is compared they are all that is written. */

@@ -30,14 +30,14 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "new-conflict-drops-an-old-one",
-    file: "gossip/replication/draft.ts",
-    find: "      value: encodeClash(clash),\n    });\n",
-    replace: `      value: encodeClash(clash),
-    });
-    if (number > 3) {
-      const oldest = numberKey(Space.CONFLICT, number - 3);
-      this.#ops.push({ key: oldest, value: undefined });
-    }
+    file: "gossip/replication/losses.ts",
+    find: "        value: encodeClash(clash),\n      });\n",
+    replace: `        value: encodeClash(clash),
+      });
+      if (number > 3) {
+        const oldest = numberKey(Space.CONFLICT, number - 3);
+        ops.push({ key: oldest, value: undefined });
+      }
 `,
     caughtBy: SEEDS,
   },
@@ -64,11 +64,11 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "conflicts-without-a-bound",
-    file: "gossip/replication/draft.ts",
+    file: "gossip/replication/losses.ts",
     find:
-      "    return conflictsStanding(this.#counters) + drafted >= conflictsMax;",
+      "    return conflictsStanding(this.#counters) + drafted >= this.#conflictsMax;",
     replace:
-      "    return conflictsStanding(this.#counters) + drafted < -conflictsMax;",
+      "    return conflictsStanding(this.#counters) + drafted < -this.#conflictsMax;",
     caughtBy: "tests/scenarios/conflicts_test.ts :: as many conflicts stand",
   },
   {
@@ -89,7 +89,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   },
   {
     name: "reports-take-no-room-in-a-batch",
-    file: "gossip/replication/draft.ts",
+    file: "gossip/replication/losses.ts",
     find: "      (loss.kept?.value?.length ?? 0) + OP_OVERHEAD_BYTES;\n",
     replace: "      OP_OVERHEAD_BYTES;\n",
     caughtBy: "gossip/replication/conflict_test.ts :: batches that are bounded",
@@ -471,7 +471,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
   {
     name: "losing-arrival-not-reported",
     file: "gossip/replication/draft.ts",
-    find: `        this.#lose({ kept: current!, lost });
+    find: `        this.#losses.add({ kept: current!, lost });
       } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {`,
     replace: `        this.#decided.push();
       } else if (lost !== undefined && !this.#isBuiltUpon(lost, record)) {`,
@@ -614,7 +614,7 @@ export const GOSSIP_REPLICATION_MUTANTS: readonly Mutant[] = [
     name: "session-entry-that-loses-not-reported",
     file: "gossip/replication/draft.ts",
     find: `      if (lost === entry) {
-        this.#lose({ kept: current!, lost });
+        this.#losses.add({ kept: current!, lost });
       } else if (
         lost`,
     replace: `      if (
