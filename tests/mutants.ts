@@ -324,7 +324,7 @@ async function main(): Promise<number> {
     );
     for await (const outcome of judged) {
       outcomes.push(outcome);
-      // As they come: it takes an hour.
+      // As they come: a run that is broken off has told of them.
       if (!options.json) printOutcome(outcome, width);
     }
 

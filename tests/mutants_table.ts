@@ -12,6 +12,7 @@
 
 import { ENGINE_MUTANTS } from "./mutants/engine.ts";
 import { ENGINE_COMMIT_MUTANTS } from "./mutants/engine_commit.ts";
+import { ENGINE_MEMTABLE_MUTANTS } from "./mutants/engine_memtable.ts";
 import { GOSSIP_MUTANTS } from "./mutants/gossip.ts";
 import { GOSSIP_ANTI_ENTROPY_MUTANTS } from "./mutants/gossip_anti_entropy.ts";
 import { GOSSIP_LEASE_MUTANTS } from "./mutants/gossip_lease.ts";
@@ -28,6 +29,7 @@ import type { Mutant } from "./mutants/mutant.ts";
 export const MUTANTS: readonly Mutant[] = [
   ...ENGINE_MUTANTS,
   ...ENGINE_COMMIT_MUTANTS,
+  ...ENGINE_MEMTABLE_MUTANTS,
   ...GOSSIP_MUTANTS,
   ...GOSSIP_ANTI_ENTROPY_MUTANTS,
   ...GOSSIP_LEASE_MUTANTS,

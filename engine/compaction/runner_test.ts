@@ -6,8 +6,7 @@ import { type Lsm, type LsmEvent, type LsmOptions, openLsm } from "../mod.ts";
 import { LEVEL0_SLOW, LEVEL0_STOP } from "../options.ts";
 import { batchOf, prefixOf, TINY } from "../testing/history.ts";
 import { inlineWorkers } from "../testing/inline_workers.ts";
-import { yieldToTimers } from "../testing/option_sets.ts";
-import { turns } from "../testing/turns.ts";
+import { turns, yieldToTimers } from "../testing/turns.ts";
 import { NOTE_BYTES, serve, type WorkerRequest } from "./worker.ts";
 
 const DIR = "store";

@@ -9,17 +9,13 @@ import type { FileSystem } from "../../runtime/mod.ts";
 import type { LsmOptions } from "../options.ts";
 import { TINY } from "./history.ts";
 import { inlineWorkers } from "./inline_workers.ts";
+import { yieldToTimers } from "./turns.ts";
 
 /** Options by the files of the store and by how often it was opened before. */
 export type OptionSet = (
   files: FileSystem,
   opened: number,
 ) => Omit<LsmOptions, "files">;
-
-/** Lets timers and sockets have a turn, as a program would. */
-export function yieldToTimers(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
 
 /** Small enough that a list of operations sees every kind of job. */
 const SMALL: Omit<LsmOptions, "files"> = {

@@ -726,8 +726,10 @@ export class Draft {
 
   /** The batch that carries all of it. */
   async seal(): Promise<BatchOp[]> {
-    const records = this.applied.flatMap(({ record }) => record ?? []);
-    for (const op of await this.#losses.seal(records)) this.#ops.push(op);
+    if (!this.#losses.isEmpty) {
+      const reports = await this.#losses.seal(this.applied);
+      for (const op of reports) this.#ops.push(op);
+    }
     for (const txn of this.#decided) await this.#closeIntents(txn);
     const ops = this.#ops;
     const { bank } = this.#counters;

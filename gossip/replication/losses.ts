@@ -61,6 +61,11 @@ export class Losses {
     this.#conflictsMax = conflictsMax;
   }
 
+  /** Whether nothing lost. */
+  get isEmpty(): boolean {
+    return this.#losses.length === 0;
+  }
+
   /** Bytes that the reports will take, about. */
   get bytes(): number {
     return this.#bytes;
@@ -79,11 +84,13 @@ export class Losses {
       (loss.kept?.value?.length ?? 0) + OP_OVERHEAD_BYTES;
   }
 
-  /** Makes the reports; `records` are of this draft, and so in no row yet. */
-  async seal(records: readonly LogRecord[]): Promise<BatchOp[]> {
-    if (this.#losses.length === 0) return [];
+  /** Makes the reports; what the draft has `applied` is in no row yet. */
+  async seal(
+    applied: readonly { readonly record: LogRecord | undefined }[],
+  ): Promise<BatchOp[]> {
     const batches = new Map<string, readonly Uint8Array[]>();
-    for (const record of records) {
+    for (const { record } of applied) {
+      if (record === undefined) continue;
       batches.set(dotText(record), record.entries.map(({ key }) => key));
     }
     const ops: BatchOp[] = [];
