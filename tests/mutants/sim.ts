@@ -57,6 +57,13 @@ export const SIM_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/scripts_test.ts :: seed 1004195",
   },
   {
+    name: "judge-hears-acks-of-who-is-gone",
+    file: "tests/sim/clients.ts",
+    find: "    if (!this.#calls.has(call)) return;\n",
+    replace: "",
+    caughtBy: "tests/sim/clients_test.ts :: seed 3000005",
+  },
+  {
     name: "judge-allows-less-to-wait-than-stands-still",
     file: "tests/sim/members.ts",
     find: `const WAITING_MAX = 4000;`,

@@ -338,6 +338,8 @@ export class Clients {
     call: Call,
     checked?: Version,
   ): void {
+    // What ends in the very turn its node does is told to nobody: the caller went too.
+    if (!this.#calls.has(call)) return;
     const { member, life } = call;
     const last = new Map(ops.map((op) => [op[0], op]));
     ops.forEach((op, i) => {
