@@ -1,8 +1,8 @@
 /**
  * The files of the machine.
  *
- * Guarantees: an open file is one handle of the system with one cursor, and
- * each read names its position in the same turn in which it reads, so no two
+ * Guarantees: an open file is one handle of the system. Those that are written
+ * (`read_file.ts` has the others) have one cursor, and each read names its position in the same turn in which it reads, so no two
  * reads mix; appends go to the end wherever the cursor stands, because the
  * system opened the file for appending. A file with room behind what was appended
  * has a second handle, whose cursor stands where that ends. Whatever the system refuses is a
@@ -14,8 +14,10 @@
  * @module
  */
 
-import { FileNotFoundError, StorageError } from "../errors.ts";
+import { StorageError } from "../errors.ts";
 import type { FileOptions, FileSystem, RuntimeFile } from "../runtime.ts";
+import { ReadFile } from "./read_file.ts";
+import { attempt, errorCode, storageError } from "./system_error.ts";
 
 /** What is copied at a time, in bytes. */
 const COPY_BYTES = 1024 * 1024;
@@ -31,15 +33,7 @@ export class DenoFiles implements FileSystem {
   open(path: string, options: FileOptions): RuntimeFile {
     const { mode } = options;
     return attempt("open", path, () => {
-      if (mode === "read") {
-        const file = Deno.openSync(path, { read: true });
-        // The system opens a directory for reading; its reads fail later.
-        if (file.statSync().isDirectory) {
-          file.close();
-          throw new StorageError("open", path, "it is a directory");
-        }
-        return new DenoFile(path, file, true);
-      }
+      if (mode === "read") return new ReadFile(path);
       return new DenoFile(
         path,
         Deno.openSync(path, {
@@ -48,7 +42,6 @@ export class DenoFiles implements FileSystem {
           create: mode === "append",
           createNew: mode === "create",
         }),
-        false,
       );
     });
   }
@@ -157,7 +150,6 @@ export class DenoFiles implements FileSystem {
 
 class DenoFile implements RuntimeFile {
   readonly #path: string;
-  readonly #readOnly: boolean;
   #file: Deno.FsFile | undefined;
   /** Writes into reserved room; what was appended ends where it stands. */
   #roomWriter: Deno.FsFile | undefined;
@@ -165,10 +157,9 @@ class DenoFile implements RuntimeFile {
   /** Syncs of the first handle that are in flight. */
   #syncing = 0;
 
-  constructor(path: string, file: Deno.FsFile, readOnly: boolean) {
+  constructor(path: string, file: Deno.FsFile) {
     this.#path = path;
     this.#file = file;
-    this.#readOnly = readOnly;
   }
 
   size(): number {
@@ -215,13 +206,6 @@ class DenoFile implements RuntimeFile {
   reserve(bytes: number): void {
     attempt("make room in", this.#path, () => {
       const file = this.#handle("make room in");
-      if (this.#readOnly) {
-        throw new StorageError(
-          "make room in",
-          this.#path,
-          "it is open for reading only",
-        );
-      }
       let writer = this.#roomWriter;
       if (writer === undefined) {
         writer = this.#openAgain(file);
@@ -339,45 +323,4 @@ function copySynced(from: string, to: string): void {
     while (done < read) done += target.writeSync(buffer.subarray(done, read));
   }
   target.syncSync();
-}
-
-function attempt<T>(action: string, path: string, body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    throw storageError(action, path, error);
-  }
-}
-
-/** The typed error for what the system said; typed ones pass through. */
-function storageError(
-  action: string,
-  path: string,
-  error: unknown,
-): StorageError {
-  if (error instanceof StorageError) return error;
-  if (error instanceof Deno.errors.NotFound) {
-    return new FileNotFoundError(action, path, { cause: error });
-  }
-  return new StorageError(action, path, reasonOf(error), { cause: error });
-}
-
-function reasonOf(error: unknown): string {
-  if (error instanceof Deno.errors.NotCapable) {
-    return `the process lacks the permission (${error.message})`;
-  }
-  if (error instanceof Deno.errors.PermissionDenied) {
-    return "the operating system denies access";
-  }
-  if (error instanceof Deno.errors.NotADirectory) {
-    return "a part of the path is not a directory";
-  }
-  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
-  if (error instanceof Deno.errors.AlreadyExists) return "it exists already";
-  if (errorCode(error) === "ENOSPC") return "no space is left on the device";
-  return error instanceof Error ? error.message : String(error);
-}
-
-function errorCode(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
 }
