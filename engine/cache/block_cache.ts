@@ -9,6 +9,11 @@
  * and finds it without the cache, which tells the owner when it drops one: a hit
  * costs one read and one write.
  *
+ * A data block that is missed while there is no room is most often a guest: it stays
+ * until the next one comes, which is read into the same memory. Only one miss in so
+ * many replaces an entry, since that costs more than reading a block does where most
+ * are not asked for again, and what is asked for often soon has its turn.
+ *
  * Memory of dropped entries is used again for the next ones, since the garbage
  * collector is too slow for what a store reads: fresh buffers for each block
  * take several times the budget. An entry that is pinned when it is dropped is
@@ -92,6 +97,12 @@ export class Pin {
 /** The chances of an entry that leads to many others. */
 export const CHANCES_OF_GUIDES = 3;
 
+/** Of the misses without room, one in this many replaces an entry. */
+const MISSES_PER_PLACE = 4;
+
+/** The slot of the guest. */
+const GUEST_SLOT = 2 ** 30;
+
 /** Dropped entries that wait for one of their size, at most. */
 const SPARES_MAX = 32;
 
@@ -109,6 +120,9 @@ export class BlockCache {
   readonly #entries: (CacheEntry | undefined)[] = [];
   readonly #free: number[] = [];
   readonly #spares: CacheEntry[] = [];
+  #guest: CacheEntry | undefined;
+  /** Misses without room. */
+  #crowded = 0;
   #bytes = 0;
   #spareBytes = 0;
   #hand = 0;
@@ -118,14 +132,41 @@ export class BlockCache {
     this.#budget = budget;
   }
 
-  /** Memory of the entries held and of spare ones, in bytes. */
+  /** Memory of the entries held, the guest and spare ones, in bytes. */
   get bytes(): number {
-    return this.#bytes + this.#spareBytes;
+    return this.#bytes + this.#spareBytes + (this.#guest?.byteLength ?? 0);
   }
 
   /** Whether an entry of that size is kept at all. */
   takes(byteLength: number): boolean {
     return byteLength <= this.#budget / SHARE;
+  }
+
+  /** Whether a block that was missed, and that the cache takes, is to be a guest. */
+  isGuest(byteLength: number): boolean {
+    return this.bytes + byteLength > this.#budget &&
+      this.#crowded++ % MISSES_PER_PLACE !== 0;
+  }
+
+  /** As {@linkcode BlockCache.reserve}, for a guest: the guest before goes. */
+  reserveGuest(byteLength: number): CacheEntry | undefined {
+    const guest = this.#guest;
+    if (guest === undefined) return this.reserve(byteLength);
+    guest.owner!.forget(guest.row);
+    this.remove(guest);
+    if (guest.lent || guest.pins > 0) return this.reserve(byteLength);
+    if (fits(guest, byteLength)) return guest;
+    this.#addSpare(guest);
+    return this.reserve(byteLength);
+  }
+
+  /** Keeps a guest, right after {@linkcode BlockCache.reserveGuest}. */
+  putGuest(entry: CacheEntry, owner: CacheOwner, row: number): void {
+    entry.owner = owner;
+    entry.row = row;
+    entry.used = false;
+    entry.slot = GUEST_SLOT;
+    this.#guest = entry;
   }
 
   /**
@@ -162,10 +203,14 @@ export class BlockCache {
   remove(entry: CacheEntry): void {
     const { slot } = entry;
     if (slot < 0) return;
-    this.#entries[slot] = undefined;
-    this.#free.push(slot);
     entry.slot = -1;
     entry.owner = undefined;
+    if (slot === GUEST_SLOT) {
+      this.#guest = undefined;
+      return;
+    }
+    this.#entries[slot] = undefined;
+    this.#free.push(slot);
     this.#bytes -= entry.byteLength;
   }
 
@@ -186,10 +231,9 @@ export class BlockCache {
 
   #takeSpare(byteLength: number): CacheEntry | undefined {
     const spares = this.#spares;
-    const most = byteLength * SPARE_RATIO;
     for (let i = 0; i < spares.length; i++) {
       const spare = spares[i]!;
-      if (spare.byteLength < byteLength || spare.byteLength > most) continue;
+      if (!fits(spare, byteLength)) continue;
       spares[i] = spares[spares.length - 1]!;
       spares.pop();
       this.#spareBytes -= spare.byteLength;
@@ -218,4 +262,10 @@ export class BlockCache {
       return;
     }
   }
+}
+
+/** Whether an entry's memory is as large as is needed, or a little larger. */
+function fits(entry: CacheEntry, byteLength: number): boolean {
+  return entry.byteLength >= byteLength &&
+    entry.byteLength <= byteLength * SPARE_RATIO;
 }

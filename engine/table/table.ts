@@ -310,13 +310,20 @@ export class Table implements CacheOwner {
     const capacity = blockCapacity(body?.length ?? handle.length);
     const { blocks } = this.#set;
     blocks.misses++;
-    const kept = blocks.takes(capacity);
+    if (!blocks.takes(capacity)) {
+      const block = new Block(capacity);
+      this.#fill(block, handle, body);
+      return block;
+    }
+    const isGuest = blocks.isGuest(capacity);
+    const spare = isGuest
+      ? blocks.reserveGuest(capacity)
+      : blocks.reserve(capacity);
     // Only data blocks are ever not lent.
-    const spare = kept ? blocks.reserve(capacity) as Block | undefined : null;
-    const block = spare ?? new Block(capacity);
+    const block = spare as Block | undefined ?? new Block(capacity);
     this.#fill(block, handle, body);
-    if (!kept) return block;
-    blocks.put(block, this, row);
+    if (isGuest) blocks.putGuest(block, this, row);
+    else blocks.put(block, this, row);
     this.#blocks[row] = block;
     return block;
   }

@@ -1,0 +1,119 @@
+import { assert, assertEquals } from "@std/assert";
+import { BlockCache, CacheEntry } from "./block_cache.ts";
+
+/** A full cache of eight entries, and the way tables read what is missing. */
+function setUp() {
+  const cache = new BlockCache(8000);
+  const gone: number[] = [];
+  const owner = { forget: (row: number) => gone.push(row) };
+  const stayed: number[] = [];
+  /** Reads a block that is not there, for which there is always memory. */
+  const miss = (row: number, byteLength = 1000) => {
+    const isGuest = cache.isGuest(byteLength);
+    const entry =
+      (isGuest ? cache.reserveGuest(byteLength) : cache.reserve(byteLength)) ??
+        new CacheEntry(byteLength);
+    if (isGuest) cache.putGuest(entry, owner, row);
+    else {
+      cache.put(entry, owner, row);
+      stayed.push(row);
+    }
+    assert(cache.bytes <= 8000);
+    return { entry, isGuest };
+  };
+  for (let row = 0; row < 8; row++) assert(!miss(row).isGuest);
+  stayed.length = 0;
+  return { cache, gone, stayed, miss };
+}
+
+/** A cache as above with a guest in it. */
+function setUpGuest() {
+  const house = setUp();
+  let seen = house.miss(100);
+  while (!seen.isGuest) seen = house.miss(100);
+  house.gone.length = 0;
+  return { ...house, guest: seen.entry };
+}
+
+Deno.test("of what is missed without room one in four replaces another, the rest each other", () => {
+  const { gone, stayed, miss } = setUp();
+  const guests = new Set<CacheEntry>();
+  for (let row = 8; row < 108; row++) {
+    const { entry, isGuest } = miss(row);
+    if (isGuest) guests.add(entry);
+  }
+  assertEquals(stayed.length, 25);
+  // They come into the same memory.
+  assertEquals(guests.size, 1);
+  // The owner hears of each that is not there any more: all but seven and a guest.
+  assertEquals(gone.length, 100);
+  assertEquals(new Set(gone).size, 100);
+});
+
+Deno.test("nobody is read into the memory of a guest that is lent or pinned", () => {
+  const lent = setUpGuest();
+  lent.guest.lent = true;
+  for (let row = 200; row < 220; row++) {
+    assert(lent.miss(row).entry !== lent.guest);
+  }
+  assertEquals(lent.gone.filter((row) => row === 100), [100]);
+
+  const { cache, guest, miss } = setUpGuest();
+  guest.pins = 2;
+  for (let row = 200; row < 220; row++) assert(miss(row).entry !== guest);
+  cache.unpin(guest);
+  for (let row = 220; row < 240; row++) assert(miss(row).entry !== guest);
+});
+
+Deno.test("a guest that is pinned and let go while it is there is one entry's memory", () => {
+  const { cache, guest, miss } = setUpGuest();
+  guest.pins = 1;
+  cache.unpin(guest);
+  const seen = new Set<CacheEntry>();
+  for (let row = 200; row < 204; row++) {
+    const { entry, isGuest } = miss(row);
+    assertEquals(entry === guest, isGuest);
+    seen.add(entry);
+  }
+  assertEquals(seen.size, 2);
+});
+
+Deno.test("a guest of a table that has gone leaves its place", () => {
+  const { cache, gone, guest, miss } = setUpGuest();
+  const before = cache.bytes;
+  cache.remove(guest);
+  assertEquals(cache.bytes, before - guest.byteLength);
+  for (let row = 200; row < 208; row++) miss(row);
+  // Its owner knows already.
+  assert(!gone.includes(100));
+});
+
+Deno.test("where guests differ in size, each has memory of its size", () => {
+  const { cache, miss } = setUpGuest();
+  let row = 300;
+  for (const byteLength of [1000, 200, 1000, 400, 900]) {
+    for (let n = 0; n < 8; n++) {
+      const { entry } = miss(row++, byteLength);
+      assert(entry.byteLength >= byteLength);
+      assert(entry.byteLength <= byteLength * 1.25);
+    }
+  }
+  assert(cache.bytes > 6000);
+});
+
+Deno.test("a cache that has nothing but a guest takes what it took before", () => {
+  const cache = new BlockCache(8000);
+  const owner = { forget() {} };
+  const entries = Array.from({ length: 8 }, () => new CacheEntry(1000));
+  for (const [row, entry] of entries.entries()) cache.put(entry, owner, row);
+  while (!cache.isGuest(1000));
+  const guest = cache.reserveGuest(1000)!;
+  cache.putGuest(guest, owner, 8);
+  // One of them gave it its memory.
+  for (const entry of entries) if (entry !== guest) cache.remove(entry);
+  for (let row = 0; row < 20; row++) {
+    cache.put(cache.reserve(1000) ?? new CacheEntry(1000), owner, row);
+    assert(cache.bytes <= 8000);
+  }
+  assert(guest.slot >= 0);
+});
