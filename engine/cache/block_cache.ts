@@ -20,8 +20,8 @@
  * used again once it is not, and one that was lent to someone who may name its
  * bytes for ever is left to the garbage collector.
  *
- * Guarantees: never more than the budget, spare memory included, but for entries
- * that were dropped while they were pinned; an entry larger than an eighth of it
+ * Guarantees: never more than the budget, guest and spare memory included, but for
+ * entries that were dropped while they were pinned; an entry larger than an eighth of it
  * is not kept at all.
  *
  * @module
@@ -177,7 +177,7 @@ export class BlockCache {
     while (this.bytes + byteLength > this.#budget) {
       const spare = this.#takeSpare(byteLength);
       if (spare !== undefined) return spare;
-      if (this.#spares.length === SPARES_MAX || this.#bytes === 0) {
+      if (this.#spares.length >= SPARES_MAX || this.#bytes === 0) {
         this.#spareBytes -= this.#spares.pop()!.byteLength;
       } else this.#dropOne();
     }

@@ -1,12 +1,13 @@
 /**
  * The files of the machine.
  *
- * Guarantees: an open file is one handle of the system. Those that are written
- * (`read_file.ts` has the others) have one cursor, and each read names its position in the same turn in which it reads, so no two
- * reads mix; appends go to the end wherever the cursor stands, because the
- * system opened the file for appending. A file with room behind what was appended
- * has a second handle, whose cursor stands where that ends. Whatever the system refuses is a
- * `StorageError` with its reason and the system's error as `cause`.
+ * Guarantees: an open file is one handle of the system. One that is written
+ * (`read_file.ts` has the others) has one cursor, and each read names its position in
+ * the same turn in which it reads, so no two reads mix; appends go to the end wherever
+ * the cursor stands, because the system opened the file for appending. A file with
+ * room behind what was appended has a second handle, whose cursor stands where that
+ * ends. Whatever the system refuses is a `StorageError` with its reason and the
+ * system's error as `cause`.
  *
  * Assumes: synchronous calls may run while `syncData` is in flight, which the
  * platform allows.

@@ -1,4 +1,5 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { StorageError } from "../errors.ts";
 import { DenoFiles } from "./files.ts";
 
 Deno.test("two syncs of a file that has room go to two handles, each of which has one call at a time", async () => {
@@ -29,6 +30,25 @@ Deno.test("two syncs of a file that has room go to two handles, each of which ha
     assertEquals(file.size(), 4096);
   } finally {
     Deno.FsFile.prototype.syncData = syncData;
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("a file that is only read is neither cut, synced nor locked, and is read no more once it is closed", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.writeFile(`${dir}/f`, new Uint8Array(3));
+    using file = new DenoFiles().open(`${dir}/f`, { mode: "read" });
+    const what = "it is open for reading only";
+    assertThrows(() => file.truncate(1), StorageError, what);
+    assertThrows(() => file.tryLock(), StorageError, what);
+    await assertRejects(() => file.syncData(), StorageError, what);
+    assertEquals(file.readAt(new Uint8Array(2), 2), 1);
+    file.close();
+    file.close();
+    const read = () => file.readAt(new Uint8Array(1), 0);
+    assertThrows(read, StorageError, "it is closed");
+  } finally {
     await Deno.remove(dir, { recursive: true });
   }
 });

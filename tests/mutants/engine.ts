@@ -357,6 +357,13 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/cache/block_cache_test.ts :: lent or pinned",
   },
   {
+    name: "engine-drops-all-for-spare-memory-that-fits-nobody",
+    file: "engine/cache/block_cache.ts",
+    find: "this.#spares.length >= SPARES_MAX ||",
+    replace: "this.#spares.length === SPARES_MAX ||",
+    caughtBy: "engine/cache/block_cache_test.ts :: fits nobody",
+  },
+  {
     name: "engine-counts-no-guest",
     file: "engine/cache/block_cache.ts",
     find: " + (this.#guest?.byteLength ?? 0);",

@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { turns } from "../../engine/testing/turns.ts";
 import type { CommitResult, DB } from "../../mod.ts";
 import { World } from "../../runtime/virtual/mod.ts";
 import { Clients } from "./clients.ts";
@@ -39,7 +40,7 @@ function setUp() {
   /** One write ends, and whatever follows from it has happened. */
   const end = async () => {
     ends.shift()!();
-    for (let turns = 0; turns < 10; turns++) await Promise.resolve();
+    await turns();
   };
   return { life, oracle, clients, write, end };
 }
