@@ -80,8 +80,9 @@ Deno.test("ranges are bounded in number: one that grows takes its own place, oth
 
 Deno.test("an abandoned range is what was handed in, whatever becomes of the bytes", () => {
   const abandoned = new AbandonedRanges();
-  for (const  of of[toBytes, (text: string) => Buffer.from(text)]) {
-    const given = { start: of("c"), end: of("e") };
+  const kinds = [toBytes, (text: string) => Buffer.from(text)];
+  for (const bytesOf of kinds) {
+    const given = { start: bytesOf("c"), end: bytesOf("e") };
     abandoned.add(given, 0);
     given.start[0] = 0;
     given.end[0] = 0xff;

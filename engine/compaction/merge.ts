@@ -96,6 +96,8 @@ class Merge {
   readonly #options: MergeOptions;
   readonly #merging: MergingCursor;
   readonly #depth: Depth;
+  readonly #abandoned: readonly BoundedRange[];
+  readonly #beside: readonly TableInfo[];
   /** The first abandoned range, and the first table beside, that the keys have not passed. */
   #abandonedAt = 0;
   #besideAt = 0;
@@ -109,6 +111,8 @@ class Merge {
     this.#options = options;
     this.#merging = new MergingCursor(runs);
     this.#depth = new Depth(options.deeper);
+    this.#abandoned = options.abandoned ?? [];
+    this.#beside = options.beside ?? [];
     this.#merging.seekTo(undefined);
   }
 
@@ -176,7 +180,7 @@ class Merge {
 
   /** Whether nobody asks for the key of an entry any more. */
   #isAbandoned(entry: Cursor): boolean {
-    const { abandoned = [] } = this.#options;
+    const abandoned = this.#abandoned;
     for (; this.#abandonedAt < abandoned.length; this.#abandonedAt++) {
       const { start, end } = abandoned[this.#abandonedAt]!;
       if (orderOf(end, entry) > 0) return orderOf(start, entry) <= 0;
@@ -186,7 +190,7 @@ class Merge {
 
   /** Whether a table that is to stay lies between the key before and this one. */
   #passesTable(entry: Cursor): boolean {
-    const { beside = [] } = this.#options;
+    const beside = this.#beside;
     const from = this.#besideAt;
     this.#besideAt = skipTo(beside, from, entry);
     return this.#besideAt > from;

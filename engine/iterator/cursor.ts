@@ -33,6 +33,8 @@ export interface Entry {
   readonly valueAt: number;
   /** The value's length in bytes. */
   readonly valueLength: number;
+  /** A view of `valueBuffer`, where that holds more than this value. */
+  readonly valueView?: DataView | undefined;
 }
 
 /** A position in a sorted run. The fields hold only while `valid`. */

@@ -141,6 +141,10 @@ export class LevelCursor implements Cursor {
     return this.#block!.bytes;
   }
 
+  get valueView(): DataView {
+    return this.#block!.view;
+  }
+
   get valueAt(): number {
     return this.#block!.valueAt(this.#row);
   }

@@ -34,7 +34,7 @@ export class MergingCursor {
   /** Those that stand on an entry, in order. */
   readonly #order: Cursor[] = [];
   /** Their keys' numbers, negated going back; not kept for one cursor alone. */
-  readonly #numbers: number[] = [];
+  readonly #numbers: Float64Array;
   #reverse = false;
   readonly #prefix: number[] = [];
   #prefixLength = 0;
@@ -42,6 +42,7 @@ export class MergingCursor {
 
   constructor(cursors: readonly Cursor[]) {
     this.#cursors = cursors;
+    this.#numbers = new Float64Array(cursors.length);
   }
 
   /** The cursor that stands on the entry of the moment, if there is one. */
@@ -105,20 +106,24 @@ export class MergingCursor {
     const moved = order[at]!;
     if (!moved.valid) {
       order.splice(at, 1);
-      this.#numbers.splice(at, 1);
+      this.#numbers.copyWithin(at, at + 1);
       return;
     }
     if (order.length === 1) return;
     const numbers = this.#numbers;
-    let number = numbers[at]!;
-    if (moved.keptLength < this.#prefixLength) number = this.#numberOf(moved);
-    else if (this.#hasPrefix(number)) number = this.#numberBehindPrefix(moved);
+    if (moved.keptLength < this.#prefixLength) this.#takeNumber(moved, at);
+    else if (this.#hasPrefix(at)) {
+      this.#takeNumberBehindPrefix(moved, at);
+    }
+    const number = numbers[at]!;
     for (; at + 1 < order.length; at++) {
       const other = numbers[at + 1]!;
       if (number < other) break;
-      if (
-        number === other && this.#compareTied(moved, order[at + 1]!, number) < 0
-      ) break;
+      if (number === other) {
+        this.#ties++;
+        const skip = this.#hasPrefix(at + 1) ? this.#prefixLength : 0;
+        if (this.#compare(moved, order[at + 1]!, skip) < 0) break;
+      }
       order[at] = order[at + 1]!;
       numbers[at] = other;
     }
@@ -143,16 +148,6 @@ export class MergingCursor {
         ) === 0;
   }
 
-  /** The order of entries whose keys have the same number. */
-  #compareTied(a: Cursor, b: Cursor, number: number): number {
-    this.#ties++;
-    return this.#compare(
-      a,
-      b,
-      this.#hasPrefix(number) ? this.#prefixLength : 0,
-    );
-  }
-
   /** The order of entries whose keys agree in `skip` bytes. */
   #compare(a: Cursor, b: Cursor, skip: number): number {
     const order = compareRanges(
@@ -166,14 +161,19 @@ export class MergingCursor {
     return this.#reverse ? -order : order;
   }
 
-  /** Whether a key with that number has the prefix. */
-  #hasPrefix(number: number): boolean {
+  /** Whether the key with the number at `place` has the prefix. */
+  #hasPrefix(place: number): boolean {
+    const number = this.#numbers[place]!;
     return this.#reverse
       ? number !== -BELOW && number !== -ABOVE
       : number !== BELOW && number !== ABOVE;
   }
 
-  #numberOf(cursor: Cursor): number {
+  /**
+   * Takes down the number of a key. It is not given back, nor handed on: 48 bits as
+   * an argument or a result are an object each time.
+   */
+  #takeNumber(cursor: Cursor, place: number): void {
     const { keyBuffer, keyAt, keyLength } = cursor;
     const prefix = this.#prefix;
     const prefixLength = this.#prefixLength;
@@ -182,12 +182,18 @@ export class MergingCursor {
       const difference = i < keyLength
         ? keyBuffer[keyAt + i]! - prefix[i]!
         : BELOW;
-      if (difference !== 0) return sign * (difference < 0 ? BELOW : ABOVE);
+      if (difference !== 0) {
+        this.#numbers[place] = sign * (difference < 0 ? BELOW : ABOVE);
+        return;
+      }
     }
-    return this.#numberBehindPrefix(cursor);
+    this.#takeNumberBehindPrefix(cursor, place);
   }
 
-  #numberBehindPrefix({ keyBuffer, keyAt, keyLength }: Cursor): number {
+  #takeNumberBehindPrefix(
+    { keyBuffer, keyAt, keyLength }: Cursor,
+    place: number,
+  ): void {
     const at = keyAt + this.#prefixLength;
     const length = keyLength - this.#prefixLength;
     let number: number;
@@ -202,7 +208,7 @@ export class MergingCursor {
         number = number * 256 + (i < length ? keyBuffer[at + i]! : 0);
       }
     }
-    return this.#reverse ? -number : number;
+    this.#numbers[place] = this.#reverse ? -number : number;
   }
 
   /** Takes the prefix from the first two keys. There are two. */
@@ -221,7 +227,7 @@ export class MergingCursor {
     }
     this.#prefixLength = prefixLength;
     for (let i = 0; i < this.#order.length; i++) {
-      this.#numbers[i] = this.#numberOf(this.#order[i]!);
+      this.#takeNumber(this.#order[i]!, i);
     }
   }
 }

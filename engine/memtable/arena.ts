@@ -15,6 +15,8 @@ const LARGE_BYTES = 64 * 1024;
 export class Arena {
   readonly #memory: SpareMemory;
   readonly #chunks: Uint8Array[];
+  /** Of the chunks that were asked for. */
+  readonly #views: (DataView | undefined)[] = [];
   #open = 0;
   /** Also what takes no room is in a chunk, so there is none with room yet. */
   #used = CHUNK_BYTES + 1;
@@ -46,6 +48,12 @@ export class Arena {
   /** The bytes of a chunk. */
   bytesOf(chunk: number): Uint8Array {
     return this.#chunks[chunk]!;
+  }
+
+  /** A view of a chunk, the same one each time. */
+  viewOf(chunk: number): DataView {
+    const { buffer, byteOffset, byteLength } = this.#chunks[chunk]!;
+    return this.#views[chunk] ??= new DataView(buffer, byteOffset, byteLength);
   }
 
   /** Takes room and names it in `chunk` and `offset`. */

@@ -416,7 +416,8 @@ export class Memtable {
   /** Puts a node's entry into the fields of a cursor. */
   load(node: number, cursor: MemtableCursor): void {
     const nodes = this.#nodes;
-    const bytes = this.#arena.bytesOf(nodes[node + CHUNK]!);
+    const chunk = nodes[node + CHUNK]!;
+    const bytes = this.#arena.bytesOf(chunk);
     const offset = nodes[node + OFFSET]!;
     const keyLength = nodes[node + KEY_LENGTH]!;
     const high = nodes[node + SEQ_HIGH]!;
@@ -424,6 +425,7 @@ export class Memtable {
     cursor.keyAt = offset;
     cursor.keyLength = keyLength;
     cursor.valueBuffer = bytes;
+    cursor.valueView = this.#arena.viewOf(chunk);
     cursor.valueAt = offset + keyLength;
     cursor.valueLength = nodes[node + VALUE_LENGTH]!;
     cursor.seq = nodes[node + SEQ_LOW]! + (high & 0xffff) * 2 ** 32;

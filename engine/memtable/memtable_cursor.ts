@@ -23,6 +23,7 @@ export class MemtableCursor implements Cursor {
   seq = 0;
   deleted = false;
   valueBuffer: Uint8Array = EMPTY_BYTES;
+  valueView: DataView | undefined = undefined;
   valueAt = 0;
   valueLength = 0;
   readonly keptLength: number = 0;

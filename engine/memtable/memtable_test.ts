@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { compareBytes, toHex } from "../../runtime/mod.ts";
+import { compareBytes, toBytes, toHex } from "../../runtime/mod.ts";
 import { Prng } from "../../runtime/virtual/mod.ts";
 import { hashKey } from "../table/filter.ts";
 import type { Cursor } from "../iterator/cursor.ts";
@@ -289,4 +289,23 @@ Deno.test("keys that were made to have one hash are found all the same, and cost
     assertEquals(memtable.get(keys[0]!, seq, hash), Uint8Array.of(7));
     assertEquals(memtable.get(keys[0]!, seq - count, hash), keys[0]);
   }
+});
+
+Deno.test("a cursor's view of a value shows what its buffer does, in all chunks", () => {
+  const memtable = new Memtable(new SpareMemory(true, 0));
+  for (let i = 0; i < 100; i++) {
+    // By turns at the start of the memory, so that cursors go from chunk to chunk.
+    const key = toBytes(`${i % 7}-${i}`);
+    memtable.add(i + 1, key, new Uint8Array(9000).fill(i));
+  }
+  assert(memtable.memory.chunks.length > 2);
+  const cursor = cursorOf(memtable.memory);
+  let entries = 0;
+  for (cursor.seekTo(undefined); cursor.valid; cursor.next(), entries++) {
+    const { valueBuffer, valueView, valueAt, valueLength } = cursor;
+    for (let i = valueAt; i < valueAt + valueLength; i++) {
+      assertEquals(valueView!.getUint8(i), valueBuffer[i]);
+    }
+  }
+  assertEquals(entries, 100);
 });

@@ -52,6 +52,8 @@ export class Block extends CacheEntry {
   /** Where the values end. */
   valuesEnd = 0;
   readonly #words: Uint32Array<ArrayBuffer>;
+  /** Made when it is asked for: only merges do. */
+  #view: DataView | undefined;
   #suffixesAt = 0;
   #baseSeq = 0;
   /** Where the columns start, in words; 0 stands for none. */
@@ -66,6 +68,11 @@ export class Block extends CacheEntry {
     super(capacity, chances);
     this.bytes = new Uint8Array(capacity);
     this.#words = new Uint32Array(this.bytes.buffer);
+  }
+
+  /** A view of `bytes`. */
+  get view(): DataView {
+    return this.#view ??= new DataView(this.bytes.buffer);
   }
 
   /**

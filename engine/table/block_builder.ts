@@ -24,7 +24,12 @@
  */
 
 import { EMPTY_BYTES } from "../../runtime/mod.ts";
-import { abbreviateRange, copyBytes } from "../compare.ts";
+import {
+  abbreviateRange,
+  copyBytes,
+  copyViewed,
+  VIEWED_BYTES_MAX,
+} from "../compare.ts";
 
 /** The version of the block format. */
 export const BLOCK_VERSION = 1;
@@ -57,6 +62,7 @@ export class BlockBuilder {
   #keys = new Uint8Array(16 * 1024);
   #keysLength = 0;
   #values = new Uint8Array(16 * 1024);
+  #valuesView = new DataView(this.#values.buffer);
   #valuesLength = 0;
   /** The value of the last row, if it is too large to be copied twice. */
   #lent: Uint8Array = EMPTY_BYTES;
@@ -102,6 +108,8 @@ export class BlockBuilder {
    * Adds a row behind the others. Key and value are copied, but for a value of
    * 64 KiB or more: it must not change before the block is made, and no row may
    * follow it. No `value`: the row deletes the key.
+   *
+   * @param valueView A view of `value`: most values are copied faster from it.
    */
   add(
     key: Uint8Array,
@@ -111,6 +119,7 @@ export class BlockBuilder {
     value: Uint8Array | undefined,
     valueAt: number,
     valueLength: number,
+    valueView?: DataView,
   ): void {
     const row = this.#rows;
     if (row === this.#keyEnds.length) this.#growColumns();
@@ -130,7 +139,7 @@ export class BlockBuilder {
     this.#seqs[row] = seq;
     this.#kinds[row] = value === undefined ? 0 : 1;
     if (value === undefined) this.#tombstones++;
-    else this.#addValue(value, valueAt, valueLength);
+    else this.#addValue(value, valueAt, valueLength, valueView);
     this.#valueEnds[row] = this.#valuesLength + this.#lent.length;
     this.#rows = row + 1;
   }
@@ -215,7 +224,12 @@ export class BlockBuilder {
     return block;
   }
 
-  #addValue(value: Uint8Array, at: number, length: number): void {
+  #addValue(
+    value: Uint8Array,
+    at: number,
+    length: number,
+    view: DataView | undefined,
+  ): void {
     if (length >= LENT_BYTES) {
       this.#lent = value.subarray(at, at + length);
       return;
@@ -223,8 +237,11 @@ export class BlockBuilder {
     const valuesLength = this.#valuesLength + length;
     if (valuesLength > this.#values.length) {
       this.#values = grown(this.#values, valuesLength);
+      this.#valuesView = new DataView(this.#values.buffer);
     }
-    copyBytes(this.#values, this.#valuesLength, value, at, length);
+    if (view !== undefined && length <= VIEWED_BYTES_MAX) {
+      copyViewed(this.#valuesView, this.#valuesLength, view, at, length);
+    } else copyBytes(this.#values, this.#valuesLength, value, at, length);
     this.#valuesLength = valuesLength;
   }
 

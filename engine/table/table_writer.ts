@@ -172,6 +172,7 @@ export class TableWriter {
       deleted ? undefined : cursor.valueBuffer,
       cursor.valueAt,
       valueLength,
+      cursor.valueView,
     );
     this.#rows++;
     if (deleted) this.#tombstones++;

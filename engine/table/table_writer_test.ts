@@ -38,6 +38,16 @@ async function roundTrip(
   sizes: readonly number[],
   blockBytes: number,
 ): Promise<void> {
+  await roundTripOf(sizes, blockBytes, false);
+  await roundTripOf(sizes, blockBytes, true);
+}
+
+/** The same, `viewed` or not. */
+async function roundTripOf(
+  sizes: readonly number[],
+  blockBytes: number,
+  viewed: boolean,
+): Promise<void> {
   const files = new MemoryFiles();
   files.makeDirectory("d");
   const writer = new TableWriter({ ...targetOn(files), blockBytes }, 1);
@@ -45,7 +55,16 @@ async function roundTrip(
   sizes.forEach((size, i) => {
     // As a cursor's memory, it holds the next value once it has moved on.
     buffer.fill(i + 1);
-    writer.add(entry(i + 1, buffer.subarray(0, size)), true, i + 1);
+    const from = viewed ? buffer.length - size : 0;
+    const alone = entry(i + 1, buffer.subarray(from, from + size));
+    const valueView = new DataView(buffer.buffer);
+    writer.add(
+      viewed
+        ? { ...alone, valueBuffer: buffer, valueAt: from, valueView }
+        : alone,
+      true,
+      i + 1,
+    );
   });
   buffer.fill(0xff);
   const info = await writer.finish();

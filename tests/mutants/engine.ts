@@ -394,10 +394,38 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-merges-by-numbers-alone",
     file: "engine/iterator/merging_cursor.ts",
-    find:
-      "number === other && this.#compareTied(moved, order[at + 1]!, number) < 0",
-    replace: "number === other && this.#ties++ < 0",
+    find: "if (this.#compare(moved, order[at + 1]!, skip) < 0) break;",
+    replace: "if (skip < 0) break;",
     caughtBy: "engine/iterator/merging_cursor_test.ts",
+  },
+  {
+    name: "engine-merges-on-with-the-number-of-a-run-that-ended",
+    file: "engine/iterator/merging_cursor.ts",
+    find: "this.#numbers.copyWithin(at, at + 1);",
+    replace: "",
+    caughtBy: "engine/iterator/merging_cursor_test.ts",
+  },
+  {
+    name: "engine-copies-all-of-a-value-but-its-end",
+    file: "engine/compare.ts",
+    find:
+      "target.setBigUint64(targetAt + last, source.getBigUint64(at + last));",
+    replace: "target.setBigUint64(targetAt, source.getBigUint64(at));",
+    caughtBy: "engine/compare_test.ts",
+  },
+  {
+    name: "engine-copies-values-to-memory-that-was-outgrown",
+    file: "engine/table/block_builder.ts",
+    find: "      this.#valuesView = new DataView(this.#values.buffer);\n",
+    replace: "",
+    caughtBy: "engine/table/table_writer_test.ts",
+  },
+  {
+    name: "engine-flushes-all-values-from-one-chunk",
+    file: "engine/memtable/memtable.ts",
+    find: "cursor.valueView = this.#arena.viewOf(chunk);",
+    replace: "cursor.valueView ??= this.#arena.viewOf(chunk);",
+    caughtBy: "engine/memtable/memtable_test.ts",
   },
   {
     name: "engine-merges-by-the-number-of-another-prefix",
