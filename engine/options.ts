@@ -117,7 +117,8 @@ export interface LsmOptions {
    */
   workers?: Workers | undefined;
   /**
-   * Flushes and compactions of fewer bytes run in this thread all the same, in bytes.
+   * Flushes and compactions of fewer bytes start no thread, in bytes: until another
+   * has done so, they run in this one.
    *
    * @default {4_194_304}
    */

@@ -2,7 +2,8 @@
  * Runs jobs that write tables: in a thread of their own where there is one, else
  * in this one.
  *
- * Guarantees: a thread is started by the first job that is worth it. If it fails
+ * Guarantees: a thread is started by the first job that is worth it, and then runs
+ * small ones too: what it does often is fast there, and slow where it is new. If it fails
  * or dies, for whatever reason, the job is done again in this thread, where an
  * error has its true type, and no thread is used from then on. Its tables then
  * have numbers that were kept for that: one of a later job stays the newer one. Once `stop` was
@@ -99,10 +100,10 @@ export class Runner {
 
   #threadFor(job: Job): WorkerThread | undefined {
     if (
-      this.#workers === undefined ||
+      this.#thread !== undefined || this.#workers === undefined ||
       bytesOf(job) < this.#store.settings.workerBytes
-    ) return undefined;
-    this.#thread ??= this.#workers.start(
+    ) return this.#thread;
+    this.#thread = this.#workers.start(
       new URL("./worker.ts", import.meta.url).href,
     );
     if (this.#thread === undefined) this.#workers = undefined;

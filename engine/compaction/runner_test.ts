@@ -183,6 +183,22 @@ Deno.test("small jobs start no thread", async () => {
   await store.close();
 });
 
+Deno.test("small jobs go to a thread that is there", async () => {
+  const files = new MemoryFiles();
+  const workers = inlineWorkers(files, { parallelism: 2 });
+  const { store } = await openTiny(files, { workers, workerBytes: 1_000_000 });
+  await fill(store, 10);
+  assertEquals([workers.started, workers.calls.flush], [0, 0]);
+  const large = new Uint8Array(1_000_000);
+  await store.write([{ key: toBytes("large"), value: large }]);
+  await store.flush();
+  assertEquals([workers.started, workers.calls.flush], [1, 1]);
+  await store.write([{ key: toBytes("small"), value: toBytes("1") }]);
+  await store.flush();
+  assertEquals([workers.started, workers.calls.flush], [1, 2]);
+  await store.close();
+});
+
 for (const [parallelism, told] of [[4, 2], [2, 1]] as const) {
   Deno.test(`the job of a thread that dies is done again, and it is told, where ${parallelism} run at a time`, async () => {
     const files = new MemoryFiles();

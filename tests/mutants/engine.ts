@@ -435,6 +435,13 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/iterator/merging_cursor_test.ts",
   },
   {
+    name: "engine-does-small-jobs-beside-its-thread",
+    file: "engine/compaction/runner.ts",
+    find: ") return this.#thread;",
+    replace: ") return undefined;",
+    caughtBy: "engine/compaction/runner_test.ts :: small jobs go to a thread",
+  },
+  {
     name: "engine-has-a-thread-tell-by-slices-however-large",
     file: "engine/compaction/worker.ts",
     find: "Math.ceil(NOTE_BYTES / job.sliceBytes)",
