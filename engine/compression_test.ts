@@ -282,6 +282,38 @@ Deno.test("what is merged above older data is not compressed, beside it it is", 
   await store.close();
 });
 
+Deno.test("blocks that are compressed are read into memory of their whole size, within the cache's budget", async () => {
+  const prng = new Prng(1);
+  const rows = 300;
+  // Some shrink to next to nothing, some by a part, some not at all.
+  const values = Array.from(
+    { length: rows },
+    (_, i) =>
+      new Uint8Array(500 + i % 7 * 400).map((_, at) =>
+        at % 8 < (i >> 2) % 9 ? prng.below(256) : 7
+      ),
+  );
+  for (const cacheBytes of [30_000, 40_960, 45_000, 64_000]) {
+    const store = await openLsm(DIR, {
+      ...SMALL,
+      files: new StepFiles(),
+      blockBytes: 500,
+      cacheBytes,
+    });
+    for (let i = 0; i < rows; i++) {
+      await store.write([{ key: keyOf(i), value: values[i]! }]);
+    }
+    await store.compact();
+    for (let n = 0; n < 2000; n++) {
+      const i = n * 7919 % rows;
+      assertEquals(store.get(keyOf(i)), values[i]);
+      const { cacheBytes: bytes } = store.stats();
+      assert(bytes <= cacheBytes, `${bytes} of ${cacheBytes}`);
+    }
+    await store.close();
+  }
+});
+
 Deno.test("a compaction thread compresses as this one does", async () => {
   const files = new StepFiles();
   let calls = 0;

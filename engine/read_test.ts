@@ -1,7 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { runInNewContext } from "node:vm";
 import { setFlagsFromString } from "node:v8";
-import { toBytes, toText } from "../runtime/mod.ts";
+import {
+  CorruptionError,
+  type FileSystem,
+  toBytes,
+  toText,
+} from "../runtime/mod.ts";
 import { MemoryFiles } from "../runtime/memory_files.ts";
 import { Prng } from "../runtime/virtual/mod.ts";
 import { BlockCache, CacheEntry } from "./cache/block_cache.ts";
@@ -472,4 +477,54 @@ Deno.test("blocks that are read once do not push out filter and index", async ()
   const { misses } = store.metrics().cache;
   assert(misses > 64, `${misses} blocks are more than the cache holds`);
   assertEquals(reads, misses + 2);
+});
+
+/** A store of one table whose blocks have a row of 2,000 bytes each. */
+async function openRows(rows: number, cacheBytes: number, files: FileSystem) {
+  const store = await openLsm(DIR, { files, cacheBytes, blockBytes: 2000 });
+  for (let i = 0; i < rows; i++) {
+    await store.write([{ key: keyOf(i), value: new Uint8Array(2000).fill(i) }]);
+  }
+  await store.compact();
+  return store;
+}
+
+Deno.test("a block whose read failed is read anew, whoever had its memory before", async () => {
+  const files = new MemoryFiles();
+  let broken = 0;
+  const open = files.open.bind(files);
+  files.open = (path, options) => {
+    const file = open(path, options);
+    if (!path.endsWith(".sst")) return file;
+    const readAt = file.readAt.bind(file);
+    file.readAt = (bytes: Uint8Array, position: number) => {
+      const length = readAt(bytes, position);
+      if (broken > 0) bytes.fill(0xee);
+      broken = 0;
+      return length;
+    };
+    return file;
+  };
+  await using store = await openRows(200, 64 * 1024, files);
+  for (let i = 0; i < 200; i++) store.get(keyOf(i));
+  for (let i = 0; i < 60; i++) {
+    broken = 1;
+    assertThrows(() => store.get(keyOf(i)), CorruptionError);
+    assertEquals(broken, 0);
+    assertEquals(store.get(keyOf(i)), new Uint8Array(2000).fill(i));
+  }
+});
+
+Deno.test("most of what is missed while the cache is full leaves what is there where it is", async () => {
+  await using store = await openRows(200, 64 * 1024, new MemoryFiles());
+  const missesOf = (from: number, to: number) => {
+    const before = store.metrics().cache.misses;
+    for (let i = from; i < to; i++) store.get(keyOf(i));
+    return store.metrics().cache.misses - before;
+  };
+  // More than there is room for, then as many as there is room for.
+  assertEquals(missesOf(0, 24), 24);
+  assertEquals(missesOf(24, 44), 20);
+  const again = missesOf(0, 16);
+  assert(again > 0 && again < 12, `${again} of 16 were not there any more`);
 });

@@ -12,7 +12,8 @@
  * A data block that is missed while there is no room is most often a guest: it stays
  * until the next one comes, which is read into the same memory. Only one miss in so
  * many replaces an entry, since that costs more than reading a block does where most
- * are not asked for again, and what is asked for often soon has its turn.
+ * are not asked for again. Which one is drawn: by turns, a block that is asked for at
+ * each so many misses might never have its turn, and drawn, it soon does.
  *
  * Memory of dropped entries is used again for the next ones, since the garbage
  * collector is too slow for what a store reads: fresh buffers for each block
@@ -97,8 +98,12 @@ export class Pin {
 /** The chances of an entry that leads to many others. */
 export const CHANCES_OF_GUIDES = 3;
 
-/** Of the misses without room, one in this many replaces an entry. */
+/** Of the misses without room, one in this many replaces an entry: a power of two. */
 const MISSES_PER_PLACE = 4;
+
+/** What is drawn next is so many times what was drawn before, and so much more. */
+const DRAW_FACTOR = 1664525;
+const DRAW_STEP = 1013904223;
 
 /** The slot of the guest. */
 const GUEST_SLOT = 2 ** 30;
@@ -121,8 +126,8 @@ export class BlockCache {
   readonly #free: number[] = [];
   readonly #spares: CacheEntry[] = [];
   #guest: CacheEntry | undefined;
-  /** Misses without room. */
-  #crowded = 0;
+  /** What was drawn last, of 32 bits; the same numbers for each cache. */
+  #drawn = 0;
   #bytes = 0;
   #spareBytes = 0;
   #hand = 0;
@@ -144,8 +149,10 @@ export class BlockCache {
 
   /** Whether a block that was missed, and that the cache takes, is to be a guest. */
   isGuest(byteLength: number): boolean {
-    return this.bytes + byteLength > this.#budget &&
-      this.#crowded++ % MISSES_PER_PLACE !== 0;
+    if (this.bytes + byteLength <= this.#budget) return false;
+    this.#drawn = Math.imul(this.#drawn, DRAW_FACTOR) + DRAW_STEP | 0;
+    // The low bits of such numbers come in turns, the high ones do not.
+    return (this.#drawn >>> 16) % MISSES_PER_PLACE !== 0;
   }
 
   /** As {@linkcode BlockCache.reserve}, for a guest: the guest before goes. */

@@ -1,6 +1,7 @@
 /**
- * A file of the machine that is only read, as tables are by gets: at a position, by
- * one call of the system. `Deno.FsFile` takes two, one of which moves its cursor.
+ * A file of the machine that is only read, as tables are by gets: at a position, from
+ * Deno 2.8 on by one call of the system. `Deno.FsFile` takes two, one of which moves
+ * its cursor.
  *
  * Guarantees: one handle of the system, without a cursor that anything depends on.
  *
@@ -11,6 +12,9 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { StorageError } from "../errors.ts";
 import type { RuntimeFile } from "../runtime.ts";
 import { attempt, storageError } from "./system_error.ts";
+
+/** Bytes of one call, at most: the platform counts them in 32 bits, with a sign. */
+const CALL_BYTES_MAX = 2 ** 30;
 
 /** A file that is open for reading only. */
 export class ReadFile implements RuntimeFile {
@@ -49,17 +53,18 @@ export class ReadFile implements RuntimeFile {
   readAt(buffer: Uint8Array, position: number): number {
     try {
       const handle = this.#open("read");
+      // Not refused by the platform, but read where the cursor is.
+      if (position < 0) {
+        throw new RangeError(`there is no position ${position}`);
+      }
       const { length } = buffer;
-      let done = readSync(handle, buffer, 0, length, position);
+      let done = 0;
       // The system may stop early; only its "nothing" means the end.
-      while (done > 0 && done < length) {
-        const more = readSync(
-          handle,
-          buffer,
-          done,
-          length - done,
-          position + done,
-        );
+      while (done < length) {
+        const part = done === 0 && length <= CALL_BYTES_MAX
+          ? buffer
+          : buffer.subarray(done, done + CALL_BYTES_MAX);
+        const more = readSync(handle, part, 0, part.length, position + done);
         if (more === 0) break;
         done += more;
       }

@@ -364,6 +364,44 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/cache/block_cache_test.ts :: fits nobody",
   },
   {
+    name: "engine-picks-guests-by-turns",
+    file: "engine/cache/block_cache.ts",
+    find: "(this.#drawn >>> 16) % MISSES_PER_PLACE !== 0",
+    replace: "(this.#drawn & 3) !== 0",
+    caughtBy: "engine/cache/block_cache_test.ts :: is soon there",
+  },
+  {
+    name: "engine-gives-away-the-memory-of-a-guest-that-was-pinned",
+    file: "engine/cache/block_cache.ts",
+    find: "if (--entry.pins > 0 || entry.slot >= 0 || entry.lent) return;",
+    replace:
+      "if (--entry.pins > 0 || (entry.slot >= 0 && entry.slot < GUEST_SLOT) || entry.lent) return;",
+    caughtBy: "engine/cache/block_cache_test.ts :: is nobody else's memory",
+  },
+  {
+    name: "engine-has-a-guest-before-it-is-read",
+    file: "engine/table/table.ts",
+    find: "    this.#fill(block, handle, body);\n    if (isGuest)",
+    replace:
+      "    if (isGuest) this.#blocks[row] = block;\n    this.#fill(block, handle, body);\n    if (isGuest)",
+    caughtBy: "engine/read_test.ts :: a block whose read failed",
+  },
+  {
+    name: "engine-reads-compressed-guests-into-memory-of-their-stored-size",
+    file: "engine/table/table.ts",
+    find: "blocks.reserveGuest(capacity)\n",
+    replace: "blocks.reserveGuest(handle.length)\n",
+    caughtBy: "engine/compression_test.ts :: into memory of their whole size",
+  },
+  {
+    name: "engine-has-no-guests",
+    file: "engine/table/table.ts",
+    find:
+      "if (isGuest) blocks.putGuest(block, this, row);\n    else blocks.put",
+    replace: "blocks.put",
+    caughtBy: "engine/read_test.ts :: leaves what is there where it is",
+  },
+  {
     name: "engine-counts-no-guest",
     file: "engine/cache/block_cache.ts",
     find: " + (this.#guest?.byteLength ?? 0);",
@@ -373,8 +411,8 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-keeps-whatever-is-missed",
     file: "engine/cache/block_cache.ts",
-    find: "this.#crowded++ % MISSES_PER_PLACE !== 0",
-    replace: "this.#crowded++ < 0",
+    find: "return (this.#drawn >>> 16) % MISSES_PER_PLACE !== 0;",
+    replace: "return false;",
     caughtBy: "engine/cache/block_cache_test.ts :: one in four",
   },
   {
