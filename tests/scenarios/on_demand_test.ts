@@ -14,8 +14,8 @@ import {
   text,
 } from "../sim/cluster.ts";
 
-const MAX = 6;
-const NODES = 24;
+const MAX = 5;
+const NODES = 18;
 const NAMES = Array.from({ length: NODES }, (_, i) => `n${i + 1}`);
 const OPTIONS = {
   seeds: 2,
