@@ -328,6 +328,7 @@ Deno.test("a compaction thread compresses as this one does", async () => {
     workers: {
       parallelism: 4,
       start: () => ({
+        isUp: true,
         call: async (request, onNote) => {
           calls++;
           const { job, ...shared } = request as WorkerRequest;

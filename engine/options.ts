@@ -117,8 +117,8 @@ export interface LsmOptions {
    */
   workers?: Workers | undefined;
   /**
-   * Flushes and compactions of fewer bytes start no thread, in bytes: until another
-   * has done so, they run in this one.
+   * Flushes and compactions of fewer bytes start no thread, in bytes: while theirs is
+   * not up, they run in this one.
    *
    * @default {4_194_304}
    */

@@ -224,6 +224,8 @@ export interface Transport {
 
 /** A thread that serves calls, several at a time if they wait for something. */
 export interface WorkerThread {
+  /** Whether it is there: not before its first call, nor once it ended itself. */
+  readonly isUp: boolean;
   /**
    * Sends a request, which is copied, and waits for the answer. Large memory goes
    * as bare `SharedArrayBuffer`s: of a typed array the platform looks at each

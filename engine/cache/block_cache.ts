@@ -101,10 +101,6 @@ export const CHANCES_OF_GUIDES = 3;
 /** Of the misses without room, one in this many replaces an entry: a power of two. */
 const MISSES_PER_PLACE = 4;
 
-/** What is drawn next is so many times what was drawn before, and so much more. */
-const DRAW_FACTOR = 1664525;
-const DRAW_STEP = 1013904223;
-
 /** The slot of the guest. */
 const GUEST_SLOT = 2 ** 30;
 
@@ -126,8 +122,8 @@ export class BlockCache {
   readonly #free: number[] = [];
   readonly #spares: CacheEntry[] = [];
   #guest: CacheEntry | undefined;
-  /** What was drawn last, of 32 bits; the same numbers for each cache. */
-  #drawn = 0;
+  /** What was drawn last, of 32 bits, never 0; the same numbers for each cache. */
+  #drawn = 1;
   #bytes = 0;
   #spareBytes = 0;
   #hand = 0;
@@ -150,9 +146,7 @@ export class BlockCache {
   /** Whether a block that was missed, and that the cache takes, is to be a guest. */
   isGuest(byteLength: number): boolean {
     if (this.bytes + byteLength <= this.#budget) return false;
-    this.#drawn = Math.imul(this.#drawn, DRAW_FACTOR) + DRAW_STEP | 0;
-    // The low bits of such numbers come in turns, the high ones do not.
-    return (this.#drawn >>> 16) % MISSES_PER_PLACE !== 0;
+    return this.#draw() % MISSES_PER_PLACE !== 0;
   }
 
   /** As {@linkcode BlockCache.reserve}, for a guest: the guest before goes. */
@@ -229,6 +223,20 @@ export class BlockCache {
       this.#spares.length < SPARES_MAX && this.takes(byteLength) &&
       this.bytes + byteLength <= this.#budget
     ) this.#addSpare(entry);
+  }
+
+  /**
+   * A number of 32 bits. Any so manieth of them is as good as the next.
+   *
+   * Marsaglia, Xorshift RNGs, Journal of Statistical Software 8 (14), 2003.
+   */
+  #draw(): number {
+    let drawn = this.#drawn;
+    drawn ^= drawn << 13;
+    drawn ^= drawn >>> 17;
+    drawn ^= drawn << 5;
+    this.#drawn = drawn;
+    return drawn >>> 0;
   }
 
   #addSpare(entry: CacheEntry): void {

@@ -1,9 +1,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { BlockCache, CacheEntry } from "./block_cache.ts";
 
-/** A full cache of eight entries, and the way tables read what is missing. */
-function setUp() {
-  const cache = new BlockCache(8000);
+/** A full cache, and the way tables read what is missing. */
+function setUp(places = 8) {
+  const budget = places * 1000;
+  const cache = new BlockCache(budget);
   const gone: number[] = [];
   const owner = { forget: (row: number) => gone.push(row) };
   const stayed: number[] = [];
@@ -18,10 +19,10 @@ function setUp() {
       cache.put(entry, owner, row);
       stayed.push(row);
     }
-    assert(cache.bytes <= 8000);
+    assert(cache.bytes <= budget);
     return { entry, isGuest };
   };
-  for (let row = 0; row < 8; row++) assert(!miss(row).isGuest);
+  for (let row = 0; row < places; row++) assert(!miss(row).isGuest);
   stayed.length = 0;
   return { cache, gone, stayed, miss };
 }
@@ -56,13 +57,15 @@ Deno.test("of what is missed without room about one in four replaces another, th
 });
 
 Deno.test("a block that is asked for again and again is soon there, whatever is read in between", () => {
-  for (let between = 0; between < 20; between++) {
-    const { miss } = setUp();
-    let row = 100;
+  const beats = [...Array(20).keys(), 63, 127, 255, 511, 1023, 4095];
+  for (const between of beats) {
+    // Once it is there it is met marked each time, and stays.
+    const { miss } = setUp(between + 8);
+    let row = 10_000;
     let hot = miss(row).entry;
     let hotRow = row;
     let misses = 0;
-    for (let n = 0; n < 200; n++) {
+    for (let n = 0; n < 100; n++) {
       for (let i = 0; i < between; i++) miss(++row);
       if (hot.slot >= 0 && hot.row === hotRow) hot.used = true;
       else {

@@ -2,7 +2,7 @@
  * Runs jobs that write tables: in a thread of their own where there is one, else
  * in this one.
  *
- * Guarantees: a thread is started by the first job that is worth it, and then runs
+ * Guarantees: a thread is started by a job that is worth it, and while it is up runs
  * small ones too: what it does often is fast there, and slow where it is new. If it fails
  * or dies, for whatever reason, the job is done again in this thread, where an
  * error has its true type, and no thread is used from then on. Its tables then
@@ -99,15 +99,15 @@ export class Runner {
   }
 
   #threadFor(job: Job): WorkerThread | undefined {
-    if (
-      this.#thread !== undefined || this.#workers === undefined ||
-      bytesOf(job) < this.#store.settings.workerBytes
-    ) return this.#thread;
-    this.#thread = this.#workers.start(
+    this.#thread ??= this.#workers?.start(
       new URL("./worker.ts", import.meta.url).href,
     );
-    if (this.#thread === undefined) this.#workers = undefined;
-    return this.#thread;
+    const thread = this.#thread;
+    if (thread === undefined) this.#workers = undefined;
+    else if (
+      !thread.isUp && bytesOf(job) < this.#store.settings.workerBytes
+    ) return undefined;
+    return thread;
   }
 
   async #pause(): Promise<void> {

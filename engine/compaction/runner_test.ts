@@ -183,19 +183,24 @@ Deno.test("small jobs start no thread", async () => {
   await store.close();
 });
 
-Deno.test("small jobs go to a thread that is there", async () => {
+Deno.test("small jobs go to a thread that is up, and start none that has ended", async () => {
   const files = new MemoryFiles();
   const workers = inlineWorkers(files, { parallelism: 2 });
   const { store } = await openTiny(files, { workers, workerBytes: 1_000_000 });
-  await fill(store, 10);
-  assertEquals([workers.started, workers.calls.flush], [0, 0]);
-  const large = new Uint8Array(1_000_000);
-  await store.write([{ key: toBytes("large"), value: large }]);
-  await store.flush();
-  assertEquals([workers.started, workers.calls.flush], [1, 1]);
-  await store.write([{ key: toBytes("small"), value: toBytes("1") }]);
-  await store.flush();
-  assertEquals([workers.started, workers.calls.flush], [1, 2]);
+  const flushOf = async (bytes: number) => {
+    const before = workers.calls.flush;
+    const value = new Uint8Array(bytes);
+    await store.write([{ key: toBytes("key"), value }]);
+    await store.flush();
+    return workers.calls.flush - before;
+  };
+  assertEquals(await flushOf(1), 0);
+  assertEquals(await flushOf(1_000_000), 1);
+  assertEquals(await flushOf(1), 1);
+  workers.endAll();
+  assertEquals(await flushOf(1), 0);
+  assertEquals(await flushOf(1_000_000), 1);
+  assertEquals(await flushOf(1), 1);
   await store.close();
 });
 
@@ -289,6 +294,7 @@ async function slicedStore(options: Partial<LsmOptions> = {}) {
         },
       });
       return {
+        isUp: true,
         call: (request, onNote) => {
           const { job, awaited } = request as WorkerRequest;
           flags[job.kind] = awaited;

@@ -1,8 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
+import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { compareBytes, toHex } from "../../runtime/mod.ts";
+import { BlockCache } from "../cache/block_cache.ts";
+import { FileCache } from "../cache/file_cache.ts";
 import { Memtable } from "../memtable/memtable.ts";
 import { SpareMemory } from "../memtable/spare_memory.ts";
+import { Table, type TableSet } from "../table/table.ts";
+import { TableWriter } from "../table/table_writer.ts";
 import type { Cursor } from "./cursor.ts";
+import { LevelCursor } from "./level_cursor.ts";
 import { MergingCursor } from "./merging_cursor.ts";
 
 /** Bytes that make numbers, prefixes and ties of all kinds. */
@@ -77,4 +83,100 @@ Deno.test("merged runs come in order, forward and back, whatever their keys shar
     }
     assertEquals(merge.top, undefined);
   }
+});
+
+/** A table of what a memtable has, in small blocks. */
+async function tableOf(memtable: Memtable, set: TableSet, number: number) {
+  const { files, dir, storeId } = set;
+  const writer = new TableWriter({
+    files,
+    dir,
+    storeId,
+    blockBytes: 200,
+    compression: "none",
+  }, number);
+  const cursor = memtable.cursor();
+  let before: string | undefined;
+  for (cursor.seekTo(undefined); cursor.valid; cursor.next()) {
+    const key = entryOf(cursor).split("@")[0];
+    writer.add(cursor, key !== before, cursor.seq);
+    before = key;
+  }
+  return new Table(set, await writer.finish());
+}
+
+function tableSet(): TableSet {
+  const files = new MemoryFiles();
+  files.makeDirectory("d");
+  return {
+    files,
+    dir: "d",
+    storeId: new Uint8Array(16),
+    handles: new FileCache(files, 10),
+    blocks: new BlockCache(100_000),
+    discard() {},
+  };
+}
+
+Deno.test("runs of tables and memtables are merged alike, whatever their keys share", async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const draw = random(seed);
+    const set = tableSet();
+    const names: { key: Uint8Array; seq: number }[] = [];
+    const cursors: Cursor[] = [];
+    let seq = 0;
+    for (let run = 1; run <= 4; run++) {
+      const memtable = new Memtable(new SpareMemory(false, 0));
+      for (let i = 0; i < 100; i++) {
+        // Also keys whose numbers are the largest there are.
+        const key = draw(4) > 0
+          ? someKey(draw)
+          : new Uint8Array(8).fill(255).map((byte, at) =>
+            at === 5 ? byte - draw(3) : byte
+          );
+        memtable.add(++seq, key, new Uint8Array(draw(30)).fill(seq));
+        names.push({ key, seq });
+      }
+      cursors.push(
+        run % 2 === 0
+          ? memtable.cursor()
+          : new LevelCursor([await tableOf(memtable, set, run)], false),
+      );
+    }
+    names.sort((a, b) => compareBytes(a.key, b.key) || b.seq - a.seq);
+    const all = names.map(({ key, seq }) => `${toHex(key)}@${seq}`);
+    const merge = new MergingCursor(cursors);
+    for (const reverse of [false, true]) {
+      if (reverse) merge.seekBefore(undefined);
+      else merge.seekTo(undefined);
+      const found: string[] = [];
+      for (let top = merge.top; top !== undefined; top = merge.top) {
+        found.push(entryOf(top));
+        for (let i = top.valueAt; i < top.valueAt + top.valueLength; i++) {
+          assertEquals(top.valueView!.getUint8(i), top.seq % 256);
+        }
+        merge.advance();
+      }
+      assertEquals(found, reverse ? all.toReversed() : all);
+    }
+  }
+});
+
+Deno.test("a view of a value is of the block that the cursor stands in, be it cached or its own", async () => {
+  const memtable = new Memtable(new SpareMemory(false, 0));
+  for (let i = 0; i < 40; i++) {
+    memtable.add(i + 1, Uint8Array.of(i), new Uint8Array(150).fill(i));
+  }
+  const table = await tableOf(memtable, tableSet(), 1);
+  // Those are cached by another cursor, and the last one reads the rest itself.
+  for (const key of [10, 11, 20]) {
+    new LevelCursor([table], true).seekTo(Uint8Array.of(key));
+  }
+  const cursor = new LevelCursor([table], false);
+  let rows = 0;
+  for (cursor.seekTo(undefined); cursor.valid; cursor.next(), rows++) {
+    assertEquals(cursor.valueView.getUint8(cursor.valueAt), rows);
+    assertEquals(cursor.valueBuffer[cursor.valueAt], rows);
+  }
+  assertEquals(rows, 40);
 });

@@ -52,8 +52,7 @@ export class Arena {
 
   /** A view of a chunk, the same one each time. */
   viewOf(chunk: number): DataView {
-    const { buffer, byteOffset, byteLength } = this.#chunks[chunk]!;
-    return this.#views[chunk] ??= new DataView(buffer, byteOffset, byteLength);
+    return this.#views[chunk] ??= viewOf(this.#chunks[chunk]!);
   }
 
   /** Takes room and names it in `chunk` and `offset`. */
@@ -77,4 +76,8 @@ export class Arena {
   #addChunk(length: number): number {
     return this.#chunks.push(this.#memory.takeChunk(length)) - 1;
   }
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }

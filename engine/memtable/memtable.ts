@@ -413,6 +413,11 @@ export class Memtable {
     return before === HEAD ? 0 : before;
   }
 
+  /** A view of the memory of that number. */
+  viewOf(chunk: number): DataView {
+    return this.#arena.viewOf(chunk);
+  }
+
   /** Puts a node's entry into the fields of a cursor. */
   load(node: number, cursor: MemtableCursor): void {
     const nodes = this.#nodes;
@@ -425,7 +430,7 @@ export class Memtable {
     cursor.keyAt = offset;
     cursor.keyLength = keyLength;
     cursor.valueBuffer = bytes;
-    cursor.valueView = this.#arena.viewOf(chunk);
+    cursor.valueChunk = chunk;
     cursor.valueAt = offset + keyLength;
     cursor.valueLength = nodes[node + VALUE_LENGTH]!;
     cursor.seq = nodes[node + SEQ_LOW]! + (high & 0xffff) * 2 ** 32;

@@ -23,7 +23,8 @@ export class MemtableCursor implements Cursor {
   seq = 0;
   deleted = false;
   valueBuffer: Uint8Array = EMPTY_BYTES;
-  valueView: DataView | undefined = undefined;
+  /** The number of the memory where the value is. */
+  valueChunk = 0;
   valueAt = 0;
   valueLength = 0;
   readonly keptLength: number = 0;
@@ -32,6 +33,10 @@ export class MemtableCursor implements Cursor {
   /** Stands nowhere, until it seeks. */
   constructor(table: Memtable) {
     this.#table = table;
+  }
+
+  get valueView(): DataView {
+    return this.#table.viewOf(this.valueChunk);
   }
 
   seekTo(key: Uint8Array | undefined): void {

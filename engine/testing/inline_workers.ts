@@ -17,6 +17,8 @@ export interface InlineWorkers extends Workers {
   started: number;
   /** Times that a thread was closed. */
   closed: number;
+  /** Ends all threads, as ones do that have nothing to do. */
+  endAll(): void;
 }
 
 /** How such threads are. */
@@ -46,19 +48,26 @@ export function inlineWorkers(
     onAnswer,
   }: InlineOptions = {},
 ): InlineWorkers {
+  let endings = 0;
   return {
     parallelism,
     calls: { flush: 0, compaction: 0 },
     started: 0,
     closed: 0,
+    endAll: () => void endings++,
     start(module) {
       if (!module.endsWith("/compaction/worker.ts")) {
         throw new Error(`Cannot start "${module}": it is no known program`);
       }
       this.started++;
       const answer = serve({ files, yieldNow });
+      let upSince = -1;
       return {
+        get isUp() {
+          return upSince === endings;
+        },
         call: async (request, onNote) => {
+          upSince = endings;
           const { job, stop, awaited } = request as WorkerRequest;
           const { kind } = job;
           this.calls[kind]++;

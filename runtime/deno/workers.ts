@@ -112,6 +112,10 @@ class DenoWorkerThread implements WorkerThread {
     this.#idleMs = range.min;
   }
 
+  get isUp(): boolean {
+    return this.#worker !== undefined;
+  }
+
   call(request: unknown, onNote: () => void): Promise<unknown> {
     if (this.#closed) {
       return Promise.reject(new Error("the thread was closed"));

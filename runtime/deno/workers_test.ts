@@ -40,15 +40,18 @@ Deno.test("a thread whose module cannot be loaded fails its calls, and a later o
 
 Deno.test("a thread that has nothing to do is ended, and started again by the next call", async () => {
   const thread = new DenoWorkers({ min: 5, max: 5 }).start(SLOW_ECHO)!;
+  assert(!thread.isUp);
   const first = await thread.call({ born: true }, () => {});
-  let next = first;
-  // Each call in between keeps it alive, so wait longer each time.
-  for (let ms = 10; next === first; ms *= 2) {
-    await pause(ms);
-    next = await thread.call({ born: true }, () => {});
+  assert(thread.isUp);
+  for (let n = 0; thread.isUp; n++) {
+    assert(n < 5000);
+    await pause(2);
   }
+  const next = await thread.call({ born: true }, () => {});
   assert((next as number) > (first as number));
+  assert(thread.isUp);
   thread.close();
+  assert(!thread.isUp);
 });
 
 Deno.test("a thread that is asked again and again stays for twice the pauses, which may be too long", async () => {

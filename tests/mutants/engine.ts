@@ -366,8 +366,8 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-picks-guests-by-turns",
     file: "engine/cache/block_cache.ts",
-    find: "(this.#drawn >>> 16) % MISSES_PER_PLACE !== 0",
-    replace: "(this.#drawn & 3) !== 0",
+    find: "return this.#draw() % MISSES_PER_PLACE !== 0;",
+    replace: "return this.#drawn++ % MISSES_PER_PLACE !== 0;",
     caughtBy: "engine/cache/block_cache_test.ts :: is soon there",
   },
   {
@@ -411,7 +411,7 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-keeps-whatever-is-missed",
     file: "engine/cache/block_cache.ts",
-    find: "return (this.#drawn >>> 16) % MISSES_PER_PLACE !== 0;",
+    find: "return this.#draw() % MISSES_PER_PLACE !== 0;",
     replace: "return false;",
     caughtBy: "engine/cache/block_cache_test.ts :: one in four",
   },
@@ -444,6 +444,27 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/iterator/merging_cursor_test.ts",
   },
   {
+    name: "engine-merges-by-numbers-that-are-rounded",
+    file: "engine/iterator/merging_cursor.ts",
+    find: "new Float64Array(cursors.length)",
+    replace: "new Float32Array(cursors.length) as unknown as Float64Array",
+    caughtBy: "engine/iterator/merging_cursor_test.ts :: tables and memtables",
+  },
+  {
+    name: "engine-merges-by-the-number-of-a-key-without-the-prefix",
+    file: "engine/iterator/merging_cursor.ts",
+    find: "else if (this.#hasPrefix(at)) {",
+    replace: "else {",
+    caughtBy: "engine/iterator/merging_cursor_test.ts :: tables and memtables",
+  },
+  {
+    name: "engine-copies-values-from-the-block-that-it-read-last",
+    file: "engine/iterator/level_cursor.ts",
+    find: "return this.#block!.view;",
+    replace: "return (this.#own ?? this.#block!).view;",
+    caughtBy: "engine/iterator/merging_cursor_test.ts :: a view of a value",
+  },
+  {
     name: "engine-copies-all-of-a-value-but-its-end",
     file: "engine/compare.ts",
     find:
@@ -461,8 +482,8 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-flushes-all-values-from-one-chunk",
     file: "engine/memtable/memtable.ts",
-    find: "cursor.valueView = this.#arena.viewOf(chunk);",
-    replace: "cursor.valueView ??= this.#arena.viewOf(chunk);",
+    find: "    cursor.valueChunk = chunk;\n",
+    replace: "",
     caughtBy: "engine/memtable/memtable_test.ts",
   },
   {
@@ -475,8 +496,15 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
   {
     name: "engine-does-small-jobs-beside-its-thread",
     file: "engine/compaction/runner.ts",
-    find: ") return this.#thread;",
-    replace: ") return undefined;",
+    find: "      !thread.isUp && bytesOf(job)",
+    replace: "      bytesOf(job)",
+    caughtBy: "engine/compaction/runner_test.ts :: small jobs go to a thread",
+  },
+  {
+    name: "engine-starts-a-thread-again-for-small-jobs",
+    file: "engine/compaction/runner.ts",
+    find: "    ) return undefined;\n    return thread;",
+    replace: "    ) return thread;\n    return thread;",
     caughtBy: "engine/compaction/runner_test.ts :: small jobs go to a thread",
   },
   {
