@@ -12,8 +12,8 @@ import { type Bytes, SLAB_SHARE_BYTES, Slabs } from "../runtime/mod.ts";
 /** Below this a loop copies faster than a call of the platform, in bytes. */
 const LOOP_BYTES = 64;
 
-/** Up to this the platform's copy is not worth a view, in bytes. */
-export const VIEWED_BYTES_MAX = 512;
+/** Up to this {@linkcode copyViewed} takes less time than the platform, in bytes. */
+export const VIEWED_BYTES_MAX = 192;
 
 /** Compares `aLength` bytes of `a` from `aAt` on with bytes of `b`. */
 export function compareRanges(
@@ -93,9 +93,8 @@ export function copyBytes(
 }
 
 /**
- * Copies bytes between views of buffers, eight at a time: up to
- * {@linkcode VIEWED_BYTES_MAX} in less time than it takes to make a view of what is
- * copied, and nothing is left for the garbage collector.
+ * Copies bytes between views of buffers, eight at a time. Unlike the platform's copy
+ * it takes no view of what is copied, which would be left for the garbage collector.
  */
 export function copyViewed(
   target: DataView,
@@ -112,10 +111,11 @@ export function copyViewed(
     return;
   }
   for (let i = 0; i < last; i += 8) {
-    target.setBigUint64(targetAt + i, source.getBigUint64(at + i));
+    target.setBigUint64(targetAt + i, source.getBigUint64(at + i, true), true);
   }
   // The last eight, of which some may have been copied before.
-  target.setBigUint64(targetAt + last, source.getBigUint64(at + last));
+  const tail = source.getBigUint64(at + last, true);
+  target.setBigUint64(targetAt + last, tail, true);
 }
 
 /**

@@ -22,8 +22,6 @@ import {
 } from "../runtime/mod.ts";
 import { type DiskImage, Prng } from "../runtime/virtual/mod.ts";
 import { DiskState } from "../runtime/virtual/disk_state.ts";
-import { BlockCache } from "./cache/block_cache.ts";
-import { FileCache } from "./cache/file_cache.ts";
 import {
   decodeHeader,
   encodeHeader,
@@ -50,6 +48,7 @@ import {
   handleAt,
   TRAILER_BYTES,
 } from "./table/format.ts";
+import { tableSetOf } from "./testing/table_set.ts";
 import { Table } from "./table/table.ts";
 import { decodeProperties } from "./table/table_writer.ts";
 import { withAllocationsUpTo } from "./testing/allocations.ts";
@@ -283,14 +282,7 @@ function blocksOf(
   number: number,
   size: number,
 ): Unit[] {
-  const set = {
-    files,
-    dir: DIR,
-    storeId: new Uint8Array(16),
-    handles: new FileCache(files, 1),
-    blocks: new BlockCache(0),
-    discard: () => {},
-  };
+  const set = tableSetOf(files, DIR);
   const empty = new Uint8Array(0);
   const table = new Table(set, {
     number,

@@ -442,21 +442,29 @@ Deno.test("a memtable tells apart the keys that it has, however many there are",
   for (let i = 0; i < 3000; i++) assertEquals(store.get(keyOf(i)), keyOf(i));
 });
 
-Deno.test("blocks that are read once do not push out filter and index", async () => {
-  const files = new MemoryFiles();
-  let reads = 0;
+/** Shows what is read of tables, which may be changed. */
+function watchTables(
+  files: FileSystem,
+  onRead: (bytes: Uint8Array) => void,
+): void {
   const open = files.open.bind(files);
   files.open = (path, options) => {
     const file = open(path, options);
-    if (path.endsWith(".sst")) {
-      const readAt = file.readAt.bind(file);
-      file.readAt = (buffer, position) => {
-        reads++;
-        return readAt(buffer, position);
-      };
-    }
+    if (!path.endsWith(".sst")) return file;
+    const readAt = file.readAt.bind(file);
+    file.readAt = (bytes, position) => {
+      const length = readAt(bytes, position);
+      onRead(bytes);
+      return length;
+    };
     return file;
   };
+}
+
+Deno.test("blocks that are read once do not push out filter and index", async () => {
+  const files = new MemoryFiles();
+  let reads = 0;
+  watchTables(files, () => void reads++);
   const options = { files, blockBytes: 512, cacheBytes: 64 * 1024 };
   {
     await using store = await openLsm(DIR, options);
@@ -492,19 +500,10 @@ async function openRows(rows: number, cacheBytes: number, files: FileSystem) {
 Deno.test("a block whose read failed is read anew, whoever had its memory before", async () => {
   const files = new MemoryFiles();
   let broken = 0;
-  const open = files.open.bind(files);
-  files.open = (path, options) => {
-    const file = open(path, options);
-    if (!path.endsWith(".sst")) return file;
-    const readAt = file.readAt.bind(file);
-    file.readAt = (bytes: Uint8Array, position: number) => {
-      const length = readAt(bytes, position);
-      if (broken > 0) bytes.fill(0xee);
-      broken = 0;
-      return length;
-    };
-    return file;
-  };
+  watchTables(files, (bytes) => {
+    if (broken > 0) bytes.fill(0xee);
+    broken = 0;
+  });
   await using store = await openRows(200, 64 * 1024, files);
   for (let i = 0; i < 200; i++) store.get(keyOf(i));
   for (let i = 0; i < 60; i++) {

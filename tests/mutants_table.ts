@@ -13,6 +13,8 @@
 import { ENGINE_MUTANTS } from "./mutants/engine.ts";
 import { ENGINE_COMMIT_MUTANTS } from "./mutants/engine_commit.ts";
 import { ENGINE_MEMTABLE_MUTANTS } from "./mutants/engine_memtable.ts";
+import { ENGINE_MERGE_MUTANTS } from "./mutants/engine_merge.ts";
+import { ENGINE_TABLE_MUTANTS } from "./mutants/engine_table.ts";
 import { GOSSIP_MUTANTS } from "./mutants/gossip.ts";
 import { GOSSIP_ANTI_ENTROPY_MUTANTS } from "./mutants/gossip_anti_entropy.ts";
 import { GOSSIP_LEASE_MUTANTS } from "./mutants/gossip_lease.ts";
@@ -30,6 +32,8 @@ export const MUTANTS: readonly Mutant[] = [
   ...ENGINE_MUTANTS,
   ...ENGINE_COMMIT_MUTANTS,
   ...ENGINE_MEMTABLE_MUTANTS,
+  ...ENGINE_MERGE_MUTANTS,
+  ...ENGINE_TABLE_MUTANTS,
   ...GOSSIP_MUTANTS,
   ...GOSSIP_ANTI_ENTROPY_MUTANTS,
   ...GOSSIP_LEASE_MUTANTS,

@@ -98,7 +98,7 @@ export class Pin {
 /** The chances of an entry that leads to many others. */
 export const CHANCES_OF_GUIDES = 3;
 
-/** Of the misses without room, one in this many replaces an entry: a power of two. */
+/** Of the misses without room, one in this many replaces an entry. */
 const MISSES_PER_PLACE = 4;
 
 /** The slot of the guest. */
@@ -226,7 +226,8 @@ export class BlockCache {
   }
 
   /**
-   * A number of 32 bits. Any so manieth of them is as good as the next.
+   * A number of 32 bits. Taken at even steps they go in turns no more than when all
+   * are taken, as those of a linear congruence do.
    *
    * Marsaglia, Xorshift RNGs, Journal of Statistical Software 8 (14), 2003.
    */

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { BlockCache, CacheEntry } from "./block_cache.ts";
+import { BlockCache, CacheEntry, type CacheOwner } from "./block_cache.ts";
 
 /** A full cache, and the way tables read what is missing. */
 function setUp(places = 8) {
@@ -25,6 +25,15 @@ function setUp(places = 8) {
   for (let row = 0; row < places; row++) assert(!miss(row).isGuest);
   stayed.length = 0;
   return { cache, gone, stayed, miss };
+}
+
+/** A cache that is full of entries of one size, and they. */
+function fullCache(byteLength: number, owner: CacheOwner) {
+  const cache = new BlockCache(8000);
+  const length = 8000 / byteLength;
+  const entries = Array.from({ length }, () => new CacheEntry(byteLength));
+  for (const [row, entry] of entries.entries()) cache.put(entry, owner, row);
+  return { cache, entries };
 }
 
 /** Draws until it is a guest's turn. */
@@ -104,10 +113,8 @@ Deno.test("a guest that is pinned and let go while it is there is one entry's me
 });
 
 Deno.test("a guest that is let go where there is room is nobody else's memory", () => {
-  const cache = new BlockCache(8000);
   const owner = { forget() {} };
-  const entries = Array.from({ length: 8 }, () => new CacheEntry(1000));
-  for (const [row, entry] of entries.entries()) cache.put(entry, owner, row);
+  const { cache, entries } = fullCache(1000, owner);
   drawGuest(cache, 1000);
   const guest = cache.reserveGuest(1000) ?? new CacheEntry(1000);
   cache.putGuest(guest, owner, 8);
@@ -145,10 +152,8 @@ Deno.test("where guests differ in size, each has memory of its size", () => {
 });
 
 Deno.test("a cache that has nothing but a guest takes what it took before", () => {
-  const cache = new BlockCache(8000);
   const owner = { forget() {} };
-  const entries = Array.from({ length: 8 }, () => new CacheEntry(1000));
-  for (const [row, entry] of entries.entries()) cache.put(entry, owner, row);
+  const { cache, entries } = fullCache(1000, owner);
   drawGuest(cache, 1000);
   const guest = cache.reserveGuest(1000)!;
   cache.putGuest(guest, owner, 8);
@@ -162,11 +167,9 @@ Deno.test("a cache that has nothing but a guest takes what it took before", () =
 });
 
 Deno.test("a guest whose memory fits nobody costs others no more than room for the next", () => {
-  const cache = new BlockCache(8000);
   const gone: number[] = [];
   const owner = { forget: (row: number) => gone.push(row) };
-  const entries = Array.from({ length: 80 }, () => new CacheEntry(100));
-  for (const [row, entry] of entries.entries()) cache.put(entry, owner, row);
+  const { cache, entries } = fullCache(100, owner);
   const meet = (byteLength: number) => {
     drawGuest(cache, byteLength);
     const entry = cache.reserveGuest(byteLength) ?? new CacheEntry(byteLength);

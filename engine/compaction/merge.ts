@@ -96,6 +96,7 @@ class Merge {
   readonly #options: MergeOptions;
   readonly #merging: MergingCursor;
   readonly #depth: Depth;
+  /** Of the options, whose defaults would be made anew for each entry. */
   readonly #abandoned: readonly BoundedRange[];
   readonly #beside: readonly TableInfo[];
   /** The first abandoned range, and the first table beside, that the keys have not passed. */

@@ -1,12 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { compareBytes, toHex } from "../../runtime/mod.ts";
-import { BlockCache } from "../cache/block_cache.ts";
-import { FileCache } from "../cache/file_cache.ts";
 import { Memtable } from "../memtable/memtable.ts";
 import { SpareMemory } from "../memtable/spare_memory.ts";
 import { Table, type TableSet } from "../table/table.ts";
 import { TableWriter } from "../table/table_writer.ts";
+import { tableSetOf } from "../testing/table_set.ts";
 import type { Cursor } from "./cursor.ts";
 import { LevelCursor } from "./level_cursor.ts";
 import { MergingCursor } from "./merging_cursor.ts";
@@ -108,14 +107,7 @@ async function tableOf(memtable: Memtable, set: TableSet, number: number) {
 function tableSet(): TableSet {
   const files = new MemoryFiles();
   files.makeDirectory("d");
-  return {
-    files,
-    dir: "d",
-    storeId: new Uint8Array(16),
-    handles: new FileCache(files, 10),
-    blocks: new BlockCache(100_000),
-    discard() {},
-  };
+  return tableSetOf(files, "d", 100_000);
 }
 
 Deno.test("runs of tables and memtables are merged alike, whatever their keys share", async () => {

@@ -50,9 +50,9 @@ export class Arena {
     return this.#chunks[chunk]!;
   }
 
-  /** A view of a chunk, the same one each time. */
+  /** A view of a chunk, which is all of its buffer; the same one each time. */
   viewOf(chunk: number): DataView {
-    return this.#views[chunk] ??= viewOf(this.#chunks[chunk]!);
+    return this.#views[chunk] ??= new DataView(this.#chunks[chunk]!.buffer);
   }
 
   /** Takes room and names it in `chunk` and `offset`. */
@@ -76,8 +76,4 @@ export class Arena {
   #addChunk(length: number): number {
     return this.#chunks.push(this.#memory.takeChunk(length)) - 1;
   }
-}
-
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-  return new DataView(buffer, byteOffset, byteLength);
 }

@@ -1,10 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import type { FileSystem } from "../../runtime/mod.ts";
-import { BlockCache } from "../cache/block_cache.ts";
-import { FileCache } from "../cache/file_cache.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
 import type { Entry } from "../iterator/cursor.ts";
+import { tableSetOf } from "../testing/table_set.ts";
 import { Table } from "./table.ts";
 import { type TableTarget, TableWriter } from "./table_writer.ts";
 
@@ -70,14 +69,7 @@ async function roundTripOf(
   const info = await writer.finish();
   using file = files.open("d/000001.sst", { mode: "read" });
   assertEquals(file.size(), info.size);
-  const table = new Table({
-    files,
-    dir: "d",
-    storeId: STORE_ID,
-    handles: new FileCache(files, 1),
-    blocks: new BlockCache(0),
-    discard() {},
-  }, info);
+  const table = new Table(tableSetOf(files, "d"), info);
   const cursor = new LevelCursor([table], false);
   let i = 0;
   for (cursor.seekTo(undefined); cursor.valid; cursor.next(), i++) {

@@ -123,13 +123,6 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/model_test.ts",
   },
   {
-    name: "engine-names-a-table-whose-name-is-not-durable",
-    file: "engine/compaction/job.ts",
-    find: "  await set.files.syncDirectory(job.dir);\n",
-    replace: "",
-    caughtBy: "engine/crash_test.ts :: unsynced data lost",
-  },
-  {
     name: "engine-lets-slow-writers-keep-others-waiting",
     file: "engine/commit.ts",
     find: "this.#store.meter.now() - this.#workBegan >= COMMIT_SLICE_MS);",
@@ -162,14 +155,6 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
       "engine/compaction/runner_test.ts :: known in the order of the memtables",
   },
   {
-    name: "engine-numbers-a-table-that-is-made-again-as-the-newest",
-    file: "engine/compaction/runner.ts",
-    find: "firstNumber: job.firstNumber + job.numbers }",
-    replace: "firstNumber: this.#store.takeNumber(job.numbers) }",
-    caughtBy:
-      "engine/compaction/runner_test.ts :: stays older than that of a later",
-  },
-  {
     name: "engine-waits-for-slices-of-which-a-thread-does-not-tell",
     file: "engine/commit.ts",
     find: "    Atomics.store(store.slicesAwaited, 0, 1);\n",
@@ -198,21 +183,6 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/log/room_test.ts :: a sealed log has no room",
   },
   {
-    name: "engine-lets-compactions-keep-flushes-waiting",
-    file: "engine/compaction/job.ts",
-    find: "      await this.#made.flush;\n",
-    replace: "",
-    caughtBy: "engine/compaction/runner_test.ts :: flushes go first",
-  },
-  {
-    name: "engine-does-not-wait-for-the-sync-of-a-table",
-    file: "engine/compaction/merge.ts",
-    find: "return await Promise.all(tables);",
-    replace:
-      "return await Promise.all(tables.map((table) => Promise.race([table, Promise.resolve({} as TableInfo)])));",
-    caughtBy: "engine/crash_test.ts",
-  },
-  {
     name: "engine-takes-room-for-a-torn-write",
     file: "engine/log/reader.ts",
     find: "return Math.max(0, this.#dataEnd - this.#end);",
@@ -232,52 +202,6 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     find: "this.#file.reserve(this.#roomBytes);",
     replace: "",
     caughtBy: "engine/corruption_test.ts :: a torn tail of a killed store",
-  },
-  {
-    name: "engine-lets-a-large-value-stand-before-another-row",
-    file: "engine/table/table_writer.ts",
-    find: " || valueLength >= LENT_BYTES) {",
-    replace: ") {",
-    caughtBy: "engine/table/table_writer_test.ts",
-  },
-  {
-    name: "engine-loses-what-waits-behind-a-large-block",
-    file: "engine/table/table_writer.ts",
-    find:
-      "if (this.#waitingLength + bytes.length > WRITE_BYTES) this.#writeWaiting();",
-    replace:
-      "if (this.#waitingLength + bytes.length > 2 * WRITE_BYTES) this.#writeWaiting();",
-    caughtBy: "engine/table/table_writer_test.ts",
-  },
-  {
-    name: "engine-filters-what-a-snapshot-sees",
-    file: "engine/compaction/merge.ts",
-    find: "(filter !== undefined && stripe === snapshots.length &&",
-    replace: "(filter !== undefined &&",
-    caughtBy: "engine/compaction/runner_test.ts :: a compaction filter",
-  },
-  {
-    name: "engine-hangs-on-a-dead-thread",
-    file: "engine/compaction/runner.ts",
-    find: "        this.#giveUp(thread, error);\n",
-    replace: "        await new Promise(() => {});\n",
-    caughtBy:
-      "engine/compaction/runner_test.ts :: of a thread that dies is done again",
-  },
-  {
-    name: "engine-keeps-places-in-tables-that-are-gone",
-    file: "engine/cache/place_cache.ts",
-    find: "    this.#tables[number] = undefined;\n",
-    replace: "",
-    caughtBy: "engine/cache/place_cache_test.ts :: a place is known until",
-  },
-  {
-    name: "engine-gives-the-number-of-a-table-again",
-    file: "engine/cache/place_cache.ts",
-    find: "    if (this.#tables.length === PLACE_LIMIT) this.clear();\n",
-    replace:
-      "    if (this.#tables.length === PLACE_LIMIT) this.#tables.length = 1;\n",
-    caughtBy: "engine/cache/place_cache_test.ts :: a table that comes later",
   },
   {
     name: "engine-keeps-places-of-keys-that-are-flushed",
@@ -320,207 +244,6 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     find: "if (seq >= maxSeq && ",
     replace: "if (seq >= 0 && ",
     caughtBy: "engine/read_test.ts :: what a snapshot reads",
-  },
-  {
-    name: "engine-gives-a-snapshot-what-is-newer",
-    file: "engine/table/table.ts",
-    find: "this.info.maxSeq > seq && block.seqOf(row) > seq",
-    replace: "this.info.maxSeq > seq && block.seqOf(row) < 0",
-    caughtBy: "engine/read_test.ts :: what a snapshot reads",
-  },
-  {
-    name: "engine-marks-a-block-that-is-read-for-the-first-time",
-    file: "engine/cache/block_cache.ts",
-    find: "entry.used = false;\n    entry.renew();",
-    replace: "entry.used = true;\n    entry.renew();",
-    caughtBy: "engine/read_test.ts :: what was read again",
-  },
-  {
-    name: "engine-serves-a-guest-whose-memory-has-another",
-    file: "engine/cache/block_cache.ts",
-    find: "    guest.owner!.forget(guest.row);\n",
-    replace: "",
-    caughtBy: "engine/cache/block_cache_test.ts :: one in four",
-  },
-  {
-    name: "engine-reads-into-a-guest-that-is-pinned",
-    file: "engine/cache/block_cache.ts",
-    find: "if (guest.lent || guest.pins > 0) return this.reserve(byteLength);",
-    replace: "if (guest.lent) return this.reserve(byteLength);",
-    caughtBy: "engine/cache/block_cache_test.ts :: lent or pinned",
-  },
-  {
-    name: "engine-reads-into-a-guest-that-is-lent",
-    file: "engine/cache/block_cache.ts",
-    find: "if (guest.lent || guest.pins > 0) return this.reserve(byteLength);",
-    replace: "if (guest.pins > 0) return this.reserve(byteLength);",
-    caughtBy: "engine/cache/block_cache_test.ts :: lent or pinned",
-  },
-  {
-    name: "engine-drops-all-for-spare-memory-that-fits-nobody",
-    file: "engine/cache/block_cache.ts",
-    find: "this.#spares.length >= SPARES_MAX ||",
-    replace: "this.#spares.length === SPARES_MAX ||",
-    caughtBy: "engine/cache/block_cache_test.ts :: fits nobody",
-  },
-  {
-    name: "engine-picks-guests-by-turns",
-    file: "engine/cache/block_cache.ts",
-    find: "return this.#draw() % MISSES_PER_PLACE !== 0;",
-    replace: "return this.#drawn++ % MISSES_PER_PLACE !== 0;",
-    caughtBy: "engine/cache/block_cache_test.ts :: is soon there",
-  },
-  {
-    name: "engine-gives-away-the-memory-of-a-guest-that-was-pinned",
-    file: "engine/cache/block_cache.ts",
-    find: "if (--entry.pins > 0 || entry.slot >= 0 || entry.lent) return;",
-    replace:
-      "if (--entry.pins > 0 || (entry.slot >= 0 && entry.slot < GUEST_SLOT) || entry.lent) return;",
-    caughtBy: "engine/cache/block_cache_test.ts :: is nobody else's memory",
-  },
-  {
-    name: "engine-has-a-guest-before-it-is-read",
-    file: "engine/table/table.ts",
-    find: "    this.#fill(block, handle, body);\n    if (isGuest)",
-    replace:
-      "    if (isGuest) this.#blocks[row] = block;\n    this.#fill(block, handle, body);\n    if (isGuest)",
-    caughtBy: "engine/read_test.ts :: a block whose read failed",
-  },
-  {
-    name: "engine-reads-compressed-guests-into-memory-of-their-stored-size",
-    file: "engine/table/table.ts",
-    find: "blocks.reserveGuest(capacity)\n",
-    replace: "blocks.reserveGuest(handle.length)\n",
-    caughtBy: "engine/compression_test.ts :: into memory of their whole size",
-  },
-  {
-    name: "engine-has-no-guests",
-    file: "engine/table/table.ts",
-    find:
-      "if (isGuest) blocks.putGuest(block, this, row);\n    else blocks.put",
-    replace: "blocks.put",
-    caughtBy: "engine/read_test.ts :: leaves what is there where it is",
-  },
-  {
-    name: "engine-counts-no-guest",
-    file: "engine/cache/block_cache.ts",
-    find: " + (this.#guest?.byteLength ?? 0);",
-    replace: ";",
-    caughtBy: "engine/cache/block_cache_test.ts :: leaves its place",
-  },
-  {
-    name: "engine-keeps-whatever-is-missed",
-    file: "engine/cache/block_cache.ts",
-    find: "return this.#draw() % MISSES_PER_PLACE !== 0;",
-    replace: "return false;",
-    caughtBy: "engine/cache/block_cache_test.ts :: one in four",
-  },
-  {
-    name: "engine-drops-an-index-as-soon-as-a-block",
-    file: "engine/cache/block_cache.ts",
-    find: "if (entry.chances > 0) {",
-    replace: "if (entry.chances < 0) {",
-    caughtBy: "engine/read_test.ts :: what leads to many blocks",
-  },
-  {
-    name: "engine-takes-a-place-without-its-key",
-    file: "engine/table/table.ts",
-    find: "if (!block.holds(row, key)) return undefined;",
-    replace: "if (row >= block.rows) return undefined;",
-    caughtBy: "engine/read_test.ts :: two keys whose places",
-  },
-  {
-    name: "engine-merges-by-numbers-alone",
-    file: "engine/iterator/merging_cursor.ts",
-    find: "if (this.#compare(moved, order[at + 1]!, skip) < 0) break;",
-    replace: "if (skip < 0) break;",
-    caughtBy: "engine/iterator/merging_cursor_test.ts",
-  },
-  {
-    name: "engine-merges-on-with-the-number-of-a-run-that-ended",
-    file: "engine/iterator/merging_cursor.ts",
-    find: "this.#numbers.copyWithin(at, at + 1);",
-    replace: "",
-    caughtBy: "engine/iterator/merging_cursor_test.ts",
-  },
-  {
-    name: "engine-merges-by-numbers-that-are-rounded",
-    file: "engine/iterator/merging_cursor.ts",
-    find: "new Float64Array(cursors.length)",
-    replace: "new Float32Array(cursors.length) as unknown as Float64Array",
-    caughtBy: "engine/iterator/merging_cursor_test.ts :: tables and memtables",
-  },
-  {
-    name: "engine-merges-by-the-number-of-a-key-without-the-prefix",
-    file: "engine/iterator/merging_cursor.ts",
-    find: "else if (this.#hasPrefix(at)) {",
-    replace: "else {",
-    caughtBy: "engine/iterator/merging_cursor_test.ts :: tables and memtables",
-  },
-  {
-    name: "engine-copies-values-from-the-block-that-it-read-last",
-    file: "engine/iterator/level_cursor.ts",
-    find: "return this.#block!.view;",
-    replace: "return (this.#own ?? this.#block!).view;",
-    caughtBy: "engine/iterator/merging_cursor_test.ts :: a view of a value",
-  },
-  {
-    name: "engine-copies-all-of-a-value-but-its-end",
-    file: "engine/compare.ts",
-    find:
-      "target.setBigUint64(targetAt + last, source.getBigUint64(at + last));",
-    replace: "target.setBigUint64(targetAt, source.getBigUint64(at));",
-    caughtBy: "engine/compare_test.ts",
-  },
-  {
-    name: "engine-copies-values-to-memory-that-was-outgrown",
-    file: "engine/table/block_builder.ts",
-    find: "      this.#valuesView = new DataView(this.#values.buffer);\n",
-    replace: "",
-    caughtBy: "engine/table/table_writer_test.ts",
-  },
-  {
-    name: "engine-flushes-all-values-from-one-chunk",
-    file: "engine/memtable/memtable.ts",
-    find: "    cursor.valueChunk = chunk;\n",
-    replace: "",
-    caughtBy: "engine/memtable/memtable_test.ts",
-  },
-  {
-    name: "engine-merges-by-the-number-of-another-prefix",
-    file: "engine/iterator/merging_cursor.ts",
-    find: "if (this.#ties > TIES_MAX) this.#choosePrefix();",
-    replace: "if (this.#ties > TIES_MAX) this.#prefixLength = this.#ties = 0;",
-    caughtBy: "engine/iterator/merging_cursor_test.ts",
-  },
-  {
-    name: "engine-does-small-jobs-beside-its-thread",
-    file: "engine/compaction/runner.ts",
-    find: "      !thread.isUp && bytesOf(job)",
-    replace: "      bytesOf(job)",
-    caughtBy: "engine/compaction/runner_test.ts :: small jobs go to a thread",
-  },
-  {
-    name: "engine-starts-a-thread-again-for-small-jobs",
-    file: "engine/compaction/runner.ts",
-    find: "    ) return undefined;\n    return thread;",
-    replace: "    ) return thread;\n    return thread;",
-    caughtBy: "engine/compaction/runner_test.ts :: small jobs go to a thread",
-  },
-  {
-    name: "engine-has-a-thread-tell-by-slices-however-large",
-    file: "engine/compaction/worker.ts",
-    find: "Math.ceil(NOTE_BYTES / job.sliceBytes)",
-    replace: "16",
-    caughtBy: "engine/compaction/runner_test.ts :: each 4 MiB of its work",
-  },
-  {
-    name: "engine-has-flushes-tell-of-slices-for-which-nobody-waits",
-    file: "engine/compaction/runner.ts",
-    find: "const NOT_AWAITED = new Int32Array(new SharedArrayBuffer(4));\n",
-    replace:
-      "const NOT_AWAITED = new Int32Array(new SharedArrayBuffer(4)).fill(1);\n",
-    caughtBy: "engine/compaction/runner_test.ts :: are told of each",
   },
   {
     name: "engine-compacts-away-what-a-snapshot-sees",
@@ -636,29 +359,6 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/upkeep/destroy_test.ts :: a store that is destroyed",
   },
   {
-    name: "engine-removes-a-table-under-an-iterator",
-    file: "engine/table/table.ts",
-    find: `    this.#dropped = true;
-    if (this.#holders === 0) this.#discard();`,
-    replace: `    this.#dropped = true;
-    this.#discard();`,
-    caughtBy: "engine/lsm_test.ts :: an iterator keeps its files",
-  },
-  {
-    name: "engine-believes-a-damaged-block",
-    file: "engine/table/table.ts",
-    find: "if (!isIntact(stored, this.info.number, offset)) {",
-    replace: "if (offset < 0 && !isIntact(stored, 0, offset)) {",
-    caughtBy: "engine/corruption_test.ts :: of a closed store gives the right",
-  },
-  {
-    name: "engine-filter-denies-a-key-it-holds",
-    file: "engine/table/filter.ts",
-    find: "if ((this.#bytes[line + (bit >>> 3)]!",
-    replace: "if ((this.#bytes[line + (bit >>> 4)]!",
-    caughtBy: "engine/model_test.ts",
-  },
-  {
     name: "engine-misses-the-first-key-going-back",
     file: "engine/iterator/range_iterator.ts",
     find: `          start.length,
@@ -673,21 +373,6 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     find: "newest !== undefined && this.#current.sealed.includes(newest) &&",
     replace: "newest !== undefined && this.#current.sealed.length > 0 &&",
     caughtBy: "engine/failure_test.ts :: a flush ends though writers go on",
-  },
-  {
-    name: "engine-reuses-the-memory-an-iterator-reads",
-    file: "engine/table/table.ts",
-    find: `    const block = this.#blockAt(row);
-    block.lent = true;`,
-    replace: "    const block = this.#blockAt(row);",
-    caughtBy: "engine/read_test.ts :: what iterators stand on stays",
-  },
-  {
-    name: "engine-reuses-the-memory-of-a-view",
-    file: "engine/cache/block_cache.ts",
-    find: "if (!entry.lent && entry.pins === 0) this.#addSpare(entry);",
-    replace: "if (!entry.lent) this.#addSpare(entry);",
-    caughtBy: "engine/view_test.ts :: a view stays right",
   },
   {
     name: "engine-reuses-a-memtable-that-is-not-flushed",
@@ -705,33 +390,11 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/memtable/spare_memory_test.ts :: what readers stand on",
   },
   {
-    name: "engine-filter-keeps-the-keys-of-another-table",
-    file: "engine/table/filter.ts",
-    find: "    this.#count = 0;\n    return filter;",
-    replace: "    return filter;",
-    caughtBy: "engine/table/table_writer_test.ts :: tables made side by side",
-  },
-  {
-    name: "engine-gives-memory-back-that-another-table-is-made-in",
-    file: "engine/table/table_writer.ts",
-    find: "    this.#writeWaiting();\n    giveBack(this.#memory);",
-    replace:
-      "    this.#writeWaiting();\n    giveBack(this.#memory);\n    giveBack(this.#memory);",
-    caughtBy: "engine/table/table_writer_test.ts :: tables made side by side",
-  },
-  {
     name: "engine-view-disposed-twice-takes-the-pin-of-another",
     file: "engine/value_view.ts",
     find: "    this.#holder = undefined;",
     replace: "    void this.#holder;",
     caughtBy: "engine/view_test.ts :: a view disposed twice",
-  },
-  {
-    name: "engine-misses-what-a-key-has-in-the-next-block",
-    file: "engine/table/block.ts",
-    find: "return found === BEYOND && low < this.rows ? ABSENT : found;",
-    replace: "return found === BEYOND ? ABSENT : found;",
-    caughtBy: "engine/model_test.ts",
   },
   {
     name: "engine-misses-the-last-key-of-a-table",
@@ -752,13 +415,6 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/corruption_test.ts :: an iterator that met damage",
   },
   {
-    name: "engine-names-a-table-that-is-not-synced",
-    file: "engine/table/table_writer.ts",
-    find: "    await this.#file.syncData();\n",
-    replace: "    await Promise.resolve();\n",
-    caughtBy: "engine/crash_test.ts :: unsynced data lost",
-  },
-  {
     name: "engine-believes-a-damaged-frame",
     file: "engine/log/reader.ts",
     find: "if (crc !== frameChecksum(bytes, offset)) return undefined;",
@@ -773,39 +429,11 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/fuzz_test.ts :: harmed frames are never taken",
   },
   {
-    name: "engine-believes-a-damaged-footer",
-    file: "engine/table/format.ts",
-    find: `  ) fail("the footer is damaged");`,
-    replace: "  ) void fail;",
-    caughtBy: "engine/corruption_test.ts :: of a closed store gives the right",
-  },
-  {
-    name: "engine-leaves-out-a-table-that-starts-where-another-ends",
-    file: "engine/compaction/picker.ts",
-    find: "compareBytes(level[end]!.info.minKey, max) <= 0",
-    replace: "compareBytes(level[end]!.info.minKey, max) < 0",
-    caughtBy: "engine/model_test.ts",
-  },
-  {
-    name: "engine-compacts-away-what-the-newest-snapshot-sees",
-    file: "engine/compaction/merge.ts",
-    find: "snapshots[stripe - 1]! >= seq",
-    replace: "snapshots[stripe - 1]! > seq",
-    caughtBy: "engine/model_test.ts",
-  },
-  {
     name: "engine-forgets-both-snapshots-of-a-moment",
     file: "engine/store.ts",
     find: "if (count === 0) this.#snapshots.delete(seq);",
     replace: "if (count >= 0) this.#snapshots.delete(seq);",
     caughtBy: "engine/lsm_test.ts :: a snapshot stays as it was",
-  },
-  {
-    name: "engine-serves-a-block-whose-memory-has-another",
-    file: "engine/cache/block_cache.ts",
-    find: "      entry.owner!.forget(entry.row);\n",
-    replace: "",
-    caughtBy: "engine/read_test.ts",
   },
   {
     name: "engine-snapshot-reads-many-as-they-are-now",
@@ -850,16 +478,6 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     caughtBy: "tests/sim_test.ts :: a bit of which flips",
   },
   {
-    name: "block-taken-as-it-is",
-    file: "engine/table/table.ts",
-    find: `    if (!isIntact(stored, this.info.number, offset)) {
-      throw new CorruptionError(this.path, offset, "the block is damaged");`,
-    replace:
-      `    if (!isIntact(stored, this.info.number, offset) && offset < 0) {
-      throw new CorruptionError(this.path, offset, "the block is damaged");`,
-    caughtBy: "tests/sim_test.ts :: nobody reads what is wrong",
-  },
-  {
     name: "abandons-what-the-device-may-not-have",
     file: "engine/abandoned.ts",
     find: "    waiting.push({ range, seq });\n",
@@ -886,42 +504,6 @@ export const ENGINE_MUTANTS: readonly Mutant[] = [
     find: "    if (gone.length > 0) return () => this.#letGo(gone);\n",
     replace: "    if (gone.length < 0) return () => this.#letGo(gone);\n",
     caughtBy: "engine/abandoned_test.ts :: go by an edit",
-  },
-  {
-    name: "merges-keep-what-is-abandoned",
-    file: "engine/compaction/merge.ts",
-    find: "stripe === newerStripe || this.#isAbandoned(entry)",
-    replace: "stripe === newerStripe || this.#isAbandoned(entry) && false",
-    caughtBy: "engine/abandoned_test.ts :: never written",
-  },
-  {
-    name: "merges-drop-the-end-of-what-is-abandoned",
-    file: "engine/compaction/merge.ts",
-    find: "      if (orderOf(end, entry) > 0) return",
-    replace: "      if (orderOf(end, entry) >= 0) return",
-    caughtBy: "engine/abandoned_test.ts",
-  },
-  {
-    name: "a-new-table-spans-one-that-stays",
-    file: "engine/compaction/merge.ts",
-    find: "    return this.#besideAt > from;\n",
-    replace: "    return this.#besideAt < from;\n",
-    caughtBy: "engine/compaction/beside_test.ts :: no other one spans it",
-  },
-  {
-    name: "merges-what-nothing-comes-down-to",
-    file: "engine/compaction/picker.ts",
-    find: "table.info.size >= tableBytes / 4 &&",
-    replace: "table.info.size >= tableBytes * 4 &&",
-    caughtBy: "engine/compaction/beside_test.ts :: stays as it is",
-  },
-  {
-    name: "leaves-a-table-whose-keys-come-down",
-    file: "engine/compaction/picker.ts",
-    find: "!compaction.upper.some((upper) => hasEntries(upper, table.info));",
-    replace:
-      "!compaction.upper.slice(1).some((upper) => hasEntries(upper, table.info));",
-    caughtBy: "engine/compaction/beside_test.ts :: stays only if none",
   },
   {
     name: "reverse-iterator-takes-a-value-that-has-gone",

@@ -224,4 +224,11 @@ export const ENGINE_MEMTABLE_MUTANTS: readonly Mutant[] = [
     replace: "    void cleared;\n",
     caughtBy: "engine/memtable/spare_memory_test.ts :: a memtable in used",
   },
+  {
+    name: "engine-flushes-all-values-from-one-chunk",
+    file: "engine/memtable/memtable.ts",
+    find: "    cursor.valueChunk = chunk;\n",
+    replace: "",
+    caughtBy: "engine/memtable/memtable_test.ts",
+  },
 ];

@@ -83,6 +83,13 @@ export const RUNTIME_MUTANTS: readonly Mutant[] = [
     caughtBy: "runtime/deno/system_error_test.ts",
   },
   {
+    name: "threads-that-ended-are-said-to-be-up",
+    file: "runtime/deno/workers.ts",
+    find: "    return this.#worker !== undefined;",
+    replace: "    return this.#lastCall > 0;",
+    caughtBy: "runtime/deno/workers_test.ts :: nothing to do is ended",
+  },
+  {
     name: "thread-started-for-each-flush",
     file: "runtime/deno/workers.ts",
     find: `      : Math.min(max, Math.max(this.#idleMs, 2 * pause));`,
