@@ -93,10 +93,18 @@ export async function mergeRuns(
 class Merge {
   /** The tables that are finished, as far as the device is. */
   readonly tables: Promise<TableInfo>[] = [];
-  readonly #options: MergeOptions;
   readonly #merging: MergingCursor;
   readonly #depth: Depth;
-  /** Of the options, whose defaults would be made anew for each entry. */
+  /**
+   * The options, one by one: a flush and a compaction have objects of other shapes,
+   * and the platform would compile all that reads them anew for the second one.
+   */
+  readonly #target: TableTarget;
+  readonly #takeNumber: () => number;
+  readonly #tableBytes: number;
+  readonly #sliceBytes: number;
+  readonly #snapshots: readonly number[];
+  readonly #filter: EntryFilter | undefined;
   readonly #abandoned: readonly BoundedRange[];
   readonly #beside: readonly TableInfo[];
   /** The first abandoned range, and the first table beside, that the keys have not passed. */
@@ -109,9 +117,14 @@ class Merge {
   #stripe = -1;
 
   constructor(runs: readonly Cursor[], options: MergeOptions) {
-    this.#options = options;
     this.#merging = new MergingCursor(runs);
     this.#depth = new Depth(options.deeper);
+    this.#target = options.target;
+    this.#takeNumber = options.takeNumber;
+    this.#tableBytes = options.tableBytes;
+    this.#sliceBytes = options.sliceBytes;
+    this.#snapshots = options.snapshots;
+    this.#filter = options.filter;
     this.#abandoned = options.abandoned ?? [];
     this.#beside = options.beside ?? [];
     this.#merging.seekTo(undefined);
@@ -120,7 +133,7 @@ class Merge {
   /** Does a slice of work; returns whether there is more. */
   runSlice(): boolean {
     const merging = this.#merging;
-    const { sliceBytes } = this.#options;
+    const sliceBytes = this.#sliceBytes;
     let work = 0;
     for (let top = merging.top; top !== undefined; top = merging.top) {
       this.#take(top);
@@ -145,7 +158,8 @@ class Merge {
 
   /** Writes an entry, unless nobody can read it any more. */
   #take(entry: Cursor): void {
-    const { snapshots, filter } = this.#options;
+    const snapshots = this.#snapshots;
+    const filter = this.#filter;
     const newKey = !equalRanges(
       entry.keyBuffer,
       entry.keyAt,
@@ -199,8 +213,8 @@ class Merge {
 
   #startTable(first: Cursor): TableWriter {
     this.#depth.startTable(first);
-    const { target, takeNumber } = this.#options;
-    return new TableWriter(target, takeNumber());
+    const takeNumber = this.#takeNumber;
+    return new TableWriter(this.#target, takeNumber());
   }
 
   /**
@@ -210,7 +224,7 @@ class Merge {
   #isFull(next: Cursor): boolean {
     if (this.#writer === undefined) return false;
     const { bytes } = this.#writer;
-    const { tableBytes } = this.#options;
+    const tableBytes = this.#tableBytes;
     return bytes >= tableBytes ||
       (bytes >= tableBytes / 4 &&
         this.#depth.overlapAt(next) > GRANDPARENT_TABLES * tableBytes);

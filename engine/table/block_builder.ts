@@ -55,6 +55,21 @@ export const LENT_BYTES = 64 * 1024;
 /** Memory up to this size is used again for the next block, in bytes. */
 const KEPT_BYTES_MAX = 1024 * 1024;
 
+/** Where a block is made, and what looks at it: made once, not for each block. */
+class Room {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly view: DataView;
+  /** What stands behind the header. */
+  readonly words: Uint32Array;
+
+  constructor(length: number) {
+    const room = Math.max(BLOCK_HEADER_BYTES, Math.ceil(length / 4) * 4);
+    this.bytes = new Uint8Array(room);
+    this.view = new DataView(this.bytes.buffer);
+    this.words = new Uint32Array(this.bytes.buffer, BLOCK_HEADER_BYTES);
+  }
+}
+
 /** Collects rows, then makes a block of them; may be used again after. */
 export class BlockBuilder {
   readonly #kind: number;
@@ -74,7 +89,7 @@ export class BlockBuilder {
   #seqs = new Float64Array(ROWS);
   #kinds = new Uint8Array(ROWS);
   /** Where blocks are made, one after the other. */
-  #block = new Uint8Array(0);
+  #room = new Room(0);
 
   /** Makes a builder of data or index blocks. */
   constructor(kind: number) {
@@ -94,7 +109,7 @@ export class BlockBuilder {
 
   /** The memory that is kept for the next block, in bytes. */
   get memoryBytes(): number {
-    return this.#keys.length + this.#values.length + this.#block.length +
+    return this.#keys.length + this.#values.length + this.#room.bytes.length +
       this.#keyEnds.length * COLUMN_BYTES_PER_ROW;
   }
 
@@ -144,13 +159,19 @@ export class BlockBuilder {
     this.#rows = row + 1;
   }
 
-  /** The last key, as a view that the next row may move. */
-  lastKey(): Uint8Array {
-    const rows = this.#rows;
-    return this.#keys.subarray(
-      rows > 1 ? this.#keyEnds[rows - 2]! : 0,
-      this.#keysLength,
-    );
+  /** The length of the last key, in bytes; there is at least one row. */
+  get lastKeyLength(): number {
+    return this.#keysLength - this.#lastKeyAt;
+  }
+
+  /** Copies the last key to the front of `target`, which has room for it. */
+  copyLastKey(target: Uint8Array): void {
+    const at = this.#lastKeyAt;
+    copyBytes(target, 0, this.#keys, at, this.#keysLength - at);
+  }
+
+  get #lastKeyAt(): number {
+    return this.#rows > 1 ? this.#keyEnds[this.#rows - 2]! : 0;
   }
 
   /**
@@ -167,12 +188,13 @@ export class BlockBuilder {
     const columns = hasSeqs ? 4 : 3;
     const kindsAt = BLOCK_HEADER_BYTES + rows * 4 * columns;
     const prefixAt = kindsAt + (hasKinds ? rows : 0);
-    const valuesAt = prefixAt + prefixLength + this.#keysLength -
-      rows * prefixLength;
+    const suffixesAt = prefixAt + prefixLength;
+    const valuesAt = suffixesAt + this.#keysLength - rows * prefixLength;
     const lentAt = valuesAt + this.#valuesLength;
-    const block = this.#room(lentAt + this.#lent.length + trailerBytes);
+    const length = lentAt + this.#lent.length + trailerBytes;
+    const room = this.#roomFor(length);
+    const { bytes, view, words } = room;
 
-    const view = new DataView(block.buffer, 0, BLOCK_HEADER_BYTES);
     view.setUint8(0, BLOCK_VERSION);
     view.setUint8(1, this.#kind);
     view.setUint16(
@@ -189,14 +211,9 @@ export class BlockBuilder {
     view.setUint16(28, Math.floor(this.#minSeq / 2 ** 32), true);
     view.setUint16(30, 0, true);
 
-    const words = new Uint32Array(
-      block.buffer,
-      BLOCK_HEADER_BYTES,
-      rows * columns,
-    );
-    const suffixesAt = prefixAt + prefixLength;
     const keys = this.#keys;
     const keyEnds = this.#keyEnds;
+    const valueEnds = this.#valueEnds;
     let keyAt = 0;
     let suffixEnd = 0;
     for (let row = 0; row < rows; row++) {
@@ -204,24 +221,24 @@ export class BlockBuilder {
       const from = keyAt + prefixLength;
       const suffixLength = keyEnd - from;
       words[row] = abbreviateRange(keys, from, suffixLength);
-      copyBytes(block, suffixesAt + suffixEnd, keys, from, suffixLength);
+      copyBytes(bytes, suffixesAt + suffixEnd, keys, from, suffixLength);
       suffixEnd += suffixLength;
       words[row + rows] = suffixEnd;
+      words[row + rows * 2] = valueEnds[row]!;
       keyAt = keyEnd;
     }
-    words.set(this.#valueEnds.subarray(0, rows), rows * 2);
     if (hasSeqs) {
       const seqs = this.#seqs;
       for (let row = 0; row < rows; row++) {
         words[row + rows * 3] = seqs[row]! - this.#minSeq;
       }
     }
-    if (hasKinds) block.set(this.#kinds.subarray(0, rows), kindsAt);
-    block.set(keys.subarray(0, prefixLength), prefixAt);
-    block.set(this.#values.subarray(0, this.#valuesLength), valuesAt);
-    if (this.#lent.length > 0) block.set(this.#lent, lentAt);
+    if (hasKinds) copyBytes(bytes, kindsAt, this.#kinds, 0, rows);
+    copyBytes(bytes, prefixAt, keys, 0, prefixLength);
+    bytes.set(this.#values.subarray(0, this.#valuesLength), valuesAt);
+    if (this.#lent.length > 0) bytes.set(this.#lent, lentAt);
     this.#clear();
-    return block;
+    return bytes.subarray(0, length);
   }
 
   #addValue(
@@ -258,18 +275,19 @@ export class BlockBuilder {
   }
 
   /** Memory for a block; what it held before is still there. */
-  #room(length: number): Uint8Array {
-    if (length > KEPT_BYTES_MAX) return new Uint8Array(length);
-    if (length > this.#block.length) this.#block = new Uint8Array(length * 2);
-    return this.#block.subarray(0, length);
+  #roomFor(length: number): Room {
+    if (length > KEPT_BYTES_MAX) return new Room(length);
+    if (length > this.#room.bytes.length) this.#room = new Room(length * 2);
+    return this.#room;
   }
 
   /** What the first and the last key share is shared by all: they are sorted. */
   #prefixLength(): number {
-    const last = this.lastKey();
-    const length = Math.min(this.#keyEnds[0]!, last.length);
+    const keys = this.#keys;
+    const lastAt = this.#lastKeyAt;
+    const length = Math.min(this.#keyEnds[0]!, this.#keysLength - lastAt);
     let shared = 0;
-    while (shared < length && this.#keys[shared] === last[shared]) shared++;
+    while (shared < length && keys[shared] === keys[lastAt + shared]) shared++;
     return shared;
   }
 

@@ -35,6 +35,7 @@ import {
   CorruptionError,
   crc32,
   getU32,
+  putU32,
   type Reader,
   type Writer,
 } from "../../runtime/mod.ts";
@@ -138,11 +139,10 @@ export function finishBlock(
   codec: number = CODEC_NONE,
   bodyLength: number = stored.length - TRAILER_BYTES,
 ): void {
-  const view = new DataView(stored.buffer, stored.byteOffset, stored.length);
   const at = stored.length - TRAILER_BYTES;
-  view.setUint32(at, codec, true);
-  view.setUint32(at + 4, bodyLength, true);
-  view.setUint32(at + 8, blockChecksum(stored, table, offset), true);
+  putU32(stored, at, codec);
+  putU32(stored, at + 4, bodyLength);
+  putU32(stored, at + 8, blockChecksum(stored, table, offset));
 }
 
 /** Writes a handle. */
@@ -152,6 +152,19 @@ export function writeHandle(writer: Writer, handle: BlockHandle): void {
 
 /** Bytes of a handle. */
 export const HANDLE_BYTES = 10;
+
+/** Writes a handle where there is room for it, without making a writer. */
+export function putHandle(
+  target: Uint8Array,
+  at: number,
+  { offset, length }: BlockHandle,
+): void {
+  const high = Math.floor(offset / 2 ** 32);
+  putU32(target, at, offset);
+  target[at + 4] = high;
+  target[at + 5] = high >>> 8;
+  putU32(target, at + 6, length);
+}
 
 /** Reads a handle inside a block, without making what a reader needs. */
 export function handleAt(bytes: Uint8Array, at: number): BlockHandle {

@@ -37,10 +37,11 @@ import {
   type BlockHandle,
   FEATURE_ZSTD,
   finishBlock,
+  HANDLE_BYTES,
+  putHandle,
   type TableInfo,
   TRAILER_BYTES,
   writeFooter,
-  writeHandle,
 } from "./format.ts";
 
 /** What is written at a time, in bytes: blocks one by one take the system longer. */
@@ -115,8 +116,12 @@ export class TableWriter {
   #keyBytes = 0;
   #valueBytes = 0;
   #minKey: Uint8Array | undefined;
+  /** Of the last block, until the index names it. */
   #lastHandle: BlockHandle | undefined;
-  #lastKey: Uint8Array = new Uint8Array(0);
+  /** The last key of that, or what stands for it, in memory of that length or more. */
+  #lastKey = new Uint8Array(64);
+  #lastKeyLength = 0;
+  readonly #handle = new Uint8Array(HANDLE_BYTES);
 
   /** Makes the file. */
   constructor(
@@ -205,8 +210,8 @@ export class TableWriter {
   /** Writes what is left. */
   #finishFile(): TableInfo {
     if (this.#block.rows > 0) this.#finishBlock();
-    const maxKey = this.#lastKey;
-    this.#index.add(maxKey, 0, maxKey.length, 0, ...this.#handleValue());
+    const maxKey = this.#lastKey.slice(0, this.#lastKeyLength);
+    this.#nameLastBlock();
 
     const info = {
       number: this.#number,
@@ -242,7 +247,12 @@ export class TableWriter {
 
   #finishBlock(): void {
     const block = this.#block;
-    this.#lastKey = block.lastKey().slice();
+    const length = block.lastKeyLength;
+    if (length > this.#lastKey.length) {
+      this.#lastKey = new Uint8Array(length * 2);
+    }
+    block.copyLastKey(this.#lastKey);
+    this.#lastKeyLength = length;
     const stored = block.finish(TRAILER_BYTES);
     this.#lastHandle = this.#appendPacked(stored) ?? this.#append(stored);
   }
@@ -259,15 +269,28 @@ export class TableWriter {
 
   /** Names the block before, now that the next one's first key is known. */
   #addToIndex(next: Uint8Array, at: number, length: number): void {
-    const separator = shortSeparator(this.#lastKey, next, at, length);
-    this.#index.add(separator, 0, separator.length, 0, ...this.#handleValue());
+    this.#lastKeyLength = shorten(
+      this.#lastKey,
+      this.#lastKeyLength,
+      next,
+      at,
+      length,
+    );
+    this.#nameLastBlock();
   }
 
-  #handleValue(): [Uint8Array, number, number] {
-    const writer = new Writer(10);
-    writeHandle(writer, this.#lastHandle!);
+  #nameLastBlock(): void {
+    putHandle(this.#handle, 0, this.#lastHandle!);
     this.#lastHandle = undefined;
-    return [writer.view(), 0, writer.length];
+    this.#index.add(
+      this.#lastKey,
+      0,
+      this.#lastKeyLength,
+      0,
+      this.#handle,
+      0,
+      HANDLE_BYTES,
+    );
   }
 
   #append(
@@ -299,23 +322,23 @@ export class TableWriter {
 }
 
 /**
- * A key that is not before `last` and before the next key, as short as is
- * cheaply found; `last` itself if the next key is the same.
+ * Makes of `last` a key that is not before it and before the next key, as short as
+ * is cheaply found, and returns its length; the same if the next key is the same.
  */
-function shortSeparator(
+function shorten(
   last: Uint8Array,
+  lastLength: number,
   next: Uint8Array,
   at: number,
   length: number,
-): Uint8Array {
-  const shorter = Math.min(last.length, length);
+): number {
+  const shorter = Math.min(lastLength, length);
   let shared = 0;
   while (shared < shorter && last[shared] === next[at + shared]) shared++;
-  if (shared + 1 >= last.length || shared >= length) return last;
-  if (last[shared]! + 1 >= next[at + shared]!) return last;
-  const separator = last.slice(0, shared + 1);
-  separator[shared]!++;
-  return separator;
+  if (shared + 1 >= lastLength || shared >= length) return lastLength;
+  if (last[shared]! + 1 >= next[at + shared]!) return lastLength;
+  last[shared]!++;
+  return shared + 1;
 }
 
 function withTrailer(body: Uint8Array): Uint8Array {

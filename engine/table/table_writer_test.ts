@@ -4,6 +4,8 @@ import type { FileSystem } from "../../runtime/mod.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
 import type { Entry } from "../iterator/cursor.ts";
 import { tableSetOf } from "../testing/table_set.ts";
+import { HANDLE_BYTES, handleAt, putHandle } from "./format.ts";
+import { hashKey } from "./filter.ts";
 import { Table } from "./table.ts";
 import { type TableTarget, TableWriter } from "./table_writer.ts";
 
@@ -149,3 +151,61 @@ function contentOf(files: FileSystem, number: number): Uint8Array {
   assertEquals(file.readAt(bytes, 0), bytes.length);
   return bytes;
 }
+
+Deno.test("a handle says where a block is, in tables of any size", () => {
+  for (const offset of [0, 1, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 7, 2 ** 48 - 1]) {
+    const handle = { offset, length: 2 ** 32 - 5 };
+    const bytes = new Uint8Array(HANDLE_BYTES + 2).fill(0xaa);
+    putHandle(bytes, 1, handle);
+    assertEquals(handleAt(bytes, 1), handle);
+    assertEquals([bytes[0], bytes[HANDLE_BYTES + 1]], [0xaa, 0xaa]);
+  }
+});
+
+Deno.test("a key is found whatever the keys around it share, at each end of a block", async () => {
+  // Each neighbour of another kind: the next byte, the one after, more of a key.
+  const texts = [
+    "a",
+    "a1",
+    "a2",
+    "a2x",
+    "a4",
+    "a4b",
+    "a4b0",
+    "a4c",
+    "b",
+    "b9",
+    "ba",
+  ];
+  for (let from = 0; from < texts.length; from++) {
+    const files = new MemoryFiles();
+    files.makeDirectory("d");
+    // A block for each entry.
+    const writer = new TableWriter({ ...targetOn(files), blockBytes: 1 }, 1);
+    const keys = texts.slice(from).map((text) =>
+      new TextEncoder().encode(text)
+    );
+    for (const key of keys) {
+      writer.add(
+        { ...entry(0, key), keyBuffer: key, keyLength: key.length, seq: 1 },
+        true,
+        1,
+      );
+    }
+    const info = await writer.finish();
+    assertEquals([info.minKey, info.maxKey], [keys[0]!, keys.at(-1)!]);
+    const set = tableSetOf(files, "d");
+    const table = new Table(set, info);
+    assertEquals(table.index().rows, keys.length);
+    for (const key of keys) {
+      const place = { block: 0, row: 0 };
+      const value = table.get(
+        key,
+        1,
+        hashKey(key, 0, key.length),
+        place,
+      );
+      assertEquals(value, key);
+    }
+  }
+});

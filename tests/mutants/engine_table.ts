@@ -24,6 +24,35 @@ export const ENGINE_TABLE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/table/table_writer_test.ts",
   },
   {
+    name: "engine-names-a-block-by-less-than-its-last-key",
+    file: "engine/table/table_writer.ts",
+    find: "  last[shared]!++;\n",
+    replace: "",
+    caughtBy: "engine/table/table_writer_test.ts :: a key is found",
+  },
+  {
+    name: "engine-names-a-block-by-the-key-behind-it",
+    file: "engine/table/table_writer.ts",
+    find: "if (last[shared]! + 1 >= next[at + shared]!) return lastLength;",
+    replace: "if (last[shared]! + 1 > next[at + shared]!) return lastLength;",
+    caughtBy: "engine/table/table_writer_test.ts :: a key is found",
+  },
+  {
+    name: "engine-loses-the-high-bits-of-a-handle",
+    file: "engine/table/format.ts",
+    find: "  target[at + 5] = high >>> 8;\n",
+    replace: "  target[at + 5] = 0;\n",
+    caughtBy: "engine/table/table_writer_test.ts :: a handle says",
+  },
+  {
+    name: "engine-says-that-a-table-ends-at-a-separator",
+    file: "engine/table/table_writer.ts",
+    find: "    const maxKey = this.#lastKey.slice(0, this.#lastKeyLength);\n",
+    replace:
+      "    const maxKey = this.#lastKey.slice(0, this.#lastKeyLength - 1);\n",
+    caughtBy: "engine/table/table_writer_test.ts :: a key is found",
+  },
+  {
     name: "engine-keeps-places-in-tables-that-are-gone",
     file: "engine/cache/place_cache.ts",
     find: "    this.#tables[number] = undefined;\n",
