@@ -263,6 +263,7 @@ export class LevelCursor implements Cursor {
     this.#tableAt = at;
     if (table === undefined) {
       this.valid = false;
+      this.#ahead.giveBack();
       return false;
     }
     if (table !== this.#table) {

@@ -2,9 +2,10 @@
  * Reads what lies beside a block along with it, for who reads block after
  * block: a call of the system costs as much as the bytes of a block.
  *
- * Guarantees: at most {@linkcode AHEAD_BYTES_MAX} of memory; what is read along
- * grows with what was used, so that a short scan reads little in vain. It
- * verifies nothing: whoever takes a block out of it does.
+ * Guarantees: at most {@linkcode AHEAD_BYTES_MAX} of memory, which is the next
+ * reader's once this one is through; what is read along grows with what was used,
+ * so that a short scan reads little in vain. It verifies nothing: whoever takes a
+ * block out of it does.
  *
  * @module
  */
@@ -19,6 +20,10 @@ import {
 const AHEAD_BYTES_MIN = 32 * 1024;
 /** What is read at a time at most, in bytes. */
 const AHEAD_BYTES_MAX = 128 * 1024;
+
+/** Memory that waits for the next reader: as many as a merge has runs, about. */
+const SPARES_MAX = 8;
+const spares: Bytes[] = [];
 
 /** A stretch of a file that was read. */
 export class ReadAhead {
@@ -59,6 +64,19 @@ export class ReadAhead {
     return part.length;
   }
 
+  /**
+   * The reader is through, for now. Each compaction has several: fresh memory for
+   * each of them makes the garbage collector go through all that lives.
+   */
+  giveBack(): void {
+    const bytes = this.#bytes;
+    this.#owner = undefined;
+    this.#bytes = EMPTY_BYTES;
+    if (bytes.length === AHEAD_BYTES_MAX && spares.length < SPARES_MAX) {
+      spares.push(bytes);
+    }
+  }
+
   #fill(
     file: RuntimeFile,
     owner: unknown,
@@ -71,7 +89,9 @@ export class ReadAhead {
     this.#owner = undefined;
     if (follows && this.#size < AHEAD_BYTES_MAX) this.#size *= 2;
     const size = this.#size;
-    if (this.#bytes.length < size) this.#bytes = new Uint8Array(size);
+    if (this.#bytes.length < size) {
+      this.#bytes = spares.pop() ?? new Uint8Array(size);
+    }
     const start = this.backward ? Math.max(0, end - size) : position;
     const length = Math.min(size, fileSize - start);
     this.#start = start;

@@ -53,6 +53,20 @@ export const ENGINE_TABLE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/table/table_writer_test.ts :: a key is found",
   },
   {
+    name: "engine-reads-ahead-into-memory-of-another",
+    file: "engine/table/read_ahead.ts",
+    find: "    this.#bytes = EMPTY_BYTES;\n",
+    replace: "",
+    caughtBy: "engine/table/read_ahead_test.ts",
+  },
+  {
+    name: "engine-reads-on-in-memory-that-it-gave-back",
+    file: "engine/table/read_ahead.ts",
+    find: "    this.#owner = undefined;\n    this.#bytes = EMPTY_BYTES;\n",
+    replace: "    this.#bytes = EMPTY_BYTES;\n",
+    caughtBy: "engine/table/read_ahead_test.ts",
+  },
+  {
     name: "engine-keeps-places-in-tables-that-are-gone",
     file: "engine/cache/place_cache.ts",
     find: "    this.#tables[number] = undefined;\n",

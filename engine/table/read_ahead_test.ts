@@ -1,0 +1,59 @@
+import { assertEquals } from "@std/assert";
+import { MemoryFiles } from "../../runtime/memory_files.ts";
+import { ReadAhead } from "./read_ahead.ts";
+
+const FILE_BYTES = 2_400_000;
+const BLOCK_BYTES = 4_000;
+
+/** What stands at a place of a file. */
+function byteAt(file: number, at: number): number {
+  return (at * 31 + (at >>> 8) + file * 101) & 0xff;
+}
+
+Deno.test("whoever reads ahead gets each byte of their own file, given back or not", () => {
+  const files = new MemoryFiles();
+  files.makeDirectory("d");
+  const names = [0, 1, 2].map((name) => `d/${name}`);
+  const opened = names.map((name, file) => {
+    const bytes = Uint8Array.from(
+      { length: FILE_BYTES },
+      (_, at) => byteAt(file, at),
+    );
+    using writer = files.open(name, { mode: "create" });
+    writer.append(bytes);
+    return files.open(name, { mode: "read" });
+  });
+  const block = new Uint8Array(BLOCK_BYTES);
+  for (const backward of [false, true]) {
+    const readers = opened.map(() => new ReadAhead());
+    for (const reader of readers) reader.backward = backward;
+    for (let step = 0; step < FILE_BYTES / BLOCK_BYTES; step++) {
+      const at = backward
+        ? FILE_BYTES - (step + 1) * BLOCK_BYTES
+        : step * BLOCK_BYTES;
+      for (const [file, reader] of readers.entries()) {
+        const read = reader.readAt(
+          opened[file]!,
+          names[file],
+          block,
+          at,
+          FILE_BYTES,
+        );
+        assertEquals(read, BLOCK_BYTES);
+        for (let i = 0; i < BLOCK_BYTES; i++) {
+          if (block[i] !== byteAt(file, at + i)) {
+            throw new Error(`file ${file} has another byte at ${at + i}`);
+          }
+        }
+        // One is through and goes on all the same, while another one begins.
+        if (step % (60 + 7 * file) !== 59) continue;
+        reader.giveBack();
+        const next = (file + 1) % readers.length;
+        readers[next] = new ReadAhead();
+        readers[next].backward = backward;
+      }
+    }
+    for (const reader of readers) reader.giveBack();
+  }
+  for (const file of opened) file.close();
+});
