@@ -31,7 +31,17 @@ export function decodeAt<T>(path: string, offset: number, decode: () => T): T {
   try {
     return decode();
   } catch (cause) {
-    if (!(cause instanceof DecodeError)) throw cause;
-    throw new CorruptionError(path, offset, cause.message, { cause });
+    throw corruptionOf(path, offset, cause);
   }
+}
+
+/** The corruption that an error of a decoder stands for; other errors as they are. */
+export function corruptionOf(
+  path: string,
+  offset: number,
+  cause: unknown,
+): unknown {
+  return cause instanceof DecodeError
+    ? new CorruptionError(path, offset, cause.message, { cause })
+    : cause;
 }

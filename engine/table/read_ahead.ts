@@ -36,32 +36,29 @@ export class ReadAhead {
   #end = 0;
 
   /**
-   * Reads into `target` from byte `position` of a file on.
+   * The `length` bytes of a file from byte `position` on, only until the next call:
+   * fewer if the file ends before; `undefined` if so many are not read along.
    *
    * @param owner Says which file it is; its bytes never change.
    * @param fileSize Where the file should end.
-   * @returns The bytes read: fewer than asked only at the end of the file.
    */
-  readAt(
+  read(
     file: RuntimeFile,
     owner: unknown,
-    target: Uint8Array,
     position: number,
+    length: number,
     fileSize: number,
-  ): number {
-    const { length } = target;
+  ): Bytes | undefined {
     const end = position + length;
     if (owner !== this.#owner || position < this.#start || end > this.#end) {
-      if (length >= this.#size) return file.readAt(target, position);
+      if (length >= this.#size) return undefined;
       this.#fill(file, owner, position, end, fileSize);
     }
-    const at = position - this.#start;
-    const part = this.#bytes.subarray(
-      at,
-      Math.min(end, this.#end) - this.#start,
+    const start = this.#start;
+    return this.#bytes.subarray(
+      position - start,
+      Math.min(end, this.#end) - start,
     );
-    target.set(part);
-    return part.length;
   }
 
   /**

@@ -25,7 +25,7 @@ import {
 } from "../cache/block_cache.ts";
 import type { FileCache } from "../cache/file_cache.ts";
 import type { Place } from "../cache/place_cache.ts";
-import { decodeAt } from "../decode.ts";
+import { corruptionOf, decodeAt } from "../decode.ts";
 import type { Leaks } from "../leaks.ts";
 import { joinPath, tableName } from "../names.ts";
 import { ValueView } from "../value_view.ts";
@@ -370,8 +370,9 @@ export class Table implements CacheOwner {
   ): Uint8Array | undefined {
     if (!this.compressed) return undefined;
     const { offset, length } = handle;
-    const stored = scratchOf(length);
-    this.#readVerified(stored, offset, ahead);
+    const along = this.#readAlong(handle, ahead);
+    const stored = along ?? scratchOf(length);
+    if (along === undefined) this.#readVerified(stored, offset);
     return decodeAt(
       this.path,
       offset,
@@ -409,26 +410,64 @@ export class Table implements CacheOwner {
     ahead?: ReadAhead,
   ): void {
     const { offset, length } = handle;
-    const stored = block.bytes.subarray(0, length);
-    this.#readStored(stored, offset, ahead);
-    decodeAt(
-      this.path,
-      offset,
-      () => block.read(length - TRAILER_BYTES, kind),
-    );
+    const along = this.#readAlong(handle, ahead);
+    if (along === undefined) {
+      const stored = block.bytes.subarray(0, length);
+      this.#readVerified(stored, offset);
+      this.#checkPlain(stored, offset);
+    } else {
+      this.#checkPlain(along, offset);
+      block.bytes.set(along);
+    }
+    // Not `decodeAt`: it takes a function, made for each block.
+    try {
+      block.read(length - TRAILER_BYTES, kind);
+    } catch (cause) {
+      throw corruptionOf(this.path, offset, cause);
+    }
   }
 
   /** Reads a stored block and gives its body. */
   #read(handle: BlockHandle): Uint8Array {
     this.#checkHandle(handle);
     const stored = new Uint8Array(handle.length);
-    this.#readStored(stored, handle.offset);
+    this.#readVerified(stored, handle.offset);
+    this.#checkPlain(stored, handle.offset);
     return stored.subarray(0, handle.length - TRAILER_BYTES);
   }
 
-  /** Fills `stored` with a block that is its body, and verifies it. */
-  #readStored(stored: Bytes, offset: number, ahead?: ReadAhead): void {
-    this.#readVerified(stored, offset, ahead);
+  /**
+   * A stored block out of what is read along, verified, only until the next one;
+   * `undefined` if it is to be read alone.
+   */
+  #readAlong(
+    { offset, length }: BlockHandle,
+    ahead: ReadAhead | undefined,
+  ): Bytes | undefined {
+    if (ahead === undefined) return undefined;
+    const { number, size } = this.info;
+    const file = this.#set.handles.get(number, this.path);
+    const stored = ahead.read(file, this, offset, length, size);
+    if (stored === undefined) return undefined;
+    if (stored.length !== length) throw this.#endsTooEarly(offset);
+    this.#verify(stored, offset);
+    return stored;
+  }
+
+  /** Fills `stored` from its place in the file and verifies it. */
+  #readVerified(stored: Bytes, offset: number): void {
+    this.#readRaw(stored, offset);
+    this.#verify(stored, offset);
+  }
+
+  #verify(stored: Bytes, offset: number): void {
+    if (!isIntact(stored, this.info.number, offset)) {
+      throw new CorruptionError(this.path, offset, "the block is damaged");
+    }
+  }
+
+  /** A stored block is its body, and a trailer. */
+  #checkPlain(stored: Bytes, offset: number): void {
     if (
       codecOf(stored) !== CODEC_NONE ||
       bodyLengthOf(stored) !== stored.length - TRAILER_BYTES
@@ -437,23 +476,15 @@ export class Table implements CacheOwner {
     }
   }
 
-  /** Fills `stored` from its place in the file and verifies it. */
-  #readVerified(stored: Bytes, offset: number, ahead?: ReadAhead): void {
-    this.#readRaw(stored, offset, ahead);
-    if (!isIntact(stored, this.info.number, offset)) {
-      throw new CorruptionError(this.path, offset, "the block is damaged");
+  #readRaw(bytes: Bytes, offset: number): void {
+    const file = this.#set.handles.get(this.info.number, this.path);
+    if (file.readAt(bytes, offset) !== bytes.length) {
+      throw this.#endsTooEarly(offset);
     }
   }
 
-  #readRaw(bytes: Bytes, offset: number, ahead?: ReadAhead): void {
-    const { number, size } = this.info;
-    const file = this.#set.handles.get(number, this.path);
-    const length = ahead === undefined
-      ? file.readAt(bytes, offset)
-      : ahead.readAt(file, this, bytes, offset, size);
-    if (length !== bytes.length) {
-      throw new CorruptionError(this.path, offset, "the file ends too early");
-    }
+  #endsTooEarly(offset: number): CorruptionError {
+    return new CorruptionError(this.path, offset, "the file ends too early");
   }
 
   #discard(): void {
