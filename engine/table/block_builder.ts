@@ -53,9 +53,9 @@ const ROWS = 128;
 export const LENT_BYTES = 64 * 1024;
 
 /** Memory up to this size is used again for the next block, in bytes. */
-const KEPT_BYTES_MAX = 1024 * 1024;
+const KEPT_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Where a block is made, and what looks at it: made once, not for each block. */
+/** The memory a block is made in, with its views; kept for the next one if small. */
 class Room {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView;
@@ -277,7 +277,9 @@ export class BlockBuilder {
   /** Memory for a block; what it held before is still there. */
   #roomFor(length: number): Room {
     if (length > KEPT_BYTES_MAX) return new Room(length);
-    if (length > this.#room.bytes.length) this.#room = new Room(length * 2);
+    if (length > this.#room.bytes.length) {
+      this.#room = new Room(Math.min(length * 2, KEPT_BYTES_MAX));
+    }
     return this.#room;
   }
 

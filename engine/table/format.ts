@@ -153,13 +153,20 @@ export function writeHandle(writer: Writer, handle: BlockHandle): void {
 /** Bytes of a handle. */
 export const HANDLE_BYTES = 10;
 
-/** Writes a handle where there is room for it, without making a writer. */
+/**
+ * Writes a handle where there is room for it, without making a writer.
+ *
+ * @throws {RangeError} If the offset does not fit into 48 bits.
+ */
 export function putHandle(
   target: Uint8Array,
   at: number,
   { offset, length }: BlockHandle,
 ): void {
   const high = Math.floor(offset / 2 ** 32);
+  if (high > 0xffff) {
+    throw new RangeError(`Cannot write a handle: ${offset} is beyond 48 bits`);
+  }
   putU32(target, at, offset);
   target[at + 4] = high;
   target[at + 5] = high >>> 8;

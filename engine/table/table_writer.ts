@@ -118,7 +118,7 @@ export class TableWriter {
   #minKey: Uint8Array | undefined;
   /** Of the last block, until the index names it. */
   #lastHandle: BlockHandle | undefined;
-  /** The last key of that, or what stands for it, in memory of that length or more. */
+  /** The last key of that, or the separator that the index has for it: its start. */
   #lastKey = new Uint8Array(64);
   #lastKeyLength = 0;
   readonly #handle = new Uint8Array(HANDLE_BYTES);
@@ -322,8 +322,9 @@ export class TableWriter {
 }
 
 /**
- * Makes of `last` a key that is not before it and before the next key, as short as
- * is cheaply found, and returns its length; the same if the next key is the same.
+ * Replaces `last` by a key at or behind it and before the next key, as short as is
+ * cheaply found, and returns its length. Leaves it where none is found, as where
+ * the next key is the same.
  */
 function shorten(
   last: Uint8Array,

@@ -162,8 +162,34 @@ Deno.test("a handle says where a block is, in tables of any size", () => {
   }
 });
 
+/** A table has each of these keys, whose values are the keys. */
+async function assertFound(
+  keys: readonly Uint8Array[],
+  blockBytes: number,
+): Promise<void> {
+  const files = new MemoryFiles();
+  files.makeDirectory("d");
+  const writer = new TableWriter({ ...targetOn(files), blockBytes }, 1);
+  for (const key of keys) {
+    writer.add(
+      { ...entry(0, key), keyBuffer: key, keyLength: key.length, seq: 1 },
+      true,
+      1,
+    );
+  }
+  const info = await writer.finish();
+  assertEquals([info.minKey, info.maxKey], [keys[0]!, keys.at(-1)!]);
+  const table = new Table(tableSetOf(files, "d"), info);
+  if (blockBytes === 1) assertEquals(table.index().rows, keys.length);
+  for (const key of keys) {
+    const place = { block: 0, row: 0 };
+    const hash = hashKey(key, 0, key.length);
+    assertEquals(table.get(key, 1, hash, place), key);
+  }
+}
+
 Deno.test("a key is found whatever the keys around it share, at each end of a block", async () => {
-  // Each neighbour of another kind: the next byte, the one after, more of a key.
+  // Neighbours of each kind: the next byte, the one after, more of a key.
   const texts = [
     "a",
     "a1",
@@ -177,35 +203,12 @@ Deno.test("a key is found whatever the keys around it share, at each end of a bl
     "b9",
     "ba",
   ];
-  for (let from = 0; from < texts.length; from++) {
-    const files = new MemoryFiles();
-    files.makeDirectory("d");
-    // A block for each entry.
-    const writer = new TableWriter({ ...targetOn(files), blockBytes: 1 }, 1);
-    const keys = texts.slice(from).map((text) =>
-      new TextEncoder().encode(text)
-    );
-    for (const key of keys) {
-      writer.add(
-        { ...entry(0, key), keyBuffer: key, keyLength: key.length, seq: 1 },
-        true,
-        1,
-      );
+  const encoder = new TextEncoder();
+  for (const shared of ["", "-".repeat(63), "-".repeat(200)]) {
+    const keys = texts.map((text) => encoder.encode(shared + text));
+    for (let from = 0; from < keys.length; from++) {
+      await assertFound(keys.slice(from), 1);
     }
-    const info = await writer.finish();
-    assertEquals([info.minKey, info.maxKey], [keys[0]!, keys.at(-1)!]);
-    const set = tableSetOf(files, "d");
-    const table = new Table(set, info);
-    assertEquals(table.index().rows, keys.length);
-    for (const key of keys) {
-      const place = { block: 0, row: 0 };
-      const value = table.get(
-        key,
-        1,
-        hashKey(key, 0, key.length),
-        place,
-      );
-      assertEquals(value, key);
-    }
+    await assertFound(keys, 4096);
   }
 });

@@ -95,7 +95,8 @@ export class TableBuilder implements Disposable {
    * @throws {RangeError} If the key is not behind the one before.
    * @throws {ClosedError} If the table is finished or closed.
    * @throws {LimitError} If the key or the value is beyond its limit.
-   * @throws {StorageError} If the file cannot be written.
+   * @throws {StorageError} If the file cannot be written: it is no table then, and
+   *   closed.
    */
   set(key: Uint8Array, value: Uint8Array): void {
     this.#add(key, value);
@@ -158,19 +159,22 @@ export class TableBuilder implements Disposable {
     }
     this.#last = new Uint8Array(key);
     this.#entries++;
-    this.#writer.add(
-      {
-        keyBuffer: key,
-        keyAt: 0,
-        keyLength: key.length,
-        seq: 0,
-        deleted: value === undefined,
-        valueBuffer: value ?? EMPTY_BYTES,
-        valueAt: 0,
-        valueLength,
-      },
-      true,
-      0,
-    );
+    const entry = {
+      keyBuffer: key,
+      keyAt: 0,
+      keyLength: key.length,
+      seq: 0,
+      deleted: value === undefined,
+      valueBuffer: value ?? EMPTY_BYTES,
+      valueAt: 0,
+      valueLength,
+    };
+    try {
+      this.#writer.add(entry, true, 0);
+    } catch (error) {
+      // Something of the file is missing: what comes behind it makes no table.
+      this.close();
+      throw error;
+    }
   }
 }

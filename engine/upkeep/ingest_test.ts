@@ -10,6 +10,7 @@ import {
 import { Prng } from "../../runtime/virtual/mod.ts";
 import { FileNode } from "../../runtime/file_tree.ts";
 import { buildTable, type Lsm, type LsmEvent, openLsm } from "../mod.ts";
+import { FaultyFiles } from "../testing/faulty_files.ts";
 import { sampled } from "../testing/effort.ts";
 import { batchOf, contentOf, stateAfter, TINY } from "../testing/history.ts";
 import { StepFiles } from "../testing/step_files.ts";
@@ -158,6 +159,28 @@ Deno.test("a table is built of ascending keys within their limits", async () => 
   await store.ingest(["t"]);
   assertEquals(store.get(new Uint8Array([5])), new Uint8Array([7]));
   await store.close();
+});
+
+Deno.test("a table of which a part could not be written is closed, and never finished", async () => {
+  let appends = 0;
+  const files = new FaultyFiles(
+    new StepFiles(),
+    ({ action }) => action === "append to" && ++appends === 2,
+  );
+  using table = buildTable("t", { files });
+  const value = new Uint8Array(100_000);
+  let added = 0;
+  assertThrows(
+    () => {
+      for (; added < 100; added++) {
+        table.set(new Uint8Array([added + 1]), value);
+      }
+    },
+    StorageError,
+  );
+  assertEquals(files.handles, 0);
+  assertThrows(() => table.set(new Uint8Array([200]), value), ClosedError);
+  await assertRejects(() => table.finish(), ClosedError);
 });
 
 Deno.test("an ingest beside writes and compactions loses nothing", async () => {

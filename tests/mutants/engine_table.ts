@@ -45,12 +45,34 @@ export const ENGINE_TABLE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/table/table_writer_test.ts :: a handle says",
   },
   {
-    name: "engine-says-that-a-table-ends-at-a-separator",
+    name: "engine-says-that-a-table-ends-before-its-last-key",
     file: "engine/table/table_writer.ts",
     find: "    const maxKey = this.#lastKey.slice(0, this.#lastKeyLength);\n",
     replace:
       "    const maxKey = this.#lastKey.slice(0, this.#lastKeyLength - 1);\n",
     caughtBy: "engine/table/table_writer_test.ts :: a key is found",
+  },
+  {
+    name: "engine-cuts-a-long-key-at-the-end-of-a-block",
+    file: "engine/table/table_writer.ts",
+    find: "      this.#lastKey = new Uint8Array(length * 2);\n",
+    replace: "      this.#lastKey = new Uint8Array(64);\n",
+    caughtBy: "engine/table/table_writer_test.ts :: a key is found",
+  },
+  {
+    name: "engine-copies-the-start-of-a-long-prefix",
+    file: "engine/table/block_builder.ts",
+    find: "    copyBytes(bytes, prefixAt, keys, 0, prefixLength);\n",
+    replace:
+      "    copyBytes(bytes, prefixAt, keys, 0, Math.min(prefixLength, 64));\n",
+    caughtBy: "engine/table/table_writer_test.ts :: a key is found",
+  },
+  {
+    name: "engine-goes-on-with-a-table-of-which-a-part-is-missing",
+    file: "engine/upkeep/build_table.ts",
+    find: "      this.close();\n      throw error;\n",
+    replace: "      throw error;\n",
+    caughtBy: "engine/upkeep/ingest_test.ts :: could not be written",
   },
   {
     name: "engine-reads-ahead-into-memory-of-another",
