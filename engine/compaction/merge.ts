@@ -96,8 +96,8 @@ class Merge {
   readonly #merging: MergingCursor;
   readonly #depth: Depth;
   /**
-   * The options, one by one: a flush and a compaction have objects of different shapes,
-   * and the platform would compile all that reads them anew for the second one.
+   * The options, one by one: a flush and a compaction have objects of different
+   * shapes, and the platform would compile all that reads them anew for the second.
    */
   readonly #target: TableTarget;
   readonly #takeNumber: () => number;

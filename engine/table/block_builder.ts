@@ -192,8 +192,7 @@ export class BlockBuilder {
     const valuesAt = suffixesAt + this.#keysLength - rows * prefixLength;
     const lentAt = valuesAt + this.#valuesLength;
     const length = lentAt + this.#lent.length + trailerBytes;
-    const room = this.#roomFor(length);
-    const { bytes, view, words } = room;
+    const { bytes, view, words } = this.#roomFor(length);
 
     view.setUint8(0, BLOCK_VERSION);
     view.setUint8(1, this.#kind);

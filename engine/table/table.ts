@@ -370,9 +370,8 @@ export class Table implements CacheOwner {
   ): Uint8Array | undefined {
     if (!this.compressed) return undefined;
     const { offset, length } = handle;
-    const along = this.#readAlong(handle, ahead);
-    const stored = along ?? scratchOf(length);
-    if (along === undefined) this.#readVerified(stored, offset);
+    const stored = this.#readAlong(handle, ahead) ??
+      this.#readVerified(scratchOf(length), offset);
     return decodeAt(
       this.path,
       offset,
@@ -411,14 +410,10 @@ export class Table implements CacheOwner {
   ): void {
     const { offset, length } = handle;
     const along = this.#readAlong(handle, ahead);
-    if (along === undefined) {
-      const stored = block.bytes.subarray(0, length);
-      this.#readVerified(stored, offset);
-      this.#checkPlain(stored, offset);
-    } else {
-      this.#checkPlain(along, offset);
-      block.bytes.set(along);
-    }
+    const stored = along ??
+      this.#readVerified(block.bytes.subarray(0, length), offset);
+    this.#checkPlain(stored, offset);
+    if (along !== undefined) block.bytes.set(along);
     // Not `decodeAt`: it takes a function, made for each block.
     try {
       block.read(length - TRAILER_BYTES, kind);
@@ -430,10 +425,10 @@ export class Table implements CacheOwner {
   /** Reads a stored block and gives its body. */
   #read(handle: BlockHandle): Uint8Array {
     this.#checkHandle(handle);
-    const stored = new Uint8Array(handle.length);
-    this.#readVerified(stored, handle.offset);
-    this.#checkPlain(stored, handle.offset);
-    return stored.subarray(0, handle.length - TRAILER_BYTES);
+    const { offset, length } = handle;
+    const stored = this.#readVerified(new Uint8Array(length), offset);
+    this.#checkPlain(stored, offset);
+    return stored.subarray(0, length - TRAILER_BYTES);
   }
 
   /**
@@ -450,20 +445,20 @@ export class Table implements CacheOwner {
     const stored = ahead.read(file, this, offset, length, size);
     if (stored === undefined) return undefined;
     if (stored.length !== length) throw this.#endsTooEarly(offset);
-    this.#verify(stored, offset);
-    return stored;
+    return this.#verified(stored, offset);
   }
 
-  /** Fills `stored` from its place in the file and verifies it. */
-  #readVerified(stored: Bytes, offset: number): void {
+  /** `stored`, filled from its place in the file and verified. */
+  #readVerified(stored: Bytes, offset: number): Bytes {
     this.#readRaw(stored, offset);
-    this.#verify(stored, offset);
+    return this.#verified(stored, offset);
   }
 
-  #verify(stored: Bytes, offset: number): void {
+  #verified(stored: Bytes, offset: number): Bytes {
     if (!isIntact(stored, this.info.number, offset)) {
       throw new CorruptionError(this.path, offset, "the block is damaged");
     }
+    return stored;
   }
 
   /** A stored block is its body, and a trailer. */

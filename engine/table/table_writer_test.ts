@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import type { FileSystem } from "../../runtime/mod.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
@@ -160,6 +160,12 @@ Deno.test("a handle says where a block is, in tables of any size", () => {
     assertEquals(handleAt(bytes, 1), handle);
     assertEquals([bytes[0], bytes[HANDLE_BYTES + 1]], [0xaa, 0xaa]);
   }
+  const beyond = { offset: 2 ** 48, length: 1 };
+  assertThrows(
+    () => putHandle(new Uint8Array(HANDLE_BYTES), 0, beyond),
+    RangeError,
+    "beyond 48 bits",
+  );
 });
 
 /** A table has each of these keys, whose values are the keys. */

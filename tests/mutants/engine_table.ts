@@ -75,6 +75,35 @@ export const ENGINE_TABLE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/upkeep/ingest_test.ts :: could not be written",
   },
   {
+    name: "engine-cuts-a-handle-beyond-48-bits",
+    file: "engine/table/format.ts",
+    find: "  if (high > 0xffff) {\n",
+    replace: "  if (high > 0xffffffff) {\n",
+    caughtBy: "engine/table/table_writer_test.ts :: a handle says",
+  },
+  {
+    name: "engine-keeps-the-memory-of-a-large-block",
+    file: "engine/table/block_builder.ts",
+    find: "    if (length > KEPT_BYTES_MAX) return new Room(length);\n",
+    replace:
+      "    if (length > KEPT_BYTES_MAX) return this.#room = new Room(length);\n",
+    caughtBy: "engine/table/block_builder_test.ts",
+  },
+  {
+    name: "engine-makes-memory-for-each-large-value",
+    file: "engine/table/block_builder.ts",
+    find: "const KEPT_BYTES_MAX = 4 * 1024 * 1024;\n",
+    replace: "const KEPT_BYTES_MAX = 1024 * 1024;\n",
+    caughtBy: "engine/table/block_builder_test.ts",
+  },
+  {
+    name: "engine-reads-ahead-into-fresh-memory-each-time",
+    file: "engine/iterator/level_cursor.ts",
+    find: "      this.#ahead.giveBack();\n",
+    replace: "",
+    caughtBy: "engine/table/read_ahead_test.ts :: a cursor that is through",
+  },
+  {
     name: "engine-reads-ahead-into-memory-of-another",
     file: "engine/table/read_ahead.ts",
     find: "    this.#bytes = EMPTY_BYTES;\n",
