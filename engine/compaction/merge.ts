@@ -94,7 +94,7 @@ class Merge {
   /** The tables that are finished, as far as the device is. */
   readonly tables: Promise<TableInfo>[] = [];
   readonly #merging: MergingCursor;
-  readonly #depth: Depth;
+  readonly #depth: Depth | undefined;
   /**
    * The options, one by one: a flush and a compaction have objects of different
    * shapes, and the platform would compile all that reads them anew for the second.
@@ -106,7 +106,8 @@ class Merge {
   readonly #snapshots: readonly number[];
   readonly #filter: EntryFilter | undefined;
   readonly #abandoned: readonly BoundedRange[];
-  readonly #beside: readonly TableInfo[];
+  /** Not an empty list where there is none: of that, too, the shape would differ. */
+  readonly #beside: readonly TableInfo[] | undefined;
   /** The first abandoned range, and the first table beside, that the keys have not passed. */
   #abandonedAt = 0;
   #besideAt = 0;
@@ -118,7 +119,7 @@ class Merge {
 
   constructor(runs: readonly Cursor[], options: MergeOptions) {
     this.#merging = new MergingCursor(runs);
-    this.#depth = new Depth(options.deeper);
+    this.#depth = options.deeper && new Depth(options.deeper);
     this.#target = options.target;
     this.#takeNumber = options.takeNumber;
     this.#tableBytes = options.tableBytes;
@@ -126,7 +127,7 @@ class Merge {
     this.#snapshots = options.snapshots;
     this.#filter = options.filter;
     this.#abandoned = options.abandoned ?? [];
-    this.#beside = options.beside ?? [];
+    this.#beside = options.beside;
     this.#merging.seekTo(undefined);
   }
 
@@ -173,7 +174,7 @@ class Merge {
     if (newKey) this.#keepKey(entry);
     if (stripe === newerStripe || this.#isAbandoned(entry)) return;
     // Seen by all and the last of its key: its age does not matter.
-    const last = stripe === 0 && !this.#depth.holds(entry);
+    const last = stripe === 0 && this.#depth?.holds(entry) === false;
     const deleted = entry.deleted ||
       (filter !== undefined && stripe === snapshots.length &&
         !keeps(filter, entry));
@@ -206,13 +207,14 @@ class Merge {
   /** Whether a table that is to stay lies between the key before and this one. */
   #passesTable(entry: Cursor): boolean {
     const beside = this.#beside;
+    if (beside === undefined) return false;
     const from = this.#besideAt;
     this.#besideAt = skipTo(beside, from, entry);
     return this.#besideAt > from;
   }
 
   #startTable(first: Cursor): TableWriter {
-    this.#depth.startTable(first);
+    this.#depth?.startTable(first);
     const takeNumber = this.#takeNumber;
     return new TableWriter(this.#target, takeNumber());
   }
@@ -226,7 +228,7 @@ class Merge {
     const { bytes } = this.#writer;
     const tableBytes = this.#tableBytes;
     return bytes >= tableBytes ||
-      (bytes >= tableBytes / 4 &&
+      (bytes >= tableBytes / 4 && this.#depth !== undefined &&
         this.#depth.overlapAt(next) > GRANDPARENT_TABLES * tableBytes);
   }
 }
@@ -260,23 +262,22 @@ function stripeOf(snapshots: readonly number[], seq: number): number {
 
 /** Where keys, asked for in order, stand in deeper levels. */
 class Depth {
-  readonly #levels: Ranges | undefined;
+  readonly #levels: Ranges;
   readonly #at: number[];
   /** The level right below the new tables. */
   readonly #next: readonly TableInfo[];
   #nextAt = 0;
   #passedBytes = 0;
 
-  constructor(levels: Ranges | undefined) {
-    this.#levels = levels?.filter((tables) => tables.length > 0);
-    this.#at = (this.#levels ?? []).map(() => 0);
-    this.#next = levels?.[0] ?? [];
+  constructor(levels: Ranges) {
+    this.#levels = levels.filter((tables) => tables.length > 0);
+    this.#at = this.#levels.map(() => 0);
+    this.#next = levels[0] ?? [];
   }
 
   /** Whether there may be entries of the key. */
   holds(cursor: Cursor): boolean {
     const levels = this.#levels;
-    if (levels === undefined) return true;
     for (let level = 0; level < levels.length; level++) {
       const tables = levels[level]!;
       const at = skipTo(tables, this.#at[level]!, cursor);

@@ -111,7 +111,7 @@ export class TableWriter {
   #length = 0;
   #rows = 0;
   #tombstones = 0;
-  #minSeq = Infinity;
+  #minSeq = 0;
   #maxSeq = 0;
   #keyBytes = 0;
   #valueBytes = 0;
@@ -179,9 +179,8 @@ export class TableWriter {
       valueLength,
       cursor.valueView,
     );
-    this.#rows++;
+    if (this.#rows++ === 0 || seq < this.#minSeq) this.#minSeq = seq;
     if (deleted) this.#tombstones++;
-    if (seq < this.#minSeq) this.#minSeq = seq;
     if (seq > this.#maxSeq) this.#maxSeq = seq;
     this.#keyBytes += keyLength;
     this.#valueBytes += valueLength;
@@ -213,8 +212,9 @@ export class TableWriter {
     const maxKey = this.#lastKey.slice(0, this.#lastKeyLength);
     this.#nameLastBlock();
 
-    const info = {
+    const info: TableInfo = {
       number: this.#number,
+      size: 0,
       rows: this.#rows,
       tombstones: this.#tombstones,
       minSeq: this.#minSeq,
@@ -237,7 +237,8 @@ export class TableWriter {
     this.#write(footer.view());
     this.#writeWaiting();
     giveBack(this.#memory);
-    return { ...info, size: this.#length };
+    info.size = this.#length;
+    return info;
   }
 
   /** Gives up and closes the file. Idempotent, also after `finish`. */

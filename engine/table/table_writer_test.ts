@@ -3,6 +3,7 @@ import { MemoryFiles } from "../../runtime/memory_files.ts";
 import type { FileSystem } from "../../runtime/mod.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
 import type { Entry } from "../iterator/cursor.ts";
+import { decodeEdit, encodeEdit } from "../manifest/edit.ts";
 import { tableSetOf } from "../testing/table_set.ts";
 import { HANDLE_BYTES, handleAt, putHandle } from "./format.ts";
 import { hashKey } from "./filter.ts";
@@ -217,4 +218,22 @@ Deno.test("a key is found whatever the keys around it share, at each end of a bl
     }
     await assertFound(keys, 4096);
   }
+});
+
+Deno.test("a table tells of itself in the order in which the manifest does, with the sequence numbers it has", async () => {
+  const files = new MemoryFiles();
+  files.makeDirectory("d");
+  const writer = new TableWriter(targetOn(files), 7);
+  for (const [key, seq] of [[1, 5], [2, 3], [3, 9]] as const) {
+    writer.add(entry(key, new Uint8Array(8)), true, seq);
+  }
+  const info = await writer.finish();
+  // Objects of two orders are of two shapes: what reads them is compiled for each.
+  const { added } = decodeEdit(encodeEdit({ added: [{ level: 0, info }] }));
+  assertEquals(added, [{ level: 0, info }]);
+  assertEquals(Object.entries(info), Object.entries(added![0]!.info));
+  assertEquals([info.minSeq, info.maxSeq], [3, 9]);
+  const file = files.open(writer.path, { mode: "read" });
+  assertEquals(info.size, file.size());
+  file.close();
 });

@@ -15,6 +15,14 @@ export const ENGINE_TABLE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/table/table_writer_test.ts",
   },
   {
+    name: "engine-takes-no-sequence-number-for-the-smallest",
+    file: "engine/table/table_writer.ts",
+    find: "if (this.#rows++ === 0 || seq < this.#minSeq)",
+    replace: "if (this.#rows++ < 0 || seq < this.#minSeq)",
+    caughtBy:
+      "engine/table/table_writer_test.ts :: the sequence numbers it has",
+  },
+  {
     name: "engine-loses-what-waits-behind-a-large-block",
     file: "engine/table/table_writer.ts",
     find:
