@@ -106,7 +106,7 @@ class Merge {
   readonly #snapshots: readonly number[];
   readonly #filter: EntryFilter | undefined;
   readonly #abandoned: readonly BoundedRange[];
-  /** Not an empty list where there is none: of that, too, the shape would differ. */
+  /** Absent for a flush: an empty list made here is of another shape than one sent. */
   readonly #beside: readonly TableInfo[] | undefined;
   /** The first abandoned range, and the first table beside, that the keys have not passed. */
   #abandonedAt = 0;

@@ -267,8 +267,9 @@ export class LevelCursor implements Cursor {
       return false;
     }
     if (table !== this.#table) {
-      this.#table = table;
+      // In this order: a table whose index cannot be read is not gone on with.
       this.#index = table.index();
+      this.#table = table;
     }
     return true;
   }

@@ -3,9 +3,9 @@
  * block: a call of the system costs as much as the bytes of a block.
  *
  * Guarantees: at most {@linkcode AHEAD_BYTES_MAX} of memory, which is the next
- * reader's once this one is through; what is read along grows with what was used,
- * so that a short scan reads little in vain. It verifies nothing: whoever takes a
- * block out of it does.
+ * reader's of so much once this one is through; what is read along grows with what
+ * was used, so that a short scan reads little in vain, and holds little. It
+ * verifies nothing: whoever takes a block out of it does.
  *
  * @module
  */
@@ -87,7 +87,8 @@ export class ReadAhead {
     if (follows && this.#size < AHEAD_BYTES_MAX) this.#size *= 2;
     const size = this.#size;
     if (this.#bytes.length < size) {
-      this.#bytes = spares.pop() ?? new Uint8Array(size);
+      const spare = size === AHEAD_BYTES_MAX ? spares.pop() : undefined;
+      this.#bytes = spare ?? new Uint8Array(size);
     }
     const start = this.backward ? Math.max(0, end - size) : position;
     const length = Math.min(size, fileSize - start);

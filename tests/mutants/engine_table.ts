@@ -112,6 +112,24 @@ export const ENGINE_TABLE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/table/read_ahead_test.ts :: a cursor that is through",
   },
   {
+    name: "engine-gives-short-readers-memory-for-long-ones",
+    file: "engine/table/read_ahead.ts",
+    find: "const spare = size === AHEAD_BYTES_MAX ? spares.pop() : undefined;",
+    replace: "const spare = spares.pop();",
+    caughtBy: "engine/table/read_ahead_test.ts :: a cursor that is through",
+  },
+  {
+    name: "engine-goes-on-with-a-table-that-cannot-be-opened",
+    file: "engine/iterator/level_cursor.ts",
+    find: `      this.#index = table.index();
+      this.#table = table;
+`,
+    replace: `      this.#table = table;
+      this.#index = table.index();
+`,
+    caughtBy: "engine/iterator/level_cursor_test.ts",
+  },
+  {
     name: "engine-reads-ahead-into-memory-of-another",
     file: "engine/table/read_ahead.ts",
     find: "    this.#bytes = EMPTY_BYTES;\n",
