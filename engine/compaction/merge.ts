@@ -94,6 +94,7 @@ class Merge {
   /** The tables that are finished, as far as the device is. */
   readonly tables: Promise<TableInfo>[] = [];
   readonly #merging: MergingCursor;
+  /** Absent where older entries may be anywhere. */
   readonly #depth: Depth | undefined;
   /**
    * The options, one by one: a flush and a compaction have objects of different
@@ -174,7 +175,8 @@ class Merge {
     if (newKey) this.#keepKey(entry);
     if (stripe === newerStripe || this.#isAbandoned(entry)) return;
     // Seen by all and the last of its key: its age does not matter.
-    const last = stripe === 0 && this.#depth?.holds(entry) === false;
+    const last = stripe === 0 && this.#depth !== undefined &&
+      !this.#depth.holds(entry);
     const deleted = entry.deleted ||
       (filter !== undefined && stripe === snapshots.length &&
         !keeps(filter, entry));

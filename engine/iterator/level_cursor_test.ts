@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { StorageError } from "../../runtime/mod.ts";
 import { FaultyFiles } from "../testing/faulty_files.ts";
-import { tableSetOf } from "../testing/table_set.ts";
+import { entryFor, tableSetOf, targetOf } from "../testing/table_set.ts";
 import { Table } from "../table/table.ts";
 import { TableWriter } from "../table/table_writer.ts";
 import { LevelCursor } from "./level_cursor.ts";
@@ -19,29 +19,10 @@ Deno.test("a table that cannot be opened is not read by the index of another, th
   const tables: Table[] = [];
   const paths: string[] = [];
   for (const number of [1, 2]) {
-    const writer = new TableWriter({
-      files,
-      dir: "d",
-      storeId: set.storeId,
-      blockBytes: 512,
-      compression: "none",
-    }, number);
+    const writer = new TableWriter(targetOf(set, 512), number);
+    const value = new Uint8Array(16).fill(number);
     for (let key = 0; key < 100; key++) {
-      const valueBuffer = new Uint8Array(16).fill(number);
-      writer.add(
-        {
-          keyBuffer: new Uint8Array([number, key]),
-          keyAt: 0,
-          keyLength: 2,
-          seq: 1,
-          deleted: false,
-          valueBuffer,
-          valueAt: 0,
-          valueLength: valueBuffer.length,
-        },
-        true,
-        1,
-      );
+      writer.add(entryFor(new Uint8Array([number, key]), value), true, 1);
     }
     paths.push(writer.path);
     tables.push(new Table(set, await writer.finish()));

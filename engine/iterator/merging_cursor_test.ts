@@ -5,7 +5,7 @@ import { Memtable } from "../memtable/memtable.ts";
 import { SpareMemory } from "../memtable/spare_memory.ts";
 import { Table, type TableSet } from "../table/table.ts";
 import { TableWriter } from "../table/table_writer.ts";
-import { tableSetOf } from "../testing/table_set.ts";
+import { tableSetOf, targetOf } from "../testing/table_set.ts";
 import type { Cursor } from "./cursor.ts";
 import { LevelCursor } from "./level_cursor.ts";
 import { MergingCursor } from "./merging_cursor.ts";
@@ -86,14 +86,7 @@ Deno.test("merged runs come in order, forward and back, whatever their keys shar
 
 /** A table of what a memtable has, in small blocks. */
 async function tableOf(memtable: Memtable, set: TableSet, number: number) {
-  const { files, dir, storeId } = set;
-  const writer = new TableWriter({
-    files,
-    dir,
-    storeId,
-    blockBytes: 200,
-    compression: "none",
-  }, number);
+  const writer = new TableWriter(targetOf(set, 200), number);
   const cursor = memtable.cursor();
   let before: string | undefined;
   for (cursor.seekTo(undefined); cursor.valid; cursor.next()) {

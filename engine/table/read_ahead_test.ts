@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { MemoryFiles } from "../../runtime/memory_files.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
 import { withAllocationsUpTo } from "../testing/allocations.ts";
-import { tableSetOf } from "../testing/table_set.ts";
+import { entryFor, tableSetOf, targetOf } from "../testing/table_set.ts";
 import { ReadAhead } from "./read_ahead.ts";
 import { Table } from "./table.ts";
 import { TableWriter } from "./table_writer.ts";
@@ -65,32 +65,14 @@ Deno.test("whoever reads ahead gets each byte of their own file, given back or n
 Deno.test("a cursor that is through, either way, leaves its memory to the next one", async () => {
   const files = new MemoryFiles();
   files.makeDirectory("d");
-  const writer = new TableWriter({
-    files,
-    dir: "d",
-    storeId: new Uint8Array(16),
-    blockBytes: 4096,
-    compression: "none",
-  }, 1);
+  const set = tableSetOf(files, "d");
+  const writer = new TableWriter(targetOf(set, 4096), 1);
   const rows = 250;
   const value = new Uint8Array(1000);
   for (let row = 0; row < rows; row++) {
-    writer.add(
-      {
-        keyBuffer: new Uint8Array([row]),
-        keyAt: 0,
-        keyLength: 1,
-        seq: 1,
-        deleted: false,
-        valueBuffer: value,
-        valueAt: 0,
-        valueLength: value.length,
-      },
-      true,
-      1,
-    );
+    writer.add(entryFor(new Uint8Array([row]), value), true, 1);
   }
-  const table = new Table(tableSetOf(files, "d"), await writer.finish());
+  const table = new Table(set, await writer.finish());
   const walk = (backward: boolean): void => {
     const cursor = new LevelCursor([table], false);
     let seen = 0;

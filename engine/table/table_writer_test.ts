@@ -4,35 +4,18 @@ import type { FileSystem } from "../../runtime/mod.ts";
 import { LevelCursor } from "../iterator/level_cursor.ts";
 import type { Entry } from "../iterator/cursor.ts";
 import { decodeEdit, encodeEdit } from "../manifest/edit.ts";
-import { tableSetOf } from "../testing/table_set.ts";
+import { entryFor, tableSetOf, targetOf } from "../testing/table_set.ts";
 import { HANDLE_BYTES, handleAt, putHandle } from "./format.ts";
 import { hashKey } from "./filter.ts";
 import { Table } from "./table.ts";
 import { type TableTarget, TableWriter } from "./table_writer.ts";
 
-const STORE_ID = new Uint8Array(16);
-
 function entry(key: number, value: Uint8Array): Entry {
-  return {
-    keyBuffer: new Uint8Array([key]),
-    keyAt: 0,
-    keyLength: 1,
-    seq: key,
-    deleted: false,
-    valueBuffer: value,
-    valueAt: 0,
-    valueLength: value.length,
-  };
+  return entryFor(new Uint8Array([key]), value, key);
 }
 
-function targetOn(files: FileSystem): TableTarget {
-  return {
-    files,
-    dir: "d",
-    storeId: STORE_ID,
-    blockBytes: 512,
-    compression: "none",
-  };
+function targetOn(files: FileSystem, blockBytes = 512): TableTarget {
+  return targetOf(tableSetOf(files, "d"), blockBytes);
 }
 
 /** Writes values under the keys 1, 2, …, all out of one buffer, and reads back. */
@@ -52,7 +35,7 @@ async function roundTripOf(
 ): Promise<void> {
   const files = new MemoryFiles();
   files.makeDirectory("d");
-  const writer = new TableWriter({ ...targetOn(files), blockBytes }, 1);
+  const writer = new TableWriter(targetOn(files, blockBytes), 1);
   const buffer = new Uint8Array(Math.max(...sizes));
   sizes.forEach((size, i) => {
     // As a cursor's memory, it holds the next value once it has moved on.
@@ -176,10 +159,10 @@ async function assertFound(
 ): Promise<void> {
   const files = new MemoryFiles();
   files.makeDirectory("d");
-  const writer = new TableWriter({ ...targetOn(files), blockBytes }, 1);
+  const writer = new TableWriter(targetOn(files, blockBytes), 1);
   for (const key of keys) {
     writer.add(
-      { ...entry(0, key), keyBuffer: key, keyLength: key.length, seq: 1 },
+      entryFor(key, key),
       true,
       1,
     );

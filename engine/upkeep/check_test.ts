@@ -13,6 +13,7 @@ import { sampled } from "../testing/effort.ts";
 import { FaultyFiles } from "../testing/faulty_files.ts";
 import { batchOf, TINY } from "../testing/history.ts";
 import { StepFiles } from "../testing/step_files.ts";
+import { entryFor, tableSetOf, targetOf } from "../testing/table_set.ts";
 import { TableWriter } from "../table/table_writer.ts";
 
 const DIR = "store";
@@ -137,30 +138,11 @@ Deno.test("tables that are sound in themselves but not what the MANIFEST says ar
   const size = node.size;
   files.remove(path);
   // The same size and number, another key.
-  const target = {
-    files,
-    dir: DIR,
-    storeId: new Uint8Array(16),
-    blockBytes: 8192,
-    compression: "none",
-  } as const;
+  const target = targetOf(tableSetOf(files, DIR), 8192);
   let value = new Uint8Array(size - 280);
   for (;;) {
     const writer = new TableWriter(target, 1);
-    writer.add(
-      {
-        keyBuffer: new Uint8Array([9]),
-        keyAt: 0,
-        keyLength: 1,
-        seq: 1,
-        deleted: false,
-        valueBuffer: value,
-        valueAt: 0,
-        valueLength: value.length,
-      },
-      true,
-      1,
-    );
+    writer.add(entryFor(new Uint8Array([9]), value), true, 1);
     const info = await writer.finish();
     if (info.size === size) break;
     files.remove(path);

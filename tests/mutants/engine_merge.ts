@@ -109,6 +109,13 @@ export const ENGINE_MERGE_MUTANTS: readonly Mutant[] = [
     caughtBy: "engine/iterator/merging_cursor_test.ts",
   },
   {
+    name: "engine-flushes-no-deletions",
+    file: "engine/compaction/merge.ts",
+    find: "stripe === 0 && this.#depth !== undefined &&\n      !this.#depth",
+    replace: "stripe === 0 &&\n      !this.#depth?",
+    caughtBy: "engine/model_test.ts",
+  },
+  {
     name: "engine-does-small-jobs-beside-its-thread",
     file: "engine/compaction/runner.ts",
     find: "      !thread.isUp && bytesOf(job)",
